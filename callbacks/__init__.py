@@ -1,0 +1,18 @@
+"""What runs beside training. Imported on first use, so that a task loads only what it uses."""
+
+from importlib import import_module
+
+_MODULE_OF = {
+    "EpochSeed": "epoch_seed",
+    "ChannelsLast": "channels_last",
+    "RunRecord": "run_record",
+    "FeatureCache": "feature_cache",
+    "LabelWriter": "label_writer",
+}
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

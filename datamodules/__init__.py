@@ -1,0 +1,17 @@
+"""One LightningDataModule per task. Imported on first use, so that a task loads only its own."""
+
+from importlib import import_module
+
+_MODULE_OF = {
+    "AOIDataModule": "aoi",
+    "DRIVESegmentationDataModule": "drive",
+    "DRIVEReconstructionDataModule": "drive",
+    "BlotDataModule": "blots",
+}
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,0 +1,44 @@
+"""Where the built-in samples are kept: drawn once, whole or not at all."""
+
+import hashlib
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+def cached_sample(draw: Callable[[Path, int], None], seed: int) -> Path:
+    """Folder with the sample that ``draw(folder, seed)`` makes, drawn on first use.
+
+    The folder's name holds a digest of the drawing module's source and the seed: a changed drawing
+    never meets an old cache. It is drawn under another name and renamed when whole, so that an
+    interrupted or a concurrent drawing leaves nothing half-written.
+
+    Returns:
+        ``$XDG_CACHE_HOME/lightning-image-tasks/<module>-<digest>`` (``~/.cache`` by default).
+    """
+    module = sys.modules[draw.__module__]
+    source = Path(str(module.__file__)).read_bytes()
+    digest = hashlib.sha256(source + str(seed).encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lightning-image-tasks"
+    folder = cache / f"{module.__name__.rpartition('.')[2]}-{digest}"
+    if folder.is_dir():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    log.info("drawing the built-in sample into %s", folder)
+    half = Path(tempfile.mkdtemp(dir=cache, prefix=f".{folder.name}-"))
+    try:
+        draw(half, seed)
+        half.chmod(0o755)
+        half.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was first, and its sample is the same
+            raise
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return folder
