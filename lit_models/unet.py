@@ -1,0 +1,120 @@
+"""The convolutional encoder-decoder of the U-Net paper, as segmentation net and as autoencoder.
+
+Source: Ronneberger et al., "U-Net", 2015 (arXiv 1505.04597), with padded convolutions and
+BatchNorm, as the reference has it.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Norm = Literal["batch", "none"]
+
+
+class DoubleConv(nn.Sequential):
+    """Two 3x3 convolutions, each with BatchNorm (``norm="batch"``) and ReLU; keeps H and W."""
+
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm = "batch") -> None:
+        if norm not in ("batch", "none"):
+            raise ValueError(f"norm is {norm!r}; take 'batch' or 'none'")
+        layers: list[nn.Module] = []
+        for channels in (in_channels, out_channels):
+            # BatchNorm subtracts the mean, and with it any bias before it.
+            layers.append(nn.Conv2d(channels, out_channels, 3, padding=1, bias=norm == "none"))
+            if norm == "batch":
+                layers.append(nn.BatchNorm2d(out_channels))
+            layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+class EncoderDecoder(nn.Module):
+    """Double convolutions going down by max-pooling and up again by 2x2 transposed convolutions.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output, linear (no activation).
+        widths: channels at each level, full resolution first; one level more than there are
+            halvings.
+        skips: concatenate each level's features on the way up, as the U-Net does; without them
+            everything passes through the lowest level.
+        norm: "batch" or "none", see `DoubleConv`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        widths: Sequence[int],
+        skips: bool = True,
+        norm: Norm = "batch",
+    ) -> None:
+        super().__init__()
+        if not widths:
+            raise ValueError("widths is empty; give at least one level")
+        self.skips = skips
+        self.factor = 2 ** (len(widths) - 1)
+        ins = [in_channels, *widths[:-1]]
+        self.down = nn.ModuleList(DoubleConv(i, o, norm) for i, o in zip(ins, widths, strict=True))
+        steps = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(i, o, 2, stride=2) for i, o in steps)
+        self.merge = nn.ModuleList(DoubleConv(2 * o if skips else o, o, norm) for _, o in steps)
+        self.out = nn.Conv2d(widths[0], out_channels, 3, padding=1)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Features of each level, full resolution first; H and W are multiples of ``factor``."""
+        features = [self.down[0](x)]
+        for level in self.down[1:]:
+            features.append(level(F.max_pool2d(features[-1], 2)))
+        return features
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Output from what `encode` returns; without skips only the last entry is read."""
+        x = features[-1]
+        for i, (up, merge) in enumerate(zip(self.up, self.merge, strict=True)):
+            x = up(x)
+            x = merge(torch.cat([features[-2 - i], x], dim=1) if self.skips else x)
+        return self.out(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, in_channels, H, W)`` to ``(N, out_channels, H, W)``, for any H and W.
+
+        Sizes that do not halve evenly are padded below and at the right by repeating the border,
+        and cropped back.
+        """
+        height, width = x.shape[-2:]
+        padding = (0, -width % self.factor, 0, -height % self.factor)
+        if any(padding):
+            x = F.pad(x, padding, mode="replicate")
+        return self.decode(self.encode(x))[..., :height, :width]
+
+
+class UNet(EncoderDecoder):
+    """Segmentation logits; with the default widths the reference's net of 31 M parameters."""
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        widths: Sequence[int] = (64, 128, 256, 512, 1024),
+        norm: Norm = "batch",
+    ) -> None:
+        super().__init__(in_channels, out_channels, widths, norm=norm)
+
+
+class AutoEncoder(EncoderDecoder):
+    """Reconstruction of its input; with the default widths the reference's net of 7.7 M parameters.
+
+    With ``skips`` the finest features go straight to the output, so nothing is compressed.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        widths: Sequence[int] = (64, 128, 256, 512),
+        skips: bool = True,
+        norm: Norm = "batch",
+    ) -> None:
+        super().__init__(in_channels, in_channels, widths, skips, norm)
