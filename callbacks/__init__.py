@@ -3,9 +3,6 @@
 from importlib import import_module
 
 _MODULE_OF = {
-    "EpochSeed": "epoch_seed",
-    "ChannelsLast": "channels_last",
-    "RunRecord": "run_record",
     "FeatureCache": "feature_cache",
     "LabelWriter": "label_writer",
 }

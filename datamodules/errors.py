@@ -2,4 +2,4 @@
 
 
 class DataError(Exception):
-    """Bad input: one line that names the file, the cause and the fix. ``cli.py`` prints it alone."""
+    """Bad input: one line that names file, cause and fix, which ``cli.py`` prints alone."""

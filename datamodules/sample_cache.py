@@ -25,7 +25,9 @@ def cached_sample(draw: Callable[[Path, int], None], seed: int) -> Path:
     module = sys.modules[draw.__module__]
     source = Path(str(module.__file__)).read_bytes()
     digest = hashlib.sha256(source + str(seed).encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lightning-image-tasks"
+    cache = (
+        Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lightning-image-tasks"
+    )
     folder = cache / f"{module.__name__.rpartition('.')[2]}-{digest}"
     if folder.is_dir():
         return folder

@@ -18,5 +18,5 @@ def shuffled(dataset: Dataset, trainer: pl.Trainer, seed: int) -> DistributedSam
 
 
 def in_order(dataset: Sized, trainer: pl.Trainer) -> range:
-    """Evaluation order: every sample once over all processes, none repeated, so metrics are exact."""
+    """Evaluation order: every sample once over all processes, so that metrics are exact."""
     return range(trainer.global_rank, len(dataset), trainer.world_size)

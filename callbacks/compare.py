@@ -1,0 +1,186 @@
+"""``python cli.py compare runs/aoi/*``: several runs of one task on one page."""
+
+import argparse
+import base64
+import io
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from callbacks.atomic import atomic_write
+from callbacks.figure import PALETTE, styled
+from callbacks.report import TITLES, duration, render
+from callbacks.results import Results, read_results
+from datamodules.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+def main(args: Sequence[str] | None = None) -> Path:
+    """Run ``compare`` with the command line ``args`` and return the page it wrote.
+
+    Raises:
+        DataError: nothing to compare, or runs of several tasks.
+    """
+    parser = argparse.ArgumentParser(
+        prog="cli.py compare", description="Make one page over several runs of a task."
+    )
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders, such as runs/aoi/*")
+    parser.add_argument(
+        "--output", type=Path, help="the page; compare.html beside the runs by default"
+    )
+    options = parser.parse_args(args)
+    path = write_comparison(options.runs, options.output)
+    print(f"comparison {path}")
+    return path
+
+
+def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Path:
+    """Write one page over the runs in ``folders``: results, what differs, curves.
+
+    What is no run folder (an earlier page, caught by the same glob) is passed over.
+
+    Args:
+        output: the page; by default ``compare.html`` beside the first run.
+
+    Raises:
+        DataError: nothing to compare, or runs of several tasks.
+    """
+    found = [read_results(folder) for folder in folders if (folder / "run.json").is_file()]
+    if not found:
+        raise DataError(f"{folders[0]}: no run folder (run.json) among those given")
+    tasks = sorted({run.record["task"] for run in found})
+    if len(tasks) > 1:
+        raise DataError(f"runs of {', '.join(tasks)}: give runs of one task, they share no metric")
+    monitor, mode = found[0].monitor, found[0].mode
+    found.sort(key=lambda run: (_score(run, monitor, mode), run.folder.name))
+    metrics = _main_metrics(found, monitor)
+    page = render(
+        "compare.html.j2",
+        title=TITLES.get(tasks[0], tasks[0]),
+        written=f"Written {datetime.now():%Y-%m-%d %H:%M}.",
+        monitor=monitor,
+        mode=mode,
+        metrics=metrics,
+        runs=[_row(run, metrics) for run in found],
+        samples=[run.folder.name for run in found if run.record["sample"]],
+        sources={run.record["data"] for run in found},
+        differences=_differences(found),
+        curves=_curves(found, [name for name in metrics if not name.startswith("test/")]),
+    )
+    path = output or folders[0].parent / "compare.html"
+    with atomic_write(path) as half:
+        half.write_text(page, encoding="utf-8")
+    return path
+
+
+def _score(run: Results, monitor: str | None, mode: str) -> float:
+    """Smaller is better; runs without a score come last."""
+    if monitor is None or run.best_epoch is None or monitor not in run.by_epoch:
+        return float("inf")
+    value = run.by_epoch[monitor].get(run.best_epoch, float("inf"))
+    return -value if mode == "max" else value
+
+
+def _main_metrics(runs: list[Results], monitor: str | None) -> list[str]:
+    """All metrics but learning rates and the parts of another ("val/accuracy_void")."""
+    names = {name for run in runs for name in (*run.by_epoch, *run.evaluated) if "/" in name}
+    whole = {name for name in names if not any(name.startswith(f"{other}_") for other in names)}
+    order = {"val": 0, "test": 1, "train": 2}
+    return sorted(whole, key=lambda n: (n != monitor, order.get(n.partition("/")[0], 3), n))
+
+
+def _row(run: Results, metrics: list[str]) -> dict[str, Any]:
+    epoch = run.best_epoch or (run.epochs[-1] if run.epochs else 0)
+    values = {name: run.by_epoch[name].get(epoch) for name in metrics if name in run.by_epoch}
+    values |= {n: v for n, v in run.evaluated.items() if n.startswith("test/")}
+    return {
+        "name": run.folder.name,
+        "metrics": values,
+        "best_epoch": run.best_epoch,
+        "epochs": run.epochs[-1] if run.epochs else 0,
+        "minutes": duration(run.record.get("minutes")) or "–",
+        "data": run.record["data"],
+        "status": run.record.get("status", ""),
+    }
+
+
+def _differences(runs: list[Results]) -> dict[str, list[str]]:
+    """Settings that are not the same in all runs, with the code and machine they ran on."""
+    tables = [_flat(yaml.safe_load(run.config) or {}) if run.config else {} for run in runs]
+    for run, table in zip(runs, tables, strict=True):
+        for name in ("git_revision", "machine", "precision", "weights"):
+            table[name] = run.record.get(name)
+    names = list(dict.fromkeys(name for table in tables for name in table))
+    rows = {
+        name: [str(table.get(name, "–")) for table in tables]
+        for name in names
+        if not name.startswith("run.")
+    }
+    return {name: values for name, values in rows.items() if len(set(values)) > 1}
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(config, list) and config and all(isinstance(item, dict) for item in config):
+        config = {item.get("class_path", i): item.get("init_args") for i, item in enumerate(config)}
+    if not isinstance(config, dict):
+        return {prefix: config}
+    return {
+        name: value
+        for key, part in config.items()
+        for name, value in _flat(part, f"{prefix}.{key}" if prefix else str(key)).items()
+    }
+
+
+def _curves(runs: list[Results], metrics: list[str]) -> str:
+    """A PNG with one panel a metric, base64; "" if no run has a curve."""
+    metrics = [name for name in metrics if any(name in run.by_epoch for run in runs)]
+    if not metrics:
+        return ""
+    from matplotlib.figure import Figure
+
+    from callbacks.figure import plot_by_epoch
+
+    columns = min(2, len(metrics))
+    lines = -(-len(metrics) // columns)
+    with styled():
+        legend = 0.25 * len(runs) + 0.2
+        fig = Figure(figsize=(7.2, 2.6 * lines + legend), layout="constrained")
+        panels = fig.subplots(lines, columns, squeeze=False).flat
+        for axes, name in zip(panels, metrics, strict=False):
+            axes.set_title(name)
+            for run, colour in zip(runs, cycle(PALETTE), strict=False):
+                values = run.by_epoch.get(name)
+                if not values:
+                    continue
+                plot_by_epoch(axes, values, run.folder.name, colour)
+                if run.best_epoch in values:
+                    best = run.best_epoch
+                    axes.plot([best], [values[best]], "D", color=colour, markersize=7)
+        for axes in list(fig.axes)[len(metrics) :]:
+            axes.remove()
+        handles = {}
+        for axes in fig.axes:
+            handles |= {
+                str(line.get_label()): line
+                for line in axes.get_lines()
+                if not str(line.get_label()).startswith("_")
+            }
+        labels = {
+            run.folder.name: f"{run.folder.name} (sample)"
+            if run.record["sample"]
+            else run.folder.name
+            for run in runs
+        }
+        shown = [name for name in labels if name in handles]
+        fig.legend(
+            [handles[n] for n in shown], [labels[n] for n in shown], loc="outside lower left"
+        )
+        buffer = io.BytesIO()
+        fig.savefig(buffer, format="png")
+    return base64.b64encode(buffer.getvalue()).decode()

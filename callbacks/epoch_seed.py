@@ -1,0 +1,36 @@
+"""Randomness that a resumed run repeats."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+
+class EpochSeed(Callback):
+    """Seeds each training epoch from (seed, epoch, rank), so that a resumed run repeats it.
+
+    Whatever drew random numbers before (the sanity check, validation, a figure, a crash half-way)
+    cannot shift what an epoch draws: stopped at an epoch's end and resumed equals uninterrupted,
+    bit for bit on the CPU. The seed is kept in the checkpoint; with the epoch it is the whole
+    random state. It holds as long as training draws in the main process, which is why the
+    datamodules augment in ``on_after_batch_transfer`` and not in their workers.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seed = state_dict["seed"]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        entropy = [self.seed, trainer.current_epoch, trainer.global_rank]
+        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (libraries draw from it)
+        random.seed(seed)

@@ -1,0 +1,196 @@
+"""One style for all figures, and where they go."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+
+from callbacks.atomic import atomic_write
+
+if TYPE_CHECKING:  # matplotlib takes half a second to import: only what draws pays for it
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito's palette, which readers of every kind of colour vision can tell apart.
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, YELLOW, PURPLE = "#56B4E9", "#F0E442", "#CC79A7"
+INK, MUTED, PAPER = "#1F2328", "#656D76", "#FFFFFF"
+PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK)
+
+STYLE: dict[str, Any] = {
+    "figure.facecolor": PAPER,
+    "figure.dpi": 160,
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.facecolor": PAPER,
+    "axes.edgecolor": "#AFB8C1",
+    "axes.labelcolor": MUTED,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#EAEEF2",
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """matplotlib in the project's style, and as it was afterwards."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+@contextmanager
+def figure(
+    trainer: pl.Trainer, name: str, size: tuple[float, float], title: str, caption: str = ""
+) -> Iterator["Figure"]:
+    """A figure of ``size`` inches to draw on, saved on leaving the block.
+
+    To be used on rank 0. An error inside becomes a warning that names the figure and the cause:
+    a picture is never worth a training run.
+    """
+    try:
+        from matplotlib.figure import Figure
+
+        with styled():
+            fig = Figure(figsize=size, layout="constrained")
+            yield fig
+            save_figure(fig, trainer, name, title, caption)
+    except Exception as error:
+        cause = str(error).partition("\n")[0]
+        rank_zero_warn(f"figure {name} was not drawn: {type(error).__name__}: {cause}")
+
+
+def save_figure(
+    fig: "Figure", trainer: pl.Trainer, name: str, title: str = "", caption: str = ""
+) -> None:
+    """Write ``figures/<name>.png`` in the run folder and log it to W&B; rank 0 alone does.
+
+    A figure of the built-in sample is stamped as one. Title and caption are kept in the PNG, so
+    that the report needs nothing but the file.
+    """
+    if not trainer.is_global_zero:
+        return
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    if datamodule is not None and datamodule.is_sample:
+        _stamp(fig)
+        caption = f"Sample data (synthetic). {caption}"
+    path = Path(trainer.log_dir or trainer.default_root_dir) / "figures" / f"{name}.png"
+    with atomic_write(path) as half:
+        fig.savefig(half, metadata={"Title": title or name, "Description": caption})
+    for logger in trainer.loggers:
+        if isinstance(logger, pl.loggers.WandbLogger):
+            logger.log_image(f"figures/{name}", [str(path)], caption=[caption])
+
+
+def _stamp(fig: "Figure") -> None:
+    """A band above the drawing, which takes no room from it and cannot be overlooked."""
+    from matplotlib.patches import Rectangle
+
+    width, height = fig.get_size_inches()
+    band = 0.28
+    fig.set_size_inches(width, height + band)
+    share = band / (height + band)
+    layout = fig.get_layout_engine()
+    if layout is not None:
+        layout.set(rect=(0, 0, 1, 1 - share))  # type: ignore[call-arg]
+    fig.add_artist(
+        Rectangle((0, 1 - share), 1, share, transform=fig.transFigure, color="#FFE3C2", lw=0)
+    )
+    fig.text(
+        0.5,
+        1 - share / 2,
+        "SAMPLE DATA (synthetic)",
+        ha="center",
+        va="center_baseline",
+        size=9,
+        weight="bold",
+        color="#8A3B00",
+    )
+
+
+def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, colour: str) -> None:
+    """A curve over epochs, with a dot at each where there are few."""
+    epochs = sorted(values)
+    axes.plot(
+        epochs,
+        [values[epoch] for epoch in epochs],
+        color=colour,
+        label=label,
+        marker="o" if len(epochs) <= 30 else "",
+    )
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.margins(y=0.12)
+
+
+def mark_best(axes: "Axes", epoch: int, value: float, text: str) -> None:
+    """A diamond at the best epoch, on a dashed line down to the axis."""
+    axes.axvline(epoch, color=MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
+    axes.plot([epoch], [value], marker="D", markersize=8, color=INK, zorder=4, linestyle="")
+    first, last = axes.get_xlim()
+    left_half = epoch - first <= (last - first) / 2
+    axes.annotate(
+        text,
+        (epoch, value),
+        xytext=(9 if left_half else -9, 0),
+        textcoords="offset points",
+        ha="left" if left_half else "right",
+        va="center",
+        weight="bold",
+        size=9,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
+        zorder=5,
+    )
+
+
+def level(axes: "Axes", value: float, text: str) -> None:
+    """A horizontal line that the curves are to be read against."""
+    axes.axhline(value, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
+    axes.annotate(
+        text,
+        (1, value),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        size=8.5,
+        color=MUTED,
+    )
+
+
+def show(axes: "Axes", image: Tensor, title: str = "", **options: Any) -> None:
+    """An image ``(C, H, W)`` or ``(H, W)`` of values in 0-1, without axes."""
+    pixels = image.detach().float().cpu()
+    if pixels.ndim == 3:
+        pixels = pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)
+    options = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest", **options}
+    axes.imshow(pixels.clamp(0, 1).numpy(), **options)
+    axes.grid(False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    if title:
+        axes.set_title(title, size=9.5, weight="normal", pad=5)

@@ -1,0 +1,60 @@
+"""Predicted labels as CSV files."""
+
+import csv
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import BasePredictionWriter
+
+from callbacks.atomic import atomic_write
+
+
+class LabelWriter(BasePredictionWriter):
+    """Writes ``predictions.csv`` (``ID,Label``) and ``probabilities.csv`` into the run folder.
+
+    Rows stand in the order of ``test.csv``, or of the file names in a plain folder; every image
+    once, however many processes took part.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(write_interval="epoch")
+
+    def write_on_epoch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        predictions: Sequence[Any],
+        batch_indices: Sequence[Any],
+    ) -> None:
+        shares = [list(predictions)]
+        if trainer.world_size > 1:
+            shares = [[] for _ in range(trainer.world_size)]
+            torch.distributed.all_gather_object(shares, list(predictions))
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        if not trainer.is_global_zero:
+            return
+        indices, rows = (
+            torch.cat(column).cpu() for column in zip(*chain.from_iterable(shares), strict=True)
+        )
+        probabilities = rows[indices.argsort()]
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        names = [path.name for path in data.predict_set.paths]
+        labels = probabilities.argmax(dim=1).tolist()
+        self._write(folder / "predictions.csv", ["ID", "Label"], zip(names, labels, strict=True))
+        rounded = (
+            [name, *(f"{p:.6f}" for p in row)]
+            for name, row in zip(names, probabilities.tolist(), strict=True)
+        )
+        self._write(folder / "probabilities.csv", ["ID", *data.class_names], rounded)
+        print(f"{len(names)} predictions: {folder / 'predictions.csv'}")
+
+    @staticmethod
+    def _write(path: Path, header: list[str], rows: Any) -> None:
+        with atomic_write(path) as half, half.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(rows)

@@ -1,0 +1,109 @@
+"""Train, validate, test and use one of the four image tasks.
+
+python cli.py fit --config configs/aoi.yaml
+python cli.py fit --config configs/aoi.yaml --data.data_dir my/images --trainer.max_epochs 20
+python cli.py fit --config configs/aoi.yaml --ckpt_path last        # go on where it stopped
+python cli.py test --config configs/aoi.yaml --ckpt_path best       # of the newest run, or a file
+python cli.py predict --config configs/aoi.yaml --ckpt_path best --data.predict_dir my/new
+python cli.py compare runs/aoi/*
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from jsonargparse import Namespace
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from callbacks.epoch_seed import EpochSeed
+from callbacks.hardware import ChannelsLast, native_precision
+from callbacks.run_folder import Run, find_checkpoint, open_run_folder
+from callbacks.run_record import RunRecord
+from callbacks.tracking import MetricsCSV
+from datamodules.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+class CLI(LightningCLI):
+    """LightningCLI whose runs each have a folder of their own (see ``Run``)."""
+
+    run_folder: Path | None = None
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_class_arguments(Run, "run")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        super().parse_arguments(parser, args)
+        config = self._stage_config
+        if config.ckpt_path in ("last", "best"):
+            config.ckpt_path = str(find_checkpoint(Run(**config.run.as_dict()), config.ckpt_path))
+        elif config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+            raise DataError(f"{config.ckpt_path}: no such checkpoint; give a file, last or best")
+        elif config.ckpt_path is None and self.config.subcommand != "fit":
+            raise DataError(f"{self.config.subcommand} needs --ckpt_path: a file, last or best")
+
+    def _parse_ckpt_path(self) -> None:
+        """As Lightning does, but say where the checkpoint's hyperparameters overrule the config."""
+        given = self._stage_config.model.init_args.clone()
+        super()._parse_ckpt_path()
+        model = self._stage_config.model
+        model.init_args = Namespace(model.init_args, **(model.pop("dict_kwargs", None) or {}))
+        for name, value in vars(model.init_args).items():
+            if name in given and given[name] != value:
+                log.warning("model.%s is the checkpoint's %r, not %r", name, value, given[name])
+
+    def before_instantiate_classes(self) -> None:
+        config = self._stage_config
+        if config.trainer.precision is None:
+            config.trainer.precision = native_precision(config.trainer.accelerator)
+        run = Run(**config.run.as_dict())
+        ckpt_path = Path(config.ckpt_path) if config.ckpt_path else None
+        self.run_folder = open_run_folder(run, ckpt_path)
+        self.save_config_kwargs = {"run": run}
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        assert self.run_folder is not None
+        self.trainer_defaults["callbacks"] = [
+            EpochSeed(int(self._stage_config.seed_everything)),
+            ChannelsLast(),
+        ]
+        trainer = super().instantiate_trainer(
+            logger=MetricsCSV(self.run_folder), default_root_dir=str(self.run_folder), **kwargs
+        )
+        # First, so that the record stands when others write; ModelCheckpoint stays last.
+        trainer.callbacks.sort(key=lambda callback: not isinstance(callback, RunRecord))  # type: ignore[attr-defined]
+        return trainer
+
+    @property
+    def _stage_config(self) -> Namespace:
+        return self.config[self.config.subcommand]
+
+
+def main(args: ArgsType = None) -> CLI:
+    """Run the command line ``args`` (default: the process's own) and return the finished CLI.
+
+    Raises:
+        DataError: bad input, in one line.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    return CLI(
+        save_config_callback=RunRecord,
+        trainer_defaults={"use_distributed_sampler": False},
+        seed_everything_default=42,
+        auto_configure_optimizers=False,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        model_class=pl.LightningModule,
+        datamodule_class=pl.LightningDataModule,
+        args=args,
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DataError as error:
+        sys.exit(f"error: {error}")
