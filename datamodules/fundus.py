@@ -1,0 +1,79 @@
+"""The geometry and the light of a fundus photograph, so that one method fits every camera."""
+
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from datamodules.errors import DataError
+
+
+def estimate_fov(image: Tensor) -> Tensor:
+    """Field of view of a fundus photograph that has no mask for it.
+
+    The largest connected region brighter than an eighth of the bright part of the picture, without
+    holes. A picture that is bright to its corners (no black frame) is all field of view.
+
+    Args:
+        image: uint8 ``(C, H, W)``.
+
+    Returns:
+        bool ``(1, H, W)``, never empty.
+    """
+    bright = image.amax(dim=0).float()
+    seen = (
+        bright > bright.flatten()[:: max(1, bright.numel() // 10**5)].quantile(0.95) / 8
+    ).numpy()
+    seen = ndimage.binary_opening(seen, iterations=2)
+    regions, count = ndimage.label(seen)
+    if not count:
+        return torch.ones(1, *bright.shape, dtype=torch.bool)
+    largest = 1 + ndimage.sum_labels(seen, regions, range(1, count + 1)).argmax()
+    return torch.from_numpy(ndimage.binary_fill_holes(regions == largest))[None]
+
+
+def fov_diameter(fov: Tensor) -> float:
+    """Diameter in px of a field of view ``(1, H, W)``, a disc whose sides may be cut off.
+
+    Raises:
+        DataError: the field of view is empty.
+    """
+    rows, columns = fov[0].any(dim=1).nonzero(), fov[0].any(dim=0).nonzero()
+    if not len(rows):
+        raise DataError("the field of view is empty")
+    return float(max(rows.max() - rows.min(), columns.max() - columns.min()) + 1)
+
+
+def even_light(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
+    """Each channel without its slow changes of light, at mean 0 and deviation 1 inside the FOV.
+
+    What is subtracted is the mean of the surroundings that lie in the field of view (Gaussian,
+    ``sigma`` px). Illumination, exposure, colour balance and contrast of the camera go out with it.
+
+    Args:
+        image: uint8 or float ``(C, H, W)`` of any range.
+        fov: bool ``(1, H, W)``.
+        sigma: in px of this image.
+
+    Returns:
+        float32 ``(C, H, W)``, 0 outside the field of view.
+    """
+    inside = fov.float()
+    pixels = image.float() * inside
+    kernel = 2 * int(3 * sigma) + 1
+    weight, *blurred = (
+        torch.from_numpy(
+            ndimage.gaussian_filter(plane.numpy(), sigma, mode="constant", radius=kernel // 2)
+        )
+        for plane in (inside[0], *pixels)
+    )
+    flat = (pixels - torch.stack(blurred) / weight.clamp_min(1e-3)) * inside
+    count = inside.sum().clamp_min(1)
+    mean = flat.sum(dim=(1, 2), keepdim=True) / count
+    deviation = ((flat - mean).mul(inside).square().sum(dim=(1, 2), keepdim=True) / count).sqrt()
+    return (flat - mean) * inside / deviation.clamp_min(1e-3)
+
+
+def resize_to_diameter(diameter: float, fov: Tensor) -> list[int]:
+    """``[H, W]`` to resize to, so that the field of view measures ``diameter`` px across."""
+    scale = diameter / fov_diameter(fov)
+    return [max(1, round(side * scale)) for side in fov.shape[-2:]]
