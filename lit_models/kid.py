@@ -1,0 +1,87 @@
+"""Kernel Inception Distance on features that need no download."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics.image.kid import KernelInceptionDistance
+from torchvision.models import resnet18
+
+from datamodules.errors import DataError
+
+
+class BlotKID(KernelInceptionDistance):
+    """KID (Binkowski et al., arXiv:1801.01401) over all images at once, the unbiased estimate.
+
+    Not comparable with KID on Inception features; ``name`` says which features it is on.
+
+    Args:
+        weights: file of a torchvision ResNet-18 state dict, whose 512 pooled features of the images
+            at 128x128 are used; None takes a fixed, seeded random network instead.
+    """
+
+    def __init__(self, weights: str | None = None) -> None:
+        super().__init__(
+            feature=ResNetFeatures(weights) if weights else RandomFeatures(), subsets=1
+        )
+        self.name = "kid_resnet18" if weights else "kid_random"
+
+    def compute(self) -> Tensor:  # type: ignore[override]
+        self.subset_size = sum(len(features) for features in self.real_features)
+        return super().compute()[0]
+
+
+class ResNetFeatures(nn.Module):
+    """ResNet-18's pooled features ``(N, 512)`` of grey images ``(N, 1, H, W)`` in [0, 1].
+
+    Raises:
+        DataError: ``weights`` is not a file with a ResNet-18's state dict.
+    """
+
+    def __init__(self, weights: str) -> None:
+        super().__init__()
+        if not Path(weights).is_file():
+            raise DataError(f"{weights}: no such file (kid_weights)")
+        network = resnet18()
+        try:
+            network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        except Exception as error:
+            cause = str(error).partition("\n")[0]
+            raise DataError(f"{weights}: not a ResNet-18 state dict ({cause})") from None
+        network.fc = nn.Identity()  # type: ignore[assignment]
+        # In a tuple, so that it does not count as a part of the model and its checkpoints.
+        self.network = (network.eval().requires_grad_(False),)
+
+    def forward(self, images: Tensor) -> Tensor:
+        network = self.network[0].to(images.device)
+        x = F.interpolate(images.float(), size=(128, 128), mode="bilinear")
+        mean, std = x.new_tensor([0.485, 0.456, 0.406]), x.new_tensor([0.229, 0.224, 0.225])
+        x = (x - mean[:, None, None]) / std[:, None, None]
+        with torch.autocast(x.device.type, enabled=False):
+            return network(x)
+
+
+class RandomFeatures(nn.Module):
+    """Fixed random features ``(N, 512)`` of grey images ``(N, 1, H, W)`` in [0, 1].
+
+    Four random strided convolutions; mean and standard deviation over the last map. The weights
+    are drawn from seed 0, whatever the run's seed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        widths = (1, 32, 64, 128, 256)
+        self.weights = []
+        for inputs, outputs in pairwise(widths):
+            scale = (2 / (inputs * 9)) ** 0.5
+            self.weights.append(torch.randn(outputs, inputs, 3, 3, generator=generator) * scale)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images.float() * 4 - 2
+        with torch.autocast(x.device.type, enabled=False):
+            for weight in self.weights:
+                x = F.leaky_relu(F.conv2d(x, weight.to(x.device), stride=2, padding=1), 0.2)
+            return torch.cat([x.mean((2, 3)), x.std((2, 3))], 1)
