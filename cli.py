@@ -17,8 +17,11 @@ import pytorch_lightning as pl
 from jsonargparse import Namespace
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from callbacks import compare
 from callbacks.epoch_seed import EpochSeed
 from callbacks.hardware import ChannelsLast, native_precision
+from callbacks.progress import progress_bar
+from callbacks.report import Report
 from callbacks.run_folder import Run, find_checkpoint, open_run_folder
 from callbacks.run_record import RunRecord
 from callbacks.tracking import MetricsCSV
@@ -29,8 +32,6 @@ log = logging.getLogger(__name__)
 
 class CLI(LightningCLI):
     """LightningCLI whose runs each have a folder of their own (see ``Run``)."""
-
-    run_folder: Path | None = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_class_arguments(Run, "run")
@@ -69,7 +70,10 @@ class CLI(LightningCLI):
         self.trainer_defaults["callbacks"] = [
             EpochSeed(int(self._stage_config.seed_everything)),
             ChannelsLast(),
+            Report(),
         ]
+        if self._stage_config.trainer.enable_progress_bar is not False:
+            self.trainer_defaults["callbacks"].append(progress_bar())
         trainer = super().instantiate_trainer(
             logger=MetricsCSV(self.run_folder), default_root_dir=str(self.run_folder), **kwargs
         )
@@ -104,6 +108,9 @@ def main(args: ArgsType = None) -> CLI:
 
 if __name__ == "__main__":
     try:
-        main()
+        if sys.argv[1:2] == ["compare"]:
+            compare.main(sys.argv[2:])
+        else:
+            main()
     except DataError as error:
         sys.exit(f"error: {error}")

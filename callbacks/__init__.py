@@ -5,6 +5,11 @@ from importlib import import_module
 _MODULE_OF = {
     "FeatureCache": "feature_cache",
     "LabelWriter": "label_writer",
+    "AOIFigures": "aoi_figures",
+    "VesselMapWriter": "vessel_maps",
+    "VesselFigures": "vessel_figures",
+    "RetinaFigures": "retina_figures",
+    "BlotFigures": "blot_figures",
 }
 __all__ = list(_MODULE_OF)
 

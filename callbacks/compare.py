@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from callbacks.atomic import atomic_write
-from callbacks.figure import PALETTE, styled
+from callbacks.figure import PALETTE, plot_by_epoch, styled
 from callbacks.report import TITLES, duration, render
 from callbacks.results import Results, read_results
 from datamodules.errors import DataError
@@ -104,7 +104,7 @@ def _row(run: Results, metrics: list[str]) -> dict[str, Any]:
         "metrics": values,
         "best_epoch": run.best_epoch,
         "epochs": run.epochs[-1] if run.epochs else 0,
-        "minutes": duration(run.record.get("minutes")) or "–",
+        "minutes": duration(run.record.get("minutes")) or "-",
         "data": run.record["data"],
         "status": run.record.get("status", ""),
     }
@@ -118,7 +118,7 @@ def _differences(runs: list[Results]) -> dict[str, list[str]]:
             table[name] = run.record.get(name)
     names = list(dict.fromkeys(name for table in tables for name in table))
     rows = {
-        name: [str(table.get(name, "–")) for table in tables]
+        name: [str(table.get(name, "-")) for table in tables]
         for name in names
         if not name.startswith("run.")
     }
@@ -143,43 +143,35 @@ def _curves(runs: list[Results], metrics: list[str]) -> str:
     if not metrics:
         return ""
     from matplotlib.figure import Figure
-
-    from callbacks.figure import plot_by_epoch
+    from matplotlib.lines import Line2D
 
     columns = min(2, len(metrics))
     lines = -(-len(metrics) // columns)
+    colours = dict(zip([run.folder for run in runs], cycle(PALETTE), strict=False))
     with styled():
-        legend = 0.25 * len(runs) + 0.2
-        fig = Figure(figsize=(7.2, 2.6 * lines + legend), layout="constrained")
-        panels = fig.subplots(lines, columns, squeeze=False).flat
+        fig = Figure(figsize=(7.2, 2.6 * lines + 0.25 * len(runs)), layout="constrained")
+        panels = list(fig.subplots(lines, columns, squeeze=False).flat)
+        for axes in panels[len(metrics) :]:
+            axes.remove()
         for axes, name in zip(panels, metrics, strict=False):
             axes.set_title(name)
-            for run, colour in zip(runs, cycle(PALETTE), strict=False):
-                values = run.by_epoch.get(name)
-                if not values:
-                    continue
-                plot_by_epoch(axes, values, run.folder.name, colour)
-                if run.best_epoch in values:
-                    best = run.best_epoch
-                    axes.plot([best], [values[best]], "D", color=colour, markersize=7)
-        for axes in list(fig.axes)[len(metrics) :]:
-            axes.remove()
-        handles = {}
-        for axes in fig.axes:
-            handles |= {
-                str(line.get_label()): line
-                for line in axes.get_lines()
-                if not str(line.get_label()).startswith("_")
-            }
-        labels = {
-            run.folder.name: f"{run.folder.name} (sample)"
-            if run.record["sample"]
-            else run.folder.name
-            for run in runs
-        }
-        shown = [name for name in labels if name in handles]
+            for run in runs:
+                values, best = run.by_epoch.get(name), run.best_epoch
+                if values:
+                    plot_by_epoch(axes, values, "", colours[run.folder])
+                    if best in values:
+                        axes.plot([best], [values[best]], "D", color=colours[run.folder], ms=7)
         fig.legend(
-            [handles[n] for n in shown], [labels[n] for n in shown], loc="outside lower left"
+            handles=[
+                Line2D(
+                    [],
+                    [],
+                    color=colours[run.folder],
+                    label=run.folder.name + (" (sample data)" if run.record["sample"] else ""),
+                )
+                for run in runs
+            ],
+            loc="outside lower left",
         )
         buffer = io.BytesIO()
         fig.savefig(buffer, format="png")

@@ -58,29 +58,32 @@ def styled() -> Iterator[None]:
     """matplotlib in the project's style, and as it was afterwards."""
     import matplotlib
 
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
         yield
+
+
+@contextmanager
+def harmless(what: str) -> Iterator[None]:
+    """An error inside becomes a warning: a picture is never worth a training run."""
+    try:
+        yield
+    except Exception as error:
+        cause = str(error).partition("\n")[0]
+        rank_zero_warn(f"{what} not drawn: {type(error).__name__}: {cause}")
 
 
 @contextmanager
 def figure(
     trainer: pl.Trainer, name: str, size: tuple[float, float], title: str, caption: str = ""
 ) -> Iterator["Figure"]:
-    """A figure of ``size`` inches to draw on, saved on leaving the block.
-
-    To be used on rank 0. An error inside becomes a warning that names the figure and the cause:
-    a picture is never worth a training run.
-    """
-    try:
+    """A figure of ``size`` inches to draw on, saved on leaving the block. For rank 0; harmless."""
+    with harmless(f"figure {name}"):
         from matplotlib.figure import Figure
 
         with styled():
             fig = Figure(figsize=size, layout="constrained")
             yield fig
             save_figure(fig, trainer, name, title, caption)
-    except Exception as error:
-        cause = str(error).partition("\n")[0]
-        rank_zero_warn(f"figure {name} was not drawn: {type(error).__name__}: {cause}")
 
 
 def save_figure(
@@ -133,6 +136,8 @@ def _stamp(fig: "Figure") -> None:
 
 def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, colour: str) -> None:
     """A curve over epochs, with a dot at each where there are few."""
+    from matplotlib.ticker import MaxNLocator
+
     epochs = sorted(values)
     axes.plot(
         epochs,
@@ -142,7 +147,7 @@ def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, colour: st
         marker="o" if len(epochs) <= 30 else "",
     )
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.margins(y=0.12)
 
 

@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from callbacks.figure import harmless
 from callbacks.results import Results, read_results
 
 
@@ -99,7 +100,8 @@ class HeldOutFigures(Callback):
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         kept = self._gathered(trainer, self._passing)
         if trainer.is_global_zero and kept:
-            self.draw(trainer, kept, "test_", "test")
+            with harmless("held-out images"):
+                self.draw(trainer, kept, "test_", "test")
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -113,9 +115,11 @@ class HeldOutFigures(Callback):
             return
         for logger in trainer.loggers:
             logger.save()
-        self.draw_curves(trainer, read_results(trainer.log_dir or trainer.default_root_dir))
+        with harmless("curves"):
+            self.draw_curves(trainer, read_results(trainer.log_dir or trainer.default_root_dir))
         if kept:
-            self.draw(trainer, kept, "", f"validation, epoch {self._best_epoch}")
+            with harmless("held-out images"):
+                self.draw(trainer, kept, "", f"validation, epoch {self._best_epoch}")
 
     @staticmethod
     def _gathered(trainer: pl.Trainer, mine: list[Any]) -> list[Any]:

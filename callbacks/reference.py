@@ -1,13 +1,19 @@
-"""What the reference methods reached: shown beside our figures, never as one of them."""
+"""What the reference methods were reported to reach: shown beside our results, never among them."""
 
 from typing import NamedTuple
 
 
 class Reference(NamedTuple):
-    """One figure: its value and what it was measured on."""
+    """A result of a reference method, and what it was measured on."""
 
     value: float
     on: str
 
 
-# TASK -> METRIC -> REFERENCE
+# Task -> metric of ours that means the same -> result of the reference.
+REFERENCE: dict[str, dict[str, Reference]] = {
+    "aoi": {
+        "val/accuracy": Reference(0.9644, "reference on AOI, epoch 6 of 10"),
+        "train/loss": Reference(0.2635, "reference on AOI, epoch 6 of 10"),
+    },
+}

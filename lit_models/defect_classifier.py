@@ -135,7 +135,8 @@ class DefectClassifier(pl.LightningModule):
         features = x if x.ndim == 2 else self.backbone(x)
         return self.fc(features)
 
-    def _step(self, batch: tuple[Tensor, Tensor, Tensor], stage: str) -> Tensor:
+    def _step(self, batch: tuple[Tensor, Tensor, Tensor], stage: str) -> tuple[Tensor, Tensor]:
+        """Loss, and class probabilities ``(N, num_classes)`` for the figures."""
         x, labels, _ = batch
         logits = self(x).float()
         loss = F.cross_entropy(logits, labels)
@@ -146,16 +147,16 @@ class DefectClassifier(pl.LightningModule):
             f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=len(x), sync_dist=True
         )
         self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(x))
-        return loss
+        return loss, logits.detach().softmax(dim=1)
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        return self._step(batch, "train")
+        return self._step(batch, "train")[0]
 
-    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
-        self._step(batch, "val")
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        return self._step(batch, "val")[1]
 
-    def test_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
-        self._step(batch, "test")
+    def test_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        return self._step(batch, "test")[1]
 
     def predict_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Positions ``(N,)`` in the data set and class probabilities ``(N, num_classes)``."""
