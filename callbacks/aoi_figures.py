@@ -49,7 +49,7 @@ class AOIFigures(HeldOutFigures):
             plot_by_epoch(right, percent, "validation", VERMILION)
             right.yaxis.set_major_formatter("{x:g} %")
             if best:
-                mark_best(right, best, percent[best], f"{percent[best]:.2f} %\nepoch {best}")
+                mark_best(right, best, percent[best], f"{percent[best]:.2f} %, epoch {best}")
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         probabilities, labels, indices = (torch.cat(part) for part in zip(*kept, strict=True))
@@ -117,7 +117,7 @@ class AOIFigures(HeldOutFigures):
         )
         columns = min(4, max(2, len(shown)))
         lines = max(1, -(-len(shown) // columns))
-        size = (1.8 * columns, 2.35 * lines) if shown else (6.4, 1)
+        size = (1.8 * columns, 2.15 * lines) if shown else (6.4, 1)
         with figure(trainer, f"{prefix}mistakes", size, title, caption) as fig:
             if not shown:
                 fig.text(0.5, 0.5, "no mistakes", ha="center", va="center", color=MUTED)
@@ -131,10 +131,11 @@ class AOIFigures(HeldOutFigures):
                 guess = int(predicted[one])
                 axes.set_title(
                     f"true {data.class_names[label]}\n"
-                    f"{data.class_names[guess]} {confidence[one]:.0%}",
-                    size=9,
+                    f"predicted {data.class_names[guess]} {confidence[one]:.0%}",
+                    size=8,
                     weight="normal",
                     loc="center",
                     color=INK,
-                    linespacing=1.35,
+                    linespacing=1.3,
+                    pad=4,
                 )

@@ -14,7 +14,7 @@ import yaml
 
 from callbacks.atomic import atomic_write
 from callbacks.figure import PALETTE, plot_by_epoch, styled
-from callbacks.report import TITLES, duration, render
+from callbacks.report import TITLES, duration, is_main, render
 from callbacks.results import Results, read_results
 from datamodules.errors import DataError
 
@@ -88,11 +88,10 @@ def _score(run: Results, monitor: str | None, mode: str) -> float:
 
 
 def _main_metrics(runs: list[Results], monitor: str | None) -> list[str]:
-    """All metrics but learning rates and the parts of another ("val/accuracy_void")."""
-    names = {name for run in runs for name in (*run.by_epoch, *run.evaluated) if "/" in name}
-    whole = {name for name in names if not any(name.startswith(f"{other}_") for other in names)}
+    names = {name for run in runs for name in (*run.by_epoch, *run.evaluated)}
+    main = {name for name in names if is_main(runs[0], name)}
     order = {"val": 0, "test": 1, "train": 2}
-    return sorted(whole, key=lambda n: (n != monitor, order.get(n.partition("/")[0], 3), n))
+    return sorted(main, key=lambda n: (n != monitor, order.get(n.partition("/")[0], 3), n))
 
 
 def _row(run: Results, metrics: list[str]) -> dict[str, Any]:

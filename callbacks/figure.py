@@ -46,6 +46,9 @@ STYLE: dict[str, Any] = {
     "ytick.labelsize": 9,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
+    "axes.xmargin": 0.06,
+    "figure.constrained_layout.w_pad": 0.09,
+    "figure.constrained_layout.h_pad": 0.09,
     "lines.linewidth": 1.8,
     "lines.markersize": 4,
     "legend.frameon": False,
@@ -92,7 +95,8 @@ def save_figure(
     """Write ``figures/<name>.png`` in the run folder and log it to W&B; rank 0 alone does.
 
     A figure of the built-in sample is stamped as one. Title and caption are kept in the PNG, so
-    that the report needs nothing but the file.
+    that the report needs nothing but the file. Figures ``<series>/<part>`` are one series in W&B,
+    and left out of the report.
     """
     if not trainer.is_global_zero:
         return
@@ -105,7 +109,8 @@ def save_figure(
         fig.savefig(half, metadata={"Title": title or name, "Description": caption})
     for logger in trainer.loggers:
         if isinstance(logger, pl.loggers.WandbLogger):
-            logger.log_image(f"figures/{name}", [str(path)], caption=[caption])
+            key = f"figures/{name.partition('/')[0]}"
+            logger.log_image(key, [str(path)], caption=[caption or title])
 
 
 def _stamp(fig: "Figure") -> None:
@@ -152,21 +157,22 @@ def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, colour: st
 
 
 def mark_best(axes: "Axes", epoch: int, value: float, text: str) -> None:
-    """A diamond at the best epoch, on a dashed line down to the axis."""
+    """A diamond at the best epoch, the highest, on a dashed line through it."""
     axes.axvline(epoch, color=MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, max(high, value + 0.22 * (high - low)))  # room for the text
     axes.plot([epoch], [value], marker="D", markersize=8, color=INK, zorder=4, linestyle="")
     first, last = axes.get_xlim()
     left_half = epoch - first <= (last - first) / 2
     axes.annotate(
         text,
         (epoch, value),
-        xytext=(9 if left_half else -9, 0),
+        xytext=(7 if left_half else -7, 7),
         textcoords="offset points",
         ha="left" if left_half else "right",
-        va="center",
+        va="bottom",
         weight="bold",
         size=9,
-        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
         zorder=5,
     )
 

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from callbacks.atomic import atomic_write
-from callbacks.reference import REFERENCE
+from callbacks.reference import MAIN, REFERENCE
 from callbacks.results import Results, read_results
 
 log = logging.getLogger(__name__)
@@ -60,13 +60,17 @@ def write_report(run_dir: str | Path) -> Path:
         title=TITLES.get(task, task or "Run"),
         folder=results.folder.name,
         record=record,
-        facts=_facts(results),
+        facts=_facts(record),
+        details=_details(record),
         rows=_rows(results),
         epochs=results.epochs[-1] if results.epochs else 0,
         best_epoch=results.best_epoch,
         monitor=results.monitor,
         mode=results.mode,
-        evaluated=dict(sorted(results.evaluated.items())),
+        evaluated=[
+            {"metric": name, "main": is_main(results, name), "value": value}
+            for name, value in sorted(results.evaluated.items())
+        ],
         references=REFERENCE.get(task, {}),
         figures=[_figure(path) for path in _in_order(results.folder / "figures")],
         config=results.config,
@@ -77,25 +81,37 @@ def write_report(run_dir: str | Path) -> Path:
     return path
 
 
-def _facts(results: Results) -> list[tuple[str, str]]:
-    record = results.record
-    versions = record.get("versions") or {}
+def is_main(results: Results, metric: str) -> bool:
+    """Whether a reader looks for ``metric`` first."""
+    main = MAIN.get(results.record.get("task", ""))
+    return main is None or metric == results.monitor or metric.partition("/")[2] in main
+
+
+def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
+    test = record.get("test") or {}
     facts = {
         "Data": "built-in sample (synthetic)" if record.get("sample") else record.get("data"),
-        "Duration": duration(record.get("minutes")),
-        "Started": (record.get("started") or "").replace("T", " "),
-        "Best checkpoint": record.get("best_checkpoint"),
         "Weights": record.get("weights"),
-        "Seed": record.get("seed"),
+        "Duration": duration(record.get("minutes")),
+        "Best checkpoint": record.get("best_checkpoint"),
+        "Tested": test and f"{Path(test['checkpoint']).name} on {test['data']} ({test['status']})",
         "Git revision": record.get("git_revision"),
         "Machine": record.get("machine"),
-        "Precision": record.get("precision"),
-        "Software": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "Command": record.get("command"),
     }
-    test = record.get("test")
-    if test:
-        facts["Tested"] = f"{test.get('checkpoint')} on {test.get('data')} ({test.get('status')})"
+    return [(name, str(text)) for name, text in facts.items() if text]
+
+
+def _details(record: dict[str, Any]) -> list[tuple[str, str]]:
+    versions = record.get("versions") or {}
+    facts = {
+        "Command": record.get("command"),
+        "Started": (record.get("started") or "").replace("T", " "),
+        "Finished": (record.get("finished") or "").replace("T", " "),
+        "Seed": record.get("seed"),
+        "Precision": record.get("precision"),
+        "Devices": f"{record.get('devices', '?')} x {record.get('accelerator', '?')}",
+        "Software": ", ".join(f"{name} {version}" for name, version in versions.items()),
+    }
     return [(name, str(text)) for name, text in facts.items() if text not in (None, "")]
 
 
@@ -111,13 +127,14 @@ def duration(minutes: float | None) -> str:
 def _rows(results: Results) -> list[Mapping[str, Any]]:
     """Metrics of training, the monitored one first, then validation before training."""
     names = sorted(
-        results.by_epoch,
+        (name for name in results.by_epoch if "/" in name),
         key=lambda name: (name != results.monitor, not name.startswith("val/"), name),
     )
     best, last = results.best_epoch, results.epochs[-1] if results.epochs else 0
     return [
         {
             "metric": name,
+            "main": is_main(results, name),
             "best": results.by_epoch[name].get(best or 0),
             "last": results.by_epoch[name].get(last),
         }

@@ -1,0 +1,121 @@
+"""Figures of the blot task: losses, D's accuracy, generated blots, and how they came about."""
+
+import math
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from callbacks.figure import BLUE, SKY, VERMILION, figure, level, plot_by_epoch, show
+from callbacks.held_out import HeldOutFigures
+from callbacks.results import Results
+
+
+class BlotFigures(HeldOutFigures):
+    """D and G loss by step and by epoch, D's accuracy, template 1 / template 2 / generated / real.
+
+    The same held-out templates are drawn every ``every_n_epochs`` epochs while training goes on,
+    to ``figures/templates/``, and side by side at its end. ``validation_step`` and ``test_step``
+    return the generated blots ``(N, 1, H, W)`` in [-1, 1].
+
+    Args:
+        every_n_epochs: between two drawings.
+        images: how many held-out blots are shown.
+    """
+
+    def __init__(self, every_n_epochs: int = 10, images: int = 4) -> None:
+        super().__init__()
+        self.every_n_epochs = every_n_epochs
+        self.images = images
+        self._film: dict[int, Tensor] = {}  # epoch -> generated blots, uint8 (images, H, W)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"film": self._film}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._film = state_dict["film"]
+
+    def keep(self, trainer: pl.Trainer, outputs: Tensor, batch: Any, kept: list[Any]) -> Any:
+        """uint8 ``(n, 4, H, W)``: template 1, template 2, generated, real."""
+        missing = self.images - sum(len(part) for part in kept)
+        if missing <= 0:
+            return None
+        templates, targets, _ = batch
+        pictures = torch.cat([templates, outputs.to(targets), targets], dim=1)[:missing]
+        return ((pictures.float() + 1) * 127.5).round().to(torch.uint8).cpu()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_validation_end(trainer, pl_module)
+        epoch = trainer.current_epoch + 1
+        wanted = epoch == 1 or epoch % self.every_n_epochs == 0
+        if not wanted or trainer.sanity_checking or trainer.state.fn != "fit" or not self._passing:
+            return
+        pictures = torch.cat(self._passing)
+        self._film[epoch] = pictures[:, 2]
+        if trainer.is_global_zero:
+            title = f"Held-out templates, epoch {epoch}"
+            self._draw_rows(trainer, pictures, f"templates/{epoch:04d}", title)
+
+    def draw_curves(self, trainer: pl.Trainer, results: Results) -> None:
+        title = "Losses of D and G, and how often D is right"
+        caption = (
+            "D's loss is the sum of its real and fake terms: 2 ln 2 where it cannot tell them "
+            "apart, as G's is ln 2. A D that is right about all, real and fake, has won."
+        )
+        with figure(trainer, "curves", (7.2, 5.6), title, caption) as fig:
+            panels = fig.subplot_mosaic([["step", "step"], ["epoch", "accuracy"]])
+            for name, label, colour in (("d", "D", BLUE), ("g", "G", VERMILION)):
+                steps = results.by_step.get(f"train/{name}_loss", {})
+                panels["step"].plot(
+                    list(steps), list(steps.values()), color=colour, linewidth=0.9, label=label
+                )
+                plot_by_epoch(
+                    panels["epoch"], results.by_epoch[f"train/{name}_loss"], label, colour
+                )
+            panels["step"].set_title("Loss by step")
+            panels["step"].set_xlabel("step")
+            panels["epoch"].set_title("Loss by epoch")
+            for axes in (panels["step"], panels["epoch"]):
+                axes.set_ylim(bottom=0)
+                level(axes, math.log(2), "ln 2")
+                level(axes, 2 * math.log(2), "2 ln 2")
+                axes.legend(loc="upper left")
+            panels["accuracy"].set_title("D is right about held-out")
+            for name, colour in (("real", SKY), ("fake", VERMILION)):
+                percent = {
+                    epoch: 100 * value
+                    for epoch, value in results.by_epoch[f"val/d_accuracy_{name}"].items()
+                }
+                plot_by_epoch(panels["accuracy"], percent, f"{name} blots", colour)
+            panels["accuracy"].set_ylim(-5, 105)
+            panels["accuracy"].yaxis.set_major_formatter("{x:g} %")
+            panels["accuracy"].legend()
+
+    def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
+        pictures = torch.cat(kept)[: self.images]
+        title = f"Template 1, template 2, generated, real ({where})"
+        self._draw_rows(trainer, pictures, f"{prefix}blots", title)
+        if not prefix and len(self._film) > 1:
+            self._draw_film(trainer, pictures[:, 3])
+
+    def _draw_rows(self, trainer: pl.Trainer, pictures: Tensor, name: str, title: str) -> None:
+        names = ("template 1", "template 2", "generated", "real")
+        with figure(trainer, name, (7.2, 1.8 * len(pictures) + 0.3), title) as fig:
+            rows = fig.subplots(len(pictures), 4, squeeze=False)
+            for row, four in zip(rows, pictures, strict=True):
+                for axes, picture, column in zip(row, four, names, strict=True):
+                    show(axes, picture / 255, column if row is rows[0] else "")
+
+    def _draw_film(self, trainer: pl.Trainer, real: Tensor) -> None:
+        """The fixed templates' blots over the epochs, at most seven of them, and the real ones."""
+        epochs = sorted(self._film)
+        count = min(7, len(epochs))
+        chosen = [epochs[round(i * (len(epochs) - 1) / (count - 1))] for i in range(count)]
+        columns = {f"epoch {epoch}": self._film[epoch] for epoch in chosen} | {"real": real}
+        size = (7.2, 7.2 / len(columns) * len(real) + 0.4)
+        with figure(trainer, "film", size, "The same held-out blots over the epochs") as fig:
+            panels = fig.subplots(len(real), len(columns), squeeze=False)
+            for column, (name, pictures) in zip(panels.T, columns.items(), strict=True):
+                for axes, picture in zip(column, pictures, strict=True):
+                    show(axes, picture / 255, name if axes is column[0] else "")
