@@ -15,6 +15,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from jsonargparse import Namespace
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from callbacks import compare
@@ -60,22 +61,23 @@ class CLI(LightningCLI):
         config = self._stage_config
         if config.trainer.precision is None:
             config.trainer.precision = native_precision(config.trainer.accelerator)
-        run = Run(**config.run.as_dict())
-        ckpt_path = Path(config.ckpt_path) if config.ckpt_path else None
-        self.run_folder = open_run_folder(run, ckpt_path)
-        self.save_config_kwargs = {"run": run}
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        assert self.run_folder is not None
+        config = self._stage_config
+        run = Run(**config.run.as_dict())
+        folder = open_run_folder(run, Path(config.ckpt_path) if config.ckpt_path else None)
+        self.save_config_kwargs = {"run": run}
         self.trainer_defaults["callbacks"] = [
-            EpochSeed(int(self._stage_config.seed_everything)),
+            EpochSeed(int(config.seed_everything)),
             ChannelsLast(),
             Report(),
+            # Each epoch, unlike ModelCheckpoint(save_last=True), which waits for a better one.
+            ModelCheckpoint(filename="last", enable_version_counter=False),
         ]
-        if self._stage_config.trainer.enable_progress_bar is not False:
-            self.trainer_defaults["callbacks"].append(progress_bar())
+        if config.trainer.enable_progress_bar is not False:
+            self.trainer_defaults["callbacks"].append(progress_bar(config.run.task))
         trainer = super().instantiate_trainer(
-            logger=MetricsCSV(self.run_folder), default_root_dir=str(self.run_folder), **kwargs
+            logger=MetricsCSV(folder), default_root_dir=str(folder), **kwargs
         )
         # First, so that the record stands when others write; ModelCheckpoint stays last.
         trainer.callbacks.sort(key=lambda callback: not isinstance(callback, RunRecord))  # type: ignore[attr-defined]

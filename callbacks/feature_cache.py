@@ -18,17 +18,11 @@ class FeatureCache(Callback):
     images; training ``fc`` on the kept features is then the same computation, at the cost of one
     forward pass in all. Where that does not hold (a trained backbone, random augmentation) the
     cache stays off. Memory: 2 KiB an image, the images themselves are not kept.
-
-    Args:
-        enabled: false turns it off, for comparison.
     """
-
-    def __init__(self, enabled: bool = True) -> None:
-        self.enabled = enabled
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if not self.enabled:
+        if not data.cache_features:
             log.info("feature cache: off by config")
         elif not pl_module.hparams["freeze"]:
             log.info("feature cache: off, the backbone is trained")

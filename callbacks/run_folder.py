@@ -51,8 +51,9 @@ def find_checkpoint(run: Run, which: Literal["last", "best"]) -> Path:
     callbacks = torch.load(last, map_location="cpu", weights_only=True)["callbacks"]
     for state in callbacks.values():
         # The path as it was at training; the folder may have been moved since.
-        if path := state.get("best_model_path"):
-            return last.with_name(Path(path).name)
+        name = Path(state.get("best_model_path", "")).name
+        if name not in ("", last.name):
+            return last.with_name(name)
     raise DataError(f"{last.parent}: the run kept no best checkpoint; give --ckpt_path a file")
 
 

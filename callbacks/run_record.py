@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,9 @@ class RunRecord(SaveConfigCallback):
         if self.record:
             stopped = isinstance(exception, KeyboardInterrupt)
             self._finish(trainer, "interrupted" if stopped else "failed")
+        elif trainer.is_global_zero:
+            with suppress(OSError):  # not empty: an earlier run's, which stays
+                Path(trainer.default_root_dir).rmdir()
 
     def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         folder = Path(trainer.log_dir or trainer.default_root_dir)
@@ -133,6 +137,10 @@ class RunRecord(SaveConfigCallback):
         self._clock = time.monotonic()
         if not trainer.is_global_zero:
             return
+        # A resumed fit adds to the time that it took before.
+        path = folder / "run.json"
+        resumed = stage == "fit" and path.exists()
+        self._minutes_before = json.loads(path.read_text()).get("minutes", 0) if resumed else 0
         if stage == "fit":
             with atomic_write(folder / "config.yaml") as half:
                 half.write_text(self.parser.dump(self.config, skip_none=False))
@@ -152,7 +160,7 @@ class RunRecord(SaveConfigCallback):
         self.record |= {
             "status": status,
             "finished": datetime.now().isoformat(timespec="seconds"),
-            "minutes": round((time.monotonic() - self._clock) / 60, 2),
+            "minutes": round(self._minutes_before + (time.monotonic() - self._clock) / 60, 2),
             "best_checkpoint": Path(getattr(checkpoint, "best_model_path", "") or "").name or None,
         }
         self._write(Path(trainer.log_dir or trainer.default_root_dir))
@@ -161,8 +169,7 @@ class RunRecord(SaveConfigCallback):
         path = folder / "run.json"
         whole = json.loads(path.read_text()) if path.exists() else {}
         if self.record["stage"] == "fit" or not whole:
-            # A resumed run adds to the time that the earlier ones took.
-            whole = {**whole, **self.record}
+            whole |= self.record
         else:
             whole[self.record["stage"]] = self.record
         with atomic_write(path) as half:

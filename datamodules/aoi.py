@@ -137,6 +137,7 @@ class AOIDataModule(pl.LightningDataModule):
         val_fraction: part of each class of ``train.csv`` that is kept for validation.
         batch_size: images in a batch of one process.
         num_workers: processes that decode images.
+        cache_features: let ``FeatureCache`` compute a frozen backbone's features once.
         seed: of the split and of the training order.
 
     Raises:
@@ -152,6 +153,7 @@ class AOIDataModule(pl.LightningDataModule):
         val_fraction: float = 0.15,
         batch_size: int = 32,
         num_workers: int = 2,
+        cache_features: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -162,6 +164,7 @@ class AOIDataModule(pl.LightningDataModule):
         self.val_fraction = val_fraction
         self.batch_size = batch_size
         self.num_workers = num_workers
+        self.cache_features = cache_features
         self.seed = seed
         # What training samples are drawn from at random; None: every epoch sees the same images.
         self.augment: v2.Transform | None = None
@@ -270,7 +273,7 @@ class AOIDataModule(pl.LightningDataModule):
     def _loader(self, dataset: Dataset, sampler: object) -> DataLoader:
         return DataLoader(
             dataset,
-            self.batch_size,
+            batch_size=self.batch_size,
             sampler=sampler,
             # Ready features are in memory: a worker could only pass them on.
             num_workers=self.num_workers if isinstance(dataset, DefectImages) else 0,
