@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_dtype
 
-from callbacks.figure import BLUE, INK, MUTED, VERMILION, figure, mark_best, plot_by_epoch, show
+from callbacks.figure import (
+    BLUE,
+    INK,
+    MUTED,
+    VERMILION,
+    figure,
+    image_grid,
+    mark_best,
+    plot_by_epoch,
+    show,
+)
 from callbacks.held_out import HeldOutFigures
 from callbacks.results import Results
 
@@ -122,20 +132,12 @@ class AOIFigures(HeldOutFigures):
             if not shown:
                 fig.text(0.5, 0.5, "no mistakes", ha="center", va="center", color=MUTED)
                 return
-            panels = fig.subplots(lines, columns, squeeze=False)
-            for axes in panels.flat:
-                axes.set_axis_off()
-            for axes, one in zip(panels.flat, shown, strict=False):
+            panels = [axes for row in image_grid(fig, lines, columns) for axes in row]
+            for axes, one in zip(panels, shown, strict=False):
                 image, label, _ = images[int(indices[one])]
-                show(axes, to_dtype(image, torch.float32, scale=True))
-                guess = int(predicted[one])
-                axes.set_title(
-                    f"true {data.class_names[label]}\n"
-                    f"predicted {data.class_names[guess]} {confidence[one]:.0%}",
-                    size=8,
-                    weight="normal",
-                    loc="center",
-                    color=INK,
-                    linespacing=1.3,
-                    pad=4,
+                show(
+                    axes,
+                    to_dtype(image, torch.float32, scale=True),
+                    f"true {data.class_names[label]}\npredicted "
+                    f"{data.class_names[int(predicted[one])]} {confidence[one]:.0%}",
                 )

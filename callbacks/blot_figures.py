@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from callbacks.figure import BLUE, SKY, VERMILION, figure, level, plot_by_epoch, show
+from callbacks.figure import BLUE, SKY, VERMILION, figure, image_grid, level, plot_by_epoch, show
 from callbacks.held_out import HeldOutFigures
 from callbacks.results import Results
 
@@ -102,7 +102,7 @@ class BlotFigures(HeldOutFigures):
     def _draw_rows(self, trainer: pl.Trainer, pictures: Tensor, name: str, title: str) -> None:
         names = ("template 1", "template 2", "generated", "real")
         with figure(trainer, name, (7.2, 1.8 * len(pictures) + 0.3), title) as fig:
-            rows = fig.subplots(len(pictures), 4, squeeze=False)
+            rows = image_grid(fig, len(pictures), 4)
             for row, four in zip(rows, pictures, strict=True):
                 for axes, picture, column in zip(row, four, names, strict=True):
                     show(axes, picture / 255, column if row is rows[0] else "")
@@ -115,7 +115,7 @@ class BlotFigures(HeldOutFigures):
         columns = {f"epoch {epoch}": self._film[epoch] for epoch in chosen} | {"real": real}
         size = (7.2, 7.2 / len(columns) * len(real) + 0.4)
         with figure(trainer, "film", size, "The same held-out blots over the epochs") as fig:
-            panels = fig.subplots(len(real), len(columns), squeeze=False)
-            for column, (name, pictures) in zip(panels.T, columns.items(), strict=True):
+            panels = zip(*image_grid(fig, len(real), len(columns)), strict=True)
+            for column, (name, pictures) in zip(panels, columns.items(), strict=True):
                 for axes, picture in zip(column, pictures, strict=True):
                     show(axes, picture / 255, name if axes is column[0] else "")

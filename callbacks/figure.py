@@ -122,7 +122,7 @@ def _stamp(fig: "Figure") -> None:
     fig.set_size_inches(width, height + band)
     share = band / (height + band)
     layout = fig.get_layout_engine()
-    if layout is not None:
+    if layout is not None:  # the rest of the figure
         layout.set(rect=(0, 0, 1, 1 - share))  # type: ignore[call-arg]
     fig.add_artist(
         Rectangle((0, 1 - share), 1, share, transform=fig.transFigure, color="#FFE3C2", lw=0)
@@ -192,16 +192,22 @@ def level(axes: "Axes", value: float, text: str) -> None:
     )
 
 
-def show(axes: "Axes", image: Tensor, title: str = "", **options: Any) -> None:
-    """An image ``(C, H, W)`` or ``(H, W)`` of values in 0-1, without axes."""
-    pixels = image.detach().float().cpu()
+def image_grid(fig: "Figure", rows: int, columns: int) -> list[list["Axes"]]:
+    """Panels for pictures, close together and empty until drawn on."""
+    layout = fig.get_layout_engine()
+    if layout is not None:
+        layout.set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)  # type: ignore[call-arg]
+    panels = fig.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat:
+        axes.set_axis_off()
+    return panels.tolist()
+
+
+def show(axes: "Axes", image: Tensor, title: str = "") -> None:
+    """An image ``(C, H, W)`` or ``(H, W)`` of values in 0-1, on a panel of `image_grid`."""
+    pixels = image.detach().float().cpu().clamp(0, 1)
     if pixels.ndim == 3:
         pixels = pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)
-    options = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest", **options}
-    axes.imshow(pixels.clamp(0, 1).numpy(), **options)
-    axes.grid(False)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
+    axes.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
     if title:
-        axes.set_title(title, size=9.5, weight="normal", pad=5)
+        axes.set_title(title, size=9, weight="normal", pad=4, loc="center", linespacing=1.3)

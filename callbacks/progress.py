@@ -8,29 +8,30 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
 
+from callbacks.reference import MAIN
 
-def progress_bar() -> ProgressBar:
+
+def progress_bar(task: str) -> ProgressBar:
     """``RichBar`` if stdout is a terminal, else ``PlainLines`` (CI, nohup, a pipe)."""
-    return RichBar() if sys.stdout.isatty() else PlainLines()
+    headline = f"val/{MAIN[task][0]}" if task in MAIN else ""
+    return RichBar(headline) if sys.stdout.isatty() else PlainLines(headline)
 
 
-def metrics_that_matter(trainer: pl.Trainer) -> dict[str, float]:
-    """Losses, what chooses the best checkpoint, and what a module logs with ``prog_bar=True``."""
+def metrics_that_matter(trainer: pl.Trainer, headline: str) -> dict[str, float]:
+    """The headline, losses, and what chooses the best checkpoint."""
     monitored = {getattr(callback, "monitor", None) for callback in trainer.checkpoint_callbacks}
     logged = trainer.callback_metrics
     return {
         name: float(value)
         for name, value in logged.items()
-        if (name in monitored or name.endswith("loss") or name in trainer.progress_bar_metrics)
-        # "loss_step" and "loss_epoch" are the same loss as "loss".
-        and not (name.endswith(("_step", "_epoch")) and name.rpartition("_")[0] in logged)
+        if name in monitored or name == headline or name.endswith("loss")
     }
 
 
 class RichBar(RichProgressBar):
     """Bars with the metrics that matter, those of the last validation included."""
 
-    def __init__(self) -> None:
+    def __init__(self, headline: str) -> None:
         theme = RichProgressBarTheme(
             progress_bar="#0072B2",
             progress_bar_finished="#0072B2",
@@ -40,6 +41,7 @@ class RichBar(RichProgressBar):
             metrics_format=".4f",
         )
         super().__init__(refresh_rate=10, theme=theme)
+        self._headline = headline
         self._metrics: dict[str, float] = {}
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
@@ -49,11 +51,11 @@ class RichBar(RichProgressBar):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.sanity_checking:
-            self._metrics |= metrics_that_matter(trainer)
+            self._metrics |= metrics_that_matter(trainer, self._headline)
         super().on_validation_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._metrics |= metrics_that_matter(trainer)
+        self._metrics |= metrics_that_matter(trainer, self._headline)
         super().on_train_epoch_end(trainer, pl_module)
 
     def _get_train_description(self, current_epoch: int) -> str:
@@ -64,8 +66,12 @@ class RichBar(RichProgressBar):
 class PlainLines(ProgressBar):
     """One line an epoch, without escape codes, for logs that are read later."""
 
+    def __init__(self, headline: str) -> None:
+        super().__init__()
+        self._headline = headline
+
     def disable(self) -> None:
-        """Other ranks: ``_line`` is silent there."""
+        """Nothing to do: lines are printed on rank 0 alone."""
 
     def enable(self) -> None:
         """See ``disable``."""
@@ -75,15 +81,10 @@ class PlainLines(ProgressBar):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         took = time.monotonic() - self._start
-        self._line(
-            trainer,
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-            f"{took:.1f} s" if took < 120 else f"{took / 60:.1f} min",
-        )
-
-    def _line(self, trainer: pl.Trainer, head: str, tail: str) -> None:
         # On every rank: computing a metric gathers it from all.
-        metrics = metrics_that_matter(trainer)
+        metrics = metrics_that_matter(trainer, self._headline)
         if trainer.is_global_zero:
             values = [f"{name} {value:.4f}" for name, value in metrics.items()]
+            head = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            tail = f"{took:.1f} s" if took < 120 else f"{took / 60:.1f} min"
             print("  ".join([head, *values, tail]), flush=True)

@@ -39,7 +39,8 @@ REFERENCE: dict[str, dict[str, Reference]] = {
     },
 }
 
-# Task -> metrics, without their stage, that a reader looks for first. Reports fold the others.
+# Task -> metrics, without their stage, that a reader looks for first, the first of all in front:
+# progress shows that one, reports show these and fold the others.
 MAIN: dict[str, tuple[str, ...]] = {
     "aoi": ("accuracy", "f1_macro", "loss"),
     "vessels": (
@@ -50,6 +51,6 @@ MAIN: dict[str, tuple[str, ...]] = {
         "frame/mean_iou_pooled",
         "loss",
     ),
-    "retina": ("psnr", "ssim", "loss"),
-    "blots": ("l1", "psnr", "ssim", "kid_resnet18", "kid_random", "d_loss", "g_loss"),
+    "retina": ("psnr", "ssim", "loss", "bits_per_pixel"),
+    "blots": ("psnr", "l1", "ssim", "kid_resnet18", "kid_random", "d_loss", "g_loss"),
 }

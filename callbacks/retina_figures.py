@@ -6,7 +6,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from callbacks.figure import BLUE, VERMILION, figure, level, mark_best, plot_by_epoch, show
+from callbacks.figure import (
+    BLUE,
+    VERMILION,
+    figure,
+    image_grid,
+    level,
+    mark_best,
+    plot_by_epoch,
+    show,
+)
 from callbacks.held_out import HeldOutFigures
 from callbacks.results import Results
 
@@ -64,7 +73,7 @@ class RetinaFigures(HeldOutFigures):
         caption = f"The difference, channel by channel, is amplified {factor} times."
         size = (7.2, 2.4 * len(pairs) + 0.3)
         with figure(trainer, f"{prefix}reconstructions", size, title, caption) as fig:
-            rows = fig.subplots(len(pairs), 3, squeeze=False)
+            rows = image_grid(fig, len(pairs), 3)
             names = ("original", "reconstruction", f"difference x {factor}")
             for row, (original, copy), difference in zip(rows, pairs, differences, strict=True):
                 images = (original, copy, difference * factor)

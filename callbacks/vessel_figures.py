@@ -16,6 +16,7 @@ from callbacks.figure import (
     VERMILION,
     YELLOW,
     figure,
+    image_grid,
     mark_best,
     plot_by_epoch,
     show,
@@ -26,7 +27,9 @@ from callbacks.results import Results
 from datamodules.drive import Eye, read_mask
 from datamodules.images import read_image
 
-BINS = 256  # of probability, for the precision-recall curve
+# Between bins of probability, for the precision-recall curve: even in the logit, for most of the
+# background has a probability close to 0.
+EDGES = torch.linspace(-12, 12, 801).sigmoid()
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Kept:
         index: position in the data set.
         probability: float16; None if the photograph is not shown.
         inside: bool, the region that is scored; likewise.
-        counts: pixels inside by truth and bin of probability ``(2, BINS)``.
+        counts: pixels inside by truth and bin of probability ``(2, len(EDGES) + 1)``.
         hits, misses, false_alarms: pixels inside.
     """
 
@@ -74,14 +77,15 @@ class VesselFigures(HeldOutFigures):
             truth = truth[0].bool()
             inside = torch.ones_like(truth) if fov is None else fov[0].bool()
             called = p >= self.threshold
-            bins = (p[inside] * BINS).long().clamp_max(BINS - 1) + BINS * truth[inside]
+            bins = torch.bucketize(p[inside], EDGES.to(p.device), right=True)
+            bins += (len(EDGES) + 1) * truth[inside]
             shown = sum(len(part) for part in kept) + len(part) < self.images
             part.append(
                 Kept(
                     index,
                     p.half().cpu() if shown else None,
                     inside.cpu() if shown else None,
-                    torch.bincount(bins, minlength=2 * BINS).view(2, BINS).cpu(),
+                    torch.bincount(bins, minlength=2 * len(EDGES) + 2).view(2, -1).cpu(),
                     int((called & truth & inside).sum()),
                     int((~called & truth & inside).sum()),
                     int((called & ~truth & inside).sum()),
@@ -130,9 +134,9 @@ class VesselFigures(HeldOutFigures):
     ) -> None:
         shown = [one for one in every if one.probability is not None]
         title = f"Photograph, probability, prediction and truth ({where})"
-        size = (7.2, 1.85 * len(shown) + 0.3)
+        size = (7.2, 1.82 * len(shown) + 0.3)
         with figure(trainer, f"{prefix}rows", size, title) as fig:
-            for row, one in zip(fig.subplots(len(shown), 4, squeeze=False), shown, strict=True):
+            for row, one in zip(image_grid(fig, len(shown), 4), shown, strict=True):
                 maps = self._maps(one, eyes[one.index])
                 names = ("photograph", "probability", "prediction", "truth")
                 for axes, image, name in zip(row, maps, names, strict=True):
@@ -155,11 +159,9 @@ class VesselFigures(HeldOutFigures):
             f"pixels are found and {alarms / max(1, hits + alarms):.1%} of the pixels called "
             "vessel are none."
         )
-        size = (3.6 * columns, 3.6 * lines + 0.4)
+        size = (3.6 * columns, 3.85 * lines + 0.35)
         with figure(trainer, f"{prefix}overlay", size, title, caption) as fig:
-            panels = list(fig.subplots(lines, columns, squeeze=False).flat)
-            for axes in panels[len(shown) :]:
-                axes.remove()
+            panels = [axes for row in image_grid(fig, lines, columns) for axes in row]
             for axes, one in zip(panels, shown, strict=False):
                 _, _, called, truth = self._maps(one, eyes[one.index])
                 assert one.inside is not None
@@ -171,8 +173,7 @@ class VesselFigures(HeldOutFigures):
                     (called & ~truth, YELLOW),
                 ):
                     picture[where_ & one.inside] = torch.tensor(to_rgb(colour))
-                show(axes, picture.permute(2, 0, 1))
-                axes.set_title(eyes[one.index].image.name, size=8.5, weight="normal", color=MUTED)
+                show(axes, picture.permute(2, 0, 1), eyes[one.index].image.name)
             keys = (("hit", SKY), ("miss", VERMILION), ("false alarm", YELLOW))
             fig.legend(
                 handles=[Patch(color=colour, label=label) for label, colour in keys],
@@ -233,7 +234,9 @@ class VesselFigures(HeldOutFigures):
     ) -> None:
         counts = torch.stack([one.counts for one in every]).sum(dim=0).double()
         false_alarms, hits = counts.flip(1).cumsum(dim=1)  # called vessel from this bin upwards
-        precision, recall = hits / (hits + false_alarms).clamp_min(1), hits / hits[-1].clamp_min(1)
+        some = hits + false_alarms > 0
+        precision = hits[some] / (hits + false_alarms)[some]
+        recall = hits[some] / hits[-1].clamp_min(1)
         average = float((recall.diff(prepend=torch.zeros(1)) * precision).sum())
         share = float(hits[-1] / counts.sum().clamp_min(1))
         caption = (
@@ -249,7 +252,14 @@ class VesselFigures(HeldOutFigures):
             called = sum(one.hits + one.false_alarms for one in every)
             found = sum(one.hits for one in every)
             truth = sum(one.hits + one.misses for one in every)
-            axes.plot([found / max(1, truth)], [found / max(1, called)], "D", color=INK, ms=8)
+            axes.plot(
+                [found / max(1, truth)],
+                [found / max(1, called)],
+                "D",
+                color=INK,
+                ms=8,
+                clip_on=False,
+            )
             axes.set_xlim(0, 1.02)
             axes.set_ylim(0, 1.02)
             axes.set_xlabel("recall")
