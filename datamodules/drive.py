@@ -4,9 +4,8 @@ Source: Staal et al., "Ridge-based vessel segmentation in color images of the re
 https://drive.grand-challenge.org (the download there needs an account).
 """
 
-import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from torchvision.transforms.v2 import functional as F
 from datamodules import fundus
 from datamodules.drive_sample import draw_drive
 from datamodules.errors import DataError
+from datamodules.fundus_augmentation import Augmentation
 from datamodules.images import list_images, read_image
 from datamodules.sample_cache import cached_sample
 from datamodules.samplers import in_order, shuffled
@@ -358,7 +358,13 @@ class _DRIVE(pl.LightningDataModule):
                 raise DataError(f"{other} and {path}: the same name; rename one of them")
         return [Eye(path) for path in paths]
 
-    def _loader(self, dataset: Any, batch_size: int = 1, train: bool = False) -> DataLoader:
+    def _loader(
+        self,
+        dataset: Any,
+        batch_size: int = 1,
+        train: bool = False,
+        collate_fn: Callable[[list[Any]], Any] = collate,
+    ) -> DataLoader:
         trainer = self.trainer
         assert trainer is not None
         return DataLoader(
@@ -366,7 +372,7 @@ class _DRIVE(pl.LightningDataModule):
             batch_size,
             sampler=shuffled(dataset, trainer, self.seed) if train else in_order(dataset, trainer),
             num_workers=self.num_workers,
-            collate_fn=collate,
+            collate_fn=collate_fn,
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -386,9 +392,7 @@ class _DRIVE(pl.LightningDataModule):
 class DRIVESegmentationDataModule(_DRIVE):
     """Fundus photographs with their drawn vessels, see `FundusInput.read` and `collate`.
 
-    Batches of training are augmented on the device, each image by its own draw: crops around random
-    points of the field of view, then turns, scaling and mirroring jointly with the masks, then
-    light. Their ``vessels`` and ``fov`` are float32 0 or 1, those of other stages bool.
+    Masks are bool, but augmented training masks float32 from 0 to 1.
 
     Args:
         data_dir: a folder in the layout of DRIVE, see `read_drive`; None is the built-in sample.
@@ -400,9 +404,8 @@ class DRIVESegmentationDataModule(_DRIVE):
         test_on: "validation" lets `test` score the validation images, for sets whose test images
             have no manual masks (the present official download).
         inputs: how a photograph becomes what the network sees.
-        crop: side of the training crops in px, a multiple of 32; None trains on whole images.
-        crops_per_image: how often an image is seen in one epoch.
-        augment: turn, scale, mirror and relight training images at random.
+        augmentation: of training images, on the device, each by its own draw; None for none.
+        views_per_image: how often an image is seen in one epoch.
     """
 
     def __init__(
@@ -415,19 +418,13 @@ class DRIVESegmentationDataModule(_DRIVE):
         seed: int = 42,
         test_on: Literal["test", "validation"] = "test",
         inputs: FundusInput = FundusInput(),
-        crop: int | None = None,
-        crops_per_image: int = 1,
-        augment: bool = False,
+        augmentation: Augmentation | None = None,
+        views_per_image: int = 1,
     ) -> None:
         super().__init__(data_dir, predict_dir, batch_size, num_workers, val_size, seed)
         self.test_on, self.inputs = test_on, inputs
-        self.crop, self.crops_per_image, self.augment = crop, crops_per_image, augment
-        self.turn = v2.Compose(
-            [
-                v2.RandomAffine(180, scale=(0.8, 1.25), interpolation=F.InterpolationMode.BILINEAR),
-                v2.RandomHorizontalFlip(),
-            ]
-        )
+        self.views = augmentation.build() if augmentation else None
+        self.views_per_image = views_per_image
 
     def setup(self, stage: str) -> None:
         """Build the data sets; every file is read once here, so that a bad one stops us here.
@@ -453,7 +450,7 @@ class DRIVESegmentationDataModule(_DRIVE):
             self.val_set = self.test_set = self._checked(val)
             if stage == "fit":
                 kept = Eyes(train, self.inputs, keep=True)
-                self.train_set = ConcatDataset([kept] * self.crops_per_image)
+                self.train_set = ConcatDataset([kept] * self.views_per_image)
 
     def _checked(self, eyes: list[Eye]) -> Eyes:
         for eye in eyes:
@@ -467,34 +464,24 @@ class DRIVESegmentationDataModule(_DRIVE):
             )
         return Eyes(eyes, self.inputs)
 
-    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Cut and augment training images, each by its own draw; see the class."""
-        if self.trainer is None or not self.trainer.training:
-            return batch
-        samples = [
-            self._augmented(tv_tensors.Image(image), tv_tensors.Mask(torch.cat([vessels, fov])))
-            for image, vessels, fov in zip(
-                batch["image"], batch["vessels"], batch["fov"], strict=True
-            )
-        ]
-        images, masks = zip(*samples, strict=True)
-        image, mask = torch.stack(images), torch.stack(masks).to(images[0].dtype)
-        return {**batch, "image": image, "vessels": mask[:, :1], "fov": mask[:, 1:]}
+    def train_dataloader(self) -> DataLoader:
+        # Whole pictures that are going to be cut need not be stacked before.
+        return self._loader(self.train_set, self.batch_size, True, list if self.views else collate)
 
-    def _augmented(self, image: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        if self.crop is not None:
-            # A turned square needs a larger one around it; the affine step comes after this cut,
-            # for turning the whole picture would cost several times as much.
-            around = math.ceil(self.crop * (1.5 / 0.8)) if self.augment else self.crop
-            inside = masks[1].nonzero()
-            row, column = inside[torch.randint(len(inside), ())].tolist()
-            box = [row - around // 2, column - around // 2, around, around]
-            image, masks = F.crop(image, *box), F.crop(masks, *box)
-        if self.augment:
-            image, masks = self.turn(image, masks)
-        if self.crop is not None:
-            image, masks = F.center_crop(image, [self.crop]), F.center_crop(masks, [self.crop])
-        return image, masks
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:
+        """Cut and augment training images, each by its own draw; see the class."""
+        if self.views is None or not isinstance(batch, list):
+            return batch
+        images, masks = [], []
+        for item in batch:
+            drawn = tv_tensors.Mask(torch.cat([item["vessels"], item["fov"]]))
+            image, mask = self.views(tv_tensors.Image(item["image"]), drawn)
+            images.append(image.as_subclass(Tensor))
+            masks.append(mask.as_subclass(Tensor))
+        image, mask = torch.stack(images), torch.stack(masks)
+        names = [item["name"] for item in batch]
+        # A pixel that is only partly of the field of view does not count.
+        return {"image": image, "vessels": mask[:, :1], "fov": (mask[:, 1:] > 0.99), "name": names}
 
 
 class Photographs(Dataset[dict[str, Any]]):

@@ -74,6 +74,11 @@ def even_light(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
 
 
 def resize_to_diameter(diameter: float, fov: Tensor) -> list[int]:
-    """``[H, W]`` to resize to, so that the field of view measures ``diameter`` px across."""
+    """``[H, W]`` to resize to, so that the field of view measures ``diameter`` px across.
+
+    Where it does within 5 % the size stays: resampling would lose more than the scale gains.
+    """
     scale = diameter / fov_diameter(fov)
+    if abs(scale - 1) <= 0.05:
+        return list(fov.shape[-2:])
     return [max(1, round(side * scale)) for side in fov.shape[-2:]]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from lit_models.focal_tversky import FocalTverskyLoss
+from lit_models.residual_unet import ResidualUNet
 from lit_models.unet import UNet
 from lit_models.vessel_scores import vessel_scores
 
@@ -26,14 +27,16 @@ class VesselSegmenter(pl.LightningModule):
     binned, see `BinnedAUROC`.
 
     Args:
+        network: "unet", see `UNet`, or "residual_unet", see `ResidualUNet`.
         in_channels: of the images; 1 is gray.
-        widths: channels at each level of the U-Net.
+        widths: channels at each level of the network.
         loss: "focal_tversky", "bce" (cross-entropy) or "bce_dice" (with Dice loss added).
         fov_only: leave pixels outside the field of view out of the loss, and call none of them
             vessel; the field of view is estimated where an image has no mask of it.
         fn_weight, fp_weight, exponent: see `FocalTverskyLoss`.
         optimizer: "adam" with ReduceLROnPlateau (factor 0.5, patience 5) on ``val/loss``, or
-            "adamw_one_cycle" with one cycle over all of the training.
+            "adamw_one_cycle" with one cycle over all of the training: up for 15 % of the steps,
+            then down to 0 by a cosine.
         lr: learning rate, of the one cycle its peak.
         weight_decay: of AdamW, on convolution weights alone.
         threshold: probability from which a pixel is called vessel. Like the next two it is not of
@@ -46,6 +49,7 @@ class VesselSegmenter(pl.LightningModule):
 
     def __init__(
         self,
+        network: Literal["unet", "residual_unet"] = "unet",
         in_channels: int = 1,
         widths: Sequence[int] = (64, 128, 256, 512, 1024),
         loss: Literal["focal_tversky", "bce", "bce_dice"] = "focal_tversky",
@@ -63,7 +67,8 @@ class VesselSegmenter(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=["threshold", "views", "tile"])
         self.threshold, self.views, self.tile = threshold, views, tile
-        self.network = UNet(in_channels, 1, widths)
+        nets = {"unet": UNet, "residual_unet": ResidualUNet}
+        self.network = nets[network](in_channels, 1, widths)
         self.focal_tversky = FocalTverskyLoss(fn_weight, fp_weight, exponent)
         self.dice = FocalTverskyLoss(0.5, 0.5, exponent=1.0)
         self.scores = nn.ModuleDict(
@@ -93,7 +98,7 @@ class VesselSegmenter(pl.LightningModule):
     def _tiled(self, images: Tensor) -> Tensor:
         """Logits as `forward`, float32, in memory that does not grow with the image but slightly.
 
-        Where tiles overlap, each counts by how far a pixel lies from that tile's edge, for a
+        Where tiles overlap, each counts by how far a pixel lies from its edge, for a
         convolution knows nothing beyond it.
         """
         height, width = images.shape[-2:]
@@ -111,7 +116,7 @@ class VesselSegmenter(pl.LightningModule):
                     for n in logits.shape[-2:]
                 )
                 down, across = (ramp.clamp_max(self.tile // 8).float() for ramp in ramps)
-                weight = down[:, None] * across
+                weight = (down[:, None] * across).square()
                 total[..., rows, columns] += weight * logits
                 weights[..., rows, columns] += weight
         return total / weights
@@ -204,5 +209,7 @@ class VesselSegmenter(pl.LightningModule):
         ]
         adamw = torch.optim.AdamW(groups, lr, weight_decay=self.hparams["weight_decay"])
         steps = int(self.trainer.estimated_stepping_batches)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(adamw, lr, steps, pct_start=0.15)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            adamw, lr, steps, pct_start=0.15, cycle_momentum=False
+        )
         return {"optimizer": adamw, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
