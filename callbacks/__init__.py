@@ -8,7 +8,9 @@ _MODULE_OF = {
     "AOIFigures": "aoi_figures",
     "VesselMapWriter": "vessel_maps",
     "VesselFigures": "vessel_figures",
+    "ReconstructionWriter": "reconstructions",
     "RetinaFigures": "retina_figures",
+    "BlotWriter": "blot_writer",
     "BlotFigures": "blot_figures",
 }
 __all__ = list(_MODULE_OF)

@@ -167,6 +167,7 @@ class BlotDataModule(pl.LightningDataModule):
         size: side in pixels that images are resized to.
         folds: parts of the split.
         fold: the held-out one, from 0.
+        flip: mirror training triples at random, left to right and top to bottom.
         batch_size: training triples in a batch of one process.
         eval_batch_size: the same for validation, test and prediction; it changes no result.
         num_workers: processes that batch; 0 is fastest, for the pixels are in memory.
@@ -187,6 +188,7 @@ class BlotDataModule(pl.LightningDataModule):
         size: int = 64,
         folds: int = 5,
         fold: int = 0,
+        flip: bool = False,
         batch_size: int = 1,
         eval_batch_size: int = 32,
         num_workers: int = 0,
@@ -204,6 +206,8 @@ class BlotDataModule(pl.LightningDataModule):
         self.size = size
         self.folds = folds
         self.fold = fold
+        self.flip = flip
+        self.mirror = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()])
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
@@ -289,8 +293,18 @@ class BlotDataModule(pl.LightningDataModule):
     def _loader(self, dataset: BlotTriples, batch_size: int, sampler: Iterable[int]) -> DataLoader:
         return DataLoader(
             dataset,
-            batch_size,
+            batch_size=batch_size,  # by name: Lightning makes the loader again for predict
             sampler=sampler,
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def on_after_batch_transfer(
+        self, batch: tuple[Tensor, Tensor, Tensor], dataloader_idx: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        assert self.trainer is not None
+        if not (self.flip and self.trainer.training):
+            return batch
+        templates, targets, indices = batch
+        pixels = torch.stack([self.mirror(x) for x in torch.cat([templates, targets], 1)])
+        return pixels[:, :2], pixels[:, 2:], indices

@@ -1,5 +1,6 @@
 """Kernel Inception Distance on features that need no download."""
 
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,9 +24,10 @@ class BlotKID(KernelInceptionDistance):
     """
 
     def __init__(self, weights: str | None = None) -> None:
-        super().__init__(
-            feature=ResNetFeatures(weights) if weights else RandomFeatures(), subsets=1
-        )
+        features = ResNetFeatures(weights) if weights else RandomFeatures()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save")
+            super().__init__(feature=features, subsets=1)
         self.name = "kid_resnet18" if weights else "kid_random"
 
     def compute(self) -> Tensor:  # type: ignore[override]
@@ -84,4 +86,4 @@ class RandomFeatures(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             for weight in self.weights:
                 x = F.leaky_relu(F.conv2d(x, weight.to(x.device), stride=2, padding=1), 0.2)
-            return torch.cat([x.mean((2, 3)), x.std((2, 3))], 1)
+            return torch.cat([x.mean((2, 3)), x.std((2, 3), correction=0)], 1)

@@ -1,0 +1,42 @@
+"""Generated blots as PNG files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytorch_lightning as pl
+from PIL import Image
+from pytorch_lightning.callbacks import BasePredictionWriter
+from torch import Tensor
+
+from callbacks.atomic import atomic_write
+
+
+class BlotWriter(BasePredictionWriter):
+    """One 8-bit grey PNG a template pair in ``predictions/``, named as its first template."""
+
+    def __init__(self) -> None:
+        super().__init__(write_interval="batch")
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Here, where every process is: log_dir is agreed among them all.
+        self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
+
+    def write_on_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        prediction: Tensor,
+        batch_indices: Sequence[int] | None,
+        batch: tuple[Tensor, Tensor, Tensor],
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        triples = trainer.datamodule.predict_set.triples  # type: ignore[attr-defined]
+        for index, (pixels,) in zip(batch[2].tolist(), prediction.cpu(), strict=True):
+            name = triples[index].template1.stem
+            with atomic_write(self.folder / f"{name}.png") as half:
+                Image.fromarray(pixels.numpy()).save(half)
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            print(f"generated blots: {self.folder}")

@@ -1,0 +1,206 @@
+"""Blot data: the layout, the split, and each way a folder can be wrong."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+
+from datamodules.blots import BlotDataModule, assign_folds, find_triples
+from datamodules.blots_sample import draw_sample
+from datamodules.errors import DataError
+
+REAL = Path("../shared/data/blots")
+
+
+def write_blots(root: Path, triples: int = 10, side: int = 16, membranes: int = 5) -> Path:
+    """Write triples of noise in the course layout, two or so to a membrane."""
+    rng = np.random.default_rng(0)
+    names = ("wb_dataset/", "wb_template/BandMask_", "wb_template2/BasePattern_")
+    for number in range(triples):
+        for name in names:
+            path = root / f"{name}bg_{number:04d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (side, side), dtype=np.uint8)).save(path)
+    rows = [f"bg_{number:04d},m{number % membranes}" for number in range(triples)]
+    (root / "groups.csv").write_text("\n".join(["ID,membrane", *rows]) + "\n")
+    return root
+
+
+@pytest.fixture
+def blots(tmp_path):
+    return write_blots(tmp_path / "data")
+
+
+def ready(root, stage="fit", **options):
+    data = BlotDataModule(str(root), size=16, **options)
+    data.trainer = pl.Trainer(logger=False, enable_progress_bar=False, accelerator="cpu")
+    data.prepare_data()
+    data.setup(stage)
+    return data
+
+
+def test_batches(blots):
+    data = ready(blots, batch_size=3)
+    templates, targets, indices = next(iter(data.train_dataloader()))
+    assert templates.shape == (3, 2, 16, 16)
+    assert targets.shape == (3, 1, 16, 16)
+    assert -1 <= templates.min() < -0.9
+    assert 0.9 < templates.max() <= 1
+    triple = data.train_set.triples[indices[0]]
+    for tensor, path in zip((*templates[0], *targets[0]), triple[1:], strict=True):
+        pixels = torch.from_numpy(np.array(Image.open(path)))
+        assert torch.equal(tensor, pixels / 127.5 - 1), path
+
+
+@pytest.mark.parametrize("triples", [7, 402])
+def test_every_number_of_triples_is_split_by_membrane(tmp_path, triples):
+    root = write_blots(tmp_path, triples, side=8, membranes=6)
+    held_out = []
+    for fold in range(5):
+        data = ready(root, fold=fold)
+        parts = [{int(t.stem[3:]) % 6 for t in s.triples} for s in (data.train_set, data.val_set)]
+        assert not parts[0] & parts[1], "a membrane is on both sides"
+        held_out += [triple.stem for triple in data.val_set.triples]
+    assert sorted(held_out) == [f"bg_{number:04d}" for number in range(triples)]
+
+
+def test_split_is_seeded_and_even():
+    groups = [str(number // 9) for number in range(402)]
+    folds = assign_folds(groups, 5, seed=1)
+    assert (folds == assign_folds(groups, 5, seed=1)).all()
+    assert (folds != assign_folds(groups, 5, seed=2)).any()
+    assert max(np.bincount(folds)) - min(np.bincount(folds)) <= 9
+
+
+def test_other_names_sizes_and_formats(blots):
+    for old, new in (("wb_dataset", "a"), ("wb_template", "b"), ("wb_template2", "c")):
+        (blots / old).rename(blots / new)
+        for path in (blots / new).iterdir():
+            stem = path.stem[path.stem.index("bg_") :]
+            Image.open(path).convert("RGB").resize((24, 20)).save(path.with_name(f"{stem}.bmp"))
+            path.unlink()
+    data = ready(blots, target="a/", template1="b/", template2="c/")
+    assert len(data.train_set) + len(data.val_set) == 10
+    assert data.train_set[0][0].shape == (2, 16, 16)
+
+
+def test_without_groups_each_triple_is_its_own(blots):
+    (blots / "groups.csv").unlink()
+    assert len(ready(blots).val_set) == 2
+
+
+def test_prediction_needs_templates_alone(blots):
+    shutil.rmtree(blots / "wb_dataset")
+    (blots / "groups.csv").unlink()
+    data = BlotDataModule(predict_dir=str(blots), size=16)
+    data.setup("predict")
+    templates, target, _ = data.predict_set[9]
+    assert templates.shape == (2, 16, 16)
+    assert not target.any()
+
+
+def break_unmatched_target(root):
+    (root / "wb_template/BandMask_bg_0003.png").unlink()
+    return r"wb_dataset/bg_0003\.png: no BandMask_bg_0003\.\* in .*wb_template"
+
+
+def break_unmatched_template(root):
+    (root / "wb_dataset/bg_0004.png").unlink()
+    return r"wb_template/BandMask_bg_0004\.png: no bg_0004\.\* in .*wb_dataset"
+
+
+def break_prefix(root):
+    (root / "wb_template2/BasePattern_bg_0001.png").rename(root / "wb_template2/bg_0001.png")
+    return r"wb_template2/bg_0001\.png: the name must begin with 'BasePattern_'"
+
+
+def break_stem(root):
+    shutil.copy(root / "wb_dataset/bg_0001.png", root / "wb_dataset/bg_0001.bmp")
+    return r"bg_0001\.png: bg_0001\.bmp has the same stem"
+
+
+def break_truncated(root):
+    path = root / "wb_dataset/bg_0005.png"
+    path.write_bytes(path.read_bytes()[:60])
+    return r"wb_dataset/bg_0005\.png: not a readable image"
+
+
+def break_shape(root):
+    Image.new("L", (16, 8)).save(root / "wb_template2/BasePattern_bg_0006.png")
+    return r"BasePattern_bg_0006\.png: is 16x8 pixels but .*bg_0006\.png is 16x16"
+
+
+def break_folder(root):
+    shutil.rmtree(root / "wb_template2")
+    return r"wb_template2: no such folder"
+
+
+def break_empty(root):
+    for path in (root / "wb_template").iterdir():
+        path.unlink()
+    return r"wb_template: holds no image"
+
+
+def break_column(root):
+    (root / "groups.csv").write_text("ID,gel\nbg_0000,1\n")
+    return r"groups\.csv: no column membrane"
+
+
+def break_group(root):
+    path = root / "groups.csv"
+    path.write_text(path.read_text().replace("bg_0002,", "bg_0099,"))
+    return r"groups\.csv: no membrane for bg_0002 \(1 such IDs\)"
+
+
+def break_folds(root):
+    rows = [f"bg_{number:04d},one" for number in range(10)]
+    (root / "groups.csv").write_text("\n".join(["ID,membrane", *rows]))
+    return r"1 membranes do not fill 5 folds"
+
+
+@pytest.mark.parametrize(
+    "damage", [function for name, function in list(globals().items()) if name[:6] == "break_"]
+)
+def test_bad_folder_is_one_line_that_names_the_file(blots, damage):
+    with pytest.raises(DataError, match=damage(blots)) as error:
+        ready(blots)
+    assert "\n" not in str(error.value)
+
+
+def test_bad_options(blots):
+    with pytest.raises(DataError, match="no such folder"):
+        ready(blots / "gone")
+    with pytest.raises(DataError, match="fold 5 of 5"):
+        BlotDataModule(fold=5)
+
+
+def test_sample_is_deterministic_in_the_course_layout_and_announced(tmp_path, caplog):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        draw_sample(tmp_path / name, seed=3)
+    files = sorted(p.relative_to(tmp_path / "first") for p in (tmp_path / "first").rglob("*.*"))
+    assert len(files) == 96 * 3 + 1
+    for file in files:
+        drawn = [(tmp_path / name / file).read_bytes() for name in ("first", "second")]
+        assert drawn[0] == drawn[1], file
+    data = BlotDataModule()
+    data.prepare_data()
+    data.setup("fit")
+    assert "SAMPLE DATA: synthetic" in caplog.text
+    assert (data.is_sample, data.data_source) == (True, "sample")
+    templates, target, _ = data.train_set[0]
+    assert set(templates.unique().tolist()) == {-1.0, 1.0}
+    assert target[templates[:1] < 0].mean() < target[templates[:1] > 0].mean(), "bands are dark"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real blots are not part of the project")
+def test_real_blots():
+    triples = find_triples(REAL, "wb_template/BandMask_", "wb_template2/BasePattern_", None)
+    assert len(triples) == 402
+    data = BlotDataModule(str(REAL))
+    data.setup("validate")
+    assert len(data.val_set) == 80
