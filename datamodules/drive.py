@@ -369,7 +369,7 @@ class _DRIVE(pl.LightningDataModule):
         assert trainer is not None
         return DataLoader(
             dataset,
-            batch_size,
+            batch_size=batch_size,
             sampler=shuffled(dataset, trainer, self.seed) if train else in_order(dataset, trainer),
             num_workers=self.num_workers,
             collate_fn=collate_fn,
