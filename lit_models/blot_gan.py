@@ -78,7 +78,7 @@ class BlotGAN(pl.LightningModule):
         discriminator: ``reference`` or ``patch``.
         condition: what D sees beside the image: ``both`` templates, or ``none``.
         loss: ``bce`` or ``hinge``.
-        l1_weight: of the mean absolute difference to the real blot in G's loss, in [-1, 1].
+        mse_weight: of the mean squared difference to the real blot in G's loss, in [-1, 1].
         ssim_weight: of 1 - SSIM in G's loss.
         augment_colour: range of brightness and contrast in what D sees, see ``diff_augment``.
         augment_shift: largest shift of what D sees, in pixels.
@@ -99,7 +99,7 @@ class BlotGAN(pl.LightningModule):
         discriminator: Literal["reference", "patch"] = "reference",
         condition: Literal["both", "none"] = "both",
         loss: Literal["bce", "hinge"] = "bce",
-        l1_weight: float = 0.0,
+        mse_weight: float = 0.0,
         ssim_weight: float = 0.0,
         augment_colour: float = 0.0,
         augment_shift: int = 0,
@@ -173,8 +173,8 @@ class BlotGAN(pl.LightningModule):
     def _reconstruction_loss(self, fakes: Tensor, targets: Tensor) -> Tensor | float:
         loss: Tensor | float = 0.0
         with torch.autocast(self.device.type, enabled=False):
-            if self.hparams["l1_weight"]:
-                loss = self.hparams["l1_weight"] * F.l1_loss(fakes.float(), targets)
+            if self.hparams["mse_weight"]:
+                loss = self.hparams["mse_weight"] * F.mse_loss(fakes.float(), targets)
             if self.hparams["ssim_weight"]:
                 pair = (fakes.float() + 1) / 2, (targets + 1) / 2
                 similarity = ssim(*pair, gaussian_kernel=False, kernel_size=7, data_range=1.0)
