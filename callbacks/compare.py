@@ -103,7 +103,7 @@ def _row(run: Results, metrics: list[str]) -> dict[str, Any]:
         "metrics": values,
         "best_epoch": run.best_epoch,
         "epochs": run.epochs[-1] if run.epochs else 0,
-        "minutes": duration(run.record.get("minutes")) or "-",
+        "duration": duration(run.record.get("minutes")) or "-",
         "data": run.record["data"],
         "status": run.record.get("status", ""),
     }

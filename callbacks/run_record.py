@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from callbacks.atomic import atomic_write
 from callbacks.run_folder import Run
@@ -98,7 +99,7 @@ class RunRecord(SaveConfigCallback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         if self.record:
-            stopped = isinstance(exception, KeyboardInterrupt)
+            stopped = isinstance(exception, (KeyboardInterrupt, SIGTERMException))
             self._finish(trainer, "interrupted" if stopped else "failed")
         elif trainer.is_global_zero:
             with suppress(OSError):  # not empty: an earlier run's, which stays
@@ -108,8 +109,8 @@ class RunRecord(SaveConfigCallback):
         folder = Path(trainer.log_dir or trainer.default_root_dir)
         # Random weights may have taken the place of pretrained ones: the config says what was used.
         weights = getattr(pl_module, "weights_used", None)
-        if weights is not None:
-            self.config.model.init_args.weights = weights
+        for name, value in getattr(pl_module, "fallback", {}).items():
+            self.config.model.init_args[name] = value
         data = trainer.datamodule  # type: ignore[attr-defined]
         self.record = {
             "stage": stage,
