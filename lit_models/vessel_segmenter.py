@@ -44,7 +44,7 @@ class VesselSegmenter(pl.LightningModule):
             ``val/fov/best_threshold_pooled``.
         views: how many views of an image to average: 1, with its mirror images 4, with the
             quarter turns of these 8.
-        tile: side in px above which an image is cut into tiles that overlap by an eighth.
+        tile: side in px above which an image is cut into tiles that overlap by an eighth; 64 or more.
     """
 
     def __init__(
@@ -125,11 +125,11 @@ class VesselSegmenter(pl.LightningModule):
         """Tiles along a side: as few as overlap by an eighth, at even distances of whole 32 px."""
         if side <= self.tile:
             return [slice(0, side)]
-        count = math.ceil((side - self.tile) / (self.tile * 7 // 8)) + 1
+        step = self.tile * 7 // 8 // 32 * 32
+        count = math.ceil((side - self.tile) / step) + 1
         starts = [(side - self.tile) * i // (count - 1) // 32 * 32 for i in range(count)]
-        return [slice(start, start + self.tile) for start in starts[:-1]] + [
-            slice(starts[-1], side)
-        ]
+        tiles = [slice(start, start + self.tile) for start in starts[:-1]]
+        return [*tiles, slice(starts[-1], side)]
 
     def native_maps(self, probability: Tensor, batch: dict[str, Any]) -> list[Tensor]:
         """Each image's probability ``(H, W)`` at the size of its file."""

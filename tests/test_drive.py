@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import tv_tensors
 
 from datamodules import DRIVEReconstructionDataModule, DRIVESegmentationDataModule, fundus
-from datamodules.drive import FundusInput, collate, read_drive, read_mask
+from datamodules.drive import FundusInput, read_drive, read_mask
 from datamodules.drive_sample import draw_eye
 from datamodules.errors import DataError
+from datamodules.fundus_augmentation import Augmentation, RandomLight
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "DRIVE"
 SIZE = (44, 40)  # height, width
@@ -221,27 +223,44 @@ def test_native_input_is_padded(official):
 
 @pytest.mark.parametrize("crop", [None, 32])
 def test_augmentation_is_joint_and_each_sample_has_its_own(official, crop):
-    inputs = FundusInput("green", size=None)
     data = DRIVESegmentationDataModule(
-        str(official), val_size=2, batch_size=1, inputs=inputs, crop=crop, augment=True
+        str(official),
+        val_size=2,
+        batch_size=2,
+        inputs=FundusInput("green", size=None),
+        augmentation=Augmentation(crop, gain=0, channel_gain=0, offset=0, mixing=0, noise=0),
+        views_per_image=3,
     )
     ready(data, "fit")
-    item = collate([data.train_set[0]])
+    assert len(data.train_set) == 3 * 4
+    item = {**data.train_set[0]}
     # The picture is its own mask, so that whatever happens to one must happen to the other.
-    item["image"] = item["vessels"] = item["fov"].float()
-    batch = {k: torch.cat([v, v]) for k, v in item.items() if isinstance(v, torch.Tensor)}
+    item["vessels"] = item["fov"]
+    item["image"] = item["fov"].float()
     torch.manual_seed(0)
-    out = data.on_after_batch_transfer(batch, 0)
-    assert out["image"].shape[-2:] == ((crop, crop) if crop else (64, 64))
-    agree = (out["image"] > out["image"].mean()) == (out["vessels"] > 0.5)
-    assert agree.float().mean() > 0.95
+    out = data.on_after_batch_transfer([item, item], 0)
+    assert out["image"].shape[-2:] == ((crop, crop) if crop else SIZE)
+    assert torch.equal(out["image"], out["vessels"])
+    assert torch.equal(out["fov"], out["vessels"] > 0.99)
+    assert 0.1 < out["vessels"].mean() < 0.9
     assert not torch.equal(out["vessels"][0], out["vessels"][1])
     torch.manual_seed(0)
-    assert torch.equal(data.on_after_batch_transfer(batch, 0)["image"], out["image"])
+    assert torch.equal(data.on_after_batch_transfer([item, item], 0)["image"], out["image"])
+    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert batch["vessels"].min() == 0
+    assert 0.9 < batch["vessels"].max() <= 1
+
+
+def test_light_changes_the_picture_alone():
+    torch.manual_seed(0)
+    image, mask = tv_tensors.Image(torch.randn(3, 8, 8)), tv_tensors.Mask(torch.ones(2, 8, 8))
+    changed, same = RandomLight(Augmentation())(image, mask)
+    assert torch.equal(same, mask)
+    assert (changed - image).abs().mean() > 0.05
 
 
 def test_evaluation_is_not_augmented(official):
-    data = DRIVESegmentationDataModule(str(official), val_size=2, augment=True)
+    data = DRIVESegmentationDataModule(str(official), val_size=2, augmentation=Augmentation())
     ready(data, "fit", training=False)
     batch = next(iter(data.val_dataloader()))
     assert data.on_after_batch_transfer(batch, 0) is batch
@@ -288,6 +307,8 @@ def test_other_camera_is_brought_to_the_same_scale_and_light():
     even, even_dim = (fundus.even_light(x, drawn, 10.0) for x in (small, dim))
     assert (even - even_dim).abs().mean() < 0.06
     assert not even[:, ~drawn[0]].any()
+    assert fundus.resize_to_diameter(fundus.fov_diameter(drawn) * 1.04, drawn) == list(fov.shape)
+    assert fundus.resize_to_diameter(fundus.fov_diameter(drawn) / 2, drawn) == [146, 141]
 
 
 def test_sample_is_deterministic_and_has_thin_vessels():
