@@ -44,7 +44,8 @@ class VesselSegmenter(pl.LightningModule):
             ``val/fov/best_threshold_pooled``.
         views: how many views of an image to average: 1, with its mirror images 4, with the
             quarter turns of these 8.
-        tile: side in px above which an image is cut into tiles that overlap by an eighth; 64 or more.
+        tile: side in px, 64 or more, above which an image is cut into tiles that overlap by an
+            eighth or a little more.
     """
 
     def __init__(
@@ -98,8 +99,8 @@ class VesselSegmenter(pl.LightningModule):
     def _tiled(self, images: Tensor) -> Tensor:
         """Logits as `forward`, float32, in memory that does not grow with the image but slightly.
 
-        Where tiles overlap, each counts by how far a pixel lies from its edge, for a
-        convolution knows nothing beyond it.
+        Where tiles overlap, each counts by how far a pixel lies from its edge, for a convolution
+        knows nothing beyond it.
         """
         height, width = images.shape[-2:]
         if max(height, width) <= self.tile:

@@ -1,0 +1,152 @@
+"""Vessel maps scored under every protocol in use, beside the second human observer.
+
+    python cli.py predict --config configs/vessels_best.yaml --ckpt_path best \\
+        --data.data_dir ../shared/data/DRIVE
+    python benchmarks/vessel_protocols.py runs/vessels/<run>/predictions \\
+        --data_dir ../shared/data/DRIVE [--markdown table.md]
+
+Published figures differ in the region (inside the field of view, or the full frame with its black
+corners, which are easy) and in the mean (over all pixels, or over images). The same maps are scored
+in all four ways here, with the code that `test` uses. Needs no network and no training.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy import ndimage
+from skimage.morphology import skeletonize
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from datamodules.drive import Eye, read_drive, read_mask
+from datamodules.errors import DataError
+from lit_models.vessel_scores import vessel_scores
+
+SCORES = ("dice", "iou", "mean_iou", "sensitivity", "specificity", "accuracy", "auroc")
+THIN = 3.0  # px; vessels up to this width are called thin
+
+
+def thin_vessels(truth: np.ndarray) -> np.ndarray:
+    """Those pixels of ``truth`` that belong to vessels at most `THIN` px wide.
+
+    The width at a point of the skeleton is twice its distance from the background, less 1 (a line
+    of one pixel has distance 1 and width 1); every vessel pixel has the width of the nearest point
+    of the skeleton.
+    """
+    distance = ndimage.distance_transform_edt(truth)
+    skeleton = skeletonize(truth)
+    nearest = ndimage.distance_transform_edt(~skeleton, return_indices=True, return_distances=False)
+    return truth & (2 * distance[tuple(nearest)] - 1 <= THIN)
+
+
+class Protocols:
+    """Scores of one set of maps, added image by image."""
+
+    def __init__(self) -> None:
+        self.pooled = {region: vessel_scores("") for region in ("fov", "frame")}
+        self.means: dict[str, list[dict[str, float]]] = {"fov": [], "frame": []}
+        self.thin_found = self.thin_total = 0
+
+    def add(self, probability: Tensor, mask: Tensor, truth: Tensor, fov: Tensor | None) -> None:
+        """One image: float32, and thrice bool, ``(H, W)``; ``mask`` is the thresholded map."""
+        # Below 0.5 where not called and above where called, in the same order: so the scores of
+        # the mask and the AUROC of the map come from one tensor.
+        ordered = torch.where(
+            mask, 0.5 + probability.double() / 2, probability.double() / 2
+        ).float()
+        regions = {"frame": torch.ones_like(truth)} | ({} if fov is None else {"fov": fov})
+        for region, inside in regions.items():
+            own = self.pooled[region](ordered[inside], truth[inside].long())
+            self.means[region].append({name: float(value) for name, value in own.items()})
+        thin = torch.from_numpy(thin_vessels(truth.numpy()))
+        self.thin_found += int((thin & mask).sum())
+        self.thin_total += int(thin.sum())
+
+    def rows(self) -> dict[str, dict[str, float]]:
+        """Score by protocol name."""
+        found: dict[str, dict[str, float]] = {}
+        for region, own in self.means.items():
+            if own:
+                pooled = self.pooled[region].compute()
+                found[f"{region}, pooled"] = {s: float(pooled[f"{s}_pooled"]) for s in SCORES}
+                found[f"{region}, image mean"] = {
+                    s: float(np.mean([values[f"{s}_pooled"] for values in own])) for s in SCORES
+                }
+        return found
+
+    @property
+    def thin_sensitivity(self) -> float:
+        """Share of the pixels of thin vessels that were found, over all images."""
+        return self.thin_found / max(self.thin_total, 1)
+
+
+def read_maps(folder: Path, eye: Eye, size: torch.Size) -> tuple[Tensor, Tensor]:
+    """Probability float32 and mask bool ``(H, W)`` that `predict` wrote for ``eye``.
+
+    Raises:
+        DataError: a file is missing or not of the photograph's size.
+    """
+    arrays = []
+    for kind in ("probability", "mask"):
+        path = folder / f"{eye.image.stem}_{kind}.png"
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; run `cli.py predict` on this data first")
+        arrays.append(np.asarray(Image.open(path)))
+        if arrays[-1].shape != size:
+            raise DataError(f"{path}: not of the size of {eye.image}")
+    probability, mask = arrays
+    return torch.from_numpy(probability.astype(np.float32) / 65535), torch.from_numpy(mask > 0)
+
+
+def table(methods: dict[str, Protocols]) -> str:
+    """All scores as Markdown."""
+    lines = ["| maps | protocol | " + " | ".join(SCORES) + " |", "|---" * (len(SCORES) + 2) + "|"]
+    for name, method in methods.items():
+        for protocol, scores in method.rows().items():
+            # One operating point has no curve.
+            cells = [
+                "-" if s == "auroc" and "observer" in name else f"{scores[s]:.4f}" for s in SCORES
+            ]
+            lines.append(f"| {name} | {protocol} | " + " | ".join(cells) + " |")
+    lines += ["", f"Sensitivity on thin vessels (up to {THIN:g} px wide), pooled: "]
+    lines[-1] += ", ".join(f"{name} {m.thin_sensitivity:.4f}" for name, m in methods.items())
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Score a folder of predictions, and the second observer, on the test split."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("predictions", type=Path, help="folder that `cli.py predict` wrote")
+    parser.add_argument("--data_dir", type=Path, required=True, help="in the layout of DRIVE")
+    parser.add_argument("--markdown", type=Path, help="write the table here, too")
+    args = parser.parse_args()
+    eyes = read_drive(args.data_dir)["test"]
+    methods = {"predictions": Protocols()}
+    for eye in eyes:
+        if eye.vessels is None:
+            raise DataError(f"{args.data_dir}: no manual masks of the test images to score with")
+        size = torch.Size(Image.open(eye.image).size[::-1])
+        truth = read_mask(eye.vessels, eye.image, size)[0].as_subclass(Tensor)
+        fov = None
+        if eye.fov is not None:
+            fov = read_mask(eye.fov, eye.image, size, full=True)[0].as_subclass(Tensor)
+        methods["predictions"].add(*read_maps(args.predictions, eye, size), truth, fov)
+        if eye.second is not None:
+            drawn = read_mask(eye.second, eye.image, size)[0].as_subclass(Tensor)
+            human = methods.setdefault("second observer", Protocols())
+            human.add(drawn.float(), drawn, truth, fov)
+    text = table(methods)
+    print(f"{len(eyes)} test images of {args.data_dir}\n\n{text}")
+    if args.markdown is not None:
+        args.markdown.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DataError as error:
+        sys.exit(f"error: {error}")
