@@ -80,7 +80,7 @@ class BlotFigures(HeldOutFigures):
                 axes.set_ylim(bottom=0)
                 level(axes, math.log(2), "ln 2")
                 level(axes, 2 * math.log(2), "2 ln 2")
-                axes.legend(loc="upper left")
+                axes.legend()
             panels["accuracy"].set_title("D is right about held-out")
             for name, colour in (("real", SKY), ("fake", VERMILION)):
                 percent = {

@@ -178,7 +178,10 @@ def mark_best(axes: "Axes", epoch: int, value: float, text: str) -> None:
 
 
 def level(axes: "Axes", value: float, text: str) -> None:
-    """A horizontal line that the curves are to be read against."""
+    """A horizontal line that the curves are to be read against, always in view."""
+    low, high = axes.get_ylim()
+    room = 0.08 * (max(high, value) - min(low, value))
+    axes.set_ylim(min(low, value - room), max(high, value + room))
     axes.axhline(value, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
     axes.annotate(
         text,
@@ -199,7 +202,7 @@ def image_grid(fig: "Figure", rows: int, columns: int) -> list[list["Axes"]]:
         layout.set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)  # type: ignore[call-arg]
     panels = fig.subplots(rows, columns, squeeze=False)
     for axes in panels.flat:
-        axes.set_axis_off()
+        axes.set_axis_off()  # until `show`: there may be fewer pictures than panels
     return panels.tolist()
 
 
@@ -209,5 +212,8 @@ def show(axes: "Axes", image: Tensor, title: str = "") -> None:
     if pixels.ndim == 3:
         pixels = pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)
     axes.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
+    axes.set_axis_on()  # a frame, for white pictures on white
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color="#D8DEE4", linewidth=0.8)
     if title:
         axes.set_title(title, size=9, weight="normal", pad=4, loc="center", linespacing=1.3)
