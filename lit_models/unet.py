@@ -23,9 +23,12 @@ class DoubleConv(nn.Sequential):
         layers: list[nn.Module] = []
         for channels in (in_channels, out_channels):
             # BatchNorm subtracts the mean, and with it any bias before it.
-            layers.append(nn.Conv2d(channels, out_channels, 3, padding=1, bias=norm == "none"))
+            convolution = nn.Conv2d(channels, out_channels, 3, padding=1, bias=norm == "none")
+            layers.append(convolution)
             if norm == "batch":
                 layers.append(nn.BatchNorm2d(out_channels))
+            else:  # PyTorch's default lets the signal fade from layer to layer
+                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
             layers.append(nn.ReLU(inplace=True))
         super().__init__(*layers)
 

@@ -1,0 +1,213 @@
+"""An autoencoder whose latent is a small grid of 8-bit integers: image compression.
+
+Sources: Ballé et al., "End-to-end optimized image compression", 2017 (arXiv 1611.01704), for the
+rate term; Minnen et al., "Joint autoregressive and hierarchical priors", 2018 (arXiv 1809.02736),
+for the prior that reads neighbours decoded before.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lit_models.unet import DoubleConv, EncoderDecoder
+
+LEVELS = 128  # latent values are -128..127
+
+
+class ContextPrior(nn.Module):
+    """A Laplace distribution for each latent value, from the values above and to the left of it.
+
+    Args:
+        channels: of the latent.
+        hidden: features between the two layers.
+        reach: how many rows above and columns to each side are read.
+    """
+
+    def __init__(self, channels: int, hidden: int = 96, reach: int = 2) -> None:
+        super().__init__()
+        side = 2 * reach + 1
+        self.reach = reach
+        self.context = nn.Conv2d(channels, hidden, side, padding=reach)
+        self.head = nn.Conv2d(hidden, 2 * channels, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        earlier = torch.arange(side * side).view(side, side) < side * side // 2
+        self.register_buffer("earlier", earlier.float(), persistent=False)
+        self.earlier: Tensor
+
+    def forward(self, latent: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and scale, each as ``latent`` ``(N, C, h, w)``.
+
+        Args:
+            latent: integer values; only those earlier in reading order count for each place.
+            spread: standard deviation of each channel, ``(C, 1, 1)``.
+        """
+        features = F.conv2d(
+            latent / spread,
+            self.context.weight * self.earlier,
+            self.context.bias,
+            padding=self.reach,
+        )
+        mean, log_scale = self.head(F.relu(features)).chunk(2, dim=1)
+        return mean * spread, (log_scale.clamp(-7, 4).exp() * spread).clamp_min(0.02)
+
+
+def laplace_bits(values: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """Bits that an ideal coder takes for integers under a Laplace distribution, elementwise."""
+    laplace = torch.distributions.Laplace(mean.float(), scale.float(), validate_args=False)
+    values = values.float()
+    probability = laplace.cdf(values + 0.5) - laplace.cdf(values - 0.5)
+    return -probability.clamp_min(1e-6).log2()
+
+
+class Compressor(nn.Module):
+    """A linear transform with a closed-form start, and a convolutional encoder-decoder refining it.
+
+    Each block of ``side x side`` px becomes ``latent_channels`` integers from -128 to 127, and
+    nothing else passes. At the start (`fit_linear`) the encoder is the PCA of the blocks, and the
+    decoder the ridge regression of a block on its own and its eight neighbours' integers, which
+    already is above the PCA and shows no block edges. Training then refines both.
+
+    Args:
+        in_channels: of the images.
+        latent_channels: integers kept of each block.
+        widths: of the encoder-decoder, see `EncoderDecoder`.
+        patch: the encoder-decoder sees patch x patch px as one place, for speed; the block's
+            ``side`` is ``patch * 2 ** (len(widths) - 1)``.
+        step: quantisation step in the units of the PCA's coefficients, the same for all channels,
+            which is best for a given number of bits; None gives each channel the finest step that
+            its range allows, which is best for a given number of values.
+        dead_zone: by how much of a step values are drawn towards zero before rounding, which saves
+            more bits than it costs in error.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        latent_channels: int,
+        widths: Sequence[int],
+        patch: int,
+        step: float | None = None,
+        dead_zone: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.patch, self.step, self.dead_zone = patch, step, dead_zone
+        values = in_channels * patch**2
+        self.network = EncoderDecoder(values, values, widths, skips=False, norm="none")
+        self.side = side = patch * self.network.factor
+        if latent_channels > in_channels * side**2:
+            raise ValueError(f"latent_channels {latent_channels}: a block has fewer values")
+        self.analysis = nn.Conv2d(in_channels, latent_channels, side, stride=side)
+        self.synthesis = nn.ConvTranspose2d(
+            latent_channels, in_channels, 3 * side, stride=side, padding=side, bias=False
+        )
+        self.mean_block = nn.Parameter(torch.zeros(in_channels, side, side))
+        self.to_latent = nn.Conv2d(widths[-1], latent_channels, 1)
+        self.from_latent = DoubleConv(latent_channels, widths[-1], norm="none")
+        for layer in (self.to_latent, self.network.out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        self.prior = ContextPrior(latent_channels)
+        self.register_buffer("spread", torch.ones(latent_channels, 1, 1))
+        self.register_buffer("fitted", torch.tensor(False))
+        self.spread: Tensor
+        self.fitted: Tensor
+
+    @property
+    def linear_parameters(self) -> list[nn.Parameter]:
+        """What `fit_linear` sets and training should only nudge."""
+        return [*self.analysis.parameters(), *self.synthesis.parameters(), self.mean_block]
+
+    @torch.no_grad()
+    def fit_linear(self, images: Sequence[Tensor], ridge: float = 10.0) -> None:
+        """Set the linear transform, see the class, from ``images``, each ``(C, H, W)``.
+
+        Args:
+            images: in [-1, 1]; blocks that they do not fill are left out.
+            ridge: added to the sums of squares of the regression, in squared integers.
+        """
+        side, channels = self.side, self.analysis.out_channels
+        grids = [F.unfold(x[None], side, stride=side)[0].T.double() for x in images]
+        blocks = torch.cat(grids)
+        mean = blocks.mean(dim=0)
+        basis = torch.linalg.eigh(torch.cov((blocks - mean).T)).eigenvectors.flip(1)[:, :channels]
+        coefficients = (blocks - mean) @ basis
+        if self.step is None:
+            step = coefficients.abs().amax(dim=0) / (LEVELS - 1)
+        else:
+            step = torch.full_like(basis[0], self.step)
+        # Rows and columns of blocks, then each place with the eight around it, zero outside.
+        around = torch.cat(
+            [
+                F.unfold(
+                    self.quantise((grid - mean) @ (basis / step)).T.reshape(
+                        1, channels, image.shape[-2] // side, -1
+                    ),
+                    3,
+                    padding=1,
+                )[0].T
+                for grid, image in zip(grids, images, strict=True)
+            ]
+        )
+        squares = around.T @ around
+        squares.diagonal().add_(ridge)
+        kernel = torch.linalg.solve(squares, around.T @ (blocks - mean))
+        # What a block takes from below it, its lower neighbour gives to the block above.
+        kernel = kernel.reshape(channels, 3, 3, -1, side, side).flip(1, 2)
+        self.analysis.weight.copy_((basis / step).T.reshape(channels, -1, side, side))
+        self.analysis.bias.copy_(-(mean @ basis) / step)  # type: ignore[union-attr]
+        self.synthesis.weight.copy_(
+            kernel.permute(0, 3, 1, 4, 2, 5).reshape(self.synthesis.weight.shape)
+        )
+        self.mean_block.copy_(mean.reshape(self.mean_block.shape))
+        # Channels that are mostly zero are not blown up.
+        self.spread.copy_((coefficients.std(dim=0) / step).clamp_min(1).view(-1, 1, 1))
+        self.fitted.fill_(True)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Latent before rounding, ``(N, latent_channels, h, w)``, of ``(N, C, H, W)`` in [-1, 1].
+
+        Sizes that are no multiple of ``side`` are padded below and at the right.
+        """
+        height, width = images.shape[-2:]
+        images = F.pad(images, (0, -width % self.side, 0, -height % self.side), mode="replicate")
+        features = self.network.encode(F.pixel_unshuffle(images, self.patch))[-1]
+        return (self.analysis(images) + self.to_latent(features)).float()
+
+    def quantise(self, latent: Tensor) -> Tensor:
+        """Integers from -128 to 127, with the gradient of no rounding."""
+        return latent + (self._rounded(latent) - latent).detach()
+
+    def _rounded(self, latent: Tensor) -> Tensor:
+        towards_zero = latent - latent.clamp(-self.dead_zone, self.dead_zone)
+        return towards_zero.round().clamp(-LEVELS, LEVELS - 1)
+
+    def decode(self, integers: Tensor) -> Tensor:
+        """Images ``(N, C, h * side, w * side)``, not clamped, from what `quantise` returns."""
+        features = self.from_latent(integers / self.spread)
+        refined = F.pixel_shuffle(self.network.decode([features]), self.patch)
+        mean = self.mean_block.repeat(1, *integers.shape[-2:])
+        return self.synthesis(integers) + mean + refined
+
+    def bits(self, latent: Tensor) -> Tensor:
+        """Estimated bits of the whole batch, differentiable."""
+        values = self.quantise(latent)
+        return laplace_bits(values, *self.prior(values, self.spread)).sum()
+
+    def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Copies ``(N, C, H, W)`` made through the integers, and the batch's estimated bits."""
+        height, width = images.shape[-2:]
+        latent = self.encode(images)
+        return self.decode(self.quantise(latent))[..., :height, :width], self.bits(latent)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Copies ``(N, C, H, W)`` made through the integers."""
+        return self.reconstruct(images)[0]
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """Channels, rows and columns of the latent of an image of this size."""
+        rows, columns = math.ceil(height / self.side), math.ceil(width / self.side)
+        return self.analysis.out_channels, rows, columns
