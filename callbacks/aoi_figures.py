@@ -13,6 +13,7 @@ from callbacks.figure import (
     MUTED,
     VERMILION,
     figure,
+    from_zero,
     image_grid,
     mark_best,
     plot_by_epoch,
@@ -52,7 +53,7 @@ class AOIFigures(HeldOutFigures):
             plot_by_epoch(left, results.by_epoch["train/loss"], "train", BLUE)
             if "val/loss" in results.by_epoch:
                 plot_by_epoch(left, results.by_epoch["val/loss"], "validation", VERMILION)
-            left.set_ylim(bottom=0)
+            from_zero(left)
             left.legend()
             right.set_title("Validation accuracy")
             percent = {epoch: 100 * value for epoch, value in accuracy.items()}

@@ -1,13 +1,26 @@
 """Figures of the blot task: losses, D's accuracy, generated blots, and how they came about."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torchvision.utils import make_grid
 
-from callbacks.figure import BLUE, SKY, VERMILION, figure, image_grid, level, plot_by_epoch, show
+from callbacks.figure import (
+    BLUE,
+    INK,
+    SKY,
+    VERMILION,
+    figure,
+    from_zero,
+    image_grid,
+    level,
+    plot_by_epoch,
+    show,
+)
 from callbacks.held_out import HeldOutFigures
 from callbacks.results import Results
 
@@ -77,7 +90,7 @@ class BlotFigures(HeldOutFigures):
             panels["step"].set_xlabel("step")
             panels["epoch"].set_title("Loss by epoch")
             for axes in (panels["step"], panels["epoch"]):
-                axes.set_ylim(bottom=0)
+                from_zero(axes)
                 level(axes, math.log(2), "ln 2")
                 level(axes, 2 * math.log(2), "2 ln 2")
                 axes.legend()
@@ -100,22 +113,30 @@ class BlotFigures(HeldOutFigures):
             self._draw_film(trainer, pictures[:, 3])
 
     def _draw_rows(self, trainer: pl.Trainer, pictures: Tensor, name: str, title: str) -> None:
-        names = ("template 1", "template 2", "generated", "real")
-        with figure(trainer, name, (7.2, 1.8 * len(pictures) + 0.3), title) as fig:
-            rows = image_grid(fig, len(pictures), 4)
-            for row, four in zip(rows, pictures, strict=True):
-                for axes, picture, column in zip(row, four, names, strict=True):
-                    show(axes, picture / 255, column if row is rows[0] else "")
+        columns = ("template 1", "template 2", "generated", "real")
+        _draw_table(trainer, pictures, columns, name, title)
 
     def _draw_film(self, trainer: pl.Trainer, real: Tensor) -> None:
         """The fixed templates' blots over the epochs, at most seven of them, and the real ones."""
         epochs = sorted(self._film)
         count = min(7, len(epochs))
         chosen = [epochs[round(i * (len(epochs) - 1) / (count - 1))] for i in range(count)]
-        columns = {f"epoch {epoch}": self._film[epoch] for epoch in chosen} | {"real": real}
-        size = (7.2, 7.2 / len(columns) * len(real) + 0.4)
-        with figure(trainer, "film", size, "The same held-out blots over the epochs") as fig:
-            panels = zip(*image_grid(fig, len(real), len(columns)), strict=True)
-            for column, (name, pictures) in zip(panels, columns.items(), strict=True):
-                for axes, picture in zip(column, pictures, strict=True):
-                    show(axes, picture / 255, name if axes is column[0] else "")
+        pictures = torch.stack([*(self._film[epoch] for epoch in chosen), real], dim=1)
+        columns = (*(f"epoch {epoch}" for epoch in chosen), "real")
+        _draw_table(trainer, pictures, columns, "film", "The same held-out blots over the epochs")
+
+
+def _draw_table(
+    trainer: pl.Trainer, pictures: Tensor, columns: Sequence[str], name: str, title: str
+) -> None:
+    """Pictures uint8 ``(rows, columns, H, W)``, drawn as one image: faster than one by one."""
+    count, height, width = pictures.shape[1:]
+    gap = max(1, width // 32)
+    grid = make_grid(pictures.view(-1, 1, height, width), count, gap, pad_value=225)[0]
+    size = (7.2, 7.2 * grid.shape[0] / grid.shape[1] + 0.3)
+    with figure(trainer, name, size, title) as fig:
+        [[axes]] = image_grid(fig, 1, 1)
+        show(axes, grid / 255)
+        centres = [gap + width / 2 + i * (width + gap) for i in range(count)]
+        axes.set_xticks(centres, columns)
+        axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, labelcolor=INK)

@@ -156,6 +156,11 @@ def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, colour: st
     axes.margins(y=0.12)
 
 
+def from_zero(axes: "Axes") -> None:
+    """Let the vertical axis start at 0, with some room above the curves."""
+    axes.set_ylim(0, 1.1 * axes.dataLim.y1)
+
+
 def mark_best(axes: "Axes", epoch: int, value: float, text: str) -> None:
     """A diamond at the best epoch, the highest, on a dashed line through it."""
     axes.axvline(epoch, color=MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
@@ -199,7 +204,7 @@ def image_grid(fig: "Figure", rows: int, columns: int) -> list[list["Axes"]]:
     """Panels for pictures, close together and empty until drawn on."""
     layout = fig.get_layout_engine()
     if layout is not None:
-        layout.set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)  # type: ignore[call-arg]
+        layout.set(w_pad=0.03, h_pad=0.06, wspace=0.01, hspace=0.01)  # type: ignore[call-arg]
     panels = fig.subplots(rows, columns, squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()  # until `show`: there may be fewer pictures than panels
@@ -213,6 +218,7 @@ def show(axes: "Axes", image: Tensor, title: str = "") -> None:
         pixels = pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)
     axes.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
     axes.set_axis_on()  # a frame, for white pictures on white
+    axes.grid(False)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(visible=True, color="#D8DEE4", linewidth=0.8)
     if title:
