@@ -28,15 +28,16 @@ class MeanIoU(BinaryConfusionMatrix):
 class BinnedAUROC(BinaryAUROC):
     """AUROC in constant memory, from counts between 1001 thresholds.
 
-    The thresholds are even in the logit, -15 to 15, for most background has a probability close
-    to 0; against the exact area the error is below 1e-4. Same counts as `BinaryAUROC` with these
+    The thresholds are 0, 1 and between them even in the logit, -15 to 15, for most background has
+    a probability close to 0; against the exact area the error is below 1e-4. Same counts as `BinaryAUROC` with these
     thresholds, which walks over all pixels once for each of them; this sorts them into bins.
     """
 
     thresholds: Tensor  # type: ignore[assignment]
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(thresholds=torch.linspace(-15, 15, 1001).sigmoid(), **kwargs)
+        inner = torch.linspace(-15, 15, 999).sigmoid()
+        super().__init__(thresholds=torch.cat([torch.zeros(1), inner, torch.ones(1)]), **kwargs)
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         bins = len(self.thresholds) + 1

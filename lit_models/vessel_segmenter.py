@@ -63,7 +63,7 @@ class VesselSegmenter(pl.LightningModule):
         weight_decay: float = 0.01,
         threshold: float = 0.5,
         views: Literal[1, 4, 8] = 1,
-        tile: int = 1024,
+        tile: int = 768,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["threshold", "views", "tile"])
