@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
@@ -151,6 +152,9 @@ def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, colour: st
         label=label,
         marker="o" if len(epochs) <= 30 else "",
     )
+    last = axes.dataLim.x1
+    room = min(0.6, 0.1 + 0.05 * last)  # none for an epoch 0
+    axes.set_xlim(1 - room, last + room)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.margins(y=0.12)
@@ -187,14 +191,17 @@ def level(axes: "Axes", value: float, text: str) -> None:
     low, high = axes.get_ylim()
     room = 0.08 * (max(high, value) - min(low, value))
     axes.set_ylim(min(low, value - room), max(high, value + room))
+    curves = [np.asarray(line.get_ydata(), float) for line in axes.get_lines()]
+    distance = [min((abs(y[end] - value) for y in curves if len(y)), default=0) for end in (0, -1)]
+    left = distance[0] > distance[1]  # the text stands where the curves are farther away
     axes.axhline(value, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
     axes.annotate(
         text,
-        (1, value),
+        (0 if left else 1, value),
         xycoords=axes.get_yaxis_transform(),
-        xytext=(0, 3),
+        xytext=(4 if left else 0, 3),
         textcoords="offset points",
-        ha="right",
+        ha="left" if left else "right",
         size=8.5,
         color=MUTED,
     )

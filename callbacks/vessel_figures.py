@@ -11,12 +11,12 @@ from torchvision.transforms.v2.functional import to_dtype
 from callbacks.figure import (
     BLUE,
     INK,
-    MUTED,
     SKY,
     VERMILION,
     YELLOW,
     figure,
     image_grid,
+    level,
     mark_best,
     plot_by_epoch,
     show,
@@ -247,8 +247,8 @@ class VesselFigures(HeldOutFigures):
         with figure(trainer, f"{prefix}precision_recall", (5.4, 4.2), title, caption) as fig:
             axes = fig.subplots()
             axes.set_title(f"Precision and recall, {where}")
-            axes.plot(recall.numpy(), precision.numpy(), color=BLUE, label="this run")
-            axes.axhline(share, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.2, label="chance")
+            axes.plot(recall.numpy(), precision.numpy(), color=BLUE)
+            level(axes, share, "chance")
             called = sum(one.hits + one.false_alarms for one in every)
             found = sum(one.hits for one in every)
             truth = sum(one.hits + one.misses for one in every)
@@ -264,4 +264,3 @@ class VesselFigures(HeldOutFigures):
             axes.set_ylim(0, 1.02)
             axes.set_xlabel("recall")
             axes.set_ylabel("precision")
-            axes.legend(loc="lower left")
