@@ -29,8 +29,9 @@ class BinnedAUROC(BinaryAUROC):
     """AUROC in constant memory, from counts between 1001 thresholds.
 
     The thresholds are 0, 1 and between them even in the logit, -15 to 15, for most background has
-    a probability close to 0; against the exact area the error is below 1e-4. Same counts as `BinaryAUROC` with these
-    thresholds, which walks over all pixels once for each of them; this sorts them into bins.
+    a probability close to 0; against the exact area the error is below 1e-4. The counts are those
+    of `BinaryAUROC` with these thresholds, which walks over all pixels once for each of them; this
+    sorts them into bins.
     """
 
     thresholds: Tensor  # type: ignore[assignment]
