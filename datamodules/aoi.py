@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from datamodules.aoi_sample import draw_sample
+from datamodules.defect_augmentation import Augmentation
 from datamodules.errors import DataError
 from datamodules.images import list_images, read_image
 from datamodules.sample_cache import cached_sample
@@ -137,6 +138,7 @@ class AOIDataModule(pl.LightningDataModule):
         val_fraction: part of each class of ``train.csv`` that is kept for validation.
         batch_size: images in a batch of one process.
         num_workers: processes that decode images.
+        augmentation: how training images vary at random, see `Augmentation`; null: not at all.
         cache_features: let ``FeatureCache`` compute a frozen backbone's features once.
         seed: of the split and of the training order.
 
@@ -153,6 +155,7 @@ class AOIDataModule(pl.LightningDataModule):
         val_fraction: float = 0.15,
         batch_size: int = 32,
         num_workers: int = 2,
+        augmentation: Augmentation | None = None,
         cache_features: bool = True,
         seed: int = 0,
     ) -> None:
@@ -166,8 +169,7 @@ class AOIDataModule(pl.LightningDataModule):
         self.num_workers = num_workers
         self.cache_features = cache_features
         self.seed = seed
-        # What training samples are drawn from at random; None: every epoch sees the same images.
-        self.augment: v2.Transform | None = None
+        self.augment = augmentation.build(image_size) if augmentation else None
         # Filled by FeatureCache; they take the place of the images in the loaders of ``fit``.
         self.features: dict[str, Dataset] = {}
         self.normalise = v2.Compose(

@@ -23,8 +23,8 @@ Field = np.ndarray  # float32 (SIZE, SIZE)
 def draw_sample(folder: Path, seed: int) -> None:
     """Write ``train.csv``, ``test.csv`` (``ID,Label``), ``train_images/``, ``test_images/``.
 
-    8-bit gray PNG; ``Label`` is 0-5 in ``train.csv`` and empty in ``test.csv``, as in the public
-    release. The same seed gives the same bytes.
+    8-bit gray PNG; ``Label`` is 0-5, in ``test.csv`` too, whose labels the public release keeps
+    back: so ``test`` has something to score. The same seed gives the same bytes.
     """
     for stream, (split, counts) in enumerate(COUNTS.items()):
         rng = np.random.default_rng([seed, stream])
@@ -38,7 +38,7 @@ def draw_sample(folder: Path, seed: int) -> None:
                 name = f"{split}_{number:05d}.png"
                 panel = Image.fromarray(draw_panel(int(label), rng))
                 panel.save(images / name, compress_level=1)
-                rows.writerow((name, label if split == "train" else ""))
+                rows.writerow((name, label))
 
 
 def draw_panel(label: int, rng: Rng) -> np.ndarray:
@@ -46,7 +46,7 @@ def draw_panel(label: int, rng: Rng) -> np.ndarray:
     # A void or a particle is often seen from near: the grain of the panel is coarse then.
     near = rng.random() < _NEAR[label]
     grain = rng.uniform(4, 10) if near else rng.uniform(1, 2)
-    contrast = rng.uniform(4, 20) if near else rng.uniform(3, 10)
+    contrast = rng.uniform(4, 20) if near else rng.uniform(3, 8)
     weave = _cloud(rng, grain, grain * rng.uniform(1, 2)) + 0.5 * _cloud(rng, 4 * grain, 5 * grain)
     weave = np.exp(0.35 * weave) / 0.35 - 3  # bright flecks, no dark ones
     panel = rng.uniform(130, 185) + contrast * weave + _illumination(rng)
@@ -65,7 +65,7 @@ def _void(panel: Field, contrast: float, rng: Rng) -> Field:
     distance = _distance(rng, radius, radius * rng.uniform(0.75, 1), margin=0.2)
     inside = _sigmoid((1 - distance + 0.2 * _cloud(rng, 25, 25)) * 6)
     streaks = 1 + 0.4 * _cloud(rng, 6, 14)
-    return panel + (6 + rng.uniform(1.5, 4) * contrast) * inside * streaks
+    return panel + (12 + rng.uniform(2, 4.5) * contrast) * inside * streaks
 
 
 def _horizontal(panel: Field, contrast: float, rng: Rng) -> Field:
@@ -73,7 +73,7 @@ def _horizontal(panel: Field, contrast: float, rng: Rng) -> Field:
     course = rng.uniform(0.1, 0.9) * SIZE + rng.uniform(0, 3) * _wander(rng)
     width = np.exp(rng.uniform(np.log(2), np.log(14))) * np.exp(0.2 * _wander(rng))
     across = (np.arange(SIZE)[:, None] - course) / width
-    strength = (3 + rng.uniform(0.8, 4) * contrast) * (1 + 0.2 * _wander(rng))
+    strength = (6 + rng.uniform(1.2, 4.5) * contrast) * (1 + 0.2 * _wander(rng))
     band = np.exp(-(across**2)) if rng.random() < 0.7 else _sigmoid(4 * across) - 0.5
     return panel + rng.choice((-1, 1)) * strength * band
 
@@ -93,11 +93,11 @@ def _edge(panel: Field, contrast: float, rng: Rng) -> Field:
 
 def _particle(panel: Field, contrast: float, rng: Rng) -> Field:
     """Small dark spot with a faint bright ring."""
-    radius = np.exp(rng.uniform(np.log(4), np.log(12)))
+    radius = np.exp(rng.uniform(np.log(5), np.log(14)))
     distance = _distance(rng, radius * rng.uniform(1, 1.8), radius, margin=0.1)
     distance = distance * np.exp(0.2 * _cloud(rng, 12, 12))
     spot = np.exp(-(distance**2)) - 0.25 * np.exp(-((distance - 1.8) ** 2) * 4)
-    return panel - (10 + rng.uniform(3, 7) * contrast) * spot
+    return panel - (15 + rng.uniform(4, 8) * contrast) * spot
 
 
 _NEAR = (0.25, 0.5, 0, 0, 0, 0.5)  # share of each class that is seen from near

@@ -6,10 +6,12 @@ Reference method: all of the network frozen but ``fc`` 512 -> 6, cross-entropy, 
 import logging
 import socket
 from pathlib import Path
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
@@ -78,11 +80,20 @@ class DefectClassifier(pl.LightningModule):
             which holds all weights.
         freeze: train ``fc`` alone; the backbone then stays in eval mode, so that its BatchNorm
             statistics do not move either.
-        lr: learning rate of Adam.
+        optimizer: "adam", or "adamw_one_cycle": AdamW over one cycle as long as the training, up
+            for a fifth of the steps, then down to 0 by a cosine.
+        lr: learning rate, of the one cycle its peak.
+        weight_decay: of AdamW.
+        label_smoothing: part of each label in training that is spread over all classes.
+        class_balance: a class of n training images weighs ``n ** -class_balance`` in the training
+            loss: 0 counts images alike, 1 counts classes alike.
+        mirror_views: in ``validate``, ``test`` and ``predict``, average the probabilities over the
+            image and its three mirror images; in ``fit`` it would cost more than it tells.
+        stem_stride: of the first convolution. ImageNet's is 2; 4 costs a quarter.
 
     Raises:
-        DataError: from ``setup``, if the weights cannot be had; on the built-in sample random
-            weights take their place, with a warning.
+        DataError: from ``setup``, if the weights cannot be had. On the built-in sample a warning
+            takes its place: the network is trained whole from random weights, with stem_stride 4.
     """
 
     def __init__(
@@ -90,12 +101,21 @@ class DefectClassifier(pl.LightningModule):
         num_classes: int = 6,
         weights: str | None = "IMAGENET1K_V1",
         freeze: bool = True,
+        optimizer: Literal["adam", "adamw_one_cycle"] = "adam",
         lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        label_smoothing: float = 0.0,
+        class_balance: float = 0.0,
+        mirror_views: bool = False,
+        stem_stride: int = 2,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        # mirror_views is the config's and not the checkpoint's: it can be chosen after training.
+        self.save_hyperparameters(ignore=["mirror_views"])
+        self.mirror_views = mirror_views
         self.weights_used = weights or "random"
         self.backbone = resnet18()
+        self.backbone.conv1.stride = (stem_stride, stem_stride)
         self.fc = nn.Linear(self.backbone.fc.in_features, num_classes)
         self.backbone.fc = nn.Identity()
         metrics = MetricCollection(
@@ -128,7 +148,21 @@ class DefectClassifier(pl.LightningModule):
                 if not self.trainer.datamodule.is_sample:  # type: ignore[attr-defined]
                     raise
                 log.warning("RANDOM WEIGHTS in place of ImageNet's: %s", error)
-                self.weights_used = "random"
+                self._train_from_scratch()
+        if stage == "fit":
+            counts = torch.tensor(self.trainer.datamodule.train_set.labels).bincount()  # type: ignore[attr-defined]
+            weights = counts.float().clamp_min(1) ** -self.hparams["class_balance"]
+            self.class_weights = weights * counts.sum() / (weights * counts).sum()
+
+    def _train_from_scratch(self) -> None:
+        # Nothing is gained by freezing random features: a linear head on them is hardly better
+        # than chance. The coarser stem keeps the first run to minutes.
+        self.fallback = {"weights": "random", "freeze": False, "stem_stride": 4}
+        log.warning("all of the network is trained instead: %s", self.fallback)
+        self.hparams.update(self.fallback)
+        self.weights_used = "random"
+        self.backbone.conv1.stride = (4, 4)
+        self.backbone.requires_grad_(True).train()
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits for images, or for backbone features ``(N, 512)`` as ``FeatureCache`` gives."""
@@ -138,8 +172,14 @@ class DefectClassifier(pl.LightningModule):
     def _step(self, batch: tuple[Tensor, Tensor, Tensor], stage: str) -> tuple[Tensor, Tensor]:
         """Loss, and class probabilities ``(N, num_classes)`` for the figures."""
         x, labels, _ = batch
-        logits = self(x).float()
-        loss = F.cross_entropy(logits, labels)
+        if stage == "train":
+            logits = self(x).float()
+            weights = self.class_weights.to(logits.device)
+            smoothing = self.hparams["label_smoothing"]
+            loss = F.cross_entropy(logits, labels, weights, label_smoothing=smoothing)
+        else:
+            logits = self._scores(x)
+            loss = F.cross_entropy(logits, labels)
         metrics = getattr(self, f"{stage}_metrics")
         metrics.update(logits, labels)
         getattr(self, f"{stage}_confusion").update(logits, labels)
@@ -148,6 +188,13 @@ class DefectClassifier(pl.LightningModule):
         )
         self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(x))
         return loss, logits.detach().softmax(dim=1)
+
+    def _scores(self, x: Tensor) -> Tensor:
+        """Logits, or the logarithm of the mean probabilities over the mirrored views."""
+        if not self.mirror_views or self.trainer.state.fn == "fit":
+            return self(x).float()
+        views = (x, x.flip(3), x.flip(2), x.flip(2, 3))
+        return torch.stack([self(view).float().softmax(dim=1) for view in views]).mean(dim=0).log()
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         return self._step(batch, "train")[0]
@@ -161,7 +208,7 @@ class DefectClassifier(pl.LightningModule):
     def predict_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Positions ``(N,)`` in the data set and class probabilities ``(N, num_classes)``."""
         images, _, indices = batch
-        return indices, self(images).float().softmax(dim=1)
+        return indices, self._scores(images).softmax(dim=1)
 
     def on_train_epoch_end(self) -> None:
         self._log_per_class("train")
@@ -181,6 +228,12 @@ class DefectClassifier(pl.LightningModule):
         for name, accuracy in zip(names, per_class, strict=True):
             self.log(f"{stage}/accuracy_{name}", accuracy)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         trained = [p for p in self.parameters() if p.requires_grad]
-        return torch.optim.Adam(trained, lr=self.hparams["lr"])
+        lr = self.hparams["lr"]
+        if self.hparams["optimizer"] == "adam":
+            return torch.optim.Adam(trained, lr=lr)
+        optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=self.hparams["weight_decay"])
+        steps = int(self.trainer.estimated_stepping_batches)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, steps, pct_start=0.2)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
