@@ -70,12 +70,12 @@ class CLI(LightningCLI):
         self.trainer_defaults["callbacks"] = [
             EpochSeed(int(config.seed_everything)),
             ChannelsLast(),
-            Report(),
             # Each epoch, unlike ModelCheckpoint(save_last=True), which waits for a better one.
             ModelCheckpoint(filename="last", enable_version_counter=False),
         ]
         if config.trainer.enable_progress_bar is not False:
             self.trainer_defaults["callbacks"].append(progress_bar(config.run.task))
+        self.trainer_defaults["callbacks"].append(Report())  # the last word, below the bars
         trainer = super().instantiate_trainer(
             logger=MetricsCSV(folder), default_root_dir=str(folder), **kwargs
         )
