@@ -88,8 +88,13 @@ def _score(run: Results, monitor: str | None, mode: str) -> float:
 
 
 def _main_metrics(runs: list[Results], monitor: str | None) -> list[str]:
+    """What `is_main` of validation and test, and the losses of training."""
     names = {name for run in runs for name in (*run.by_epoch, *run.evaluated)}
-    main = {name for name in names if is_main(runs[0], name)}
+    main = {
+        name
+        for name in names
+        if is_main(runs[0], name) and (not name.startswith("train/") or name.endswith("loss"))
+    }
     order = {"val": 0, "test": 1, "train": 2}
     return sorted(main, key=lambda n: (n != monitor, order.get(n.partition("/")[0], 3), n))
 
@@ -104,7 +109,8 @@ def _row(run: Results, metrics: list[str]) -> dict[str, Any]:
         "best_epoch": run.best_epoch,
         "epochs": run.epochs[-1] if run.epochs else 0,
         "duration": duration(run.record.get("minutes")) or "-",
-        "data": run.record["data"],
+        "data": Path(run.record["data"]).name,
+        "source": run.record["data"],
         "status": run.record.get("status", ""),
     }
 
@@ -113,7 +119,7 @@ def _differences(runs: list[Results]) -> dict[str, list[str]]:
     """Settings that are not the same in all runs, with the code and machine they ran on."""
     tables = [_flat(yaml.safe_load(run.config) or {}) if run.config else {} for run in runs]
     for run, table in zip(runs, tables, strict=True):
-        for name in ("git_revision", "machine", "precision", "weights"):
+        for name in ("git_revision", "machine", "precision"):
             table[name] = run.record.get(name)
     names = list(dict.fromkeys(name for table in tables for name in table))
     rows = {
@@ -125,15 +131,19 @@ def _differences(runs: list[Results]) -> dict[str, list[str]]:
 
 
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """``{"data.seed": 0}`` of ``{"data": {"class_path": ..., "init_args": {"seed": 0}}}``."""
     if isinstance(config, list) and config and all(isinstance(item, dict) for item in config):
-        config = {item.get("class_path", i): item.get("init_args") for i, item in enumerate(config)}
+        config = {
+            str(item.get("class_path", i)).rpartition(".")[2]: item.get("init_args") or "yes"
+            for i, item in enumerate(config)
+        }
     if not isinstance(config, dict):
         return {prefix: config}
-    return {
-        name: value
-        for key, part in config.items()
-        for name, value in _flat(part, f"{prefix}.{key}" if prefix else str(key)).items()
-    }
+    flat: dict[str, Any] = {}
+    for key, part in config.items():
+        inner = prefix if key == "init_args" else f"{prefix}.{key}".removeprefix(".")
+        flat |= _flat(part, inner)
+    return flat
 
 
 def _curves(runs: list[Results], metrics: list[str]) -> str:

@@ -225,7 +225,7 @@ def test_comparison(tmp_path, capsys):
     order = [attrs["data-run"] for _, attrs in page.tags if "data-run" in attrs]
     assert order == ["second", "first"]
     assert "SAMPLE DATA (synthetic)</strong> in second" in page.text
-    assert "model.init_args.lr" in page.text
+    assert ">model.<wbr>lr<" in page.text
     assert ("val/accuracy", None, 0.99, "0.9900") in page.numbers
     assert ("test/accuracy", None, 0.94, "0.9400") in page.numbers
 
