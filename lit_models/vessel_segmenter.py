@@ -39,11 +39,14 @@ class VesselSegmenter(pl.LightningModule):
             then down to 0 by a cosine.
         lr: learning rate, of the one cycle its peak.
         weight_decay: of AdamW, on convolution weights alone.
-        threshold: probability from which a pixel is called vessel. Like the next two it is not of
-            the checkpoint but of the config, so that it can be set after training; choose it by
+        threshold: probability above which a pixel is called vessel. Like the next three it is not
+            of the checkpoint but of the config, so that it can be set after training; choose it by
             ``val/fov/best_threshold_pooled``.
         views: how many views of an image to average: 1, with its mirror images 4, with the
             quarter turns of these 8.
+        scales: sizes at which to look at an image, of which the surest is taken: the one with the
+            greatest expected precision, sum(p^2) / sum(p). Cameras of a narrower angle show wider
+            vessels in the same field of view.
         tile: side in px, 64 or more, above which an image is cut into tiles that overlap by an
             eighth or a little more.
     """
@@ -63,11 +66,13 @@ class VesselSegmenter(pl.LightningModule):
         weight_decay: float = 0.01,
         threshold: float = 0.5,
         views: Literal[1, 4, 8] = 1,
+        scales: Sequence[float] = (1.0,),
         tile: int = 768,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["threshold", "views", "tile"])
+        self.save_hyperparameters(ignore=["threshold", "views", "scales", "tile"])
         self.threshold, self.views, self.tile = threshold, views, tile
+        self.scales = list(scales)
         nets = {"unet": UNet, "residual_unet": ResidualUNet}
         self.network = nets[network](in_channels, 1, widths)
         self.focal_tversky = FocalTverskyLoss(fn_weight, fp_weight, exponent)
@@ -86,15 +91,35 @@ class VesselSegmenter(pl.LightningModule):
         """Vessel logits ``(N, 1, H, W)``."""
         return self.network(images)
 
-    def probability(self, images: Tensor) -> Tensor:
-        """Vessel probability ``(N, 1, H, W)`` float32, mean over ``views``, by tiles if large."""
+    def probability(self, images: Tensor, fov: Tensor | None = None) -> Tensor:
+        """Vessel probability ``(N, 1, H, W)`` float32, by scale, views and tiles as configured."""
+        if len(self.scales) == 1:
+            return self._viewed(images, self.scales[0], self.views)
+        found = []
+        for i in range(len(images)):
+            image, inside = images[i : i + 1], 1.0 if fov is None else fov[i : i + 1]
+            sureness = []
+            for scale in self.scales:
+                p = self._viewed(image, scale, views=1) * inside
+                sureness.append(p.square().sum() / p.sum().clamp_min(1e-6))
+            surest = int(torch.stack(sureness).argmax())
+            found.append(self._viewed(image, self.scales[surest], self.views))
+        return torch.cat(found)
+
+    def _viewed(self, images: Tensor, scale: float, views: int) -> Tensor:
+        size = images.shape[-2:]
+        if scale != 1:
+            scaled = [max(1, round(side * scale)) for side in size]
+            images = F.interpolate(images, scaled, mode="bilinear", antialias=True)
         total = torch.zeros(())
-        for view in range(self.views):
+        for view in range(views):
             axes = [(), (-1,), (-2,), (-2, -1)][view % 4]
             turned = images.rot90(view // 4, (-2, -1)).flip(axes)
             logits = self._tiled(turned).flip(axes).rot90(-(view // 4), (-2, -1))
             total = total.to(logits) + logits.sigmoid()
-        return total / self.views
+        if scale != 1:
+            total = F.interpolate(total, size, mode="bilinear", antialias=True)
+        return total / views
 
     def _tiled(self, images: Tensor) -> Tensor:
         """Logits as `forward`, float32, in memory that does not grow with the image but slightly.
@@ -165,7 +190,7 @@ class VesselSegmenter(pl.LightningModule):
 
     def _evaluate(self, batch: dict[str, Any], stage: str) -> dict[str, Any]:
         """Log the loss and scores of the images; returns what `predict_step` does."""
-        probability = self.probability(batch["image"])
+        probability = self.probability(batch["image"], batch["fov"])
         self._log_loss(stage, self.loss(probability.logit(1e-6), batch), len(probability))
         maps = self.native_maps(probability, batch)
         for p, truth, fov in zip(maps, batch["native_vessels"], batch["native_fov"], strict=True):
@@ -188,7 +213,7 @@ class VesselSegmenter(pl.LightningModule):
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """``name``, and ``probability``: one ``(H, W)`` float32 map a file, at the file's size."""
-        maps = self.native_maps(self.probability(batch["image"]), batch)
+        maps = self.native_maps(self.probability(batch["image"], batch["fov"]), batch)
         return {"name": batch["name"], "probability": maps}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -142,6 +142,23 @@ def test_views_are_turned_back(views):
 
 
 @torch.no_grad()
+def test_the_surest_scale_is_taken_for_each_image():
+    class Surest(torch.nn.Module):
+        """Logits that are far from 0 in images of one height."""
+
+        def forward(self, x):
+            return x[:, :1] * (9.0 if x.shape[-2] == 32 else 0.5)
+
+    model = small(scales=[1.0, 0.5])
+    model.network = Surest()
+    high, low = torch.randn(2, 1, 64, 48), torch.randn(2, 1, 32, 48)
+    for images, scale in ((high, 0.5), (low, 1.0)):
+        p = model.probability(images)
+        assert p.shape == images.shape
+        assert torch.equal(p, model._viewed(images, scale, views=1))
+
+
+@torch.no_grad()
 def test_maps_come_back_to_native_size_and_stay_in_the_fov():
     batch = batch_of_one() | {"native_size": torch.tensor([[96, 80]])}
     maps = small(fov_only=True).predict_step(batch)["probability"]
