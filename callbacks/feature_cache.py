@@ -1,12 +1,13 @@
 """A frozen backbone's features, computed once."""
 
 import logging
-from itertools import chain
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from torch.utils.data import Dataset, TensorDataset
+
+from callbacks.gather import gather_in_order
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +46,5 @@ class FeatureCache(Callback):
             x, labels, indices = (part.to(pl_module.device) for part in batch)
             with trainer.precision_plugin.forward_context():
                 features = pl_module.backbone(data.normalise(x))
-            mine.append((features.float().cpu(), labels.cpu(), indices.cpu()))
-        shares = [mine]
-        if trainer.world_size > 1:
-            shares = [[] for _ in range(trainer.world_size)]
-            torch.distributed.all_gather_object(shares, mine)
-        columns = [torch.cat(column) for column in zip(*chain.from_iterable(shares), strict=True)]
-        order = columns[2].argsort()
-        return TensorDataset(*(column[order] for column in columns))
+            mine.append((features.float(), labels, indices))
+        return TensorDataset(*gather_in_order(trainer, mine, index=2))

@@ -2,15 +2,14 @@
 
 import csv
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import BasePredictionWriter
 
 from callbacks.atomic import atomic_write
+from callbacks.gather import gather_in_order
 
 
 class LabelWriter(BasePredictionWriter):
@@ -30,19 +29,12 @@ class LabelWriter(BasePredictionWriter):
         predictions: Sequence[Any],
         batch_indices: Sequence[Any],
     ) -> None:
-        shares = [list(predictions)]
-        if trainer.world_size > 1:
-            shares = [[] for _ in range(trainer.world_size)]
-            torch.distributed.all_gather_object(shares, list(predictions))
+        indices, probabilities = gather_in_order(trainer, predictions, index=0)
         folder = Path(trainer.log_dir or trainer.default_root_dir)
         if not trainer.is_global_zero:
             return
-        indices, rows = (
-            torch.cat(column).cpu() for column in zip(*chain.from_iterable(shares), strict=True)
-        )
-        probabilities = rows[indices.argsort()]
         data = trainer.datamodule  # type: ignore[attr-defined]
-        names = [path.name for path in data.predict_set.paths]
+        names = [data.predict_set.paths[index].name for index in indices.tolist()]
         labels = probabilities.argmax(dim=1).tolist()
         self._write(folder / "predictions.csv", ["ID", "Label"], zip(names, labels, strict=True))
         rounded = (

@@ -61,7 +61,7 @@ def test_missing_layout_is_named_before_training(aoi_folder, tmp_path):
     (aoi_folder / "train.csv").unlink()
     fit(r"train\.csv: no such file")
     aoi_folder.rename(aoi_folder.with_name("moved"))
-    fit(r"aoi: no such folder \(data_dir\)")
+    fit(r"images: no such folder \(data_dir\)")
 
 
 def test_class_without_enough_images_is_named(aoi_folder, tmp_path):
