@@ -296,6 +296,8 @@ class BlotDataModule(pl.LightningDataModule):
             batch_size=batch_size,  # by name: Lightning makes the loader again for predict
             sampler=sampler,
             num_workers=self.num_workers,
+            # Else a new iterator draws from the global one, and a resumed run makes one less.
+            generator=torch.Generator(),
             pin_memory=torch.cuda.is_available(),
         )
 

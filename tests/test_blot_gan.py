@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 
 from cli import main
 from datamodules.errors import DataError
-from lit_models.blot_gan import BlotGAN, discriminator_loss, generator_loss
+from lit_models.blot_gan import BlotGAN, discriminator_loss, generator_loss, moving_average
+from lit_models.diff_augment import diff_augment
 from lit_models.kid import BlotKID
 
 BEST = yaml.safe_load((ROOT / "configs" / "blots_best.yaml").read_text())["model"]["init_args"]
@@ -105,7 +106,7 @@ def test_each_update_leaves_the_other_networks_gradients_alone():
         assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     for grads in (d1, g2):
         assert all(grad.abs().sum() > 0 for grad in grads[-2:])
-    assert all(p.requires_grad for p in model.parameters() if p is not None) or model.ema
+    assert all(p.requires_grad for p in model.parameters())
 
 
 def test_a_batch_is_one_step_for_every_interval(tmp_path):
@@ -132,6 +133,40 @@ def test_gradients_are_clipped_if_configured():
     for grads in (d, g):
         norm = torch.stack([grad.norm() for grad in grads]).norm()
         assert norm == pytest.approx(0.001, rel=1e-3)
+
+
+def test_schedulers_are_stepped_with_each_batch():
+    class Rates(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            rates.append([optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers])
+
+    rates = []
+    model = BlotGAN(generator_lr=1.0, discriminator_lr=0.1, lr_decay_from=0.5)
+    trainer(callbacks=[Rates()], max_epochs=2).fit(model, batches(4))
+    np.testing.assert_allclose(np.array(rates).T, np.outer([1, 0.1], [1, 1, 1, 0.5]))
+
+
+def test_average_forgets_its_first_steps_faster():
+    average = [torch.zeros(1)]
+    for count in range(1, 100):
+        moving_average(0.9)(average, [torch.ones(1)], torch.tensor(count))
+        if count == 1:
+            assert average[0] == pytest.approx(9 / 11)
+    assert average[0] == pytest.approx(1)
+    average = [torch.zeros(1)]
+    moving_average(0.9)(average, [torch.ones(1)], torch.tensor(1000))
+    assert average[0] == pytest.approx(0.1)
+
+
+def test_diff_augment_moves_templates_with_their_image():
+    images = torch.rand(4, 1, 16, 16)
+    templates, moved = diff_augment(images.repeat(1, 2, 1, 1), images, colour=0.0, shift=4)
+    torch.testing.assert_close(templates[:, :1], moved)
+    assert not torch.equal(moved, images)
+    same, bright = diff_augment(images, images, colour=0.5, shift=0)
+    assert torch.equal(same, images)
+    change = (bright - images).mean((1, 2, 3))
+    assert len(change.unique()) == 4, "each sample is changed by its own amount"
 
 
 @pytest.mark.parametrize("options", [{}, BEST])
@@ -197,14 +232,14 @@ def blots(tmp_path):
     return write_blots(tmp_path / "data")
 
 
-@pytest.mark.parametrize("config", ["blots"])
-def test_killed_and_resumed_equals_uninterrupted(blots, tmp_path, config):
+def test_killed_and_resumed_equals_uninterrupted(blots, tmp_path):
+    # With all that has a state: schedulers, EMA, noise, augmentation, spectral norm.
     def args(name, *more):
-        options = ["--trainer.max_epochs=4", "--data.batch_size=3", *more]
-        return ["fit", *blots_args(blots, tmp_path / name, *options, config=config)]
+        options = ["--trainer.max_epochs=3", "--data.batch_size=3", *more]
+        return ["fit", *blots_args(blots, tmp_path / name, *options, config="blots_best")]
 
     main(args("whole"))
-    stop = ["--trainer.callbacks+=tests.callbacks_that_kill.StopAt", "--trainer.callbacks.epoch=2"]
+    stop = ["--trainer.callbacks+=tests.callbacks_that_kill.StopAt", "--trainer.callbacks.epoch=1"]
     command = [sys.executable, "cli.py", *args("cut", *stop)]
     killed = [*command, "--trainer.callbacks.signal_name=SIGKILL"]
     assert subprocess.run(killed, cwd=ROOT, capture_output=True).returncode == -9
@@ -216,15 +251,15 @@ def test_killed_and_resumed_equals_uninterrupted(blots, tmp_path, config):
     )
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         torch.testing.assert_close(whole[part], cut[part], rtol=0, atol=0)
-    assert len(whole["optimizer_states"]) == 2
+    assert len(whole["optimizer_states"]) == len(whole["lr_schedulers"]) == 2
+    assert any(name.startswith("ema.") for name in whole["state_dict"])
     assert whole["global_step"] == cut["global_step"]
     metrics = [(one_run(tmp_path / name) / "metrics.csv").read_text() for name in ("whole", "cut")]
     assert metrics[0] == metrics[1]
 
 
-@pytest.mark.parametrize("config", ["blots"])
-def test_predicts_any_folder_under_the_templates_names(blots, tmp_path, config):
-    args = blots_args(blots, tmp_path, config=config)
+def test_predicts_any_folder_under_the_templates_names_by_the_ema(blots, tmp_path):
+    args = blots_args(blots, tmp_path, "--model.ema_decay=0.9")
     main(["fit", *args, "--trainer.max_epochs=1", "--data.batch_size=4"])
     folder = one_run(tmp_path)
     other = write_blots(tmp_path / "other", triples=3, side=20)
@@ -238,8 +273,7 @@ def test_predicts_any_folder_under_the_templates_names(blots, tmp_path, config):
     assert (blot.mode, blot.size) == ("L", (16, 16))
     cli.model.eval()
     with torch.no_grad():
-        generator = cli.model.ema or cli.model.generator
-        expected = generator(cli.datamodule.predict_set[0][0][None])[0, 0]
+        expected = cli.model.ema(cli.datamodule.predict_set[0][0][None])[0, 0]
     np.testing.assert_array_equal(np.array(blot), ((expected + 1) * 127.5).round().byte())
 
 
