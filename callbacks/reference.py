@@ -11,7 +11,7 @@ class Reference(NamedTuple):
 
 
 _AOI = "reference on AOI, epoch 6 of 10"
-_VESSELS = "reference on DRIVE, as “mIoU”: whether of vessels alone or with background is not said"
+_VESSELS = "reference on DRIVE, “mIoU” of classes it does not name"
 _RETINA = "reference on DRIVE's test images, epoch 18 of 20"
 _BLOTS = "reference on its own blots, epoch 118, step 270"
 

@@ -68,8 +68,8 @@ def write_report(run_dir: str | Path) -> Path:
         monitor=results.monitor,
         mode=results.mode,
         evaluated=[
-            {"metric": name, "main": is_main(results, name), "value": value}
-            for name, value in sorted(results.evaluated.items())
+            {"metric": name, "main": is_main(results, name), "value": results.evaluated[name]}
+            for name in sorted(results.evaluated, key=lambda name: _rank(results, name))
         ],
         references=REFERENCE.get(task, {}),
         figures=[_figure(path) for path in _in_order(results.folder / "figures")],
@@ -85,6 +85,13 @@ def is_main(results: Results, metric: str) -> bool:
     """Whether a reader looks for ``metric`` first."""
     main = MAIN.get(results.record.get("task", ""))
     return main is None or metric == results.monitor or metric.partition("/")[2] in main
+
+
+def _rank(results: Results, metric: str) -> tuple[Any, ...]:
+    stage, _, name = metric.partition("/")
+    main = MAIN.get(results.record.get("task", ""), ())
+    place = main.index(name) if name in main else len(main)
+    return metric != results.monitor, stage == "train", place, metric
 
 
 def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
@@ -125,10 +132,9 @@ def duration(minutes: float | None) -> str:
 
 
 def _rows(results: Results) -> list[Mapping[str, Any]]:
-    """Metrics of training, the monitored one first, then validation before training."""
+    """Metrics of training, the monitored one first, then as a reader looks for them."""
     names = sorted(
-        (name for name in results.by_epoch if "/" in name),
-        key=lambda name: (name != results.monitor, not name.startswith("val/"), name),
+        (name for name in results.by_epoch if "/" in name), key=lambda name: _rank(results, name)
     )
     best, last = results.best_epoch, results.epochs[-1] if results.epochs else 0
     return [
