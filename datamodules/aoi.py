@@ -279,6 +279,8 @@ class AOIDataModule(pl.LightningDataModule):
             sampler=sampler,
             # Ready features are in memory: a worker could only pass them on.
             num_workers=self.num_workers if isinstance(dataset, DefectImages) else 0,
+            # Else a new iterator draws from the global one, and a resumed run makes one less.
+            generator=torch.Generator(),
             pin_memory=torch.cuda.is_available(),
         )
 

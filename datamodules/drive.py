@@ -373,6 +373,8 @@ class _DRIVE(pl.LightningDataModule):
             sampler=shuffled(dataset, trainer, self.seed) if train else in_order(dataset, trainer),
             num_workers=self.num_workers,
             collate_fn=collate_fn,
+            # Else a new iterator draws from the global one, and a resumed run makes one less.
+            generator=torch.Generator(),
             pin_memory=torch.cuda.is_available(),
         )
 
