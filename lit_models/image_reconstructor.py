@@ -42,7 +42,8 @@ class ImageReconstructor(pl.LightningModule):
             ``skips=False``. None is the reference's plain autoencoder, whose lowest level holds
             more values than the image.
         patch, step, dead_zone: see `Compressor`; read only with ``latent_channels``.
-        rate_weight: weight of the estimated bits a pixel beside the squared error; likewise.
+        rate_weight: weight of the estimated bits a pixel beside the squared error, likewise;
+            ``val/objective`` is their sum, by which to choose an epoch.
         lr: Adam's learning rate.
         linear_lr: that of the `Compressor`'s linear transform.
         schedule: "constant" or "cosine", which ends at zero.
@@ -118,10 +119,13 @@ class ImageReconstructor(pl.LightningModule):
     def _evaluate(self, batch: dict[str, Any], stage: str, metrics: MetricCollection) -> Tensor:
         """Log loss and metrics of each image without its padding; returns the copies."""
         images: Tensor = batch["image"]
-        copies, _ = self._reconstruct(images, stage)
+        copies, bits_per_pixel = self._reconstruct(images, stage)
         for image, copy, (h, w) in zip(images, copies, batch["input_size"].tolist(), strict=True):
             image, copy = image[None, :, :h, :w].float(), copy[None, :, :h, :w]
-            self._log(f"{stage}/loss", F.mse_loss(copy, image), 1)
+            error = F.mse_loss(copy, image)
+            self._log(f"{stage}/loss", error, 1)
+            objective = error + self.hparams["rate_weight"] * bits_per_pixel
+            self._log(f"{stage}/objective", objective, 1)
             metrics.update(to_unit(copy), to_unit(image))
         self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(images))
         return copies

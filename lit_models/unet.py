@@ -27,8 +27,11 @@ class DoubleConv(nn.Sequential):
             layers.append(convolution)
             if norm == "batch":
                 layers.append(nn.BatchNorm2d(out_channels))
-            else:  # PyTorch's default lets the signal fade from layer to layer
-                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            else:
+                # PyTorch's default lets the signal fade and blur from layer to layer; this start,
+                # of Xiao et al. 2018 (arXiv 1806.05393), keeps its size and each pixel's place.
+                nn.init.zeros_(convolution.weight)
+                nn.init.orthogonal_(convolution.weight[:, :, 1, 1], nn.init.calculate_gain("relu"))
             layers.append(nn.ReLU(inplace=True))
         super().__init__(*layers)
 

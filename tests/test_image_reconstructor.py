@@ -249,6 +249,25 @@ def test_laplace_bits_are_those_of_a_distribution():
     assert float(exact) == pytest.approx(-math.log2(probability), rel=1e-4)
 
 
+@torch.no_grad()
+def test_the_latent_survives_its_own_bytes():
+    """What the prior expects little of costs many bits, but comes back all the same."""
+    pytest.importorskip("constriction", reason="needs the extra `bench`")
+    from benchmarks.compression import PriorCoder
+
+    torch.manual_seed(0)
+    prior, spread = ContextPrior(3, hidden=8), torch.tensor([9.0, 3.0, 1.0]).view(3, 1, 1)
+    nn.init.normal_(prior.head.weight, std=0.1)
+    coder = PriorCoder(prior, spread)
+    integers = (torch.randn(3, 6, 5) * spread).round().int()
+    integers[:, 2, 2] = torch.tensor([-128, 127, 90])
+    data = coder.encode(integers.numpy())
+    assert np.array_equal(coder.decode(data, 6, 5), integers.numpy())
+    latent = integers[None].float()
+    estimate = laplace_bits(latent, *prior(latent, spread)).sum()
+    assert 8 * len(data) == pytest.approx(float(estimate), rel=0.1, abs=64)
+
+
 def test_a_resumed_run_keeps_its_transform(tmp_path):
     """The linear fit is of the first start alone: going on must not undo what was learnt."""
     quick = ["--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1"]

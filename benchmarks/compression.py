@@ -1,0 +1,267 @@
+"""Image compression of the DRIVE test images: trained latents beside PCA, JPEG, WebP and AVIF.
+
+python benchmarks/compression.py --data_dir ../shared/data/DRIVE --checkpoints a.ckpt b.ckpt ...
+
+Prints a table of means over the test images at 512x512 px: bytes of the whole file, bits a pixel,
+PSNR in dB (of each image, range [0, 1], the copy rounded to 8 bits) and SSIM.
+
+Latents are coded by constriction's range coder with the probabilities of the model's own prior; the
+image is made from what was decoded from these bytes alone. Beside it stand the bytes of the same
+integers through lzma, which has no prior. The PCA of 16x16 blocks is fitted to all training images,
+of which the models saw those that were not kept for validation; its coefficients are quantised to 8
+bits as well and go through lzma. Needs the extra ``bench``.
+"""
+
+import argparse
+import io
+import lzma
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import constriction
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from torchmetrics.functional.image import (
+    peak_signal_noise_ratio,
+    structural_similarity_index_measure,
+)
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from callbacks.figure import PALETTE, styled
+from datamodules.drive import DRIVEReconstructionDataModule, Eye, Photographs
+from lit_models.compressor import LEVELS, Compressor, ContextPrior
+from lit_models.image_reconstructor import ImageReconstructor, to_unit
+
+SIZE = 512
+HEADER = 4  # bytes for height and width, which the latent's file needs beside its payload
+QUALITIES = {"JPEG": (5, 10, 20, 50, 75), "WEBP": (1, 5, 20, 50, 75), "AVIF": (5, 10, 20, 40, 60)}
+PCA_CHANNELS = (12, 24, 48)
+
+
+@dataclass
+class Row:
+    """Means over the test images."""
+
+    method: str
+    size: float  # bytes
+    psnr: float
+    ssim: float
+    lzma_size: float | None = None
+
+    def __str__(self) -> str:
+        other = "" if self.lzma_size is None else f"{self.lzma_size:.0f}"
+        rate = self.size * 8 / SIZE**2
+        cells = [f"{self.size:.0f}", f"{rate:.3f}", f"{self.psnr:.2f}", f"{self.ssim:.4f}", other]
+        return f"| {' | '.join([self.method, *cells])} |"
+
+
+class PriorCoder:
+    """Integers ``(C, h, w)`` to bytes and back, place by place, by a `ContextPrior`.
+
+    The distribution at each place is computed in the same way on both sides, one place at a time
+    and in float64, for a coder needs the very same numbers twice.
+    """
+
+    def __init__(self, prior: ContextPrior, spread: Tensor) -> None:
+        channels, taps = spread.shape[0], (2 * prior.reach + 1) ** 2 // 2
+        self.reach, self.taps, self.spread = prior.reach, taps, spread.flatten().double().numpy()
+        kernel = prior.context.weight.detach().double().flatten(2)[..., :taps].flatten(1)
+        self.kernel = kernel.numpy() / np.repeat(self.spread, taps)
+        self.bias = _array(prior.context.bias)
+        self.head, self.head_bias = (
+            _array(prior.head.weight).reshape(2 * channels, -1),
+            _array(prior.head.bias),
+        )
+        self.family = constriction.stream.model.QuantizedLaplace(-LEVELS, LEVELS - 1)
+
+    def _places(self, padded: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+        """Row, column, means and scales of each place, from what ``padded`` holds by then."""
+        side = 2 * self.reach + 1
+        channels = len(padded)
+        for row in range(padded.shape[1] - side + 1):
+            for column in range(padded.shape[2] - side + 1):
+                window = padded[:, row : row + side, column : column + side]
+                earlier = window.reshape(channels, -1)[:, : self.taps].ravel()
+                features = np.maximum(self.kernel @ earlier + self.bias, 0)
+                mean, log_scale = np.split(self.head @ features + self.head_bias, 2)
+                scale = np.maximum(np.exp(log_scale.clip(-7, 4)) * self.spread, 0.02)
+                yield row, column, mean * self.spread, scale
+
+    def _empty(self, rows: int, columns: int) -> np.ndarray:
+        margin = 2 * self.reach
+        return np.zeros((len(self.spread), rows + margin, columns + margin))
+
+    def encode(self, integers: np.ndarray) -> bytes:
+        """Bytes of int32 ``(C, h, w)`` from -128 to 127."""
+        reach, (_, rows, columns) = self.reach, integers.shape
+        padded = self._empty(rows, columns)
+        padded[:, reach : reach + rows, reach : reach + columns] = integers
+        encoder = constriction.stream.queue.RangeEncoder()
+        for row, column, mean, scale in self._places(padded):
+            symbols = np.ascontiguousarray(integers[:, row, column])
+            encoder.encode(symbols, self.family, mean, scale)
+        return encoder.get_compressed().tobytes()
+
+    def decode(self, data: bytes, rows: int, columns: int) -> np.ndarray:
+        """What `encode` was given."""
+        reach, padded = self.reach, self._empty(rows, columns)
+        decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(data, np.uint32).copy())
+        for row, column, mean, scale in self._places(padded):
+            padded[:, row + reach, column + reach] = decoder.decode(self.family, mean, scale)
+        return padded[:, reach : reach + rows, reach : reach + columns].astype(np.int32)
+
+
+def _array(tensor: Tensor | None) -> np.ndarray:
+    assert tensor is not None
+    return tensor.detach().double().numpy()
+
+
+def lzma_size(integers: np.ndarray) -> int:
+    """Bytes of integers ``(C, h, w)`` as int8 through lzma without a container."""
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 0, "lp": 0, "pb": 0}]
+    data = integers.astype(np.int8).tobytes()
+    return HEADER + len(lzma.compress(data, format=lzma.FORMAT_RAW, filters=filters))
+
+
+def score(
+    method: str,
+    images: Sequence[Tensor],
+    copy: Callable[[Tensor], tuple[Tensor, int, int | None]],
+) -> Row:
+    """Means over ``images`` ``(3, H, W)`` in [-1, 1].
+
+    Args:
+        copy: gives an image's copy in [-1, 1], its bytes and, for a latent, its bytes by lzma.
+    """
+    results = []
+    for image in images:
+        decoded, size, by_lzma = copy(image)
+        truth, rounded = to_unit(image[None]), (to_unit(decoded[None]) * 255).round() / 255
+        psnr = float(peak_signal_noise_ratio(rounded, truth, data_range=1.0))
+        ssim = structural_similarity_index_measure(rounded, truth, data_range=1.0)
+        results.append((size, psnr, float(ssim), np.nan if by_lzma is None else by_lzma))  # type: ignore[arg-type]
+    size_, psnr_, ssim_, by_lzma_ = np.mean(results, axis=0)
+    return Row(method, size_, psnr_, ssim_, None if np.isnan(by_lzma_) else by_lzma_)
+
+
+@torch.no_grad()
+def trained(checkpoint: Path, images: Sequence[Tensor]) -> Row:
+    """A trained `Compressor` through its own bytes."""
+    module = ImageReconstructor.load_from_checkpoint(checkpoint, map_location="cpu").eval()
+    net = module.network
+    if not isinstance(net, Compressor):
+        raise SystemExit(f"{checkpoint}: has no latent of integers; give a retina_compress run")
+    coder = PriorCoder(net.prior, net.spread)
+
+    def copy(image: Tensor) -> tuple[Tensor, int, int]:
+        integers = net.quantise(net.encode(image[None]))[0].int().numpy()
+        data = coder.encode(integers)
+        decoded = coder.decode(data, *integers.shape[1:])
+        assert np.array_equal(decoded, integers), "the coder lost something"
+        latent = torch.from_numpy(decoded).float()[None]
+        return net.decode(latent)[0, :, :SIZE, :SIZE], HEADER + len(data), lzma_size(integers)
+
+    channels = net.analysis.out_channels
+    values = images[0].numel() // np.prod(net.latent_shape(SIZE, SIZE))
+    weight = module.hparams["rate_weight"]
+    return score(f"ours, {channels} channels ({values}x fewer), rate {weight:g}", images, copy)
+
+
+def pca(channels: int, training: Sequence[Tensor], images: Sequence[Tensor]) -> Row:
+    """PCA of 16x16 blocks, its coefficients in 8 bits each."""
+
+    def blocks(image: Tensor) -> Tensor:
+        return F.unfold(image[None], 16, stride=16)[0].T.double()
+
+    seen = torch.cat([blocks(image) for image in training])
+    mean = seen.mean(dim=0)
+    basis = torch.linalg.eigh(torch.cov((seen - mean).T)).eigenvectors.flip(1)[:, :channels]
+    step = ((seen - mean) @ basis).abs().amax(dim=0) / (LEVELS - 1)
+
+    def copy(image: Tensor) -> tuple[Tensor, int, int]:
+        integers = ((blocks(image) - mean) @ basis / step).round().clamp(-LEVELS, LEVELS - 1)
+        decoded = (integers * step @ basis.T + mean).float().T[None]
+        size = lzma_size(integers.T.numpy())
+        return F.fold(decoded, (SIZE, SIZE), 16, stride=16)[0], size, size
+
+    return score(f"PCA, {channels} channels ({768 // channels}x fewer)", images, copy)
+
+
+def codec(name: str, quality: int, images: Sequence[Tensor]) -> Row:
+    """An image format through Pillow."""
+
+    def copy(image: Tensor) -> tuple[Tensor, int, None]:
+        pixels = ((image + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+        file = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(file, name, quality=quality)
+        with Image.open(file) as opened:
+            decoded = torch.from_numpy(np.array(opened.convert("RGB")))
+        return decoded.permute(2, 0, 1).float() / 127.5 - 1, len(file.getvalue()), None
+
+    return score(f"{name} quality {quality}", images, copy)
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """PSNR against bits a pixel, one line a method."""
+    with styled():
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+        axes = figure.subplots()
+        lines: dict[str, list[Row]] = {}
+        for row in rows:
+            lines.setdefault(row.method.split(",")[0].split(" ")[0], []).append(row)
+        for color, (name, line) in zip(PALETTE, lines.items(), strict=False):
+            points = sorted((row.size * 8 / SIZE**2, row.psnr) for row in line)
+            axes.plot(*zip(*points, strict=True), "o-", color=color, label=name)
+        axes.set(xscale="log", xlabel="bits a pixel", ylabel="PSNR in dB")
+        axes.set_title("DRIVE test images, 512x512 px")
+        axes.legend()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+
+
+def main() -> None:
+    """Print the table, and draw it if asked to."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data_dir", required=True, help="folder in the layout of DRIVE")
+    parser.add_argument("--checkpoints", nargs="*", type=Path, default=[], help="retina_compress")
+    parser.add_argument("--figure", type=Path, help="PNG to write")
+    parser.add_argument("--images", type=int, help="score the first so many test images alone")
+    arguments = parser.parse_args()
+    data = DRIVEReconstructionDataModule(arguments.data_dir, size=SIZE)
+
+    def read(eyes: Sequence[Eye]) -> list[Tensor]:
+        photographs = Photographs([eye.image for eye in eyes], SIZE)
+        return [photographs[i]["image"].as_subclass(Tensor) for i in range(len(photographs))]
+
+    images = read(data.test_split()[: arguments.images])
+    training = read([eye for split in data.training_split() for eye in split])
+    print(f"{len(images)} test images")
+    print(
+        "| method | bytes | bits a pixel | PSNR | SSIM | bytes by lzma |\n|---|---|---|---|---|---|"
+    )
+    rows = []
+    for make in (
+        *(lambda path=path: trained(path, images) for path in arguments.checkpoints),
+        *(lambda count=count: pca(count, training, images) for count in PCA_CHANNELS),
+        *(
+            lambda name=name, quality=quality: codec(name, quality, images)
+            for name, qualities in QUALITIES.items()
+            for quality in qualities
+        ),
+    ):
+        rows.append(make())
+        print(rows[-1], flush=True)
+    if arguments.figure:
+        draw(rows, arguments.figure)
+
+
+if __name__ == "__main__":
+    main()
