@@ -54,7 +54,7 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
     found = [read_results(folder) for folder in folders if (folder / "run.json").is_file()]
     if not found:
         raise DataError(f"{folders[0]}: no run folder (run.json) among those given")
-    tasks = sorted({run.record["task"] for run in found})
+    tasks = sorted({run.task for run in found})
     if len(tasks) > 1:
         raise DataError(f"runs of {', '.join(tasks)}: give runs of one task, they share no metric")
     monitor, mode = found[0].monitor, found[0].mode
@@ -119,7 +119,7 @@ def _differences(runs: list[Results]) -> dict[str, list[str]]:
     """Settings that are not the same in all runs, with the code and machine they ran on."""
     tables = [_flat(yaml.safe_load(run.config) or {}) if run.config else {} for run in runs]
     for run, table in zip(runs, tables, strict=True):
-        for name in ("git_revision", "machine", "precision"):
+        for name in ("task", "git_revision", "machine", "precision"):
             table[name] = run.record.get(name)
     names = list(dict.fromkeys(name for table in tables for name in table))
     rows = {

@@ -13,7 +13,8 @@ from callbacks.reference import MAIN
 
 def progress_bar(task: str) -> ProgressBar:
     """``RichBar`` if stdout is a terminal, else ``PlainLines`` (CI, nohup, a pipe)."""
-    headline = f"val/{MAIN[task][0]}" if task in MAIN else ""
+    main = MAIN.get(task.partition("_")[0])
+    headline = f"val/{main[0]}" if main else ""
     return RichBar(headline) if sys.stdout.isatty() else PlainLines(headline)
 
 

@@ -54,7 +54,7 @@ def write_report(run_dir: str | Path) -> Path:
     """
     results = read_results(run_dir)
     record = results.record
-    task = record.get("task", "")
+    task = results.task
     page = render(
         "report.html.j2",
         title=TITLES.get(task, task or "Run"),
@@ -83,13 +83,13 @@ def write_report(run_dir: str | Path) -> Path:
 
 def is_main(results: Results, metric: str) -> bool:
     """Whether a reader looks for ``metric`` first."""
-    main = MAIN.get(results.record.get("task", ""))
+    main = MAIN.get(results.task)
     return main is None or metric == results.monitor or metric.partition("/")[2] in main
 
 
 def _rank(results: Results, metric: str) -> tuple[Any, ...]:
     stage, _, name = metric.partition("/")
-    main = MAIN.get(results.record.get("task", ""), ())
+    main = MAIN.get(results.task, ())
     place = main.index(name) if name in main else len(main)
     return metric != results.monitor, stage == "train", place, metric
 
@@ -191,7 +191,7 @@ class Report(Callback):
     def _write(self, trainer: pl.Trainer) -> None:
         if not trainer.is_global_zero:
             return
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        folder = Path(trainer.default_root_dir)
         if not (folder / "run.json").exists():  # stopped before it began
             return
         for logger in trainer.loggers:

@@ -37,6 +37,11 @@ class Results:
     mode: str = "max"
 
     @property
+    def task(self) -> str:
+        """The task, "aoi" also for its variant "aoi_best"; "" if there is no record."""
+        return str(self.record.get("task", "")).partition("_")[0]
+
+    @property
     def epochs(self) -> list[int]:
         """Epochs that logged anything, in order."""
         return sorted({epoch for values in self.by_epoch.values() for epoch in values})

@@ -213,7 +213,9 @@ def test_comparison(tmp_path, capsys):
     config = {**CONFIG, "model": {"init_args": {"lr": 0.01}}}
     runs = [
         write_run(tmp_path / "aoi" / "first"),
-        write_run(tmp_path / "aoi" / "second", rows=better, config=config, sample=True),
+        write_run(
+            tmp_path / "aoi" / "second", rows=better, config=config, sample=True, task="aoi_best"
+        ),
     ]
     (tmp_path / "aoi" / "notes").mkdir()
     path = compare.main([*map(str, runs), str(tmp_path / "aoi" / "notes")])
