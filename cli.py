@@ -10,6 +10,7 @@ python cli.py compare runs/aoi/*
 
 import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,9 @@ def main(args: ArgsType = None) -> CLI:
         DataError: bad input, in one line.
     """
     logging.basicConfig(format="%(message)s", level=logging.INFO)
+    # A frozen backbone is in eval mode on purpose; the other is between Lightning and torch.
+    warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
+    warnings.filterwarnings("ignore", r".*LeafSpec")
     return CLI(
         save_config_callback=RunRecord,
         trainer_defaults={"use_distributed_sampler": False},

@@ -17,10 +17,6 @@ class BlotWriter(BasePredictionWriter):
     def __init__(self) -> None:
         super().__init__(write_interval="batch")
 
-    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Here, where every process is: log_dir is agreed among them all.
-        self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
-
     def write_on_batch_end(
         self,
         trainer: pl.Trainer,
@@ -31,12 +27,13 @@ class BlotWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
+        folder = Path(trainer.default_root_dir) / "predictions"
         triples = trainer.datamodule.predict_set.triples  # type: ignore[attr-defined]
         for index, (pixels,) in zip(batch[2].tolist(), prediction.cpu(), strict=True):
             name = triples[index].template1.stem
-            with atomic_write(self.folder / f"{name}.png") as half:
+            with atomic_write(folder / f"{name}.png") as half:
                 Image.fromarray(pixels.numpy()).save(half)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
-            print(f"generated blots: {self.folder}")
+            print(f"generated blots: {trainer.default_root_dir}/predictions")

@@ -105,7 +105,7 @@ def save_figure(
     if datamodule is not None and datamodule.is_sample:
         _stamp(fig)
         caption = f"Sample data (synthetic). {caption}"
-    path = Path(trainer.log_dir or trainer.default_root_dir) / "figures" / f"{name}.png"
+    path = Path(trainer.default_root_dir) / "figures" / f"{name}.png"
     with atomic_write(path) as half:
         fig.savefig(half, metadata={"Title": title or name, "Description": caption})
     for logger in trainer.loggers:

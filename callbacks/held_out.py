@@ -116,7 +116,7 @@ class HeldOutFigures(Callback):
         for logger in trainer.loggers:
             logger.save()
         with harmless("curves"):
-            self.draw_curves(trainer, read_results(trainer.log_dir or trainer.default_root_dir))
+            self.draw_curves(trainer, read_results(trainer.default_root_dir))
         if kept:
             with harmless("held-out images"):
                 self.draw(trainer, kept, "", f"validation, epoch {self._best_epoch}")

@@ -30,7 +30,7 @@ class LabelWriter(BasePredictionWriter):
         batch_indices: Sequence[Any],
     ) -> None:
         indices, probabilities = gather_in_order(trainer, predictions, index=0)
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        folder = Path(trainer.default_root_dir)
         if not trainer.is_global_zero:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]

@@ -63,4 +63,4 @@ class ReconstructionWriter(BasePredictionWriter):
 
     @staticmethod
     def _folder(trainer: pl.Trainer) -> Path:
-        return Path(trainer.log_dir or trainer.default_root_dir)
+        return Path(trainer.default_root_dir)

@@ -62,7 +62,9 @@ class RunRecord(SaveConfigCallback):
         self.record: dict[str, Any] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Nothing yet: see the class."""
+        # Rank 0 chose the folder. trainer.log_dir would say so too, but only if all ranks ask at
+        # once; with this every callback may read default_root_dir alone.
+        trainer._default_root_dir = trainer.strategy.broadcast(trainer.default_root_dir)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._start(trainer, pl_module, "fit")
@@ -106,7 +108,7 @@ class RunRecord(SaveConfigCallback):
                 Path(trainer.default_root_dir).rmdir()
 
     def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        folder = Path(trainer.default_root_dir)
         # Random weights may have taken the place of pretrained ones: the config says what was used.
         weights = getattr(pl_module, "weights_used", None)
         for name, value in getattr(pl_module, "fallback", {}).items():
@@ -164,7 +166,7 @@ class RunRecord(SaveConfigCallback):
             "minutes": round(self._minutes_before + (time.monotonic() - self._clock) / 60, 2),
             "best_checkpoint": Path(getattr(checkpoint, "best_model_path", "") or "").name or None,
         }
-        self._write(Path(trainer.log_dir or trainer.default_root_dir))
+        self._write(Path(trainer.default_root_dir))
 
     def _write(self, folder: Path) -> None:
         path = folder / "run.json"

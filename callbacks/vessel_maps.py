@@ -47,4 +47,4 @@ class VesselMapWriter(BasePredictionWriter):
 
     @staticmethod
     def _folder(trainer: pl.Trainer) -> Path:
-        return Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
+        return Path(trainer.default_root_dir) / "predictions"

@@ -226,7 +226,7 @@ class DefectClassifier(pl.LightningModule):
         names = self.trainer.datamodule.class_names  # type: ignore[attr-defined]
         per_class = confusion.diag() / confusion.sum(dim=1).clamp_min(1)
         for name, accuracy in zip(names, per_class, strict=True):
-            self.log(f"{stage}/accuracy_{name}", accuracy)
+            self.log(f"{stage}/accuracy_{name}", accuracy, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         trained = [p for p in self.parameters() if p.requires_grad]
