@@ -14,7 +14,7 @@ from PIL import Image
 
 SIZE = 256  # pixels; the real images have 512
 # Images per class 0..5 (normal, void, horizontal, vertical, edge, particle).
-COUNTS = {"train": (160, 130, 70, 110, 90, 140), "test": (23, 19, 10, 16, 12, 20)}
+COUNTS = {"train": (128, 104, 56, 88, 72, 112), "test": (23, 19, 10, 16, 12, 20)}
 
 Rng = np.random.Generator
 Field = np.ndarray  # float32 (SIZE, SIZE)

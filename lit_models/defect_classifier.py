@@ -93,7 +93,8 @@ class DefectClassifier(pl.LightningModule):
 
     Raises:
         DataError: from ``setup``, if the weights cannot be had. On the built-in sample a warning
-            takes its place: the network is trained whole from random weights, with stem_stride 4.
+            takes its place: all of the network is trained from random weights, over one cycle and
+            with stem_stride 4.
     """
 
     def __init__(
@@ -157,7 +158,12 @@ class DefectClassifier(pl.LightningModule):
     def _train_from_scratch(self) -> None:
         # Nothing is gained by freezing random features: a linear head on them is hardly better
         # than chance. The coarser stem keeps the first run to minutes.
-        self.fallback = {"weights": "random", "freeze": False, "stem_stride": 4}
+        self.fallback = {
+            "weights": "random",
+            "freeze": False,
+            "optimizer": "adamw_one_cycle",
+            "stem_stride": 4,
+        }
         log.warning("all of the network is trained instead: %s", self.fallback)
         self.hparams.update(self.fallback)
         self.weights_used = "random"
