@@ -45,6 +45,6 @@ class FeatureCache(Callback):
         for batch in data.ordered_loader(images):
             x, labels, indices = (part.to(pl_module.device) for part in batch)
             with trainer.precision_plugin.forward_context():
-                features = pl_module.backbone(data.normalise(x))
+                features = pl_module.backbone(data.normalise(x))  # type: ignore[operator]
             mine.append((features.float(), labels, indices))
         return TensorDataset(*gather_in_order(trainer, mine, index=2))

@@ -70,7 +70,7 @@ def open_run_folder(run: Run, ckpt_path: Path | None) -> Path:
         if (folder / "run.json").exists() and run.name in (None, folder.name):
             return folder
     stem = run.name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    if rank_zero_only.rank != 0:
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return run.folder / stem  # until RunRecord.setup tells it rank 0's
     for number in range(1, 1000):
         folder = run.folder / (stem if number == 1 else f"{stem}-{number}")

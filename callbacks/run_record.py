@@ -64,7 +64,8 @@ class RunRecord(SaveConfigCallback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         # Rank 0 chose the folder. trainer.log_dir would say so too, but only if all ranks ask at
         # once; with this every callback may read default_root_dir alone.
-        trainer._default_root_dir = trainer.strategy.broadcast(trainer.default_root_dir)
+        folder = trainer.strategy.broadcast(trainer.default_root_dir)
+        trainer._default_root_dir = folder  # type: ignore[attr-defined]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._start(trainer, pl_module, "fit")

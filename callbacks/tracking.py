@@ -4,7 +4,7 @@ import csv
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
@@ -30,7 +30,7 @@ class MetricsCSV(CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> ExperimentWriter:
+    def experiment(self) -> Any:
         if self._experiment is None:
             self._experiment = _AppendingWriter(self.log_dir)
             self._experiment.metrics_keys = self._read()[0]
@@ -92,7 +92,7 @@ def start_wandb(run: Run, folder: Path, config: dict[str, Any], tags: list[str])
                 name=folder.name,
                 group=run.task,
                 resume="allow",
-                mode=attempt,
+                mode=cast(Literal["online", "offline"], attempt),
                 config=config,
                 tags=tags,
                 settings=wandb.Settings(init_timeout=30, silent=True, console="off"),

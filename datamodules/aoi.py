@@ -9,6 +9,7 @@
 import csv
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -272,7 +273,7 @@ class AOIDataModule(pl.LightningDataModule):
         """Each item once, in order, over all processes."""
         return self._loader(dataset, in_order(dataset, self.trainer))
 
-    def _loader(self, dataset: Dataset, sampler: object) -> DataLoader:
+    def _loader(self, dataset: Dataset, sampler: Iterable[int]) -> DataLoader:
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
@@ -290,6 +291,6 @@ class AOIDataModule(pl.LightningDataModule):
         images, labels, indices = batch
         if images.dtype != torch.uint8:  # features, see FeatureCache
             return batch
-        if self.augment is not None and self.trainer.training:
+        if self.augment is not None and self.trainer is not None and self.trainer.training:
             images = torch.stack([self.augment(image) for image in images])
         return self.normalise(images), labels, indices

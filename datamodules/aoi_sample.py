@@ -132,7 +132,8 @@ def _distance(rng: Rng, width: float, height: float, margin: float) -> Field:
     """Distance in radii from a random centre, elliptic and tilted."""
     centre_y, centre_x = rng.uniform(margin, 1 - margin, 2) * SIZE
     angle = rng.uniform(0, np.pi)
-    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32) - np.float32([[[centre_y]], [[centre_x]]])
+    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
+    y, x = y - np.float32(centre_y), x - np.float32(centre_x)
     along = (x * np.cos(angle) + y * np.sin(angle)) / width
     across = (y * np.cos(angle) - x * np.sin(angle)) / height
     return np.hypot(along, across)

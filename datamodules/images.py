@@ -39,8 +39,9 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
         DataError: missing, unreadable or truncated file, real transparency, more than 8 bits.
     """
     try:
-        with Image.open(path) as image:
-            image.load()
+        with Image.open(path) as file:
+            file.load()
+            image: Image.Image = file
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
