@@ -25,7 +25,7 @@ from lit_models.kid import BlotKID
 def train(config: str, data_dir: str, fold: int, seed: int, root: str, more: list[str]) -> Path:
     """Folder of the finished run."""
     name = f"{Path(config).stem}-fold{fold}-seed{seed}"
-    folder = Path(root) / "blots" / name
+    folder = Path(root) / Path(config).stem / name
     record = folder / "run.json"
     if not record.exists() or json.loads(record.read_text())["status"] != "finished":
         options = {
