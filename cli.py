@@ -104,6 +104,10 @@ def main(args: ArgsType = None) -> CLI:
         trainer_defaults={"use_distributed_sampler": False},
         seed_everything_default=42,
         auto_configure_optimizers=False,
+        parser_kwargs={
+            "description": "Train, validate, test and use one of the four image tasks. "
+            "`cli.py compare runs/TASK/*` writes one page over several runs."
+        },
         subclass_mode_model=True,
         subclass_mode_data=True,
         model_class=pl.LightningModule,
