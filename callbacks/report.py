@@ -172,10 +172,24 @@ def _figure(path: Path) -> dict[str, Any]:
     }
 
 
+def print_table(results: Results) -> None:
+    """Print the metrics a reader looks for first, of the best and of the last epoch."""
+    from rich.console import Console
+    from rich.table import Table
+
+    last = results.epochs[-1] if results.epochs else 0
+    table = Table("metric", f"best epoch ({results.best_epoch})", f"last epoch ({last})")
+    for row in _rows(results):
+        if row["main"]:
+            values = (row["best"], row["last"])
+            table.add_row(row["metric"], *("" if v is None else short(v) for v in values))
+    Console().print(table)
+
+
 class Report(Callback):
     """Writes ``report.html`` when ``fit``, ``validate`` or ``test`` ends, however it ends.
 
-    A line at the end says where checkpoint and report are.
+    Lines at the end give the main metrics of a ``fit``, and say where checkpoint and report are.
     """
 
     # Not on_fit_end: by teardown all figures are drawn, in whatever order the callbacks stand.
@@ -197,6 +211,8 @@ class Report(Callback):
         for logger in trainer.loggers:
             logger.save()
         try:
+            if trainer.state.fn == "fit":
+                print_table(read_results(folder))
             report = write_report(folder)
         except Exception as error:  # the run's results stand without it
             log.warning("no report: %s", str(error).partition("\n")[0])
