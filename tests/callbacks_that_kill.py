@@ -14,4 +14,6 @@ class StopAt(Callback):
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if trainer.current_epoch == self.epoch and batch_idx == 1:
+            if self.signal == signal.SIGINT:  # which a shell's background jobs ignore
+                signal.signal(signal.SIGINT, signal.default_int_handler)
             os.kill(os.getpid(), self.signal)

@@ -59,7 +59,7 @@ def blots_args(folder, root, *more, config="blots"):
 
 
 def one_run(root):
-    (folder,) = (root / "blots").iterdir()
+    (folder,) = root.glob("blots*/*")
     return folder
 
 
