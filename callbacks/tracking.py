@@ -74,7 +74,7 @@ def start_wandb(run: Run, folder: Path, config: dict[str, Any], tags: list[str])
     """
     import wandb
 
-    mode = "offline" if run.wandb == "offline" else os.environ.get("WANDB_MODE", "online")
+    mode = "offline" if run.wandb == "offline" else os.environ.get("WANDB_MODE") or "online"
     if run.wandb == "disabled" or mode == "disabled":
         return None
     try:
