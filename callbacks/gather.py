@@ -2,10 +2,20 @@
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+
+
+def gather(trainer: pl.Trainer, mine: list[Any]) -> list[Any]:
+    """The items of all processes, one process after the other; every process must call it."""
+    if trainer.world_size == 1:
+        return mine
+    shares: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(shares, mine)
+    return list(chain.from_iterable(shares))
 
 
 def gather_in_order(
@@ -16,10 +26,6 @@ def gather_in_order(
     Every process must call it; each gets the whole, on the CPU.
     """
     mine = [tuple(column.cpu() for column in batch) for batch in batches]
-    shares = [mine]
-    if trainer.world_size > 1:
-        shares = [[] for _ in range(trainer.world_size)]
-        torch.distributed.all_gather_object(shares, mine)
-    columns = [torch.cat(column) for column in zip(*chain.from_iterable(shares), strict=True)]
+    columns = [torch.cat(column) for column in zip(*gather(trainer, mine), strict=True)]
     order = columns[index].argsort()
     return [column[order] for column in columns]

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from PIL import Image
 from pytorch_lightning.callbacks import BasePredictionWriter
 
 from callbacks.atomic import atomic_write
+from callbacks.gather import gather
 
 
 class ReconstructionWriter(BasePredictionWriter):
@@ -47,13 +47,9 @@ class ReconstructionWriter(BasePredictionWriter):
         self._rows += zip(*columns, strict=True)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        shares = [self._rows]
-        if trainer.world_size > 1:
-            shares = [[] for _ in range(trainer.world_size)]
-            torch.distributed.all_gather_object(shares, self._rows)
+        rows = sorted(gather(trainer, self._rows))
         if not trainer.is_global_zero:
             return
-        rows = sorted(row for share in shares for row in share)
         path = self._folder(trainer) / "reconstructions.csv"
         with atomic_write(path) as half, half.open("w", newline="") as file:
             writer = csv.writer(file)
