@@ -77,7 +77,7 @@ def fold_of(data_dir: str, fold: int) -> tuple[BlotTriples, BlotTriples]:
     data = BlotDataModule(data_dir, fold=fold)
     data.prepare_data()
     data.setup("fit")
-    return data.train_set, data.val_set
+    return data.train_set.dataset, data.val_set.dataset
 
 
 def membranes(data_dir: str, triples: BlotTriples) -> list[str]:
@@ -88,5 +88,6 @@ def membranes(data_dir: str, triples: BlotTriples) -> list[str]:
 
 def unit(triples: BlotTriples) -> tuple[Tensor, Tensor]:
     """Templates ``(N, 2, H, W)`` and targets ``(N, 1, H, W)`` in [0, 1]."""
-    pixels = triples.pixels.float() / 255
-    return pixels[:, :2], pixels[:, 2:]
+    items = [triples[i] for i in range(len(triples))]
+    templates, targets, _ = (torch.stack(part) for part in zip(*items, strict=True))
+    return (templates + 1) / 2, (targets + 1) / 2

@@ -23,6 +23,7 @@ from torchvision.transforms import v2
 from datamodules.blots_sample import draw_sample
 from datamodules.errors import DataError
 from datamodules.images import list_images, read_image
+from datamodules.kept import Kept
 from datamodules.sample_cache import cached_sample
 from datamodules.samplers import in_order, shuffled
 
@@ -114,7 +115,7 @@ def assign_folds(groups: list[str], folds: int, seed: int) -> np.ndarray:
 
 
 class BlotTriples(Dataset):
-    """Decoded triples, kept in memory as 8-bit grey (12 KB a triple at 64x64).
+    """Blots with their templates.
 
     Items are ``(templates, target, index)``: float32 ``(2, size, size)`` and ``(1, size, size)`` in
     [-1, 1], where a missing target is zeros, and the position in ``triples``.
@@ -125,8 +126,7 @@ class BlotTriples(Dataset):
 
     def __init__(self, triples: list[Triple], size: int) -> None:
         self.triples = triples
-        resize = v2.Resize((size, size), antialias=True)
-        self.pixels = torch.stack([resize(self._read(triple)) for triple in triples])
+        self.resize = v2.Resize((size, size), antialias=True)
 
     @staticmethod
     def _read(triple: Triple) -> Tensor:
@@ -145,7 +145,7 @@ class BlotTriples(Dataset):
         return len(self.triples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
-        pixels = self.pixels[index] / 127.5 - 1
+        pixels = self.resize(self._read(self.triples[index])) / 127.5 - 1
         target = pixels[2:] if len(pixels) == 3 else torch.zeros_like(pixels[:1])
         return pixels[:2], target, index
 
@@ -239,12 +239,13 @@ class BlotDataModule(pl.LightningDataModule):
             triples = find_triples(Path(self.predict_dir), self.template1, self.template2, None)
             self.predict_set = BlotTriples(triples, self.size)
         elif stage == "test" and self.test_dir is not None:
-            self.test_set = BlotTriples(self._triples(Path(self.test_dir)), self.size)
+            self.test_set = Kept(BlotTriples(self._triples(Path(self.test_dir)), self.size))
         else:
             train, held_out = self._split()
             if stage == "fit":
-                self.train_set = BlotTriples(train, self.size)
-            self.val_set = self.test_set = self.predict_set = BlotTriples(held_out, self.size)
+                self.train_set = Kept(BlotTriples(train, self.size))
+            self.predict_set = BlotTriples(held_out, self.size)
+            self.val_set = self.test_set = Kept(self.predict_set)
 
     def _triples(self, root: Path) -> list[Triple]:
         return find_triples(root, self.template1, self.template2, self.target)
@@ -286,11 +287,11 @@ class BlotDataModule(pl.LightningDataModule):
     def predict_dataloader(self) -> DataLoader:
         return self._ordered_loader(self.predict_set)
 
-    def _ordered_loader(self, dataset: BlotTriples) -> DataLoader:
+    def _ordered_loader(self, dataset: Dataset) -> DataLoader:
         assert self.trainer is not None
         return self._loader(dataset, self.eval_batch_size, in_order(dataset, self.trainer))
 
-    def _loader(self, dataset: BlotTriples, batch_size: int, sampler: Iterable[int]) -> DataLoader:
+    def _loader(self, dataset: Dataset, batch_size: int, sampler: Iterable[int]) -> DataLoader:
         return DataLoader(
             dataset,
             batch_size=batch_size,  # by name: Lightning makes the loader again for predict

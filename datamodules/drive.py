@@ -24,6 +24,7 @@ from datamodules.drive_sample import draw_drive
 from datamodules.errors import DataError
 from datamodules.fundus_augmentation import Augmentation
 from datamodules.images import list_images, read_image
+from datamodules.kept import Kept
 from datamodules.sample_cache import cached_sample
 from datamodules.samplers import in_order, shuffled
 
@@ -217,18 +218,16 @@ class Eyes(Dataset[dict[str, Any]]):
     Args:
         eyes: the files.
         inputs: how they are read.
-        keep: decode all of them now and keep them in memory (about 6 bytes a pixel and channel).
     """
 
-    def __init__(self, eyes: Sequence[Eye], inputs: FundusInput, keep: bool = False) -> None:
+    def __init__(self, eyes: Sequence[Eye], inputs: FundusInput) -> None:
         self.eyes, self.inputs = eyes, inputs
-        self.kept = [inputs.read(eye) for eye in eyes] if keep else None
 
     def __len__(self) -> int:
         return len(self.eyes)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        item = self.kept[index] if self.kept else self.inputs.read(self.eyes[index])
+        item = self.inputs.read(self.eyes[index])
         return {**item, "name": self.eyes[index].image.name, "index": index}
 
 
@@ -451,7 +450,7 @@ class DRIVESegmentationDataModule(_DRIVE):
                 raise DataError(f"{folder}: no manual masks (1st_manual/) to train on; add them")
             self.val_set = self.test_set = self._checked(val)
             if stage == "fit":
-                kept = Eyes(train, self.inputs, keep=True)
+                kept = Kept(Eyes(train, self.inputs))
                 self.train_set = ConcatDataset([kept] * self.views_per_image)
 
     def _checked(self, eyes: list[Eye]) -> Eyes:
@@ -556,13 +555,20 @@ class DRIVEReconstructionDataModule(_DRIVE):
         else:
             train, val = self.training_split()
             self.val_set = self._photographs(val)
-            self.train_set = ConcatDataset([self._photographs(train)] * self.crops_per_image)
+            if stage == "fit":
+                kept = Kept(self._photographs(train))
+                self.train_set = ConcatDataset([kept] * self.crops_per_image)
 
     def _photographs(self, eyes: list[Eye]) -> Photographs:
         return Photographs([eye.image for eye in eyes], self.size)
 
-    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+    def train_dataloader(self) -> DataLoader:
+        collate_fn = list if self.augmentation else collate
+        return self._loader(self.train_set, self.batch_size, True, collate_fn)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:
         """Cut and mirror training images, each by its own draw."""
-        if self.augmentation is None or self.trainer is None or not self.trainer.training:
+        if self.augmentation is None or not isinstance(batch, list):
             return batch
-        return {**batch, "image": torch.stack([self.augmentation(x) for x in batch["image"]])}
+        images = [self.augmentation(item["image"]) for item in batch]
+        return {"image": torch.stack(images), "name": [item["name"] for item in batch]}

@@ -259,7 +259,8 @@ def test_killed_and_resumed_equals_uninterrupted(blots, tmp_path):
 
 
 def test_predicts_any_folder_under_the_templates_names_by_the_ema(blots, tmp_path):
-    args = blots_args(blots, tmp_path, "--model.ema_decay=0.9")
+    exact = "--trainer.precision=32-true"
+    args = blots_args(blots, tmp_path, "--model.ema_decay=0.9", exact)
     main(["fit", *args, "--trainer.max_epochs=1", "--data.batch_size=4"])
     folder = one_run(tmp_path)
     other = write_blots(tmp_path / "other", triples=3, side=20)

@@ -50,7 +50,7 @@ def test_batches(blots):
     assert targets.shape == (3, 1, 16, 16)
     assert -1 <= templates.min() < -0.9
     assert 0.9 < templates.max() <= 1
-    triple = data.train_set.triples[indices[0]]
+    triple = data.train_set.dataset.triples[indices[0]]
     for tensor, path in zip((*templates[0], *targets[0]), triple[1:], strict=True):
         pixels = torch.from_numpy(np.array(Image.open(path)))
         assert torch.equal(tensor, pixels / 127.5 - 1), path
@@ -62,9 +62,9 @@ def test_every_number_of_triples_is_split_by_membrane(tmp_path, triples):
     held_out = []
     for fold in range(5):
         data = ready(root, fold=fold)
-        parts = [{int(t.stem[3:]) % 6 for t in s.triples} for s in (data.train_set, data.val_set)]
+        parts = [{int(t.stem[3:]) % 6 for t in s.dataset.triples} for s in (data.train_set, data.val_set)]
         assert not parts[0] & parts[1], "a membrane is on both sides"
-        held_out += [triple.stem for triple in data.val_set.triples]
+        held_out += [triple.stem for triple in data.val_set.dataset.triples]
     assert sorted(held_out) == [f"bg_{number:04d}" for number in range(triples)]
 
 

@@ -1,0 +1,44 @@
+"""Decoded training samples kept in memory, up to a bound."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+LIMIT = 2 * 2**30  # bytes in each process that reads
+
+
+def tensor_bytes(item: Any) -> int:
+    """Bytes of the tensors in nested dicts, lists and tuples."""
+    if isinstance(item, Tensor):
+        return item.nbytes
+    if isinstance(item, Mapping):
+        item = item.values()
+    elif isinstance(item, str) or not isinstance(item, Iterable):
+        return 0
+    return sum(tensor_bytes(part) for part in item)
+
+
+class Kept(Dataset):
+    """The items of a data set, each read once as long as all that is kept fits in ``limit`` bytes.
+
+    What no longer fits is read anew each time: a larger data set costs time, not memory. All items
+    are read here once, so that a bad file stops the run before training. Whoever gets an item must
+    not change its tensors.
+    """
+
+    def __init__(self, dataset: Dataset, limit: int = LIMIT) -> None:
+        self.dataset, self.items, left = dataset, dict[int, Any](), limit
+        for index in range(len(self)):
+            item = dataset[index]
+            size = tensor_bytes(item)
+            if size <= left:
+                self.items[index] = item
+                left -= size
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        return self.items[index] if index in self.items else self.dataset[index]
