@@ -5,11 +5,20 @@ python cli.py fit --config configs/aoi.yaml --data.data_dir my/images --trainer.
 python cli.py fit --config configs/aoi.yaml --ckpt_path last        # go on where it stopped
 python cli.py test --config configs/aoi.yaml --ckpt_path best       # of the newest run, or a file
 python cli.py predict --config configs/aoi.yaml --ckpt_path best --data.predict_dir my/new
-python cli.py compare runs/aoi/*
+python cli.py compare runs/aoi/*                               # one page over several runs
+
+`python cli.py fit --help` lists every option, `python cli.py fit --model.help
+lit_models.DefectClassifier` those of a class; the files in configs/ are what to begin with.
 """
 
-import logging
 import sys
+
+if __name__ == "__main__" and sys.argv[1:] in ([], ["-h"], ["--help"]):
+    # Before the imports, which take longer than reading the answer.
+    print(__doc__)
+    sys.exit()
+
+import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,7 +30,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from callbacks import compare
 from callbacks.epoch_seed import EpochSeed
-from callbacks.hardware import ChannelsLast, native_precision
+from callbacks.hardware import ConvolutionLayout, MemoryFormat, native_precision
 from callbacks.progress import progress_bar
 from callbacks.report import Report
 from callbacks.run_folder import Run, find_checkpoint, open_run_folder
@@ -37,6 +46,12 @@ class CLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_class_arguments(Run, "run")
+        parser.add_argument(
+            "--memory_format",
+            type=MemoryFormat,
+            default="auto",
+            help="of convolutions; auto picks the faster one on this hardware",
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         super().parse_arguments(parser, args)
@@ -70,7 +85,7 @@ class CLI(LightningCLI):
         self.save_config_kwargs = {"run": run}
         self.trainer_defaults["callbacks"] = [
             EpochSeed(int(config.seed_everything)),
-            ChannelsLast(),
+            ConvolutionLayout(config.memory_format),
             # Each epoch, unlike ModelCheckpoint(save_last=True), which waits for a better one.
             ModelCheckpoint(filename="last", enable_version_counter=False),
         ]

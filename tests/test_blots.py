@@ -62,9 +62,10 @@ def test_every_number_of_triples_is_split_by_membrane(tmp_path, triples):
     held_out = []
     for fold in range(5):
         data = ready(root, fold=fold)
-        parts = [{int(t.stem[3:]) % 6 for t in s.dataset.triples} for s in (data.train_set, data.val_set)]
+        sets = (data.train_set.dataset, data.val_set.dataset)
+        parts = [{int(t.stem[3:]) % 6 for t in s.triples} for s in sets]
         assert not parts[0] & parts[1], "a membrane is on both sides"
-        held_out += [triple.stem for triple in data.val_set.dataset.triples]
+        held_out += [triple.stem for triple in sets[1].triples]
     assert sorted(held_out) == [f"bg_{number:04d}" for number in range(triples)]
 
 

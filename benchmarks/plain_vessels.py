@@ -1,0 +1,73 @@
+"""The vessel reference method as a plain PyTorch loop: the peer of configs/vessels.yaml.
+
+python benchmarks/plain_vessels.py --data_dir ../shared/data/DRIVE --epochs 1
+
+Float32, default memory format, a DataLoader without workers. Split and validation images are those
+of the config, and Dice is pooled over all pixels at the native size. Prints one line of JSON.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader
+from torchmetrics.classification import BinaryF1Score
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from datamodules.drive import DRIVESegmentationDataModule, Eyes, FundusInput, collate
+from lit_models.focal_tversky import FocalTverskyLoss
+from lit_models.unet import UNet
+
+
+def main() -> None:
+    """Train, and print one line of JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data_dir", required=True)
+    parser.add_argument("--epochs", type=int, default=100)
+    options = parser.parse_args()
+    torch.manual_seed(42)
+
+    split = DRIVESegmentationDataModule(options.data_dir).training_split()
+    train, val = (Eyes(eyes, FundusInput()) for eyes in split)
+    train_loader = DataLoader(train, batch_size=1, shuffle=True, collate_fn=collate)
+    val_loader = DataLoader(val, batch_size=1, collate_fn=collate)
+
+    model = UNet()
+    criterion = FocalTverskyLoss()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "min", 0.5, patience=5)
+
+    epoch_seconds, step_seconds, dice = [], [], BinaryF1Score()
+    for _ in range(options.epochs):
+        start = last = time.perf_counter()
+        model.train()
+        for batch in train_loader:
+            optimizer.zero_grad()
+            criterion(model(batch["image"]), batch["vessels"]).backward()
+            optimizer.step()
+            step_seconds.append(time.perf_counter() - last)
+            last = time.perf_counter()
+        model.eval()
+        val_loss = 0.0
+        dice.reset()
+        with torch.no_grad():
+            for batch in val_loader:
+                logits = model(batch["image"])
+                val_loss += float(criterion(logits, batch["vessels"])) / len(val)
+                truth = batch["native_vessels"][0][None].int()
+                probability = F.interpolate(
+                    logits.sigmoid(), truth.shape[-2:], mode="bilinear", antialias=True
+                )
+                dice.update(probability, truth)
+        scheduler.step(val_loss)
+        epoch_seconds.append(time.perf_counter() - start)
+    record = {"epoch_seconds": epoch_seconds, "step_seconds": step_seconds}
+    print(json.dumps({**record, "quality": float(dice.compute())}))
+
+
+if __name__ == "__main__":
+    main()

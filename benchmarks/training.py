@@ -1,0 +1,146 @@
+"""The shipped reference configs beside the plain loops: A B A B, medians and ratios.
+
+python benchmarks/training.py --data ../shared/data
+
+Both sides train on the same images for the same number of epochs, with the same split, and report
+the quality they reached. ``--data`` is a folder with ``NEU``, ``DRIVE``, ``blots`` and
+``weights/resnet18_imagenet_pq.pth``. Prints Markdown.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+NEU_CLASSES = "[crazing,inclusion,patches,pitted_surface,rolled_in_scale,scratches]"
+
+
+def tasks(data: Path) -> dict[str, dict[str, Any]]:
+    """What is compared: epochs, the metric, and the arguments of either side."""
+    weights = data / "weights/resnet18_imagenet_pq.pth"
+    neu, drive, blots = (str((data / name).resolve()) for name in ("NEU", "DRIVE", "blots"))
+    return {
+        "aoi": {
+            "epochs": 10,
+            "quality": "val/accuracy",
+            "plain": [f"--data_dir={neu}", f"--weights={weights.resolve()}"],
+            "ours": [
+                f"--data.data_dir={neu}",
+                f"--data.class_names={NEU_CLASSES}",
+                f"--model.weights={weights.resolve()}",
+            ],
+        },
+        "vessels": {
+            "epochs": 1,
+            "quality": "val/frame/dice_pooled",
+            "plain": [f"--data_dir={drive}"],
+            "ours": [f"--data.data_dir={drive}"],
+        },
+        "retina": {
+            "epochs": 2,
+            "quality": "val/psnr",
+            "plain": [f"--data_dir={drive}"],
+            "ours": [f"--data.data_dir={drive}"],
+        },
+        "blots": {
+            "epochs": 3,
+            "quality": "val/ssim",
+            "plain": [f"--data_dir={blots}"],
+            "ours": [f"--data.data_dir={blots}"],
+        },
+    }
+
+
+def timed(command: list[str]) -> tuple[float, str]:
+    """Seconds and standard output of a command."""
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return time.perf_counter() - start, done.stdout
+
+
+def plain(task: str, what: dict[str, Any], *more: str) -> dict[str, Any]:
+    """A run of ``plain_<task>.py``."""
+    script = [sys.executable, f"benchmarks/plain_{task}.py", f"--epochs={what['epochs']}"]
+    seconds, output = timed([*script, *what["plain"], *more])
+    record = json.loads(output.splitlines()[-1])
+    return {**record, "command": seconds, "training": sum(record["epoch_seconds"])}
+
+
+def ours(task: str, what: dict[str, Any], *more: str) -> dict[str, Any]:
+    """A run of ``cli.py fit`` with the task's reference config."""
+    with tempfile.TemporaryDirectory() as folder:
+        clock = f"{folder}/clock.json"
+        arguments = [
+            f"--config=configs/{task}.yaml",
+            f"--trainer.max_epochs={what['epochs']}",
+            f"--run.root={folder}",
+            "--run.wandb=disabled",
+            "--trainer.callbacks+=benchmarks.clock.Clock",
+            f"--trainer.callbacks.path={clock}",
+            f"--trainer.callbacks.quality={what['quality']}",
+        ]
+        seconds, _ = timed([sys.executable, "cli.py", "fit", *arguments, *what["ours"], *more])
+        record = json.loads(Path(clock).read_text())
+    quality = max(record["scores"]) if task == "aoi" else record["scores"][-1]
+    training = record["before"] + sum(record["epoch_seconds"])
+    return {**record, "quality": quality, "command": seconds, "training": training}
+
+
+def step(runs: list[dict[str, Any]]) -> float:
+    """Median seconds of a step over all runs, without each run's first."""
+    return median(value for run in runs for value in run["step_seconds"][1:])
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", default=["aoi", "vessels", "retina", "blots"])
+    parser.add_argument("--pairs", type=int, default=2)
+    options = parser.parse_args()
+
+    print("| task | what | plain loop | shipped config | ratio | quality: plain | shipped |")
+    print("|---|---|---|---|---|---|---|")
+    for task in options.tasks:
+        what = tasks(options.data)[task]
+        a, b, bare = [], [], []
+        for _ in range(options.pairs):
+            a.append(plain(task, what))
+            b.append(ours(task, what))
+            if task == "blots":
+                bare.append(plain(task, what, "--shipped"))
+        quality = [", ".join(f"{run['quality']:.4f}" for run in runs) for runs in (a, b)]
+        rows = {
+            f"whole command, {what['epochs']} epochs": [
+                median(run["command"] for run in runs) for runs in (a, b)
+            ],
+            f"training, {what['epochs']} epochs": [
+                median(run["training"] for run in runs) for runs in (a, b)
+            ],
+        }
+        if task != "aoi":
+            rows["a step"] = [step(a), step(b)]
+        for name, (slow, fast) in rows.items():
+            times = [f"{s:.1f} s" if s >= 1 else f"{1e3 * s:.1f} ms" for s in (slow, fast)]
+            print(f"| {task} | {name} | {' | '.join(times)} | {slow / fast:.1f} | ", end="")
+            print(f"{quality[0]} | {quality[1]} |", flush=True)
+        if bare:
+            overhead = 1 - step(bare) / step(b)
+            print(
+                f"| {task} | a step, plain loop with the shipped settings | "
+                f"{1e3 * step(bare):.1f} ms | {1e3 * step(b):.1f} ms | "
+                f"Lightning: {overhead:.0%} of the step | | |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
