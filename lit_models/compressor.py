@@ -175,7 +175,10 @@ class Compressor(nn.Module):
         height, width = images.shape[-2:]
         images = F.pad(images, (0, -width % self.side, 0, -height % self.side), mode="replicate")
         features = self.network.encode(F.pixel_unshuffle(images, self.patch))[-1]
-        return (self.analysis(images) + self.to_latent(features)).float()
+        refinement = self.to_latent(features)
+        # bf16 has 8 digits, an integer of the latent as many: what is rounded must be exact.
+        with torch.autocast(images.device.type, enabled=False):
+            return self.analysis(images.float()) + refinement.float()
 
     def quantise(self, latent: Tensor) -> Tensor:
         """Integers from -128 to 127, with the gradient of no rounding."""
@@ -190,7 +193,8 @@ class Compressor(nn.Module):
         features = self.from_latent(integers / self.spread)
         refined = F.pixel_shuffle(self.network.decode([features]), self.patch)
         mean = self.mean_block.repeat(1, *integers.shape[-2:])
-        return self.synthesis(integers) + mean + refined
+        with torch.autocast(integers.device.type, enabled=False):
+            return self.synthesis(integers.float()) + mean + refined.float()
 
     def bits(self, latent: Tensor) -> Tensor:
         """Estimated bits of the whole batch, differentiable."""

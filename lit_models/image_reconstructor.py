@@ -126,7 +126,8 @@ class ImageReconstructor(pl.LightningModule):
             self._log(f"{stage}/loss", error, 1)
             objective = error + self.hparams["rate_weight"] * bits_per_pixel
             self._log(f"{stage}/objective", objective, 1)
-            metrics.update(to_unit(copy), to_unit(image))
+            with torch.autocast(self.device.type, enabled=False):  # SSIM has convolutions
+                metrics.update(to_unit(copy), to_unit(image))
         self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(images))
         return copies
 
@@ -149,7 +150,8 @@ class ImageReconstructor(pl.LightningModule):
         for image, copy, ((h, w), native) in zip(batch["image"], copies, sizes, strict=True):
             truth, unit = to_unit(image[None, :, :h, :w]), to_unit(copy[None, :, :h, :w])
             result["psnr"].append(float(peak_signal_noise_ratio(unit, truth, data_range=1.0)))
-            ssim = structural_similarity_index_measure(unit, truth, data_range=1.0)
+            with torch.autocast(self.device.type, enabled=False):
+                ssim = structural_similarity_index_measure(unit, truth, data_range=1.0)
             result["ssim"].append(float(ssim))  # type: ignore[arg-type]
             if [h, w] != native:
                 unit = F.interpolate(unit, native, mode="bicubic", antialias=True).clamp(0, 1)

@@ -130,6 +130,25 @@ def test_loss_is_in_the_signed_range_and_psnr_in_the_unit_range(monkeypatch):
     assert found["val/psnr"] == pytest.approx(20.0, abs=1e-4)
 
 
+def test_scores_and_latents_do_not_lose_digits_under_autocast(monkeypatch):
+    ramp = torch.linspace(-1, 1, 64).expand(3, 64, 64)
+    module = ImageReconstructor(widths=(4, 8))
+    module.network = Constant(ramp + 0.01 * torch.randn(3, 64, 64))
+    found = logged(module, monkeypatch)
+    module.validation_step(batch(ramp, 64, 64))
+    exact = dict(found)
+    with torch.autocast("cpu", torch.bfloat16):
+        module.validation_step(batch(ramp, 64, 64))
+    assert found == pytest.approx(exact, abs=1e-4)
+    net = compressor()
+    net.fit_linear([torch.rand(3, 64, 64) * 2 - 1 for _ in range(4)])
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    latent = net.encode(image)
+    assert latent.abs().max() > 64, "large enough for bf16 to round it"
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(net.encode(image), latent)
+
+
 def test_psnr_is_the_mean_over_images(monkeypatch):
     """10 dB and 40 dB have the mean 25 dB; their pooled error would give 13 dB."""
     module = ImageReconstructor(widths=(4, 8))
