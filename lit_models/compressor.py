@@ -77,9 +77,10 @@ class Compressor(nn.Module):
         widths: of the encoder-decoder, see `EncoderDecoder`.
         patch: the encoder-decoder sees patch x patch px as one place, for speed; the block's
             ``side`` is ``patch * 2 ** (len(widths) - 1)``.
-        step: quantisation step in the units of the PCA's coefficients, the same for all channels,
-            which is best for a given number of bits; None gives each channel the finest step that
-            its range allows, which is best for a given number of values.
+        step: quantisation step in the units of the PCA's coefficients, the same for all channels
+            but those whose range needs a coarser one, which is best for a given number of bits;
+            None gives each channel the finest step that its range allows, which is best for a given
+            number of values.
         dead_zone: by how much of a step values are drawn towards zero before rounding, which saves
             more bits than it costs in error.
     """
@@ -135,10 +136,9 @@ class Compressor(nn.Module):
         mean = blocks.mean(dim=0)
         basis = torch.linalg.eigh(torch.cov((blocks - mean).T)).eigenvectors.flip(1)[:, :channels]
         coefficients = (blocks - mean) @ basis
-        if self.step is None:
-            step = coefficients.abs().amax(dim=0) / (LEVELS - 1)
-        else:
-            step = torch.full_like(basis[0], self.step)
+        step = coefficients.abs().amax(dim=0) / (LEVELS - 1)
+        if self.step is not None:
+            step.clamp_min_(self.step)
         # Rows and columns of blocks, then each place with the eight around it, zero outside.
         around = torch.cat(
             [
