@@ -1,6 +1,7 @@
-"""Times of a run of cli.py, for the benchmarks."""
+"""Times and memory of a run of cli.py, for the benchmarks."""
 
 import json
+import resource
 import time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ class Clock(Callback):
 
     An epoch includes its validation; a step is from the end of the one before, so its loading
     counts. ``before`` is from the call of ``fit`` to the first epoch: data, feature cache.
+    ``first_step`` is the time of day of the first step's end, ``peak`` the process's largest
+    resident set in GiB, without its workers.
     """
 
     def __init__(self, path: str, quality: str) -> None:
@@ -32,6 +35,8 @@ class Clock(Callback):
 
     def on_train_batch_end(self, *_: object) -> None:
         now = time.perf_counter()
+        if not self.steps:
+            self.first_step = time.time()
         self.steps.append(now - self._last)
         self._last = now
 
@@ -41,6 +46,8 @@ class Clock(Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         record = {
+            "first_step": self.first_step,
+            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
             "before": self.before,
             "epoch_seconds": self.epochs,
             "step_seconds": self.steps,

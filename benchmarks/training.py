@@ -74,24 +74,29 @@ def plain(task: str, what: dict[str, Any], *more: str) -> dict[str, Any]:
     return {**record, "command": seconds, "training": sum(record["epoch_seconds"])}
 
 
-def ours(task: str, what: dict[str, Any], *more: str) -> dict[str, Any]:
-    """A run of ``cli.py fit`` with the task's reference config."""
+def clocked(config: str, quality: str, arguments: list[str]) -> dict[str, Any]:
+    """What `Clock` wrote of ``cli.py fit``, and the seconds of the whole command."""
     with tempfile.TemporaryDirectory() as folder:
         clock = f"{folder}/clock.json"
-        arguments = [
-            f"--config=configs/{task}.yaml",
-            f"--trainer.max_epochs={what['epochs']}",
-            f"--run.root={folder}",
-            "--run.wandb=disabled",
+        command = [sys.executable, "cli.py", "fit", f"--config=configs/{config}.yaml"]
+        command += [f"--run.root={folder}", "--run.wandb=disabled", *arguments]
+        command += [
             "--trainer.callbacks+=benchmarks.clock.Clock",
             f"--trainer.callbacks.path={clock}",
-            f"--trainer.callbacks.quality={what['quality']}",
+            f"--trainer.callbacks.quality={quality}",
         ]
-        seconds, _ = timed([sys.executable, "cli.py", "fit", *arguments, *what["ours"], *more])
-        record = json.loads(Path(clock).read_text())
+        started = time.time()
+        seconds, _ = timed(command)
+        return {**json.loads(Path(clock).read_text()), "started": started, "command": seconds}
+
+
+def ours(task: str, what: dict[str, Any], *more: str) -> dict[str, Any]:
+    """A run of ``cli.py fit`` with the task's reference config."""
+    epochs = f"--trainer.max_epochs={what['epochs']}"
+    record = clocked(task, what["quality"], [epochs, *what["ours"], *more])
     quality = max(record["scores"]) if task == "aoi" else record["scores"][-1]
     training = record["before"] + sum(record["epoch_seconds"])
-    return {**record, "quality": quality, "command": seconds, "training": training}
+    return {**record, "quality": quality, "training": training}
 
 
 def step(runs: list[dict[str, Any]]) -> float:

@@ -199,7 +199,8 @@ class Compressor(nn.Module):
     def bits(self, latent: Tensor) -> Tensor:
         """Estimated bits of the whole batch, differentiable."""
         values = self.quantise(latent)
-        return laplace_bits(values, *self.prior(values, self.spread)).sum()
+        with torch.autocast(latent.device.type, enabled=False):
+            return laplace_bits(values, *self.prior(values, self.spread)).sum()
 
     def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Copies ``(N, C, H, W)`` made through the integers, and the batch's estimated bits."""
