@@ -62,6 +62,8 @@ class CLI(LightningCLI):
             raise DataError(f"{config.ckpt_path}: no such checkpoint; give a file, last or best")
         elif config.ckpt_path is None and self.config.subcommand != "fit":
             raise DataError(f"{self.config.subcommand} needs --ckpt_path: a file, last or best")
+        if self.config.subcommand == "predict" and config.return_predictions is None:
+            config.return_predictions = False  # they are in files; kept, they grow with the data
 
     def _parse_ckpt_path(self) -> None:
         """As Lightning does, but say where the checkpoint's hyperparameters overrule the config."""
@@ -114,6 +116,10 @@ def main(args: ArgsType = None) -> CLI:
     # A frozen backbone is in eval mode on purpose; the other is between Lightning and torch.
     warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
     warnings.filterwarnings("ignore", r".*LeafSpec")
+    warnings.filterwarnings("ignore", r"Precision bf16-mixed is not supported by the model summary")
+    # Lightning's advertisement.
+    lightning_log = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    lightning_log.addFilter(lambda record: "litlogger" not in record.getMessage())
     return CLI(
         save_config_callback=RunRecord,
         trainer_defaults={"use_distributed_sampler": False},

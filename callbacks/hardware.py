@@ -53,9 +53,8 @@ class ConvolutionLayout(Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         device = trainer.strategy.root_device
-        if self.memory_format != "auto":
-            chosen = self.memory_format
+        by_hand = self.memory_format != "auto"
+        chosen = self.memory_format if by_hand else native_memory_format(device)
+        if by_hand or chosen == "channels_last":
             pl_module.to(memory_format=FORMATS[chosen])
-        elif (chosen := native_memory_format(device)) == "channels_last":
-            pl_module.to(memory_format=torch.channels_last)
         log.info("precision %s, memory format %s on %s", trainer.precision, chosen, device.type)

@@ -47,6 +47,24 @@ def test_unfrozen_network_moves_and_uses_no_cache(aoi_folder, tmp_path, caplog):
     assert model.backbone.bn1.num_batches_tracked > 0
 
 
+def test_feature_cache_is_bounded(aoi_folder, tmp_path, caplog):
+    limit = "--trainer.callbacks.limit_gib=0.00001"
+    args = aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1")
+    cli = main(["fit", *args, "--trainer.callbacks=callbacks.FeatureCache", limit])
+    assert not cli.datamodule.features
+    assert "feature cache: off, it would take more than 1e-05 GiB" in caplog.text
+
+
+def test_memory_format_is_an_option(aoi_folder, tmp_path, caplog):
+    for layout in ("channels_last", "contiguous"):
+        folder = tmp_path / layout
+        args = aoi_args(aoi_folder, folder, "--trainer.max_epochs=1", f"--memory_format={layout}")
+        model = main(["fit", *args]).model
+        weight = model.backbone.layer1[0].conv1.weight
+        assert weight.is_contiguous() == (layout == "contiguous")
+        assert f"memory format {layout} on cpu" in caplog.text
+
+
 def test_feature_cache_trains_the_same_fc(aoi_folder, tmp_path, caplog):
     cached, _ = fit(aoi_folder, tmp_path / "on")
     assert "feature cache: one backbone pass" in caplog.text
