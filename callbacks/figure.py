@@ -1,5 +1,6 @@
 """One style for all figures, and where they go."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,7 +163,8 @@ def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, colour: st
 
 def from_zero(axes: "Axes") -> None:
     """Let the vertical axis start at 0, with some room above the curves."""
-    axes.set_ylim(0, 1.1 * axes.dataLim.y1)
+    top = axes.dataLim.y1  # infinite where nothing was drawn
+    axes.set_ylim(0, 1.1 * top if 0 < top < math.inf else 1)
 
 
 def mark_best(axes: "Axes", epoch: int, value: float, text: str) -> None:
