@@ -42,7 +42,8 @@ class Clock(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.epochs.append(time.perf_counter() - self._epoch)
-        self.scores.append(float(trainer.callback_metrics[self.quality]))
+        if self.quality in trainer.callback_metrics:  # not every epoch need be validated
+            self.scores.append(float(trainer.callback_metrics[self.quality]))
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         record = {
