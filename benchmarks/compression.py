@@ -40,7 +40,11 @@ from lit_models.image_reconstructor import ImageReconstructor, to_unit
 
 SIZE = 512
 HEADER = 4  # bytes for height and width, which the latent's file needs beside its payload
-QUALITIES = {"JPEG": (5, 10, 20, 50, 75), "WEBP": (1, 5, 20, 50, 75), "AVIF": (5, 10, 20, 40, 60)}
+QUALITIES = {
+    "JPEG": (5, 10, 20, 50, 75, 90),
+    "WEBP": (1, 5, 20, 50, 75, 90, 95),
+    "AVIF": (5, 10, 20, 40, 60, 75, 90),
+}
 PCA_CHANNELS = (12, 24, 48)
 
 
