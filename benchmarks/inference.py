@@ -106,7 +106,8 @@ def onnx_session(model: nn.Module, x: Tensor):  # noqa: ANN201 (a closure)
 def main() -> None:
     """Print the table, or with ``--case`` one case as JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--networks", nargs="+", default=list(INPUTS), choices=list(INPUTS))
+    networks = ["aoi", "vessels", "vessels_best", "retina", "blots_best"]
+    parser.add_argument("--networks", nargs="+", default=networks, choices=list(INPUTS))
     parser.add_argument("--case", nargs=2, metavar=("NETWORK", "BACKEND"))
     options = parser.parse_args()
     if options.case:

@@ -18,10 +18,8 @@ sys.path.insert(0, str(ROOT))
 from datamodules.aoi import AOIDataModule, read_table
 
 
-def repeated(folder: Path, times: int) -> tuple[Path, int]:
+def repeated(sample: AOIDataModule, folder: Path, times: int) -> tuple[Path, int]:
     """The sample with each training image ``times`` times, as links; and how many that makes."""
-    sample = AOIDataModule()
-    sample.prepare_data()
     table = read_table(sample.folder / "train.csv", 6, labelled=True)
     target = folder / f"x{times}"
     (target / "train_images").mkdir(parents=True)
@@ -44,8 +42,10 @@ def main() -> None:
     cases = [(times, 112, 2) for times in (1, 4, 16)]
     cases += [(1, side, 2) for side in (56, 224, 448)]
     cases += [(4, 112, workers) for workers in (0, 1)]
+    sample = AOIDataModule()
+    sample.prepare_data()
     with tempfile.TemporaryDirectory() as folder:
-        made = {times: repeated(Path(folder), times) for times in sorted({c[0] for c in cases})}
+        made = {times: repeated(sample, Path(folder), times) for times in {c[0] for c in cases}}
         for times, side, workers in cases:
             data, count = made[times]
             record = clocked(

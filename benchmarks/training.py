@@ -43,7 +43,7 @@ def tasks(data: Path) -> dict[str, dict[str, Any]]:
             "ours": [f"--data.data_dir={drive}"],
         },
         "retina": {
-            "epochs": 2,
+            "epochs": 1,
             "quality": "val/psnr",
             "plain": [f"--data_dir={drive}"],
             "ours": [f"--data.data_dir={drive}"],
@@ -124,10 +124,10 @@ def main() -> None:
                 bare.append(plain(task, what, "--shipped"))
         quality = [", ".join(f"{run['quality']:.4f}" for run in runs) for runs in (a, b)]
         rows = {
-            f"whole command, {what['epochs']} epochs": [
+            f"whole command, epochs: {what['epochs']}": [
                 median(run["command"] for run in runs) for runs in (a, b)
             ],
-            f"training, {what['epochs']} epochs": [
+            f"training, epochs: {what['epochs']}": [
                 median(run["training"] for run in runs) for runs in (a, b)
             ],
         }

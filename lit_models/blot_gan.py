@@ -223,8 +223,10 @@ class BlotGAN(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         options = self.hparams
+        # Faster; but Lightning does not clip the gradients of a fused one under autocast.
+        fused = not options["gradient_clip_val"]
         optimizers = [
-            torch.optim.Adam(network.parameters(), lr, options["betas"], fused=True)
+            torch.optim.Adam(network.parameters(), lr, options["betas"], fused=fused)
             for network, lr in (
                 (self.generator, options["generator_lr"]),
                 (self.discriminator, options["discriminator_lr"]),

@@ -125,9 +125,10 @@ def test_what_manual_optimization_cannot_do_is_refused():
         trainer(gradient_clip_val=1.0).fit(BlotGAN(), batches(2))
 
 
-def test_gradients_are_clipped_if_configured():
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_if_configured(precision):
     watch = Gradients()
-    run = trainer(callbacks=[watch], limit_train_batches=1)
+    run = trainer(callbacks=[watch], limit_train_batches=1, precision=precision)
     run.fit(BlotGAN(gradient_clip_val=0.001), batches(2))
     (_, _, d), (_, g, _) = watch.seen
     for grads in (d, g):
