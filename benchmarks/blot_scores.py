@@ -89,5 +89,5 @@ def membranes(data_dir: str, triples: BlotTriples) -> list[str]:
 def unit(triples: BlotTriples) -> tuple[Tensor, Tensor]:
     """Templates ``(N, 2, H, W)`` and targets ``(N, 1, H, W)`` in [0, 1]."""
     items = [triples[i] for i in range(len(triples))]
-    templates, targets, _ = (torch.stack(part) for part in zip(*items, strict=True))
+    templates, targets = (torch.stack([item[part] for item in items]) for part in (0, 1))
     return (templates + 1) / 2, (targets + 1) / 2
