@@ -117,6 +117,7 @@ def main(args: ArgsType = None) -> CLI:
     warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
     warnings.filterwarnings("ignore", r".*LeafSpec")
     warnings.filterwarnings("ignore", r"Precision bf16-mixed is not supported by the model summary")
+    warnings.filterwarnings("ignore", r"You're using the WeightAveraging callback, but loading")
     # Lightning's advertisement.
     lightning_log = logging.getLogger("pytorch_lightning.utilities.rank_zero")
     lightning_log.addFilter(lambda record: "litlogger" not in record.getMessage())

@@ -1,4 +1,6 @@
 import csv
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -230,3 +232,34 @@ def test_binned_auroc_is_the_exact_one_to_4_places_and_its_memory_is_bounded():
 
 def test_the_threshold_is_the_configs_not_the_checkpoints():
     assert "threshold" not in VesselSegmenter(threshold=0.3).hparams
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path):
+    """Averaged weights, those being trained, and the place in the cycle all come back."""
+
+    def arguments(root, *more):
+        length = ["--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=1"]
+        return args("vessels_best", root, *length, "--data.views_per_image=2", *more)
+
+    main(["fit", *arguments(tmp_path / "whole")])
+    stop = [
+        "--trainer.callbacks+=tests.callbacks_that_kill.StopAt",
+        "--trainer.callbacks.epoch=1",
+        "--trainer.callbacks.signal_name=SIGKILL",
+    ]
+    command = [sys.executable, "cli.py", "fit", *arguments(tmp_path / "cut", *stop)]
+    stopped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert stopped.returncode != 0, stopped.stderr
+    main(["fit", *arguments(tmp_path / "cut", "--ckpt_path=last")])
+    whole, cut = (
+        torch.load(
+            next((tmp_path / name / "vessels_best").glob("*/checkpoints/last.ckpt")),
+            weights_only=True,
+        )
+        for name in ("whole", "cut")
+    )
+    for part in ("state_dict", "current_model_state"):
+        for name, value in whole[part].items():
+            assert torch.equal(value, cut[part][name]), (part, name)
+    trained, averaged = whole["current_model_state"], whole["state_dict"]
+    assert any(not torch.equal(value, averaged[name]) for name, value in trained.items())
