@@ -12,6 +12,7 @@ _MODULE_OF = {
     "RetinaFigures": "retina_figures",
     "BlotWriter": "blot_writer",
     "BlotFigures": "blot_figures",
+    "WeightAverage": "weight_average",
 }
 __all__ = list(_MODULE_OF)
 

@@ -1,6 +1,5 @@
 """Western blots from two templates: a conditional GAN, optimised by hand."""
 
-from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
@@ -19,6 +18,7 @@ from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMe
 from lit_models.blot_networks import Discriminator, ReferenceGenerator, UNetGenerator
 from lit_models.diff_augment import diff_augment
 from lit_models.kid import BlotKID
+from lit_models.moving_average import moving_average
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, kind: str = "bce") -> Tensor:
@@ -35,18 +35,6 @@ def discriminator_loss(real: Tensor, fake: Tensor, kind: str = "bce") -> Tensor:
 def generator_loss(fake: Tensor, kind: str = "bce") -> Tensor:
     """The other side: ``bce`` is the non-saturating loss of arXiv:1406.2661, ln 2 at balance."""
     return -fake.float().mean() if kind == "hinge" else F.softplus(-fake.float()).mean()
-
-
-def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
-    """Exponential moving average for ``AveragedModel``, whose first steps forget faster."""
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-        weight = (9 / (10 + count)).clamp(min=1 - decay)
-        for old, new in zip(averaged, current, strict=True):
-            old.lerp_(new, weight)
-
-    return update
 
 
 def image_metrics() -> MetricCollection:
