@@ -9,6 +9,11 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 
+def peak_memory() -> float:
+    """Largest resident set of this process so far, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
 class Clock(Callback):
     """Writes the seconds of each epoch and step, and of all before them, to a JSON file.
 
@@ -48,7 +53,7 @@ class Clock(Callback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         record = {
             "first_step": self.first_step,
-            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+            "peak": peak_memory(),
             "before": self.before,
             "epoch_seconds": self.epochs,
             "step_seconds": self.steps,

@@ -9,7 +9,6 @@ first batch. Prints Markdown. ONNX Runtime needs the extra ``bench``.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,8 @@ import torch
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from clock import peak_memory
+
 from callbacks.hardware import FORMATS, native_memory_format, native_precision
 
 # Batch and shape of the networks' input.
@@ -58,16 +59,11 @@ def network(name: str) -> nn.Module:
     return (UNetGenerator() if name == "blots_best" else ReferenceGenerator()).eval()
 
 
-def peak() -> float:
-    """Largest resident set so far in GiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
 @torch.inference_mode()
 def measure(name: str, backend: str) -> dict[str, float]:
     """Images per second, seconds of the first batch, peak memory."""
     model, x = network(name), torch.randn(INPUTS[name])
-    before, start = peak(), time.perf_counter()
+    before, start = peak_memory(), time.perf_counter()
     if backend == "onnxruntime":
         run = onnx_session(model, x)
     else:
@@ -88,7 +84,12 @@ def measure(name: str, backend: str) -> dict[str, float]:
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)
-    return {"rate": len(x) / median(seconds), "first": first, "peak": peak(), "before": before}
+    return {
+        "rate": len(x) / median(seconds),
+        "first": first,
+        "peak": peak_memory(),
+        "before": before,
+    }
 
 
 def onnx_session(model: nn.Module, x: Tensor):  # noqa: ANN201 (a closure)

@@ -40,12 +40,12 @@ def main() -> None:
     generator, discriminator = ReferenceGenerator(), Discriminator()
     bf16 = False
     if options.shipped:
-        from callbacks.hardware import native_memory_format, native_precision
+        from callbacks.hardware import FORMATS, native_memory_format, native_precision
 
         bf16 = native_precision("cpu") == "bf16-mixed"
-        if native_memory_format(torch.device("cpu")) == "channels_last":
-            generator.to(memory_format=torch.channels_last)
-            discriminator.to(memory_format=torch.channels_last)
+        layout = FORMATS[native_memory_format(torch.device("cpu"))]
+        generator.to(memory_format=layout)
+        discriminator.to(memory_format=layout)
     g_optimizer, d_optimizer = (
         torch.optim.Adam(network.parameters(), lr=2e-4, fused=options.shipped or None)
         for network in (generator, discriminator)

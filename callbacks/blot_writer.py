@@ -28,7 +28,7 @@ class BlotWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         folder = Path(trainer.default_root_dir) / "predictions"
-        triples = trainer.datamodule.predict_set.triples  # type: ignore[attr-defined]
+        triples = trainer.datamodule.predict_set.dataset.triples  # type: ignore[attr-defined]
         for index, (pixels,) in zip(batch[2].tolist(), prediction.cpu(), strict=True):
             name = triples[index].template1.stem
             with atomic_write(folder / f"{name}.png") as half:

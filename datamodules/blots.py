@@ -237,15 +237,14 @@ class BlotDataModule(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         if stage == "predict" and self.predict_dir is not None:
             triples = find_triples(Path(self.predict_dir), self.template1, self.template2, None)
-            self.predict_set = BlotTriples(triples, self.size)
+            self.predict_set = Kept(BlotTriples(triples, self.size))
         elif stage == "test" and self.test_dir is not None:
             self.test_set = Kept(BlotTriples(self._triples(Path(self.test_dir)), self.size))
         else:
             train, held_out = self._split()
             if stage == "fit":
                 self.train_set = Kept(BlotTriples(train, self.size))
-            self.predict_set = BlotTriples(held_out, self.size)
-            self.val_set = self.test_set = Kept(self.predict_set)
+            self.val_set = self.test_set = self.predict_set = Kept(BlotTriples(held_out, self.size))
 
     def _triples(self, root: Path) -> list[Triple]:
         return find_triples(root, self.template1, self.template2, self.target)

@@ -2,6 +2,8 @@
 
 import csv
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 # Networks this small gain nothing from a second thread, and lose much where cores are busy.
@@ -44,6 +46,17 @@ def write_aoi(folder: Path, images_per_class: int = 8, side: int = 32) -> Path:
 @pytest.fixture
 def aoi_folder(tmp_path):
     return write_aoi(tmp_path / "images")
+
+
+def stopped_fit(args: list[str], epoch: int, signal_name: str) -> subprocess.CompletedProcess:
+    """``cli.py fit`` as a process that gets a signal within an epoch, see ``StopAt``."""
+    stop = [
+        "--trainer.callbacks+=tests.callbacks_that_kill.StopAt",
+        f"--trainer.callbacks.epoch={epoch}",
+        f"--trainer.callbacks.signal_name={signal_name}",
+    ]
+    command = [sys.executable, "cli.py", "fit", *args, *stop]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 def aoi_args(folder: Path | None, root: Path, *more: str) -> list[str]:

@@ -10,20 +10,22 @@ from test_blots import write_blots
 from torchvision.models import resnet18
 
 
-def record(*command):
+def printed(*command):
     done = subprocess.run(
         [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.stdout.splitlines()
+
+
+def record(*command):
+    return json.loads(printed(*command)[-1])
 
 
 def test_blot_floors_are_scored(tmp_path):
     data = write_blots(tmp_path, triples=20, side=64, membranes=10)
-    script = [sys.executable, "benchmarks/blot_floors.py", str(data)]
-    done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    rows = [line for line in done.stdout.splitlines() if line.startswith(("| painted", "| ridge"))]
+    lines = printed("benchmarks/blot_floors.py", str(data))
+    rows = [line for line in lines if line.startswith(("| painted", "| ridge"))]
     assert len(rows) == 2 * 5 + 2
     l1 = [float(row.split("|")[3]) for row in rows]
     assert all(0 < value < 1 for value in l1)

@@ -9,7 +9,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import yaml
-from conftest import ROOT
+from conftest import ROOT, stopped_fit
 from PIL import Image
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -237,14 +237,11 @@ def test_killed_and_resumed_equals_uninterrupted(blots, tmp_path):
     # With all that has a state: schedulers, EMA, noise, augmentation, spectral norm.
     def args(name, *more):
         options = ["--trainer.max_epochs=3", "--data.batch_size=3", *more]
-        return ["fit", *blots_args(blots, tmp_path / name, *options, config="blots_best")]
+        return blots_args(blots, tmp_path / name, *options, config="blots_best")
 
-    main(args("whole"))
-    stop = ["--trainer.callbacks+=tests.callbacks_that_kill.StopAt", "--trainer.callbacks.epoch=1"]
-    command = [sys.executable, "cli.py", *args("cut", *stop)]
-    killed = [*command, "--trainer.callbacks.signal_name=SIGKILL"]
-    assert subprocess.run(killed, cwd=ROOT, capture_output=True).returncode == -9
-    main(args("cut", "--ckpt_path=last"))
+    main(["fit", *args("whole")])
+    assert stopped_fit(args("cut"), 1, "SIGKILL").returncode == -9
+    main(["fit", *args("cut", "--ckpt_path=last")])
 
     whole, cut = (
         torch.load(one_run(tmp_path / name) / "checkpoints" / "last.ckpt", weights_only=True)

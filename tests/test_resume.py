@@ -2,12 +2,10 @@
 
 import csv
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
-from conftest import ROOT, aoi_args
+from conftest import aoi_args, stopped_fit
 
 from cli import main
 from datamodules.errors import DataError
@@ -31,13 +29,7 @@ def one_run(root):
 def test_interrupted_and_resumed_equals_uninterrupted(aoi_folder, tmp_path, signal_name):
     args = ["--trainer.max_epochs=6", "--data.batch_size=8", "--trainer.log_every_n_steps=1"]
     main(["fit", *aoi_args(aoi_folder, tmp_path / "whole", *args)])
-    stop = [
-        "--trainer.callbacks+=tests.callbacks_that_kill.StopAt",
-        "--trainer.callbacks.epoch=3",
-        f"--trainer.callbacks.signal_name={signal_name}",
-    ]
-    command = [sys.executable, "cli.py", "fit", *aoi_args(aoi_folder, tmp_path / "cut", *args)]
-    stopped = subprocess.run([*command, *stop], cwd=ROOT, capture_output=True, text=True)
+    stopped = stopped_fit(aoi_args(aoi_folder, tmp_path / "cut", *args), 3, signal_name)
     assert stopped.returncode != 0, stopped.stderr
     cut = one_run(tmp_path / "cut")
     assert max(int(row["epoch"]) for row in read_metrics(cut)) <= 3

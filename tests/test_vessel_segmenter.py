@@ -1,12 +1,11 @@
 import csv
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import stopped_fit
 from PIL import Image
 from torchmetrics.classification import BinaryAUROC
 
@@ -242,14 +241,8 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
         return args("vessels_best", root, *length, "--data.views_per_image=2", *more)
 
     main(["fit", *arguments(tmp_path / "whole")])
-    stop = [
-        "--trainer.callbacks+=tests.callbacks_that_kill.StopAt",
-        "--trainer.callbacks.epoch=1",
-        "--trainer.callbacks.signal_name=SIGKILL",
-    ]
-    command = [sys.executable, "cli.py", "fit", *arguments(tmp_path / "cut", *stop)]
-    stopped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert stopped.returncode != 0, stopped.stderr
+    stopped = stopped_fit(arguments(tmp_path / "cut"), 1, "SIGKILL")
+    assert stopped.returncode == -9, stopped.stderr
     main(["fit", *arguments(tmp_path / "cut", "--ckpt_path=last")])
     whole, cut = (
         torch.load(
