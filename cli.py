@@ -30,7 +30,12 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from callbacks import compare
 from callbacks.epoch_seed import EpochSeed
-from callbacks.hardware import ConvolutionLayout, MemoryFormat, native_precision
+from callbacks.hardware import (
+    ConvolutionLayout,
+    MemoryFormat,
+    keep_freed_memory,
+    native_precision,
+)
 from callbacks.progress import progress_bar
 from callbacks.report import Report
 from callbacks.run_folder import Run, find_checkpoint, open_run_folder
@@ -51,6 +56,12 @@ class CLI(LightningCLI):
             type=MemoryFormat,
             default="auto",
             help="of convolutions; auto picks the faster one on this hardware",
+        )
+        parser.add_argument(
+            "--keep_freed_memory",
+            type=bool,
+            default=True,
+            help="reuse large blocks of host memory; faster on a CPU, the process keeps its peak",
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -79,6 +90,8 @@ class CLI(LightningCLI):
         config = self._stage_config
         if config.trainer.precision is None:
             config.trainer.precision = native_precision(config.trainer.accelerator)
+        if config.keep_freed_memory and keep_freed_memory():
+            log.info("freed memory is kept for reuse (--keep_freed_memory false returns it)")
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config = self._stage_config

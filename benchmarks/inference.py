@@ -22,7 +22,12 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from clock import peak_memory
 
-from callbacks.hardware import FORMATS, native_memory_format, native_precision
+from callbacks.hardware import (
+    FORMATS,
+    keep_freed_memory,
+    native_memory_format,
+    native_precision,
+)
 
 # Batch and shape of the networks' input.
 INPUTS = {
@@ -69,6 +74,7 @@ def measure(name: str, backend: str) -> dict[str, float]:
     else:
         bf16 = backend != "plain" and native_precision("cpu") == "bf16-mixed"
         if backend != "plain":
+            keep_freed_memory()
             layout = FORMATS[native_memory_format(x.device)]
             model, x = model.to(memory_format=layout), x.contiguous(memory_format=layout)
         called = torch.compile(model) if backend == "compiled" else model

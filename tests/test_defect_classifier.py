@@ -1,5 +1,8 @@
 import csv
 import json
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,25 @@ def test_memory_format_is_an_option(aoi_folder, tmp_path, caplog):
         weight = model.backbone.layer1[0].conv1.weight
         assert weight.is_contiguous() == (layout == "contiguous")
         assert f"memory format {layout} on cpu" in caplog.text
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc is not glibc's")
+@pytest.mark.parametrize("keep", [True, False])
+def test_freed_memory_is_kept_unless_told_otherwise(aoi_folder, tmp_path, keep):
+    args = aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1", f"--keep_freed_memory={keep}")
+    script = (
+        "import resource, sys, torch, cli\n"
+        "cli.main(sys.argv[1:])\n"
+        "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "torch.ones(2**24)\n"
+        "before = faults()\n"
+        "torch.ones(2**24)\n"
+        "print('faults', faults() - before)\n"
+    )
+    command = [sys.executable, "-c", script, "fit", *args]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    faults = int(output.rpartition("faults ")[2])
+    assert (faults < 100) == keep, "64 MiB are 16,384 pages"
 
 
 def test_feature_cache_trains_the_same_fc(aoi_folder, tmp_path, caplog):
