@@ -4,7 +4,8 @@ python benchmarks/plain_blots.py --data_dir ../shared/data/blots --epochs 3
 
 Float32, default memory format, a DataLoader without workers. Fold and held-out blots are those of
 the config. ``--shipped`` takes the settings that ``cli.py`` picks for this hardware (precision,
-memory format, kept memory, fused Adam): what is left between the two is Lightning. Prints one line of JSON.
+memory format, kept memory, fused Adam): what is left between the two is Lightning. Prints one line
+of JSON.
 """
 
 import argparse
