@@ -76,15 +76,16 @@ def test_freed_memory_is_kept_unless_told_otherwise(aoi_folder, tmp_path, keep):
         "import resource, sys, torch, cli\n"
         "cli.main(sys.argv[1:])\n"
         "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "torch.ones(2**24)\n"
-        "before = faults()\n"
-        "torch.ones(2**24)\n"
-        "print('faults', faults() - before)\n"
+        "def fill():\n"
+        "    before = faults()\n"
+        "    torch.ones(2**24)\n"
+        "    return faults() - before\n"
+        "print('faults', min(fill() for _ in range(10)))\n"
     )
     command = [sys.executable, "-c", script, "fit", *args]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     faults = int(output.rpartition("faults ")[2])
-    assert (faults < 100) == keep, "64 MiB are 16,384 pages"
+    assert (faults < 1000) == keep, "64 MiB are 16,384 pages"
 
 
 def test_feature_cache_trains_the_same_fc(aoi_folder, tmp_path, caplog):
