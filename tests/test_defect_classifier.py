@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import aoi_args
+from conftest import ROOT, aoi_args
 from torchvision.models import resnet18
 
 from cli import main
@@ -83,8 +83,9 @@ def test_freed_memory_is_kept_unless_told_otherwise(aoi_folder, tmp_path, keep):
         "print('faults', min(fill() for _ in range(10)))\n"
     )
     command = [sys.executable, "-c", script, "fit", *args]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    faults = int(output.rpartition("faults ")[2])
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    faults = int(done.stdout.rpartition("faults ")[2])
     assert (faults < 1000) == keep, "64 MiB are 16,384 pages"
 
 
