@@ -68,7 +68,7 @@ def main() -> None:
     optimizer = torch.optim.Adam(model.fc.parameters(), lr=1e-3)
     criterion = nn.CrossEntropyLoss()
 
-    epoch_seconds, accuracy = [], []
+    epoch_seconds, scores = [], []
     for _ in range(options.epochs):
         start = time.perf_counter()
         for images, labels in train_loader:
@@ -79,9 +79,9 @@ def main() -> None:
         with torch.no_grad():
             for images, labels in val_loader:
                 right += int((model(images).argmax(1) == labels).sum())
-        accuracy.append(right / len(val))
+        scores.append(right / len(val))
         epoch_seconds.append(time.perf_counter() - start)
-    print(json.dumps({"epoch_seconds": epoch_seconds, "quality": max(accuracy)}))
+    print(json.dumps({"epoch_seconds": epoch_seconds, "scores": scores}))
 
 
 if __name__ == "__main__":

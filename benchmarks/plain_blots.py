@@ -60,7 +60,7 @@ def main() -> None:
     criterion = nn.BCEWithLogitsLoss()
     real_label, fake_label = torch.ones(1, 1), torch.zeros(1, 1)
 
-    epoch_seconds, step_seconds, ssim = [], [], 0.0
+    epoch_seconds, step_seconds, scores = [], [], []
     for _ in range(options.epochs):
         start = last = time.perf_counter()
         generator.train()
@@ -90,9 +90,10 @@ def main() -> None:
                     *pair, gaussian_kernel=False, kernel_size=7, data_range=1.0
                 )
                 ssim += float(value) * len(targets) / len(data.val_set)
+        scores.append(ssim)
         epoch_seconds.append(time.perf_counter() - start)
-    record = {"epoch_seconds": epoch_seconds, "step_seconds": step_seconds}
-    print(json.dumps({**record, "quality": ssim}))
+    record = {"epoch_seconds": epoch_seconds, "step_seconds": step_seconds, "scores": scores}
+    print(json.dumps(record))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def main() -> None:
     model = AutoEncoder()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
-    epoch_seconds, step_seconds, psnr = [], [], 0.0
+    epoch_seconds, step_seconds, scores = [], [], []
     for _ in range(options.epochs):
         start = last = time.perf_counter()
         model.train()
@@ -54,9 +54,10 @@ def main() -> None:
             for batch in val_loader:
                 copy, truth = ((x + 1) / 2 for x in (model(batch["image"]), batch["image"]))
                 psnr += float(peak_signal_noise_ratio(copy.clamp(0, 1), truth, 1.0)) / len(val)
+        scores.append(psnr)
         epoch_seconds.append(time.perf_counter() - start)
-    record = {"epoch_seconds": epoch_seconds, "step_seconds": step_seconds}
-    print(json.dumps({**record, "quality": psnr}))
+    record = {"epoch_seconds": epoch_seconds, "step_seconds": step_seconds, "scores": scores}
+    print(json.dumps(record))
 
 
 if __name__ == "__main__":

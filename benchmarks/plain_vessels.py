@@ -41,7 +41,7 @@ def main() -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "min", 0.5, patience=5)
 
-    epoch_seconds, step_seconds, dice = [], [], BinaryF1Score()
+    epoch_seconds, step_seconds, scores, dice = [], [], [], BinaryF1Score()
     for _ in range(options.epochs):
         start = last = time.perf_counter()
         model.train()
@@ -64,9 +64,10 @@ def main() -> None:
                 )
                 dice.update(probability, truth)
         scheduler.step(val_loss)
+        scores.append(float(dice.compute()))
         epoch_seconds.append(time.perf_counter() - start)
-    record = {"epoch_seconds": epoch_seconds, "step_seconds": step_seconds}
-    print(json.dumps({**record, "quality": float(dice.compute())}))
+    record = {"epoch_seconds": epoch_seconds, "step_seconds": step_seconds, "scores": scores}
+    print(json.dumps(record))
 
 
 if __name__ == "__main__":
