@@ -33,6 +33,7 @@ from callbacks.epoch_seed import EpochSeed
 from callbacks.hardware import (
     ConvolutionLayout,
     MemoryFormat,
+    ask_cuda_directly,
     keep_freed_memory,
     native_precision,
 )
@@ -88,6 +89,7 @@ class CLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self._stage_config
+        ask_cuda_directly()
         if config.trainer.precision is None:
             config.trainer.precision = native_precision(config.trainer.accelerator)
         if config.keep_freed_memory and keep_freed_memory():

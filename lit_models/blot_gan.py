@@ -16,6 +16,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure as
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
 from lit_models.blot_networks import Discriminator, ReferenceGenerator, UNetGenerator
+from lit_models.dense_adam import DenseAdam
 from lit_models.diff_augment import diff_augment
 from lit_models.kid import BlotKID
 from lit_models.moving_average import moving_average
@@ -214,7 +215,7 @@ class BlotGAN(pl.LightningModule):
         # Faster; but Lightning does not clip the gradients of a fused one under autocast.
         fused = not options["gradient_clip_val"]
         optimizers = [
-            torch.optim.Adam(network.parameters(), lr, options["betas"], fused=fused)
+            DenseAdam(network.parameters(), lr, options["betas"], fused=fused)
             for network, lr in (
                 (self.generator, options["generator_lr"]),
                 (self.discriminator, options["discriminator_lr"]),

@@ -1,0 +1,41 @@
+"""DenseAdam is Adam, without the copies."""
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from lit_models.dense_adam import DenseAdam
+
+
+def trained(optimizer_class, layout=torch.channels_last):
+    """Weights, moments and the number of copies in the last of three fused steps."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 4), nn.BatchNorm2d(8), nn.ConvTranspose2d(8, 2, 4))
+    network.to(memory_format=layout)
+    optimizer = optimizer_class(network.parameters(), 1e-2, fused=True)
+    for _ in range(3):
+        optimizer.zero_grad()
+        network(torch.randn(2, 3, 8, 8)).square().mean().backward()
+        with profile(activities=[ProfilerActivity.CPU]) as watched:
+            optimizer.step()
+    copies = sum(event.name == "aten::copy_" for event in watched.events())
+    state = optimizer.state_dict()["state"]
+    return [p.detach() for p in network.parameters()], state, copies
+
+
+def test_the_numbers_and_the_state_are_adams():
+    weights, state, _ = trained(DenseAdam)
+    expected, expected_state, _ = trained(torch.optim.Adam)
+    for ours, theirs in zip(weights, expected, strict=True):
+        assert torch.equal(ours, theirs)
+        assert ours.stride() == theirs.stride()
+    for index, moments in expected_state.items():
+        for name, value in moments.items():
+            assert torch.equal(state[index][name], value)
+            assert state[index][name].stride() == value.stride()
+
+
+def test_channels_last_weights_are_copied_no_more_than_contiguous_ones():
+    least = trained(torch.optim.Adam, torch.contiguous_format)[2]
+    assert trained(DenseAdam)[2] == least
+    assert trained(torch.optim.Adam)[2] > least, "torch copies them no longer: DenseAdam can go"
