@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -27,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data_dir", required=True)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--steps", type=int, help="in an epoch, instead of all images")
     options = parser.parse_args()
     torch.manual_seed(42)
 
@@ -42,7 +44,7 @@ def main() -> None:
     for _ in range(options.epochs):
         start = last = time.perf_counter()
         model.train()
-        for batch in train_loader:
+        for batch in islice(train_loader, options.steps):
             optimizer.zero_grad()
             F.mse_loss(model(batch["image"]), batch["image"]).backward()
             optimizer.step()
