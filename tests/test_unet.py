@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lit_models.unet import AutoEncoder, DoubleConv, UNet
+from lit_models.unet import AutoEncoder, DoubleConv, UNet, UpConv
 
 
 def parameters(net: nn.Module) -> int:
@@ -64,3 +64,20 @@ def test_unknown_norm_and_no_levels_are_refused() -> None:
         DoubleConv(1, 2, norm="layer")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="widths"):
         UNet(widths=())
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_up_convolution_is_a_transposed_convolution(layout):
+    ours = UpConv(6, 5).to(memory_format=layout)
+    plain = nn.ConvTranspose2d(6, 5, 2, stride=2)
+    plain.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 6, 3, 4).contiguous(memory_format=layout).requires_grad_()
+    results = []
+    for module in (ours, plain):
+        y = module(x)
+        weights = torch.arange(y.numel()).view_as(y) / y.numel()
+        gradients = torch.autograd.grad((weights * y).sum(), [x, module.weight, module.bias])
+        results.append((y, *gradients))
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b)
+    assert results[0][0].is_contiguous(memory_format=layout)
