@@ -10,7 +10,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
-from torchmetrics import MeanAbsoluteError, MetricCollection
+from torchmetrics import MeanAbsoluteError, MeanMetric, MetricCollection
 from torchmetrics.classification import BinaryAccuracy
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
@@ -109,6 +109,7 @@ class BlotGAN(pl.LightningModule):
         if ema_decay:
             average = moving_average(ema_decay)
             self.ema = AveragedModel(self.generator, multi_avg_fn=average).requires_grad_(False)
+        self.d_loss, self.g_loss = MeanMetric(), MeanMetric()  # of the epoch
         self.metrics = nn.ModuleDict(
             {
                 f"{stage}_metrics": nn.ModuleDict(
@@ -150,8 +151,16 @@ class BlotGAN(pl.LightningModule):
             self.ema.update_parameters(self.generator)
         for scheduler in cast(list[LambdaLR], self.lr_schedulers()):
             scheduler.step()
-        losses = {"train/d_loss": d_loss.detach(), "train/g_loss": g_loss.detach()}
-        self.log_dict(losses, on_step=True, on_epoch=True, batch_size=len(targets), sync_dist=True)
+        d_loss, g_loss = d_loss.detach(), g_loss.detach()
+        self.d_loss.update(d_loss, len(targets))
+        self.g_loss.update(g_loss, len(targets))
+        # log() takes half a millisecond a value, so it is called for what Lightning writes alone.
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            losses = {"train/d_loss_step": d_loss, "train/g_loss_step": g_loss}
+            self.log_dict(losses, sync_dist=True)
+
+    def on_train_epoch_end(self) -> None:
+        self.log_dict({"train/d_loss": self.d_loss, "train/g_loss": self.g_loss})
 
     def _judge(self, templates: Tensor, images: Tensor) -> Tensor:
         colour, shift = self.hparams["augment_colour"], self.hparams["augment_shift"]
