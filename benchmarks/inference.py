@@ -86,7 +86,7 @@ def measure(name: str, backend: str) -> dict[str, float]:
     run()
     first = time.perf_counter() - start
     seconds: list[float] = []
-    while len(seconds) < 3 or sum(seconds) < 4:
+    while len(seconds) < 3 or sum(seconds) < 2:
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)
