@@ -155,7 +155,8 @@ class BlotGAN(pl.LightningModule):
         self.d_loss.update(d_loss, len(targets))
         self.g_loss.update(g_loss, len(targets))
         # log() takes half a millisecond a value, so it is called for what Lightning writes alone.
-        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and self.global_step % every == 0:
             losses = {"train/d_loss_step": d_loss, "train/g_loss_step": g_loss}
             self.log_dict(losses, sync_dist=True)
 

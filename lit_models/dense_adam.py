@@ -6,13 +6,6 @@ import torch
 from torch import Tensor
 
 
-def dense(tensor: Tensor) -> Tensor:
-    """A contiguous view of a channels-last ``(N, C, H, W)``; any other tensor as it is."""
-    if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
-        return tensor.permute(0, 2, 3, 1)
-    return tensor
-
-
 class DenseAdam(torch.optim.Adam):
     """``torch.optim.Adam`` whose fused kernel sees channels-last weights as contiguous ones.
 
@@ -23,6 +16,15 @@ class DenseAdam(torch.optim.Adam):
 
     def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
         has_complex = super()._init_group(group, *lists)  # type: ignore[misc]
+        last = [
+            weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last)
+            for weight in lists[0]
+        ]
+        # All four by the weight's layout: moments from a checkpoint may have another, and are then
+        # copied as before, but each element must meet its own.
         for tensors in lists[:4]:  # weights, gradients, first and second moments
-            tensors[:] = map(dense, tensors)
+            tensors[:] = [
+                tensor.permute(0, 2, 3, 1) if permute else tensor
+                for tensor, permute in zip(tensors, last, strict=True)
+            ]
         return has_complex

@@ -1,8 +1,10 @@
 """What manual optimization must not lose, and what the GAN must be able to do."""
 
+import csv
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import yaml
 from conftest import ROOT, stopped_fit
 from PIL import Image
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from test_blots import write_blots
 from torch import nn
@@ -40,8 +43,9 @@ def batches(count: int, size: int = 32, seed: int = 0):
 
 
 def trainer(**options):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    options = {"enable_checkpointing": False, "accelerator": "cpu", "max_epochs": 1, **options}
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False}
+    options = {"logger": False, "enable_checkpointing": False, "max_epochs": 1, **options}
+    options = {"accelerator": "cpu", **options}
     return pl.Trainer(**quiet, **options)
 
 
@@ -116,6 +120,28 @@ def test_a_batch_is_one_step_for_every_interval(tmp_path):
     run.fit(BlotGAN(), batches(8))
     assert run.global_step == 6
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"step={n}.ckpt" for n in (2, 4, 6)]
+
+
+@pytest.mark.parametrize("every", [0, 2])
+def test_an_epochs_loss_is_the_mean_of_its_steps(tmp_path, every):
+    losses = []
+
+    class Steps(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            losses.append(float(pl_module.d_loss.compute()))
+
+    options = {"logger": CSVLogger(tmp_path), "log_every_n_steps": every, "callbacks": [Steps()]}
+    run = trainer(**options)
+    run.fit(BlotGAN(), batches(10))
+    with (Path(run.logger.log_dir) / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    steps = [row for row in rows if row.get("train/d_loss_step")]
+    assert [int(row["step"]) for row in steps] == ([1, 3] if every else [])
+    (mean,) = [float(row["train/d_loss"]) for row in rows if row["train/d_loss"]]
+    assert mean == pytest.approx(losses[-1])
+    if every:  # the second step's own loss, from the running means of one and of two steps
+        second = 2 * losses[1] - losses[0]
+        assert float(steps[0]["train/d_loss_step"]) == pytest.approx(second, rel=1e-4)
 
 
 def test_what_manual_optimization_cannot_do_is_refused():

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import torch
 from conftest import ROOT, aoi_args
 from torchvision.models import resnet18
 
+from callbacks.hardware import ask_cuda_directly
 from cli import main
 from datamodules.errors import DataError
 from lit_models.defect_classifier import DefectClassifier, read_backbone
@@ -87,6 +89,15 @@ def test_freed_memory_is_kept_unless_told_otherwise(aoi_folder, tmp_path, keep):
     assert done.returncode == 0, done.stderr
     faults = int(done.stdout.rpartition("faults ")[2])
     assert (faults < 1000) == keep, "64 MiB are 16,384 pages"
+
+
+@pytest.mark.parametrize("cuda", [True, False])
+def test_nvml_is_asked_for_devices_only_where_cuda_is(monkeypatch, cuda):
+    name = "PYTORCH_NVML_BASED_CUDA_CHECK"
+    monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    ask_cuda_directly()
+    assert os.environ[name] == ("1" if cuda else "0")
 
 
 def test_feature_cache_trains_the_same_fc(aoi_folder, tmp_path, caplog):

@@ -35,6 +35,23 @@ def test_the_numbers_and_the_state_are_adams():
             assert state[index][name].stride() == value.stride()
 
 
+def test_moments_of_another_layout_meet_their_own_weights():
+    """A checkpoint of a run in the default layout, resumed in channels-last."""
+    results = []
+    for optimizer_class in (DenseAdam, torch.optim.Adam):
+        torch.manual_seed(0)
+        layer = nn.Conv2d(3, 8, 4)
+        optimizer = optimizer_class(layer.parameters(), 1e-2, fused=True)
+        for layout in (torch.contiguous_format, torch.channels_last):
+            layer.to(memory_format=layout)
+            optimizer.zero_grad()
+            layer(torch.randn(2, 3, 8, 8)).square().mean().backward()
+            optimizer.step()
+        assert optimizer.state[layer.weight]["exp_avg"].is_contiguous()
+        results.append(layer.weight.detach())
+    assert torch.equal(*results)
+
+
 def test_channels_last_weights_are_copied_no_more_than_contiguous_ones():
     least = trained(torch.optim.Adam, torch.contiguous_format)[2]
     assert trained(DenseAdam)[2] == least
