@@ -16,7 +16,7 @@ class DenseAdam(torch.optim.Adam):
 
     def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
         has_complex = super()._init_group(group, *lists)  # type: ignore[misc]
-        last = [
+        channels_last = [
             weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last)
             for weight in lists[0]
         ]
@@ -25,6 +25,6 @@ class DenseAdam(torch.optim.Adam):
         for tensors in lists[:4]:  # weights, gradients, first and second moments
             tensors[:] = [
                 tensor.permute(0, 2, 3, 1) if permute else tensor
-                for tensor, permute in zip(tensors, last, strict=True)
+                for tensor, permute in zip(tensors, channels_last, strict=True)
             ]
         return has_complex

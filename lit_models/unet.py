@@ -50,10 +50,10 @@ class UpConv(nn.ConvTranspose2d):
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         if x.device.type != "cpu" or not x.is_contiguous(memory_format=torch.channels_last):
             return super().forward(x)
+        assert self.bias is not None
         n, _, height, width = x.shape
         weight = self.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (2 * 2 * out, in)
-        bias = None if self.bias is None else self.bias.repeat(4)
-        y = F.linear(x.permute(0, 2, 3, 1), weight, bias)
+        y = F.linear(x.permute(0, 2, 3, 1), weight, self.bias.repeat(4))
         y = y.view(n, height, width, 2, 2, self.out_channels).transpose(2, 3)
         return y.reshape(n, 2 * height, 2 * width, self.out_channels).permute(0, 3, 1, 2)
 

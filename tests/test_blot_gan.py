@@ -43,10 +43,9 @@ def batches(count: int, size: int = 32, seed: int = 0):
 
 
 def trainer(**options):
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False}
-    options = {"logger": False, "enable_checkpointing": False, "max_epochs": 1, **options}
-    options = {"accelerator": "cpu", **options}
-    return pl.Trainer(**quiet, **options)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    short = {"enable_checkpointing": False, "accelerator": "cpu", "max_epochs": 1}
+    return pl.Trainer(**{**quiet, **short, **options})
 
 
 def blots_args(folder, root, *more, config="blots"):
