@@ -1,4 +1,4 @@
-"""One LightningModule per task. Imported on first use, so that a task loads only its own."""
+"""The LightningModules, one file a method. Imported on first use: a task loads only its own."""
 
 from importlib import import_module
 
@@ -6,6 +6,7 @@ _MODULE_OF = {
     "DefectClassifier": "defect_classifier",
     "VesselSegmenter": "vessel_segmenter",
     "ImageReconstructor": "image_reconstructor",
+    "ImageCompressor": "image_compressor",
     "BlotGAN": "blot_gan",
 }
 __all__ = list(_MODULE_OF)

@@ -1,240 +1,146 @@
-"""Western blots from two templates: a conditional GAN, optimised by hand."""
+"""Western blots from two templates: a conditional GAN, optimized by hand.
 
-from typing import Any, Literal, cast
+Reference method: convolutional generator and discriminator, BCE, Adam at 2e-4 for both, batch 1.
+"""
+
+from typing import Any, cast
 
 import pytorch_lightning as pl
-import torch
-import torch.nn.functional as F
+from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
-from torchmetrics import MeanAbsoluteError, MeanMetric, MetricCollection
-from torchmetrics.classification import BinaryAccuracy
-from torchmetrics.functional.image import structural_similarity_index_measure as ssim
-from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric
 
-from lit_models.blot_networks import Discriminator, ReferenceGenerator, UNetGenerator
-from lit_models.dense_adam import DenseAdam
-from lit_models.diff_augment import diff_augment
-from lit_models.kid import BlotKID
-from lit_models.moving_average import moving_average
-
-
-def discriminator_loss(real: Tensor, fake: Tensor, kind: str = "bce") -> Tensor:
-    """Sum of the real and the fake term on logits of any shape.
-
-    ``bce`` is 2 ln 2 = 1.386 where D cannot tell them apart; ``hinge`` (arXiv:1705.02894) is 2.
-    """
-    real, fake = real.float(), fake.float()
-    if kind == "hinge":
-        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
-
-
-def generator_loss(fake: Tensor, kind: str = "bce") -> Tensor:
-    """The other side: ``bce`` is the non-saturating loss of arXiv:1406.2661, ln 2 at balance."""
-    return -fake.float().mean() if kind == "hinge" else F.softplus(-fake.float()).mean()
-
-
-def image_metrics() -> MetricCollection:
-    """Against the real blot, both in [0, 1]. PSNR is the mean over images; SSIM has 7x7 windows."""
-    return MetricCollection(
-        {
-            "l1": MeanAbsoluteError(),
-            "psnr": PeakSignalNoiseRatio(
-                data_range=(0.0, 1.0), reduction="elementwise_mean", dim=(1, 2, 3)
-            ),
-            "ssim": StructuralSimilarityIndexMeasure(
-                data_range=(0.0, 1.0), gaussian_kernel=False, kernel_size=7
-            ),
-        }
-    )
+from lit_models.losses.adversarial import AdversarialLoss
+from lit_models.metrics.blot_scores import BlotScores
+from lit_models.networks.diff_augment import DiffAugment
+from lit_models.optim.configure import bad_settings, build_optimizer
+from lit_models.optim.schedules import StepSchedule
+from lit_models.prediction.blots import generate
 
 
 class BlotGAN(pl.LightningModule):
-    """Generator and discriminator, updated in turn in each step.
+    """Generator (G) and discriminator (D), updated in turn in each step.
 
-    Two optimizers need manual optimization, with which Lightning no longer clips gradients, steps
-    schedulers, or counts a batch as one step. Here ``gradient_clip_val`` takes the place of the
-    trainer's, schedulers are stepped after each batch, and D's update is not counted, so that
-    ``global_step`` is the number of batches and every interval in steps means batches.
-    ``accumulate_grad_batches`` is refused by Lightning.
+    With manual optimization, Lightning neither steps schedulers nor counts a batch as one step.
+    Here the schedule is stepped after each batch and D's update is not counted: ``global_step`` is
+    the number of batches. Lightning refuses gradient clipping and accumulation.
+
+    Batches are dicts with ``image``, both templates ``(N, 2, H, W)``, and ``target``, the blot
+    ``(N, 1, H, W)``, all in [-1, 1]; ``name`` and ``index`` in predict.
 
     Args:
-        generator: ``reference`` or ``unet``, see ``blot_networks``.
-        discriminator: ``reference`` or ``patch``.
-        condition: what D sees beside the image: ``both`` templates, or ``none``.
-        loss: ``bce`` or ``hinge``.
-        mse_weight: of the mean squared difference to the real blot in G's loss, in [-1, 1].
-        ssim_weight: of 1 - SSIM in G's loss.
-        augment_colour: range of brightness and contrast in what D sees, see ``diff_augment``.
-        augment_shift: largest shift of what D sees, in pixels.
-        generator_lr: Adam's learning rate for G.
-        discriminator_lr: the same for D.
-        betas: Adam's, for both.
-        lr_decay_from: part of the training after which both rates fall linearly to 0; 1: never.
-        gradient_clip_val: largest norm of the gradients of each network; null does not clip.
-        ema_decay: of the moving average of G's weights, which then makes the blots in validation,
-            test and prediction; 0 keeps none.
-        kid_weights: file of a ResNet-18 state dict, on whose features KID is then computed
-            (``kid_resnet18``); null uses a fixed random network (``kid_random``).
+        generator, discriminator: blots of templates; logits of templates and blots.
+        adversarial_loss: of the logits.
+        generator_optimizer, discriminator_optimizer: of their parameters.
+        reconstruction_loss: of generated and real blots, added to G's loss; null adds none.
+        discriminator_augmentation: of the templates and blots that D sees; null changes nothing.
+        lr_scheduler: of both optimizers; null leaves the learning rates as they are.
+        kid_weights: see `BlotKID`; how to measure, so not the checkpoint's.
     """
 
     def __init__(
         self,
-        generator: Literal["reference", "unet"] = "reference",
-        discriminator: Literal["reference", "patch"] = "reference",
-        condition: Literal["both", "none"] = "both",
-        loss: Literal["bce", "hinge"] = "bce",
-        mse_weight: float = 0.0,
-        ssim_weight: float = 0.0,
-        augment_colour: float = 0.0,
-        augment_shift: int = 0,
-        generator_lr: float = 0.0002,
-        discriminator_lr: float = 0.0002,
-        betas: tuple[float, float] = (0.9, 0.999),
-        lr_decay_from: float = 1.0,
-        gradient_clip_val: float | None = None,
-        ema_decay: float = 0.0,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        adversarial_loss: AdversarialLoss,
+        generator_optimizer: OptimizerCallable,
+        discriminator_optimizer: OptimizerCallable,
+        reconstruction_loss: nn.Module | None = None,
+        discriminator_augmentation: DiffAugment | None = None,
+        lr_scheduler: StepSchedule | None = None,
         kid_weights: str | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore="kid_weights")  # how to measure is not the checkpoint's
+        self.save_hyperparameters(ignore="kid_weights")
         self.automatic_optimization = False
-        self.generator = UNetGenerator() if generator == "unet" else ReferenceGenerator()
-        self.discriminator = Discriminator(discriminator, condition)
-        self.ema: AveragedModel | None = None
-        if ema_decay:
-            average = moving_average(ema_decay)
-            self.ema = AveragedModel(self.generator, multi_avg_fn=average).requires_grad_(False)
-        self.d_loss, self.g_loss = MeanMetric(), MeanMetric()  # of the epoch
-        self.metrics = nn.ModuleDict(
-            {
-                f"{stage}_metrics": nn.ModuleDict(
-                    {
-                        "images": image_metrics(),
-                        "kid": BlotKID(kid_weights),
-                        "d_accuracy": BinaryAccuracy(),
-                        "d_accuracy_real": BinaryAccuracy(),
-                        "d_accuracy_fake": BinaryAccuracy(),
-                    }
-                )
-                for stage in ("val", "test")
-            }
-        )
+        self.generator, self.discriminator = generator, discriminator
+        self.adversarial_loss, self.reconstruction_loss = adversarial_loss, reconstruction_loss
+        self.augmentation, self.lr_scheduler = discriminator_augmentation, lr_scheduler
+        self.optimizer_of = (generator_optimizer, discriminator_optimizer)
+        self.d_loss, self.g_loss = (MeanMetric(nan_strategy="disable") for _ in range(2))
+        self.val_scores, self.test_scores = (BlotScores(kid_weights) for _ in range(2))
 
     def forward(self, templates: Tensor) -> Tensor:
-        """Blots ``(N, 1, H, W)`` in [-1, 1] for templates ``(N, 2, H, W)``, by the EMA if kept."""
-        return (self.ema or self.generator)(templates).float()
+        """Blots ``(N, 1, H, W)`` in [-1, 1] for templates ``(N, 2, H, W)``."""
+        return self.generator(templates).float()
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
-        templates, targets, _ = batch
-        options = self.hparams
+    def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        templates, real = batch["image"], batch["target"]
         g_optimizer, d_optimizer = cast(list[LightningOptimizer], self.optimizers())
-        fakes = self.generator(templates)
+        fake = self.generator(templates)
 
         with self.toggled_optimizer(d_optimizer):
-            real, fake = self._judge(templates, targets), self._judge(templates, fakes.detach())
-            d_loss = discriminator_loss(real, fake, options["loss"])
-            self._backward(d_loss, d_optimizer)
+            d_loss = self.adversarial_loss.discriminator(
+                self._discriminate(templates, real), self._discriminate(templates, fake.detach())
+            )
+            d_optimizer.zero_grad()
+            self.manual_backward(d_loss)
             # What d_optimizer.step() does, less the count: a batch shall be one global step.
             self.trainer.strategy.optimizer_step(d_optimizer.optimizer, lambda: None)
 
         with self.toggled_optimizer(g_optimizer):
-            g_loss = generator_loss(self._judge(templates, fakes), options["loss"])
-            self._backward(g_loss + self._reconstruction_loss(fakes, targets), g_optimizer)
+            g_loss = self.adversarial_loss.generator(self._discriminate(templates, fake))
+            error = self.reconstruction_loss(fake.float(), real) if self.reconstruction_loss else 0
+            g_optimizer.zero_grad()
+            self.manual_backward(g_loss + error)
             g_optimizer.step()
 
-        if self.ema is not None:
-            self.ema.update_parameters(self.generator)
-        for scheduler in cast(list[LambdaLR], self.lr_schedulers()):
+        for scheduler in cast(list[LRScheduler], self.lr_schedulers() or []):
             scheduler.step()
-        d_loss, g_loss = d_loss.detach(), g_loss.detach()
-        self.d_loss.update(d_loss, len(targets))
-        self.g_loss.update(g_loss, len(targets))
+        losses = {"d_loss": d_loss.detach(), "g_loss": g_loss.detach()}
+        self._log_losses(losses, len(real))
+        return losses
+
+    def _discriminate(self, templates: Tensor, images: Tensor) -> Tensor:
+        if self.augmentation is not None:
+            templates, images = self.augmentation(templates, images)
+        return self.discriminator(templates, images)
+
+    def _log_losses(self, losses: dict[str, Tensor], count: int) -> None:
+        self.d_loss.update(losses["d_loss"], count)
+        self.g_loss.update(losses["g_loss"], count)
         # log() takes half a millisecond a value, so it is called for what Lightning writes alone.
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and self.global_step % every == 0:
-            losses = {"train/d_loss_step": d_loss, "train/g_loss_step": g_loss}
-            self.log_dict(losses, sync_dist=True)
+            self.log_dict({f"train/{k}_step": loss for k, loss in losses.items()}, sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
         self.log_dict({"train/d_loss": self.d_loss, "train/g_loss": self.g_loss})
 
-    def _judge(self, templates: Tensor, images: Tensor) -> Tensor:
-        colour, shift = self.hparams["augment_colour"], self.hparams["augment_shift"]
-        if colour or shift:
-            templates, images = diff_augment(templates, images, colour, shift)
-        return self.discriminator(templates, images)
+    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        return self._evaluate(batch, self.val_scores)
 
-    def _reconstruction_loss(self, fakes: Tensor, targets: Tensor) -> Tensor | float:
-        loss: Tensor | float = 0.0
-        with torch.autocast(self.device.type, enabled=False):
-            if self.hparams["mse_weight"]:
-                loss = self.hparams["mse_weight"] * F.mse_loss(fakes.float(), targets)
-            if self.hparams["ssim_weight"]:
-                pair = (fakes.float() + 1) / 2, (targets + 1) / 2
-                similarity = ssim(*pair, gaussian_kernel=False, kernel_size=7, data_range=1.0)
-                loss = loss + self.hparams["ssim_weight"] * (1 - cast(Tensor, similarity))
-        return loss
+    def test_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        return self._evaluate(batch, self.test_scores)
 
-    def _backward(self, loss: Tensor, optimizer: LightningOptimizer) -> None:
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        if self.hparams["gradient_clip_val"] is not None:
-            clip = self.hparams["gradient_clip_val"]
-            self.clip_gradients(cast(torch.optim.Optimizer, optimizer), clip, "norm")
+    def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
+        templates, real = batch["image"], batch["target"]
+        fake = self(templates)
+        logits = (self.discriminator(templates, images) for images in (real, fake))
+        scores.update(fake, real, *logits)
+        return {"image": fake}
 
-    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        return self._evaluate(batch, "val")
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict({f"val/{k}": v for k, v in self.val_scores.compute_and_reset().items()})
 
-    def test_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        return self._evaluate(batch, "test")
+    def on_test_epoch_end(self) -> None:
+        self.log_dict({f"test/{k}": v for k, v in self.test_scores.compute_and_reset().items()})
 
-    def _evaluate(self, batch: tuple[Tensor, Tensor, Tensor], stage: str) -> Tensor:
-        """Update the metrics; returns the blots in [-1, 1]."""
-        templates, targets, _ = batch
-        fakes = self(templates)
-        metrics: Any = self.metrics[f"{stage}_metrics"]
-        # Of the 8-bit image, as it is written to a file; in float32, for SSIM has convolutions.
-        fakes8, targets8 = (((x + 1) * 127.5).round() / 255 for x in (fakes, targets))
-        with torch.autocast(self.device.type, enabled=False):
-            metrics["images"].update(fakes8, targets8)
-            metrics["kid"].update(fakes8, real=False)
-            metrics["kid"].update(targets8, real=True)
-        for kind, images in (("real", targets), ("fake", fakes)):
-            logits = self.discriminator(templates, images)
-            judged_real = logits.float().flatten(1).mean(1) > 0
-            truth = torch.full_like(judged_real, kind == "real")
-            for name in ("d_accuracy", f"d_accuracy_{kind}"):
-                metrics[name].update(judged_real, truth)
-        for name in ("d_accuracy", "d_accuracy_real", "d_accuracy_fake"):
-            self.log(f"{stage}/{name}", metrics[name])
-        self.log(f"{stage}/{metrics['kid'].name}", metrics["kid"])
-        self.log_dict({f"{stage}/{name}": metric for name, metric in metrics["images"].items()})
-        return fakes
-
-    def predict_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Blots as uint8 ``(N, 1, H, W)``."""
-        return ((self(batch[0]) + 1) * 127.5).round().to(torch.uint8)
+    def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """``name``, ``index``, and ``image``: blots as uint8 ``(N, 1, H, W)``."""
+        image = generate(self.generator, batch["image"])
+        return {"name": batch["name"], "index": batch["index"], "image": image}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        options = self.hparams
-        # Faster; but Lightning does not clip the gradients of a fused one under autocast.
-        fused = not options["gradient_clip_val"]
-        optimizers = [
-            DenseAdam(network.parameters(), lr, options["betas"], fused=fused)
-            for network, lr in (
-                (self.generator, options["generator_lr"]),
-                (self.discriminator, options["discriminator_lr"]),
-            )
+        made = [
+            build_optimizer(make, self.get_submodule(name).parameters(), f"model.{name}_optimizer")
+            for name, make in zip(("generator", "discriminator"), self.optimizer_of, strict=True)
         ]
-        steps = self.trainer.estimated_stepping_batches
-        rest = steps * (1 - options["lr_decay_from"])
-
-        def factor(step: int) -> float:
-            return min(1.0, (steps - step) / rest) if rest else 1.0
-
-        return optimizers, [LambdaLR(optimizer, factor) for optimizer in optimizers]
+        if self.lr_scheduler is None:
+            return made
+        steps = int(self.trainer.estimated_stepping_batches)
+        with bad_settings("model.lr_scheduler"):
+            return made, [self.lr_scheduler(optimizer, steps) for optimizer in made]

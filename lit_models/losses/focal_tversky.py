@@ -3,12 +3,15 @@
 import torch
 from torch import Tensor, nn
 
+from datamodules.ranges import NonNegativeFinite, PositiveFinite
+
 
 class FocalTverskyLoss(nn.Module):
     """``(1 - TI) ** exponent``, ``TI = (TP + s) / (TP + fn_weight FN + fp_weight FP + s)``.
 
-    TP, FN and FP are sums of probabilities over one image and channel; the loss is the mean over
-    images and channels. Weights of 0.5 make TI the Dice coefficient.
+    TP, FN and FP are sums of probabilities over one image and channel, and the loss is the mean
+    over images and channels; or sums over all pixels, where a flat selection of them is given.
+    Weights of 0.5 make TI the Dice coefficient.
 
     Sources disagree on the letters, hence no alpha and beta here: Salehi et al. 2017
     (arXiv 1706.05721), the Tversky loss, has alpha on false positives and beta on false negatives;
@@ -29,10 +32,10 @@ class FocalTverskyLoss(nn.Module):
 
     def __init__(
         self,
-        fn_weight: float = 0.5,
-        fp_weight: float = 0.5,
-        exponent: float = 0.75,
-        smooth: float = 1.0,
+        fn_weight: NonNegativeFinite = 0.5,
+        fp_weight: NonNegativeFinite = 0.5,
+        exponent: PositiveFinite = 0.75,
+        smooth: PositiveFinite = 1.0,
     ) -> None:
         super().__init__()
         if min(fn_weight, fp_weight) < 0 or exponent <= 0 or smooth <= 0:
@@ -40,21 +43,19 @@ class FocalTverskyLoss(nn.Module):
         self.fn_weight, self.fp_weight = fn_weight, fp_weight
         self.exponent, self.smooth = exponent, smooth
 
-    def forward(self, logits: Tensor, target: Tensor, region: Tensor | None = None) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Scalar float32 loss, also under autocast.
 
         Args:
-            logits: ``(N, C, H, W)``, before the sigmoid.
-            target: the same shape, 0 or 1.
-            region: broadcastable to it, 1 where pixels count and 0 where not; None counts all.
+            logits: ``(N, C, H, W)``, or ``(P,)`` selected pixels; before the sigmoid.
+            target: the same shape, 0 to 1.
         """
+        pixels = tuple(range(2, logits.ndim)) or (0,)
         with torch.autocast(logits.device.type, enabled=False):
-            target = target.float()
-            probability = logits.float().sigmoid()
-            weight = torch.ones_like(target) if region is None else region.float()
-            tp = (weight * probability * target).sum(dim=(2, 3))
-            fn = (weight * (1 - probability) * target).sum(dim=(2, 3))
-            fp = (weight * probability * (1 - target)).sum(dim=(2, 3))
+            target, probability = target.float(), logits.float().sigmoid()
+            tp = (probability * target).sum(dim=pixels)
+            fn = ((1 - probability) * target).sum(dim=pixels)
+            fp = (probability * (1 - target)).sum(dim=pixels)
             bottom = tp + self.fn_weight * fn + self.fp_weight * fp + self.smooth
             # 1 - TI without the cancellation of two nearly equal numbers.
             loss = (self.fn_weight * fn + self.fp_weight * fp) / bottom

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
+
+from datamodules.errors import DataError
 
 
 class ResidualBlock(nn.Module):
@@ -40,9 +43,14 @@ class ResidualUNet(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int = 3, out_channels: int = 1, widths: Sequence[int] = (8, 16, 32, 64)
+        self,
+        in_channels: PositiveInt = 3,
+        out_channels: PositiveInt = 1,
+        widths: Sequence[PositiveInt] = (8, 16, 32, 64),
     ) -> None:
         super().__init__()
+        if not widths:
+            raise DataError("model.network.widths: empty; give the channels of one level or more")
         ins = (in_channels, *widths[:-1])
         self.factor = 2 ** (len(widths) - 1)
         self.down = nn.ModuleList(ResidualBlock(i, o) for i, o in zip(ins, widths, strict=True))

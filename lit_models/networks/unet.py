@@ -9,7 +9,10 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
+
+from datamodules.errors import DataError
 
 Norm = Literal["batch", "none"]
 
@@ -73,15 +76,15 @@ class EncoderDecoder(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        widths: Sequence[int],
+        in_channels: PositiveInt,
+        out_channels: PositiveInt,
+        widths: Sequence[PositiveInt],
         skips: bool = True,
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
         if not widths:
-            raise ValueError("widths is empty; give at least one level")
+            raise DataError("model.network.widths: empty; give the channels of one level or more")
         self.skips = skips
         self.factor = 2 ** (len(widths) - 1)
         ins = [in_channels, *widths[:-1]]
@@ -124,9 +127,9 @@ class UNet(EncoderDecoder):
 
     def __init__(
         self,
-        in_channels: int = 1,
-        out_channels: int = 1,
-        widths: Sequence[int] = (64, 128, 256, 512, 1024),
+        in_channels: PositiveInt = 1,
+        out_channels: PositiveInt = 1,
+        widths: Sequence[PositiveInt] = (64, 128, 256, 512, 1024),
         norm: Norm = "batch",
     ) -> None:
         super().__init__(in_channels, out_channels, widths, norm=norm)
@@ -140,8 +143,8 @@ class AutoEncoder(EncoderDecoder):
 
     def __init__(
         self,
-        in_channels: int = 3,
-        widths: Sequence[int] = (64, 128, 256, 512),
+        in_channels: PositiveInt = 3,
+        widths: Sequence[PositiveInt] = (64, 128, 256, 512),
         skips: bool = True,
         norm: Norm = "batch",
     ) -> None:

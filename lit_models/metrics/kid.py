@@ -2,15 +2,13 @@
 
 import warnings
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.image.kid import KernelInceptionDistance
-from torchvision.models import resnet18
 
-from datamodules.errors import DataError
+from lit_models.networks.torchvision_classifier import TorchvisionClassifier
 
 
 class BlotKID(KernelInceptionDistance):
@@ -19,8 +17,8 @@ class BlotKID(KernelInceptionDistance):
     Not comparable with KID on Inception features; ``name`` says which features it is on.
 
     Args:
-        weights: file of a torchvision ResNet-18 state dict, whose 512 pooled features of the images
-            at 128x128 are used; None takes a fixed, seeded random network instead.
+        weights: of a torchvision ResNet-18, see `TorchvisionClassifier`, whose 512 pooled features
+            of the images at 128x128 are used; None takes a fixed, seeded random network instead.
     """
 
     def __init__(self, weights: str | None = None) -> None:
@@ -36,7 +34,7 @@ class BlotKID(KernelInceptionDistance):
 
 
 class ResNetFeatures(nn.Module):
-    """ResNet-18's pooled features ``(N, 512)`` of grey images ``(N, 1, H, W)`` in [0, 1].
+    """ResNet-18's pooled features ``(N, 512)`` of gray images ``(N, 1, H, W)`` in [0, 1].
 
     Raises:
         DataError: ``weights`` is not a file with a ResNet-18's state dict.
@@ -44,17 +42,10 @@ class ResNetFeatures(nn.Module):
 
     def __init__(self, weights: str) -> None:
         super().__init__()
-        if not Path(weights).is_file():
-            raise DataError(f"{weights}: no such file (kid_weights)")
-        network = resnet18()
-        try:
-            network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        except Exception as error:
-            cause = str(error).partition("\n")[0]
-            raise DataError(f"{weights}: not a ResNet-18 state dict ({cause})") from None
-        network.fc = nn.Identity()  # type: ignore[assignment]
+        network = TorchvisionClassifier(1000, "resnet18", weights).eval()
+        network.load_pretrained()
         # In a tuple, so that it does not count as a part of the model and its checkpoints.
-        self.network = (network.eval().requires_grad_(False),)
+        self.network = (network.requires_grad_(False),)
 
     def forward(self, images: Tensor) -> Tensor:
         network = self.network[0].to(images.device)
@@ -62,11 +53,11 @@ class ResNetFeatures(nn.Module):
         mean, std = x.new_tensor([0.485, 0.456, 0.406]), x.new_tensor([0.229, 0.224, 0.225])
         x = (x - mean[:, None, None]) / std[:, None, None]
         with torch.autocast(x.device.type, enabled=False):
-            return network(x)
+            return network.features(x)
 
 
 class RandomFeatures(nn.Module):
-    """Fixed random features ``(N, 512)`` of grey images ``(N, 1, H, W)`` in [0, 1].
+    """Fixed random features ``(N, 512)`` of gray images ``(N, 1, H, W)`` in [0, 1].
 
     Four random strided convolutions; mean and standard deviation over the last map. The weights
     are drawn from seed 0, whatever the run's seed.

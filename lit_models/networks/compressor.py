@@ -1,8 +1,7 @@
 """An autoencoder whose latent is a small grid of 8-bit integers: image compression.
 
-Sources: Ballé et al., "End-to-end optimized image compression", 2017 (arXiv 1611.01704), for the
-rate term; Minnen et al., "Joint autoregressive and hierarchical priors", 2018 (arXiv 1809.02736),
-for the prior that reads neighbours decoded before.
+Source: Ballé et al., "End-to-end optimized image compression", 2017 (arXiv 1611.01704), for the
+rate term; see `ContextPrior` for the prior.
 """
 
 import math
@@ -10,57 +9,15 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
 
-from lit_models.unet import DoubleConv, EncoderDecoder
+from datamodules.errors import DataError
+from datamodules.ranges import NonNegativeFinite, PositiveFinite
+from lit_models.networks.context_prior import ContextPrior, laplace_bits
+from lit_models.networks.unet import DoubleConv, EncoderDecoder
 
 LEVELS = 128  # latent values are -128..127
-
-
-class ContextPrior(nn.Module):
-    """A Laplace distribution for each latent value, from the values above and to the left of it.
-
-    Args:
-        channels: of the latent.
-        hidden: features between the two layers.
-        reach: how many rows above and columns to each side are read.
-    """
-
-    def __init__(self, channels: int, hidden: int = 96, reach: int = 2) -> None:
-        super().__init__()
-        side = 2 * reach + 1
-        self.reach = reach
-        self.context = nn.Conv2d(channels, hidden, side, padding=reach)
-        self.head = nn.Conv2d(hidden, 2 * channels, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
-        earlier = torch.arange(side * side).view(side, side) < side * side // 2
-        self.register_buffer("earlier", earlier.float(), persistent=False)
-        self.earlier: Tensor
-
-    def forward(self, latent: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and scale, each as ``latent`` ``(N, C, h, w)``.
-
-        Args:
-            latent: integer values; only those earlier in reading order count for each place.
-            spread: standard deviation of each channel, ``(C, 1, 1)``.
-        """
-        features = F.conv2d(
-            latent / spread,
-            self.context.weight * self.earlier,
-            self.context.bias,
-            padding=self.reach,
-        )
-        mean, log_scale = self.head(F.relu(features)).chunk(2, dim=1)
-        return mean * spread, (log_scale.clamp(-7, 4).exp() * spread).clamp_min(0.02)
-
-
-def laplace_bits(values: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Bits that an ideal coder takes for integers under a Laplace distribution, elementwise."""
-    laplace = torch.distributions.Laplace(mean.float(), scale.float(), validate_args=False)
-    values = values.float()
-    probability = laplace.cdf(values + 0.5) - laplace.cdf(values - 0.5)
-    return -probability.clamp_min(1e-6).log2()
 
 
 class Compressor(nn.Module):
@@ -68,7 +25,7 @@ class Compressor(nn.Module):
 
     Each block of ``side x side`` px becomes ``latent_channels`` integers from -128 to 127, and
     nothing else passes. At the start (`fit_linear`) the encoder is the PCA of the blocks, and the
-    decoder the ridge regression of a block on its own and its eight neighbours' integers, which
+    decoder the ridge regression of a block on its own and its eight neighbors' integers, which
     already is above the PCA and shows no block edges. Training then refines both.
 
     Args:
@@ -77,7 +34,7 @@ class Compressor(nn.Module):
         widths: of the encoder-decoder, see `EncoderDecoder`.
         patch: the encoder-decoder sees patch x patch px as one place, for speed; the block's
             ``side`` is ``patch * 2 ** (len(widths) - 1)``.
-        step: quantisation step in the units of the PCA's coefficients, the same for all channels
+        step: quantization step in the units of the PCA's coefficients, the same for all channels
             but those whose range needs a coarser one, which is best for a given number of bits;
             None gives each channel the finest step that its range allows, which is best for a given
             number of values.
@@ -87,12 +44,12 @@ class Compressor(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        latent_channels: int,
-        widths: Sequence[int],
-        patch: int,
-        step: float | None = None,
-        dead_zone: float = 0.0,
+        in_channels: PositiveInt = 3,
+        latent_channels: PositiveInt = 48,
+        widths: Sequence[PositiveInt] = (32, 64, 128),
+        patch: PositiveInt = 4,
+        step: PositiveFinite | None = None,
+        dead_zone: NonNegativeFinite = 0.0,
     ) -> None:
         super().__init__()
         self.patch, self.step, self.dead_zone = patch, step, dead_zone
@@ -100,7 +57,10 @@ class Compressor(nn.Module):
         self.network = EncoderDecoder(values, values, widths, skips=False, norm="none")
         self.side = side = patch * self.network.factor
         if latent_channels > in_channels * side**2:
-            raise ValueError(f"latent_channels {latent_channels}: a block has fewer values")
+            raise DataError(
+                f"model.network.latent_channels: {latent_channels} is more than the "
+                f"{in_channels * side**2} values of a block"
+            )
         self.analysis = nn.Conv2d(in_channels, latent_channels, side, stride=side)
         self.synthesis = nn.ConvTranspose2d(
             latent_channels, in_channels, 3 * side, stride=side, padding=side, bias=False
@@ -112,9 +72,9 @@ class Compressor(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         self.prior = ContextPrior(latent_channels)
-        self.register_buffer("spread", torch.ones(latent_channels, 1, 1))
+        self.register_buffer("latent_std", torch.ones(latent_channels, 1, 1))
         self.register_buffer("fitted", torch.tensor(False))
-        self.spread: Tensor
+        self.latent_std: Tensor
         self.fitted: Tensor
 
     @property
@@ -127,23 +87,25 @@ class Compressor(nn.Module):
         """Set the linear transform, see the class, from ``images``, each ``(C, H, W)``.
 
         Args:
-            images: in [-1, 1]; blocks that they do not fill are left out.
+            images: in [-1, 1]; blocks that they do not fill are left out. The computation is in
+                float64 on the CPU, for not every device has it.
             ridge: added to the sums of squares of the regression, in squared integers.
         """
         side, channels = self.side, self.analysis.out_channels
-        grids = [F.unfold(x[None], side, stride=side)[0].T.double() for x in images]
+        grids = [F.unfold(x[None].cpu(), side, stride=side)[0].T.double() for x in images]
         blocks = torch.cat(grids)
         mean = blocks.mean(dim=0)
         basis = torch.linalg.eigh(torch.cov((blocks - mean).T)).eigenvectors.flip(1)[:, :channels]
         coefficients = (blocks - mean) @ basis
-        step = coefficients.abs().amax(dim=0) / (LEVELS - 1)
+        # A channel without signal (images of one color) has no range; no copy needs a finer step.
+        step = (coefficients.abs().amax(dim=0) / (LEVELS - 1)).clamp_min(1e-4)
         if self.step is not None:
             step.clamp_min_(self.step)
         # Rows and columns of blocks, then each place with the eight around it, zero outside.
         around = torch.cat(
             [
                 F.unfold(
-                    self.quantise((grid - mean) @ (basis / step)).T.reshape(
+                    self.quantize((grid - mean) @ (basis / step)).T.reshape(
                         1, channels, image.shape[-2] // side, -1
                     ),
                     3,
@@ -155,7 +117,7 @@ class Compressor(nn.Module):
         squares = around.T @ around
         squares.diagonal().add_(ridge)
         kernel = torch.linalg.solve(squares, around.T @ (blocks - mean))
-        # What a block takes from below it, its lower neighbour gives to the block above.
+        # What a block takes from below it, its lower neighbor gives to the block above.
         kernel = kernel.reshape(channels, 3, 3, -1, side, side).flip(1, 2)
         self.analysis.weight.copy_((basis / step).T.reshape(channels, -1, side, side))
         self.analysis.bias.copy_(-(mean @ basis) / step)  # type: ignore[union-attr]
@@ -164,7 +126,7 @@ class Compressor(nn.Module):
         )
         self.mean_block.copy_(mean.reshape(self.mean_block.shape))
         # Channels that are mostly zero are not blown up.
-        self.spread.copy_((coefficients.std(dim=0) / step).clamp_min(1).view(-1, 1, 1))
+        self.latent_std.copy_((coefficients.std(dim=0) / step).clamp_min(1).view(-1, 1, 1))
         self.fitted.fill_(True)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -180,7 +142,7 @@ class Compressor(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             return self.analysis(images.float()) + refinement.float()
 
-    def quantise(self, latent: Tensor) -> Tensor:
+    def quantize(self, latent: Tensor) -> Tensor:
         """Integers from -128 to 127, with the gradient of no rounding."""
         return latent + (self._rounded(latent) - latent).detach()
 
@@ -189,8 +151,8 @@ class Compressor(nn.Module):
         return towards_zero.round().clamp(-LEVELS, LEVELS - 1)
 
     def decode(self, integers: Tensor) -> Tensor:
-        """Images ``(N, C, h * side, w * side)``, not clamped, from what `quantise` returns."""
-        features = self.from_latent(integers / self.spread)
+        """Images ``(N, C, h * side, w * side)``, not clamped, from what `quantize` returns."""
+        features = self.from_latent(integers / self.latent_std)
         refined = F.pixel_shuffle(self.network.decode([features]), self.patch)
         mean = self.mean_block.repeat(1, *integers.shape[-2:])
         with torch.autocast(integers.device.type, enabled=False):
@@ -198,15 +160,15 @@ class Compressor(nn.Module):
 
     def bits(self, latent: Tensor) -> Tensor:
         """Estimated bits of the whole batch, differentiable."""
-        values = self.quantise(latent)
+        values = self.quantize(latent)
         with torch.autocast(latent.device.type, enabled=False):
-            return laplace_bits(values, *self.prior(values, self.spread)).sum()
+            return laplace_bits(values, *self.prior(values, self.latent_std)).sum()
 
     def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Copies ``(N, C, H, W)`` made through the integers, and the batch's estimated bits."""
         height, width = images.shape[-2:]
         latent = self.encode(images)
-        return self.decode(self.quantise(latent))[..., :height, :width], self.bits(latent)
+        return self.decode(self.quantize(latent))[..., :height, :width], self.bits(latent)
 
     def forward(self, images: Tensor) -> Tensor:
         """Copies ``(N, C, H, W)`` made through the integers."""

@@ -1,4 +1,4 @@
-"""Adam without needless copies of channels-last weights."""
+"""Adam without copies of channels-last weights."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class DenseAdam(torch.optim.Adam):
+class ChannelsLastAdam(torch.optim.Adam):
     """``torch.optim.Adam`` whose fused kernel sees channels-last weights as contiguous ones.
 
     On a CPU that kernel copies every tensor that is not contiguous, and back: of a blot step's

@@ -1,12 +1,12 @@
-"""The networks of the Western-blot GAN: the reference's two, and two that hold on other membranes.
+"""Generators of Western blots: the reference's, and one that generalizes to unseen membranes.
 
 Templates are ``(N, 2, H, W)`` and blots ``(N, 1, H, W)``, both in [-1, 1]. H and W are multiples of
 8 for the reference and of 16 for the U-Net.
 """
 
 import torch
+from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 
 def down(inputs: int, outputs: int, activation: nn.Module, norm: bool = True) -> nn.Sequential:
@@ -51,9 +51,12 @@ class UNetGenerator(nn.Module):
     """U-Net over both templates and one channel of noise, fresh at each call, for the grain.
 
     Four halvings to ``8 * width`` channels; the last skip is the input itself.
+
+    Args:
+        width: channels at half resolution.
     """
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, width: PositiveInt = 16) -> None:
         super().__init__()
         widths = [3, width, 2 * width, 4 * width, 8 * width]
         self.down = nn.ModuleList(
@@ -66,8 +69,10 @@ class UNetGenerator(nn.Module):
         self.out = nn.Sequential(nn.Conv2d(width + 3, 1, 3, padding=1), nn.Tanh())
         self.apply(small_weights)
 
-    def forward(self, templates: Tensor) -> Tensor:
-        x = torch.cat([templates, torch.randn_like(templates[:, :1])], 1)
+    def forward(self, templates: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Blots of templates and noise, normal, ``(N, 1, H, W)``; None draws it."""
+        noise = torch.randn_like(templates[:, :1]) if noise is None else noise
+        x = torch.cat([templates, noise], 1)
         skips = []
         for block in self.down:
             skips.append(x)
@@ -75,43 +80,3 @@ class UNetGenerator(nn.Module):
         for block in self.up:
             x = torch.cat([block(x), skips.pop()], 1)
         return self.out(x)
-
-
-class Discriminator(nn.Module):
-    """Logits of a blot being real, for it and, if it is a condition, its templates.
-
-    Args:
-        kind: ``reference``: one logit ``(N, 1)`` from the mean over the last map, with BatchNorm.
-            ``patch``: a map ``(N, 1, H/8, W/8)``, as pix2pix, with spectral norm
-            (arXiv:1802.05957) in the place of BatchNorm.
-        condition: ``both`` templates are seen beside the image (3 input channels), or ``none`` (1).
-    """
-
-    def __init__(self, kind: str = "reference", condition: str = "both") -> None:
-        super().__init__()
-        self.condition = condition
-        channels = 3 if condition == "both" else 1
-        if kind == "reference":
-            # No sigmoid: the loss is taken on logits, which stay exact however sure they are.
-            self.layers = nn.Sequential(
-                down(channels, 64, nn.LeakyReLU(0.2), norm=False),
-                down(64, 128, nn.LeakyReLU(0.2)),
-                down(128, 256, nn.LeakyReLU(0.2)),
-                nn.AdaptiveAvgPool2d(1),
-                nn.Flatten(),
-                nn.Linear(256, 1),
-            )
-        else:
-            self.layers = nn.Sequential(
-                down(channels, 24, nn.LeakyReLU(0.2), norm=False),
-                down(24, 48, nn.LeakyReLU(0.2), norm=False),
-                down(48, 96, nn.LeakyReLU(0.2), norm=False),
-                nn.Conv2d(96, 1, 3, padding=1),
-            ).apply(small_weights)
-            for module in self.layers.modules():
-                if isinstance(module, nn.Conv2d):
-                    spectral_norm(module)
-
-    def forward(self, templates: Tensor, images: Tensor) -> Tensor:
-        x = torch.cat([templates, images], 1) if self.condition == "both" else images
-        return self.layers(x)

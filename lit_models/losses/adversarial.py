@@ -1,0 +1,49 @@
+"""Adversarial losses on the discriminator's logits, of any shape."""
+
+import math
+from abc import abstractmethod
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class AdversarialLoss(nn.Module):
+    """A loss for the discriminator (D) and one for the generator (G); float32 under autocast too.
+
+    Attributes:
+        balance: what D's and G's losses are where D cannot tell real from fake.
+    """
+
+    balance: tuple[float, float]
+
+    @abstractmethod
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Sum of the real and of the fake term, a scalar."""
+
+    @abstractmethod
+    def generator(self, fake: Tensor) -> Tensor:
+        """G's loss, a scalar."""
+
+
+class BCEAdversarialLoss(AdversarialLoss):
+    """Binary cross-entropy, non-saturating for G (Goodfellow et al. 2014, arXiv 1406.2661)."""
+
+    balance = (2 * math.log(2), math.log(2))
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()
+
+    def generator(self, fake: Tensor) -> Tensor:
+        return F.softplus(-fake.float()).mean()
+
+
+class HingeAdversarialLoss(AdversarialLoss):
+    """Hinge loss (Lim and Ye 2017, arXiv 1705.02894)."""
+
+    balance = (2.0, 0.0)
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
+
+    def generator(self, fake: Tensor) -> Tensor:
+        return -fake.float().mean()

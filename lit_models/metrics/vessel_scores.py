@@ -1,0 +1,144 @@
+"""What vessel maps are scored by; `VesselSegmenter` and the benchmark use the same."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric, MetricCollection, SumMetric
+from torchmetrics.classification import (
+    BinaryAccuracy,
+    BinaryAUROC,
+    BinaryF1Score,
+    BinaryJaccardIndex,
+    BinaryRecall,
+    BinarySpecificity,
+    MulticlassJaccardIndex,
+)
+
+
+class MeanIoU(MulticlassJaccardIndex):
+    """Mean of the IoU of the vessels and that of the background, of those that occur at all."""
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__(num_classes=2)
+        self.threshold = threshold
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        super().update((preds > self.threshold).long(), target)
+
+
+class BinnedAUROC(BinaryAUROC):
+    """AUROC in constant memory, from counts between 1001 thresholds.
+
+    The thresholds are 0, 1 and between them even in the logit, -15 to 15, for most background has
+    a probability close to 0; against the exact area the error is below 1e-4. The counts are those
+    of `BinaryAUROC` with these thresholds, which walks over all pixels once for each of them; this
+    sorts them into bins.
+    """
+
+    thresholds: Tensor  # type: ignore[assignment]
+
+    def __init__(self, **kwargs: Any) -> None:
+        inner = torch.linspace(-15, 15, 999).sigmoid()
+        super().__init__(thresholds=torch.cat([torch.zeros(1), inner, torch.ones(1)]), **kwargs)
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        bins = len(self.thresholds) + 1
+        index = torch.bucketize(preds.flatten(), self.thresholds, right=True)
+        counts = torch.bincount(index + bins * target.flatten().long(), minlength=2 * bins)
+        counts = counts.view(2, bins)  # negatives, positives
+        above = counts.flip(1).cumsum(1).flip(1)[:, 1:]
+        below = counts.sum(1, keepdim=True) - above
+        self.confmat += torch.stack([below, above], dim=-1).transpose(0, 1)  # (T, truth, called)
+
+
+class BestThreshold(BinnedAUROC):
+    """The threshold with the highest Dice, to be chosen on the validation images."""
+
+    def compute(self) -> Tensor:  # type: ignore[override]
+        fp, fn, tp = (self.confmat[:, a, b].float() for a, b in ((0, 1), (1, 0), (1, 1)))
+        return self.thresholds[(2 * tp / (2 * tp + fp + fn).clamp_min(1)).argmax()]
+
+
+def pixel_scores(threshold: float) -> dict[str, Metric]:
+    """The scores of `RegionScores` by name; a probability above ``threshold`` is vessel."""
+    return {
+        "dice": BinaryF1Score(threshold),
+        "iou": BinaryJaccardIndex(threshold),
+        "mean_iou": MeanIoU(threshold),
+        "sensitivity": BinaryRecall(threshold),
+        "specificity": BinarySpecificity(threshold),
+        "accuracy": BinaryAccuracy(threshold),
+        "auroc": BinnedAUROC(validate_args=False),
+    }
+
+
+class RegionScores(nn.Module):
+    """Each score over the pixels of all images, ``<score>_pooled``, and ``<score>_image_mean``.
+
+    ``iou`` is of the vessel class, ``mean_iou`` of vessels and background, ``dice`` is F1.
+
+    Args:
+        threshold: probability above which a pixel is called vessel.
+        find_threshold: add ``best_threshold_pooled``, for validation only.
+    """
+
+    def __init__(self, threshold: float = 0.5, find_threshold: bool = False) -> None:
+        super().__init__()
+        self.pooled = MetricCollection(dict(pixel_scores(threshold)))
+        self.best_threshold = BestThreshold(validate_args=False) if find_threshold else None
+        self.image_mean = nn.ModuleDict(
+            {name: MeanMetric(nan_strategy="disable") for name in pixel_scores(threshold)}
+        )
+        self.images = SumMetric()
+
+    def update(self, probability: Tensor, truth: Tensor) -> None:
+        """Add one image: flat float32 probabilities and 0/1 integers of its pixels."""
+        for name, value in self.pooled(probability, truth).items():
+            cast(MeanMetric, self.image_mean[name]).update(value)
+        if self.best_threshold is not None:
+            self.best_threshold.update(probability, truth)
+        self.images.update(1)
+
+    def compute_and_reset(self) -> dict[str, Tensor]:
+        """The scores over all processes; empty if none of them had an image."""
+        metrics: dict[str, Any] = {f"{name}_pooled": m for name, m in self.pooled.items()}
+        metrics |= {f"{name}_image_mean": metric for name, metric in self.image_mean.items()}
+        if self.best_threshold is not None:
+            metrics["best_threshold_pooled"] = self.best_threshold
+        some = self.images.compute() > 0
+        values = {name: metric.compute() for name, metric in metrics.items()}
+        for metric in (*metrics.values(), self.images):
+            metric.reset()
+        return values if some else {}
+
+
+class VesselScores(nn.Module):
+    """`RegionScores` inside the field of view, ``fov/``, and of all pixels, ``full_image/``.
+
+    Those of the field of view exist where its masks do. ``loss`` is the mean over the images.
+
+    Args:
+        threshold: probability above which a pixel is called vessel.
+        find_threshold: add ``best_threshold_pooled``, for validation only.
+    """
+
+    def __init__(self, threshold: float = 0.5, find_threshold: bool = False) -> None:
+        super().__init__()
+        self.loss = MeanMetric(nan_strategy="disable")
+        self.fov = RegionScores(threshold, find_threshold)
+        self.full_image = RegionScores(threshold, find_threshold)
+
+    def update(self, probability: Tensor, truth: Tensor, fov: Tensor | None) -> None:
+        """Add one image: float32 ``(H, W)``, bool ``(1, H, W)``, and its mask or None."""
+        self.full_image.update(probability.flatten(), truth.flatten().long())
+        if fov is not None:
+            self.fov.update(probability[fov[0]], truth[fov].long())
+
+    def compute_and_reset(self) -> dict[str, Tensor]:
+        """The scores over all processes, by name."""
+        values = {"loss": self.loss.compute()}
+        self.loss.reset()
+        for region, scores in (("fov", self.fov), ("full_image", self.full_image)):
+            values |= {f"{region}/{k}": v for k, v in scores.compute_and_reset().items()}
+        return values

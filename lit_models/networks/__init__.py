@@ -1,0 +1,23 @@
+"""Networks that configs name. Imported on first use, so that a task loads only its own."""
+
+from importlib import import_module
+
+_MODULE_OF = {
+    "TorchvisionClassifier": "torchvision_classifier",
+    "UNet": "unet",
+    "AutoEncoder": "unet",
+    "ResidualUNet": "residual_unet",
+    "Compressor": "compressor",
+    "ReferenceGenerator": "blot_generators",
+    "UNetGenerator": "blot_generators",
+    "ReferenceDiscriminator": "blot_discriminators",
+    "PatchDiscriminator": "blot_discriminators",
+    "DiffAugment": "diff_augment",
+}
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,0 +1,51 @@
+"""Pretrained weights of torchvision's networks, from its server or from a file."""
+
+import socket
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.models import get_model_weights
+
+from datamodules.errors import DataError
+
+
+def read_state(name: str, weights: str) -> dict[str, Tensor]:
+    """State dict for the torchvision network ``name``.
+
+    Args:
+        name: as ``torchvision.models.get_model`` takes it.
+        weights: a name of the network's weights in torchvision ("IMAGENET1K_V1"), which are
+            downloaded once, or the file of a state dict.
+
+    Raises:
+        DataError: torchvision can neither find the weights in its cache nor download them; the
+            file is missing or holds no state dict.
+    """
+    known = get_model_weights(name)
+    if weights not in known.__members__:
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            names = ", ".join(known.__members__)
+            raise DataError(f"{weights}: no such weights file, nor one of {names}, random")
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever torch meets in a file that is not its own
+            reason = str(error).partition("\n")[0].partition(". ")[0]
+            raise DataError(f"{path}: not a state dict saved by torch ({reason})") from None
+        if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+            raise DataError(f"{path}: not a state dict; save network.state_dict()")
+        return state
+    source = known[weights]
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(20)  # urllib's default is to wait for ever
+    try:
+        return dict(source.get_state_dict(progress=True, check_hash=True))
+    except (OSError, RuntimeError) as error:
+        cache = Path(torch.hub.get_dir(), "checkpoints", Path(source.url).name)
+        raise DataError(
+            f"{cache}: not there and cannot be downloaded ({error}); get it from {source.url}, "
+            "or give --model.network.weights a file, or random"
+        ) from None
+    finally:
+        socket.setdefaulttimeout(patience)

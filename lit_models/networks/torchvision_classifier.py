@@ -1,0 +1,124 @@
+"""Any classification network of torchvision with a new head."""
+
+from typing import cast
+
+import torch
+import torchvision.models
+from jsonargparse.typing import PositiveInt
+from torch import Tensor, nn
+from torchvision.models import get_model, list_models
+
+from datamodules.errors import DataError
+from lit_models.networks.pretrained import read_state
+
+
+class TorchvisionClassifier(nn.Module):
+    """Logits ``(N, num_classes)`` of images ``(N, 3, H, W)``, ImageNet-normalized.
+
+    The network's last ``Linear`` becomes ``head``; all before it is ``backbone``.
+
+    Args:
+        num_classes: outputs of the new head.
+        name: as ``torchvision.models.get_model`` takes it.
+        weights: a name of the network's weights in torchvision, the file of a state dict in its
+            format, or "random". Read by `load_pretrained`, not here.
+        frozen: train the head alone; the backbone then stays in eval mode, so that its BatchNorm
+            statistics do not move either.
+        stem_stride: of the first convolution; null leaves it. A coarser one costs less.
+
+    Raises:
+        DataError: torchvision has no such network, or it does not end in a ``Linear``.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str = "resnet18",
+        weights: str = "IMAGENET1K_V1",
+        frozen: bool = True,
+        stem_stride: PositiveInt | None = None,
+    ) -> None:
+        super().__init__()
+        if name not in list_models(torchvision.models):
+            raise DataError(f"model.network.name: torchvision has no classifier {name!r}")
+        self.name, self.weights, self.frozen = name, weights, frozen
+        self.backbone = get_model(name, weights=None)
+        layers = [(n, m) for n, m in self.backbone.named_modules() if isinstance(m, nn.Linear)]
+        if not layers or hasattr(self.backbone, "aux_logits"):
+            raise DataError(f"model.network.name: {name} does not end in one Linear; take another")
+        self._head_name, last = layers[-1]
+        self.backbone.set_submodule(self._head_name, nn.Identity())
+        self.head = nn.Linear(last.in_features, num_classes)
+        if stem_stride is not None:
+            stem = next(m for m in self.backbone.modules() if isinstance(m, nn.Conv2d))
+            stem.stride = (stem_stride, stem_stride)
+        if frozen:
+            # Here, because Lightning's fit() restores modes and never calls train().
+            self.backbone.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "TorchvisionClassifier":
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def load_pretrained(self) -> None:
+        """Read ``weights`` into the backbone; where a checkpoint is loaded there is no need.
+
+        Raises:
+            DataError: see `read_state`; weights of another network.
+        """
+        if self.weights == "random":
+            return
+        state = read_state(self.name, self.weights)
+        head = {f"{self._head_name}.weight", f"{self._head_name}.bias"}
+        own = self.backbone.state_dict()
+        odd = sorted((own.keys() | head) ^ state.keys())
+        if odd:
+            raise DataError(
+                f"{self.weights}: not a {self.name} of torchvision; differs in {', '.join(odd[:3])}"
+            )
+        for name, value in own.items():
+            if value.shape != state[name].shape:
+                shapes = f"{tuple(state[name].shape)}, not {tuple(value.shape)}"
+                raise DataError(f"{self.weights}: {name} has the shape {shapes}")
+        self.backbone.load_state_dict({name: state[name] for name in own})
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the head sees, ``(N, F)``."""
+        return cast(Tensor, self.backbone(images))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return cast(Tensor, self.head(self.features(images)))
+
+    def class_activation_maps(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits, and where they come from: the last feature map weighted by the head's rows.
+
+        Where the head sees the mean of that map (global average pooling), this is exact: the mean
+        of a class's map, plus the head's bias, is its logit. Elsewhere it means nothing. Source:
+        Zhou et al., "Learning deep features for discriminative localization", 2016
+        (arXiv 1512.04150).
+
+        Returns:
+            ``(N, K)`` and float32 ``(N, K, h, w)``, None where the map has not the head's channels.
+        """
+        maps = [images]
+        pooled = False
+
+        def keep(module: nn.Module, _: object, output: object) -> None:
+            nonlocal pooled
+            pooled = pooled or isinstance(module, nn.AdaptiveAvgPool2d)
+            if not pooled and isinstance(output, Tensor) and output.dim() == 4:
+                maps[0] = output
+
+        hooks = [module.register_forward_hook(keep) for module in self.backbone.modules()]
+        try:
+            logits = self(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        weight, last = self.head.weight.float(), maps[0].float()
+        if last.shape[1] != weight.shape[1]:
+            return logits, None
+        with torch.autocast(images.device.type, enabled=False):
+            return logits, torch.einsum("kf,nfhw->nkhw", weight, last)

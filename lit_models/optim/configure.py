@@ -1,0 +1,79 @@
+"""What a LightningModule's ``configure_optimizers`` returns, from the parts its config names."""
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch.optim import Optimizer
+
+from datamodules.errors import DataError
+from lit_models.optim.schedules import StepSchedule
+
+
+def configure_optimizer(
+    module: pl.LightningModule,
+    parameters: Iterable[Any],
+    optimizer: OptimizerCallable,
+    lr_scheduler: StepSchedule | LRSchedulerCallable | None,
+    monitor: str = "val/loss",
+) -> OptimizerLRScheduler:
+    """Optimizer and schedule, a `StepSchedule` stepped with each batch, others with each epoch.
+
+    Args:
+        module: whose trainer knows how many steps the training has.
+        parameters: as the optimizer takes them, groups allowed.
+        optimizer: makes the optimizer.
+        lr_scheduler: makes the schedule; None leaves the learning rate as it is.
+        monitor: the metric that ReduceLROnPlateau looks at.
+
+    Raises:
+        DataError: a setting of either is out of its range.
+    """
+    built = build_optimizer(optimizer, parameters, "model.optimizer")
+    if lr_scheduler is None:
+        return built
+    with bad_settings("model.lr_scheduler"):
+        if isinstance(lr_scheduler, StepSchedule):
+            schedule = lr_scheduler(built, int(module.trainer.estimated_stepping_batches))
+            return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        schedule = lr_scheduler(built)
+    return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "monitor": monitor}}
+
+
+def build_optimizer(
+    optimizer: OptimizerCallable, parameters: Iterable[Any], option: str
+) -> Optimizer:
+    """The optimizer of ``parameters``.
+
+    Args:
+        optimizer: makes it.
+        parameters: as the optimizer takes them, groups allowed.
+        option: that it was given by, for messages.
+
+    Raises:
+        DataError: a setting is out of its range; also an infinite rate, which torch lets through.
+    """
+    with bad_settings(option):
+        built = optimizer(parameters)
+    for group in built.param_groups:
+        for name in ("lr", "weight_decay"):
+            if not math.isfinite(group.get(name, 0)):
+                raise DataError(f"{option}.{name}: must be a finite number, not {group[name]}")
+    return built
+
+
+@contextmanager
+def bad_settings(option: str) -> Iterator[None]:
+    """Name the option where torch says that a setting of an optimizer or schedule is wrong.
+
+    Raises:
+        DataError: in place of torch's errors.
+    """
+    try:
+        yield
+    except (ValueError, ZeroDivisionError, RuntimeError) as error:
+        raise DataError(f"{option}: {error}") from None

@@ -1,0 +1,49 @@
+"""Copies of photographs at the files' sizes."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lit_models.networks.compressor import Compressor
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """[-1, 1] to [0, 1] in float32, clamped, as an 8-bit file could hold it but not rounded."""
+    return ((images.float() + 1) / 2).clamp(0, 1)
+
+
+def reconstruct(network: nn.Module, image: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The copy of one image, and what it was made from.
+
+    Args:
+        network: as `ImageReconstructor` has it.
+        image: ``(1, C, H, W)`` in [-1, 1].
+
+    Returns:
+        ``(1, C, H, W)`` float32, not clamped; of a `Compressor` the integers ``(C', h, w)``, int32,
+        else None.
+    """
+    if not isinstance(network, Compressor):
+        return network(image).float(), None
+    integers = network.quantize(network.encode(image)).round()
+    return decode(network, integers[0], image.shape[-2:]), integers[0].int()
+
+
+def decode(network: Compressor, integers: Tensor, size: Sequence[int]) -> Tensor:
+    """The copy ``(1, C, H, W)`` of this size that is in the integers ``(C', h, w)``."""
+    return network.decode(integers[None].float())[..., : size[0], : size[1]].float()
+
+
+def native_image(copy: Tensor, native_size: Sequence[int]) -> Tensor:
+    """A copy ``(1, C, h, w)`` as an image ``(C, H, W)`` in [0, 1] of the file's size."""
+    unit = to_unit(copy)
+    if list(unit.shape[-2:]) != list(native_size):
+        size = list(native_size)
+        unit = F.interpolate(unit, size, mode="bicubic", antialias=True).clamp(0, 1)
+    return unit[0]
+
+
+def to_pixels(image: Tensor) -> Tensor:
+    """[0, 1] ``(C, H, W)`` to uint8 ``(H, W, C)``, on the CPU."""
+    return (image.float() * 255).round().byte().permute(1, 2, 0).cpu().contiguous()

@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from lit_models.losses import FocalTverskyLoss
+
+# Logits of +-40 are probabilities 1 and 0, so the counts can be read off. With smooth = 1:
+TABLE = [
+    # called        truth         fn    fp    exp   loss, by hand
+    ([1, 1, 0, 0], [1, 0, 1, 0], 0.5, 0.5, 1.0, 1 / 3),  # TP FP FN = 1 1 1: 1 - 2/3
+    ([1, 1, 0, 0], [1, 0, 1, 0], 0.5, 0.5, 0.75, 0.438691),
+    ([1, 1, 0, 0], [1, 0, 1, 1], 0.7, 0.3, 1.0, 1.7 / 3.7),  # 1 1 2
+    ([1, 1, 0, 0], [1, 0, 1, 1], 0.3, 0.7, 1.0, 1.3 / 3.3),
+    ([1, 1, 0, 0], [1, 0, 1, 1], 0.7, 0.3, 0.75, 0.558060),
+    ([1, 1, 1, 0], [1, 0, 0, 0], 0.7, 0.3, 1.0, 0.6 / 2.6),  # 1 2 0: fp_weight alone counts
+    ([0, 0, 0, 0], [1, 1, 0, 0], 0.7, 0.3, 1.0, 1.4 / 2.4),  # 0 0 2: fn_weight alone counts
+    ([1, 1, 0, 0], [0, 0, 0, 0], 0.5, 0.5, 1.0, 0.5),  # empty mask, 2 false positives: 1 / 2
+]
+
+
+def as_images(values):
+    return torch.tensor(values, dtype=torch.float32).view(1, 1, 2, 2)
+
+
+@pytest.mark.parametrize(("called", "truth", "fn", "fp", "exponent", "loss"), TABLE)
+def test_hand_computed(called, truth, fn, fp, exponent, loss):
+    logits = (as_images(called) - 0.5) * 80
+    got = FocalTverskyLoss(fn, fp, exponent)(logits, as_images(truth))
+    assert got.item() == pytest.approx(loss, abs=1e-5)
+
+
+def test_soft_probabilities():
+    # p = 1/2 everywhere, 1 of 4 pixels true: TP .5, FN .5, FP 1.5, so 1 - TI = 1 / (0.5 + 1 + 1)
+    loss = FocalTverskyLoss(exponent=1.0)(torch.zeros(1, 1, 2, 2), as_images([1, 0, 0, 0]))
+    assert loss.item() == pytest.approx(0.4)
+
+
+def test_mean_over_images_not_over_all_pixels():
+    logits = torch.cat([(as_images(x) - 0.5) * 80 for x in ([1, 1, 0, 0], [1, 0, 0, 0])])
+    truth = torch.cat([as_images([1, 0, 1, 0]), as_images([1, 0, 0, 0])])
+    loss = FocalTverskyLoss(exponent=1.0)(logits, truth)
+    assert loss.item() == pytest.approx(1 / 6, abs=1e-5)
+
+
+def test_a_flat_selection_of_pixels_is_pooled():
+    logits, truth = (as_images([1, 1, 0, 0]) - 0.5) * 80, as_images([1, 0, 1, 1])
+    loss = FocalTverskyLoss(0.7, 0.3)
+    assert loss(logits[truth >= 0], truth[truth >= 0]) == loss(logits, truth)
+
+
+@pytest.mark.parametrize("truth", [[1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
+@pytest.mark.parametrize("called", ["perfect", "opposite", "undecided"])
+def test_gradient_is_finite(called, truth):
+    target = as_images(truth)
+    scale = {"perfect": 80.0, "opposite": -80.0, "undecided": 0.0}[called]
+    logits = ((target - 0.5) * scale).requires_grad_()
+    loss = FocalTverskyLoss()(logits, target)
+    loss.backward()
+    assert loss.isfinite()
+    assert logits.grad.isfinite().all()
+
+
+def test_empty_mask_still_teaches():
+    logits = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    FocalTverskyLoss()(logits, torch.zeros(1, 1, 2, 2)).backward()
+    assert (logits.grad > 1e-3).all()
+
+
+def test_float32_under_autocast():
+    # 512 x 512 ones cannot be counted in bfloat16, which has 8 bits.
+    logits = torch.full((1, 1, 512, 512), 0.1, dtype=torch.bfloat16)
+    target = torch.ones(1, 1, 512, 512)
+    plain = FocalTverskyLoss()(logits.float(), target)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = FocalTverskyLoss()(logits, target)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(ValueError, match="exponent"):
+        FocalTverskyLoss(exponent=0)

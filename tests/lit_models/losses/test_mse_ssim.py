@@ -1,0 +1,24 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lit_models.losses import BCEDiceLoss, FocalTverskyLoss, MSESSIMLoss
+
+
+def test_equal_images_cost_nothing_and_each_term_has_its_weight():
+    image = torch.rand(2, 1, 16, 16) * 2 - 1
+    assert MSESSIMLoss()(image, image) == pytest.approx(0, abs=1e-4)
+    other = torch.rand(2, 1, 16, 16) * 2 - 1
+    mse = F.mse_loss(image, other)
+    assert MSESSIMLoss(3.0, 0.0)(image, other) == pytest.approx(float(3 * mse), rel=1e-5)
+    ssim = MSESSIMLoss(0.0, 1.0)(image, other)
+    assert MSESSIMLoss(3.0, 2.0)(image, other) == pytest.approx(float(3 * mse + 2 * ssim), rel=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert MSESSIMLoss(0.0, 1.0)(image, other) == ssim
+
+
+def test_bce_dice_is_the_sum():
+    logits, truth = torch.randn(2, 1, 8, 8), (torch.rand(2, 1, 8, 8) > 0.5).float()
+    bce = F.binary_cross_entropy_with_logits(logits, truth)
+    dice = FocalTverskyLoss(0.5, 0.5, exponent=1.0)(logits, truth)
+    assert BCEDiceLoss(2.0)(logits, truth) == pytest.approx(float(bce + 2 * dice))

@@ -1,0 +1,25 @@
+import pytest
+import torch
+
+from datamodules.errors import DataError
+from lit_models.metrics.kid import BlotKID
+
+
+def test_kid_is_the_unbiased_estimate(tmp_path):
+    torch.manual_seed(0)
+    kid = BlotKID()
+    real, fake = torch.rand(12, 1, 32, 32), torch.rand(12, 1, 32, 32) ** 2
+    kid.update(real[:5], real=True)
+    kid.update(real[5:], real=True)
+    kid.update(fake, real=False)
+    x, y = kid.inception(real).double(), kid.inception(fake).double()
+    k_xx, k_yy, k_xy = ((a @ b.T / 512 + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+    off = 1 - torch.eye(12)
+    expected = ((k_xx + k_yy) * off).sum() / (12 * 11) - 2 * k_xy.mean()
+    assert kid.compute() == pytest.approx(float(expected), rel=1e-3)
+    assert torch.equal(BlotKID().inception(real), x.float()), "features are fixed"
+    with pytest.raises(DataError, match=r"gone\.pth: no such weights file"):
+        BlotKID(str(tmp_path / "gone.pth"))
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(DataError, match=r"other\.pth: not a resnet18"):
+        BlotKID(str(tmp_path / "other.pth"))

@@ -1,0 +1,66 @@
+import pytest
+import torch
+from torchvision.models import resnet18
+
+from datamodules.errors import DataError
+from lit_models.networks import TorchvisionClassifier
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
+def test_any_network_of_torchvision_gets_a_new_head(name):
+    network = TorchvisionClassifier(5, name, "random").eval()
+    images = torch.randn(2, 3, 64, 64)
+    assert network(images).shape == (2, 5)
+    torch.testing.assert_close(network.head(network.features(images)), network(images))
+
+
+def test_frozen_is_all_but_the_head_and_stays_in_eval_mode():
+    frozen = TorchvisionClassifier(6, weights="random").train()
+    trained = {id(p) for p in frozen.parameters() if p.requires_grad}
+    assert trained == {id(p) for p in frozen.head.parameters()}
+    assert not frozen.backbone.training
+    frozen.features(torch.randn(4, 3, 32, 32))
+    assert frozen.backbone.bn1.num_batches_tracked == 0
+    whole = TorchvisionClassifier(6, weights="random", frozen=False).train()
+    assert all(p.requires_grad for p in whole.parameters())
+    assert whole.backbone.training
+
+
+def test_a_coarser_stem_costs_less():
+    assert TorchvisionClassifier(6, weights="random", stem_stride=4).backbone.conv1.stride == (4, 4)
+
+
+def load(path):
+    TorchvisionClassifier(6, weights=str(path)).load_pretrained()
+
+
+def test_weights_file_is_read_and_its_faults_are_named(tmp_path):
+    source = resnet18()
+    path = tmp_path / "net.pth"
+    torch.save(source.state_dict(), path)
+    network = TorchvisionClassifier(6, weights=str(path))
+    network.load_pretrained()
+    assert torch.equal(network.backbone.conv1.weight, source.conv1.weight)
+
+    bad = source.state_dict()
+    del bad["conv1.weight"]
+    torch.save(bad, path)
+    with pytest.raises(DataError, match=r"net\.pth: .*differs in conv1\.weight"):
+        load(path)
+    torch.save(source.state_dict() | {"bn1.weight": torch.zeros(7)}, path)
+    with pytest.raises(DataError, match=r"net\.pth: bn1\.weight has the shape \(7,\)"):
+        load(path)
+    torch.save([1, 2], path)
+    with pytest.raises(DataError, match=r"net\.pth: not a state dict"):
+        load(path)
+    path.write_text("not weights")
+    with pytest.raises(DataError, match=r"net\.pth: not a state dict"):
+        load(path)
+    with pytest.raises(DataError, match=r"nowhere\.pth: no such weights file"):
+        load("nowhere.pth")
+
+
+@pytest.mark.parametrize("name", ["resnet19", "squeezenet1_0", "googlenet"])
+def test_what_has_no_linear_head_is_refused(name):
+    with pytest.raises(DataError, match=r"model\.network\.name: "):
+        TorchvisionClassifier(6, name, "random")

@@ -1,0 +1,27 @@
+import torch
+
+from lit_models.prediction.defects import DefectInference
+
+
+class Corner(torch.nn.Module):
+    """Logits that depend on which way the image is turned."""
+
+    def forward(self, x):
+        return torch.stack([x[:, 0, 0, 0], x[:, 0, -1, -1] * 2], dim=1)
+
+
+def test_tta_averages_probabilities_over_mirror_images():
+    images = torch.randn(3, 3, 8, 8)
+    plain, averaged = DefectInference(), DefectInference(tta=True)
+    views = [images, images.flip(3), images.flip(2), images.flip(2, 3)]
+    mean = torch.stack([Corner()(view).softmax(1) for view in views]).mean(0)
+    found = averaged.log_probabilities(Corner(), images)
+    torch.testing.assert_close(found.exp(), mean)
+    torch.testing.assert_close(averaged.log_probabilities(Corner(), images.flip(2)), found)
+    assert not torch.allclose(plain.log_probabilities(Corner(), images), found)
+
+
+def test_no_infinite_loss_where_a_probability_underflows():
+    found = DefectInference(tta=True).log_probabilities(Corner(), torch.full((1, 3, 4, 4), 500.0))
+    assert found.isfinite().all()
+    assert found[0, 0] == -500

@@ -1,0 +1,69 @@
+from itertools import pairwise
+
+import pytest
+import torch
+
+from lit_models.networks import UNet
+from lit_models.prediction.vessels import VesselInference, native_maps
+
+
+def network():
+    torch.manual_seed(0)
+    return UNet(widths=(4, 8)).eval()
+
+
+@torch.no_grad()
+def test_tiles_agree_with_the_whole():
+    tiled = VesselInference(tile=64)
+    images = torch.randn(1, 1, 150, 203)
+    a, b = (i.probability(network(), images) for i in (VesselInference(), tiled))
+    assert a.shape == b.shape == images.shape
+    # But for what convolutions see beyond a tile's edge.
+    assert (a - b).abs().mean() < 0.05 * a.std()
+    assert [s.stop - s.start for s in tiled.spans(64)] == [64]
+    for side in (65, 100, 129, 1000, 3000):
+        spans = tiled.spans(side)
+        assert spans[0].start == 0
+        assert spans[-1].stop == side
+        assert all(a.stop >= b.start + 8 for a, b in pairwise(spans))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tta", [4, 8])
+def test_views_are_turned_back(tta):
+    averaged = VesselInference(tta=tta)
+    images = torch.randn(1, 1, 32, 48)
+    mirrored = averaged.probability(network(), images.flip(-1)).flip(-1)
+    found = averaged.probability(network(), images)
+    assert torch.allclose(found, mirrored, atol=1e-6)
+    assert not torch.allclose(found, VesselInference().probability(network(), images), atol=1e-4)
+
+
+@torch.no_grad()
+def test_the_scale_of_highest_confidence_is_taken_for_each_image():
+    class Confident(torch.nn.Module):
+        """Logits that are far from 0 in images of one height."""
+
+        def forward(self, x):
+            return x[:, :1] * (9.0 if x.shape[-2] == 32 else 0.5)
+
+    inference = VesselInference(scales=[1.0, 0.5])
+    high, low = torch.randn(2, 1, 64, 48), torch.randn(2, 1, 32, 48)
+    for images, scale in ((high, 0.5), (low, 1.0)):
+        p = inference.probability(Confident(), images)
+        assert p.shape == images.shape
+        alone = VesselInference(scales=[scale]).probability(Confident(), images)
+        assert torch.equal(p, alone)
+
+
+def test_maps_come_back_to_native_size_without_padding():
+    padded = torch.zeros(1, 1, 64, 64)
+    padded[..., :48, :40] = 1
+    same, scaled = (
+        native_maps(padded, torch.tensor([[48, 40]]), torch.tensor([native]))[0]
+        for native in ([48, 40], [96, 80])
+    )
+    assert same.shape == (48, 40)
+    assert scaled.shape == (96, 80)
+    assert same.all()
+    assert torch.allclose(scaled, torch.ones(()))

@@ -1,0 +1,116 @@
+"""Reconstruction: ranges, means, padding; compression counts its bits."""
+
+import pytest
+import torch
+from conftest import adam
+from torch import nn
+
+from lit_models import ImageCompressor, ImageReconstructor
+from lit_models.networks import AutoEncoder, Compressor
+
+
+def reconstructor(network=None):
+    return ImageReconstructor(network or AutoEncoder(widths=(4, 8)), nn.MSELoss(), adam)
+
+
+def test_the_reference_has_7_7_million_parameters():
+    count = sum(p.numel() for p in reconstructor(AutoEncoder()).parameters())
+    assert count == 7_701_827
+
+
+def batch(image, height, width):
+    sizes = torch.tensor([[height, width]])
+    return {
+        "image": image[None],
+        "target": image[None],
+        "input_size": sizes,
+        "native_size": sizes,
+        "name": ["a.png"],
+        "index": torch.tensor([0]),
+    }
+
+
+class Constant(nn.Module):
+    """A network whose reconstruction is a given image."""
+
+    def __init__(self, image):
+        super().__init__()
+        self.image = image
+
+    def forward(self, images):
+        return self.image.expand_as(images)
+
+
+def scores(module, stage="val"):
+    found = {k: float(m.compute()) for k, m in module.scores.items() if k.startswith(stage)}
+    for metric in module.scores.values():
+        metric.reset()
+    return found
+
+
+def test_loss_is_in_the_signed_range_and_psnr_in_the_unit_range():
+    """An error of 0.2 everywhere in [-1, 1] is 0.1 in [0, 1]: MSE 0.04, PSNR 20 dB."""
+    module = reconstructor(Constant(torch.tensor(0.2)))
+    module.validation_step(batch(torch.zeros(3, 32, 32), 32, 32))
+    found = scores(module)
+    assert found["val/loss"] == pytest.approx(0.04)
+    assert found["val/psnr"] == pytest.approx(20.0, abs=1e-4)
+
+
+def test_scores_do_not_lose_digits_under_autocast():
+    ramp = torch.linspace(-1, 1, 64).expand(3, 64, 64)
+    module = reconstructor(Constant(ramp + 0.01 * torch.randn(3, 64, 64)))
+    module.validation_step(batch(ramp, 64, 64))
+    exact = scores(module)
+    with torch.autocast("cpu", torch.bfloat16):
+        module.validation_step(batch(ramp, 64, 64))
+    assert scores(module) == pytest.approx(exact, abs=1e-4)
+
+
+def test_psnr_is_the_mean_over_images():
+    """10 dB and 40 dB have the mean 25 dB; their pooled error would give 13 dB."""
+    module = reconstructor(Constant(torch.tensor(0.0)))
+    for unit_error in (10**-0.5, 10**-2.0):
+        module.validation_step(batch(torch.full((3, 32, 32), 2 * unit_error), 32, 32))
+    assert scores(module)["val/psnr"] == pytest.approx(25.0, abs=1e-3)
+
+
+def test_padding_counts_for_nothing():
+    image = torch.zeros(3, 64, 64)
+    image[:, 40:], image[..., 50:] = 1.0, 1.0
+    module = reconstructor(Constant(torch.tensor(0.2)))
+    copies = module.test_step(batch(image, 40, 50))["reconstruction"]
+    assert copies.shape == (1, 3, 64, 64)
+    found = scores(module, "test")
+    assert found["test/loss"] == pytest.approx(0.04)
+    assert found["test/psnr"] == pytest.approx(20.0, abs=1e-4)
+    result = module.predict_step(batch(image, 40, 50))
+    assert result["image"][0].shape == (3, 40, 50)
+    assert result["psnr"] == pytest.approx([20.0], abs=1e-4)
+
+
+def test_bits_are_counted_for_the_image_without_its_padding():
+    torch.manual_seed(0)
+    network = Compressor(latent_channels=4, widths=(4, 8), patch=2)
+    network.fit_linear([torch.rand(3, 32, 32) * 2 - 1 for _ in range(4)])
+    module = ImageCompressor(network, nn.MSELoss(), adam, rate_weight=0.1)
+    image = torch.rand(3, 20, 24) * 2 - 1
+    padded = nn.functional.pad(image, (0, 8, 0, 12))
+    found = []
+    for x in (image, padded):
+        module.validation_step(batch(x, 20, 24))
+        found.append(scores(module))
+    assert found[0] == pytest.approx(found[1])
+    bits = network.reconstruct(image[None])[1] / (20 * 24)
+    assert found[0]["val/bits_per_pixel"] == pytest.approx(float(bits), rel=1e-5)
+    objective = found[0]["val/loss"] + 0.1 * found[0]["val/bits_per_pixel"]
+    assert found[0]["val/objective"] == pytest.approx(objective)
+
+
+def test_the_linear_transform_has_its_own_learning_rate():
+    network = Compressor(latent_channels=4, widths=(4, 8), patch=2)
+    module = ImageCompressor(network, nn.MSELoss(), adam, linear_lr=0.25)
+    rest, linear = module.configure_optimizers().param_groups
+    assert linear["lr"] == 0.25
+    assert {id(p) for p in linear["params"]} == {id(p) for p in network.linear_parameters}
+    assert len(rest["params"]) + len(linear["params"]) == len(list(module.parameters()))

@@ -1,0 +1,85 @@
+"""Each module trains from plain loaders: nothing in it asks for a data module."""
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from conftest import adam
+from torch import nn
+from torch.utils.data import DataLoader
+
+from lit_models import (
+    BlotGAN,
+    DefectClassifier,
+    ImageCompressor,
+    ImageReconstructor,
+    VesselSegmenter,
+)
+from lit_models.losses import BCEAdversarialLoss, FocalTverskyLoss
+from lit_models.networks import (
+    AutoEncoder,
+    Compressor,
+    ReferenceDiscriminator,
+    ReferenceGenerator,
+    TorchvisionClassifier,
+    UNet,
+)
+
+
+def classifier(num_classes):
+    return TorchvisionClassifier(num_classes, weights="random")
+
+
+def fundus_item(index):
+    masks = {"target": torch.zeros(1, 32, 32).bool(), "fov": torch.ones(1, 32, 32).bool()}
+    sizes = {"input_size": torch.tensor([32, 32]), "native_size": torch.tensor([32, 32])}
+    native = {"native_target": masks["target"], "native_fov": masks["fov"]}
+    own = {"image": torch.randn(1, 32, 32), "index": index, "name": "a"}
+    return {**own, **masks, **sizes, **native}
+
+
+def photograph(index):
+    return fundus_item(index) | {"image": torch.rand(3, 32, 32) * 2 - 1}
+
+
+CASES = {
+    "aoi": (
+        lambda: DefectClassifier(classifier, nn.CrossEntropyLoss(), adam),
+        lambda i: {"image": torch.randn(3, 32, 32), "target": i % 6, "index": i, "name": "a"},
+    ),
+    "vessels": (
+        lambda: VesselSegmenter(UNet(widths=(4, 8)), FocalTverskyLoss(), adam),
+        fundus_item,
+    ),
+    "retina": (
+        lambda: ImageReconstructor(AutoEncoder(widths=(4, 8)), nn.MSELoss(), adam),
+        photograph,
+    ),
+    "compress": (
+        lambda: ImageCompressor(Compressor(3, 4, (4, 8), 2), nn.MSELoss(), adam),
+        photograph,
+    ),
+    "blots": (
+        lambda: BlotGAN(
+            ReferenceGenerator(), ReferenceDiscriminator(), BCEAdversarialLoss(), adam, adam
+        ),
+        lambda i: {"image": torch.rand(2, 32, 32), "target": torch.rand(1, 32, 32), "index": i},
+    ),
+}
+
+
+@pytest.mark.parametrize("task", CASES)
+def test_trains_from_plain_loaders(task):
+    make, item = CASES[task]
+    loaders = [DataLoader([item(i) for i in range(4)], batch_size=2) for _ in range(2)]
+    trainer = pl.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(make(), *loaders)
+    logged = trainer.callback_metrics
+    assert any(name.startswith("val/") for name in logged)
+    assert all(torch.as_tensor(value).isfinite() for value in logged.values())
