@@ -4,8 +4,8 @@ from importlib import import_module
 
 _MODULE_OF = {
     "AOIDataModule": "aoi",
-    "DRIVESegmentationDataModule": "drive",
-    "DRIVEReconstructionDataModule": "drive",
+    "DRIVESegmentationDataModule": "drive_segmentation",
+    "DRIVEReconstructionDataModule": "drive_reconstruction",
     "BlotDataModule": "blots",
 }
 __all__ = list(_MODULE_OF)

@@ -1,11 +1,11 @@
-"""Reading one image file, with an error that names it."""
+"""Finding and reading image files, with errors that name them."""
 
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torchvision import tv_tensors
 
 from datamodules.errors import DataError
@@ -14,15 +14,28 @@ from datamodules.errors import DataError
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Image files directly in ``folder``, sorted by name.
+def list_images(folder: Path, recursive: bool = False) -> list[Path]:
+    """Image files in ``folder``, sorted by path; ``folder`` may be a single image too.
+
+    Hidden files (``.DS_Store``, ``._x.png`` ...) and files of other kinds are passed over.
+
+    Args:
+        recursive: in the folders below too, but hidden ones.
 
     Raises:
         DataError: no such folder, or no image in it.
     """
+    if folder.is_file() and folder.suffix.lower() in IMAGE_SUFFIXES:
+        return [folder]
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(
+        path
+        for path in (folder.rglob("*") if recursive else folder.iterdir())
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
     if not paths:
         raise DataError(f"{folder}: holds no image ({' '.join(IMAGE_SUFFIXES)})")
     return paths
@@ -31,27 +44,50 @@ def list_images(folder: Path) -> list[Path]:
 def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
     """Pixels of an 8-bit image as uint8 ``(1, H, W)`` for "L" or ``(3, H, W)`` for "RGB".
 
-    Gray, RGB, 1-bit and palette files are converted to ``mode``. An alpha channel is dropped if it
-    is opaque everywhere, else refused, for the colour below it is undefined. More than 8 bits a
-    channel are refused: the scale to 8 bits is the user's to choose.
+    See `to_pixels`. Files of several pages or frames are refused: which one is meant is unknown.
 
     Raises:
-        DataError: missing, unreadable or truncated file, real transparency, more than 8 bits.
+        DataError: missing, unreadable or truncated file, several pages, more pixels than Pillow
+            takes for an attack, and what `to_pixels` refuses.
     """
     try:
         with Image.open(path) as file:
-            file.load()
+            # A camera's MPO is a JPEG with a preview behind it.
+            pages = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)
+            if pages == 1:
+                file.load()
             image: Image.Image = file
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not a readable image ({error}); replace or remove it") from None
+    except Exception as error:  # whatever Pillow meets in a damaged file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: not a readable image ({reason}); replace or remove it") from None
+    if pages != 1:
+        raise DataError(f"{path}: {pages} pages or frames; save the one to use as a single image")
+    return to_pixels(image, mode, str(path))
+
+
+def to_pixels(image: Image.Image, mode: Literal["L", "RGB"], name: str) -> tv_tensors.Image:
+    """Pixels of a loaded image as uint8 ``(1, H, W)`` for "L" or ``(3, H, W)`` for "RGB".
+
+    Gray, RGB, 1-bit and palette images are converted to ``mode``. An alpha channel is dropped if it
+    is opaque everywhere, else refused, for the color below it is undefined. More than 8 bits a
+    channel are refused: the scale to 8 bits is the user's to choose.
+
+    Args:
+        image: of Pillow.
+        mode: what to convert to.
+        name: of the image, for messages.
+
+    Raises:
+        DataError: real transparency, or more than 8 bits a channel.
+    """
     if image.mode.startswith(("I", "F")):
-        raise DataError(f"{path}: more than 8 bits a channel ({image.mode}); save it as 8-bit")
+        raise DataError(f"{name}: more than 8 bits a channel ({image.mode}); save it as 8-bit")
     if image.has_transparency_data:
         alpha = image.convert("RGBA").getchannel("A")
         if alpha.getextrema() != (255, 255):
-            raise DataError(f"{path}: transparent pixels; save it without an alpha channel")
+            raise DataError(f"{name}: transparent pixels; save it without an alpha channel")
         image = image.convert("RGBA").convert("RGB")
     elif image.mode == "P":
         image = image.convert("RGB")

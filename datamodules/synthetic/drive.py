@@ -22,7 +22,7 @@ class Vessel:
     vein: bool
 
 
-def draw_drive(folder: Path, seed: int) -> None:
+def draw_sample(folder: Path, seed: int) -> None:
     """Write `TRAINING` and `TEST` drawings with their masks below ``folder``."""
     for split, first, count in (("training", 21, TRAINING), ("test", 1, TEST)):
         for number in range(first, first + count):

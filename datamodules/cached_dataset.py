@@ -20,7 +20,7 @@ def tensor_bytes(item: Any) -> int:
     return sum(tensor_bytes(part) for part in item)
 
 
-class Kept(Dataset):
+class CachedDataset(Dataset):
     """The items of a data set, each read once as long as all that is kept fits in ``limit`` bytes.
 
     What no longer fits is read anew each time: a larger data set costs time, not memory. All items
@@ -39,6 +39,9 @@ class Kept(Dataset):
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
+
+    def name(self, index: int) -> str:
+        return self.dataset.name(index)  # type: ignore[attr-defined]
 
     def __getitem__(self, index: int) -> Any:
         return self.items[index] if index in self.items else self.dataset[index]

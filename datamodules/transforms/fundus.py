@@ -1,17 +1,18 @@
-"""The geometry and the light of a fundus photograph, so that one method fits every camera."""
+"""Geometry and illumination of a fundus photograph, so that one method fits every camera."""
 
 import torch
 from scipy import ndimage
 from torch import Tensor
 
-from datamodules.errors import DataError
+LEAST_FOV = 0.25  # of an image's longer side; DRIVE's is 0.92, a wide frame's 0.56
 
 
 def estimate_fov(image: Tensor) -> Tensor:
     """Field of view of a fundus photograph that has no mask for it.
 
     The largest connected region brighter than an eighth of the bright part of the picture, without
-    holes. A picture that is bright to its corners (no black frame) is all field of view.
+    holes. A picture that is bright to its corners (no black frame) is all field of view, and so is
+    one without such a region of some size (all black but for a speck).
 
     Args:
         image: uint8 ``(C, H, W)``.
@@ -28,26 +29,26 @@ def estimate_fov(image: Tensor) -> Tensor:
     if not count:
         return torch.ones(1, *bright.shape, dtype=torch.bool)
     largest = 1 + ndimage.sum_labels(seen, regions, range(1, count + 1)).argmax()
-    return torch.from_numpy(ndimage.binary_fill_holes(regions == largest))[None]
+    fov = torch.from_numpy(ndimage.binary_fill_holes(regions == largest))[None]
+    return fov if fov_diameter(fov) >= LEAST_FOV * max(bright.shape) else torch.ones_like(fov)
 
 
 def fov_diameter(fov: Tensor) -> float:
     """Diameter in px of a field of view ``(1, H, W)``, a disc whose sides may be cut off.
 
-    Raises:
-        DataError: the field of view is empty.
+    0 for an empty one.
     """
     rows, columns = fov[0].any(dim=1).nonzero(), fov[0].any(dim=0).nonzero()
     if not len(rows):
-        raise DataError("the field of view is empty")
+        return 0.0
     return float(max(rows.max() - rows.min(), columns.max() - columns.min()) + 1)
 
 
-def even_light(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
-    """Each channel without its slow changes of light, at mean 0 and deviation 1 inside the FOV.
+def local_normalization(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
+    """Each channel without slow changes of light, at mean 0, standard deviation 1 in the FOV.
 
     What is subtracted is the mean of the surroundings that lie in the field of view (Gaussian,
-    ``sigma`` px). Illumination, exposure, colour balance and contrast of the camera go out with it.
+    ``sigma`` px). Illumination, exposure, color balance and contrast of the camera go out with it.
 
     Args:
         image: uint8 or float ``(C, H, W)`` of any range.
@@ -59,10 +60,10 @@ def even_light(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
     """
     inside = fov.float()
     pixels = image.float() * inside
-    kernel = 2 * int(3 * sigma) + 1
+    radius = min(int(3 * sigma), max(fov.shape[-2:]))
     weight, *blurred = (
         torch.from_numpy(
-            ndimage.gaussian_filter(plane.numpy(), sigma, mode="constant", radius=kernel // 2)
+            ndimage.gaussian_filter(plane.numpy(), sigma, mode="constant", radius=radius)
         )
         for plane in (inside[0], *pixels)
     )
@@ -76,7 +77,8 @@ def even_light(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
 def resize_to_diameter(diameter: float, fov: Tensor) -> list[int]:
     """``[H, W]`` to resize to, so that the field of view measures ``diameter`` px across.
 
-    Where it does within 5 % the size stays: resampling would lose more than the scale gains.
+    Where it does within 5 % the size stays: resampling would lose more than the scale gains. The
+    field of view must not be empty; `LEAST_FOV` bounds the size.
     """
     scale = diameter / fov_diameter(fov)
     if abs(scale - 1) <= 0.05:

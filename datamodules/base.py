@@ -1,0 +1,198 @@
+"""What the data modules of all tasks share: the folder or the sample, samplers and loaders."""
+
+import dataclasses
+import inspect
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import NoneType
+from typing import Any, ClassVar, get_args
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from datamodules.errors import DataError
+from datamodules.loader import CollateReadable, ErrorsAsItems, ImageLoader
+from datamodules.samplers import eval_sampler, train_sampler
+from datamodules.synthetic.cache import cached_sample
+
+log = logging.getLogger(__name__)
+Collate = Callable[[list[Any]], Any]
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """Images of a folder, or of the built-in sample where none is given.
+
+    A subclass builds its data sets in ``setup`` and calls ``save_hyperparameters()``. Public beside
+    the arguments:
+
+    - ``train_set``, ``val_set``, ``test_set``, ``predict_set``: data sets, None where a
+      stage has none. Each has ``name(index)``, the file's name.
+    - ``skipped``: what ``predict`` could not read, ``(name, reason)``, of this process.
+    - `is_sample`, `data_source`, `folder`.
+
+    Args:
+        draw_sample: draws the sample into a folder, from a seed.
+        data_dir: folder with the images; null draws the built-in, synthetic sample.
+        predict_dir: what ``predict`` takes in its place.
+        test_dir: what ``test`` takes in its place.
+        batch_size: of training, in one process.
+        eval_batch_size: of validation, test and prediction.
+        num_workers: processes that read images.
+        seed: of the split and of the training order.
+        collate_fn: puts evaluation items into a batch.
+        train_collate_fn: the same in training.
+    """
+
+    # What belongs to the machine or the run, not to the method: never taken from a checkpoint.
+    LOCAL: ClassVar[tuple[str, ...]] = (
+        "data_dir",
+        "test_dir",
+        "predict_dir",
+        "recursive",
+        "batch_size",
+        "eval_batch_size",
+        "num_workers",
+        "cache_features",
+    )
+
+    def __init__(
+        self,
+        draw_sample: Callable[[Path, int], None],
+        data_dir: str | None,
+        predict_dir: str | None,
+        test_dir: str | None = None,
+        batch_size: int = 1,
+        eval_batch_size: int = 1,
+        num_workers: int = 0,
+        seed: int = 0,
+        collate_fn: Collate = default_collate,
+        train_collate_fn: Collate = default_collate,
+    ) -> None:
+        super().__init__()
+        self._draw_sample = draw_sample
+        self.data_dir, self.predict_dir, self.test_dir = data_dir, predict_dir, test_dir
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.num_workers, self.seed = num_workers, seed
+        self.collate_fn, self.train_collate_fn = collate_fn, train_collate_fn
+        self.train_set: Dataset | None = None
+        self.val_set: Dataset | None = None
+        self.test_set: Dataset | None = None
+        self.predict_set: Dataset | None = None
+        self.skipped: list[tuple[str, str]] = []
+
+    def save_hyperparameters(self, *args: Any, **kwargs: Any) -> None:
+        """As Lightning's, but of plain values, so that a checkpoint loads as weights alone.
+
+        From a config they are plain. Of objects that were built in Python, dataclasses become
+        dicts and modules are left out.
+
+        Raises:
+            DataError: null for a setting that has no such value, which jsonargparse lets through.
+        """
+        frame = inspect.currentframe()
+        super().save_hyperparameters(*args, frame=frame and frame.f_back, **kwargs)
+        hints = type(self).__init__.__annotations__
+        for name, value in list(self.hparams.items()):
+            if value is None and name in hints and NoneType not in get_args(hints[name]):
+                raise DataError(f"data.{name}: null; give a value, or leave the option out")
+            if dataclasses.is_dataclass(value) and not isinstance(value, type):
+                self.hparams[name] = dataclasses.asdict(value)
+            elif isinstance(value, nn.Module):
+                del self.hparams[name]
+
+    def _source(self) -> tuple[str, str | None]:
+        """Option and value of the folder that the present stage reads."""
+        stage = self.trainer.state.fn if self.trainer else None
+        if stage == "predict" and self.predict_dir is not None:
+            return "predict_dir", self.predict_dir
+        if stage == "test" and self.test_dir is not None:
+            return "test_dir", self.test_dir
+        return "data_dir", self.data_dir
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the images of this stage are the built-in drawings."""
+        return self._source()[1] is None
+
+    @property
+    def data_source(self) -> str:
+        """ "sample", or the absolute path of the folder that this stage reads."""
+        given = self._source()[1]
+        return "sample" if given is None else str(Path(given).expanduser().resolve())
+
+    @property
+    def folder(self) -> Path:
+        """``data_dir``, or that of the sample, which is drawn on first use."""
+        if self.data_dir is None:
+            # Always with seed 0: ``seed`` is of the split and not of what there is to split.
+            return cached_sample(self._draw_sample, 0)
+        return Path(self.data_dir).expanduser()
+
+    def prepare_data(self) -> None:
+        """Draw the sample if it is asked for.
+
+        Raises:
+            DataError: the folder of this stage is not there.
+        """
+        option, given = self._source()
+        if given is None:
+            log.warning("SAMPLE DATA: synthetic images drawn by this project, not real ones")
+            _ = self.folder
+        elif not Path(given).expanduser().exists():
+            raise DataError(f"{Path(given).expanduser()}: no such folder ({option})")
+
+    def train_dataloader(self) -> DataLoader:
+        return self.train_loader(self.train_set)
+
+    def val_dataloader(self) -> DataLoader:
+        return self.eval_loader(self.val_set)
+
+    def test_dataloader(self) -> DataLoader:
+        return self.eval_loader(self.test_set)
+
+    def predict_dataloader(self) -> DataLoader:
+        """Of what can be read; the rest goes to ``skipped``."""
+        self.skipped = []
+        return self.eval_loader(self.predict_set, self.skipped)
+
+    def train_loader(self, dataset: Dataset | None) -> DataLoader:
+        """Batches in random order, see `train_sampler`."""
+        assert dataset is not None, "data sets are made by setup()"
+        sampler = train_sampler(dataset, self.trainer, self.seed)
+        return self._loader(dataset, sampler, self.batch_size, self.train_collate_fn)
+
+    def eval_loader(
+        self, dataset: Dataset | None, skipped: list[tuple[str, str]] | None = None
+    ) -> DataLoader:
+        """Batches of each item once, in order, over all processes.
+
+        Args:
+            dataset: one of this module's data sets.
+            skipped: see `ImageLoader`.
+        """
+        assert dataset is not None, "data sets are made by setup()"
+        sampler = eval_sampler(dataset, self.trainer)
+        return self._loader(dataset, sampler, self.eval_batch_size, self.collate_fn, skipped)
+
+    def _loader(
+        self,
+        dataset: Dataset,
+        sampler: Iterable[int],
+        batch_size: int,
+        collate_fn: Collate,
+        skipped: list[tuple[str, str]] | None = None,
+    ) -> DataLoader:
+        return ImageLoader(
+            ErrorsAsItems(dataset),
+            skipped=skipped,
+            batch_size=batch_size,  # by name: Lightning makes the loader again for predict
+            sampler=sampler,
+            num_workers=0 if getattr(dataset, "in_memory", False) else self.num_workers,
+            collate_fn=CollateReadable(collate_fn),
+            # Else a new iterator draws from the global one, and a resumed run makes one less.
+            generator=torch.Generator(),
+            pin_memory=torch.cuda.is_available(),
+        )

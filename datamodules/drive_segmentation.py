@@ -1,0 +1,168 @@
+"""Fundus photographs with their drawn vessels, for segmentation."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Dataset
+from torchvision import tv_tensors
+
+from datamodules.base import ImageDataModule
+from datamodules.cached_dataset import CachedDataset
+from datamodules.drive import collate, plain_images, test_split, training_split
+from datamodules.drive_files import FundusFiles, read_masks
+from datamodules.errors import DataError
+from datamodules.fundus_input import FundusInput
+from datamodules.images import read_image
+from datamodules.ranges import Seed
+from datamodules.synthetic.drive import draw_sample
+from datamodules.transforms import Augmentation
+
+log = logging.getLogger(__name__)
+
+
+class FundusDataset(Dataset[dict[str, Any]]):
+    """Photographs as network input, with ``name`` and ``index`` beside it.
+
+    Args:
+        files: of each photograph.
+        inputs: how they are read.
+    """
+
+    def __init__(self, files: Sequence[FundusFiles], inputs: FundusInput) -> None:
+        self.files, self.inputs = list(files), inputs
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def name(self, index: int) -> str:
+        return self.files[index].name
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {
+            **self.inputs.read(self.files[index]),
+            "name": self.name(index),
+            "index": index,
+        }
+
+
+class DRIVESegmentationDataModule(ImageDataModule):
+    """Fundus photographs with their drawn vessels.
+
+    Batches hold ``image`` float32 ``(N, C, H, W)``, ``target`` and ``fov`` bool ``(N, 1, H, W)``
+    (augmented training targets are float32 from 0 to 1), ``name`` and ``index``; those of
+    evaluation further ``input_size``, ``native_size`` int64 ``(N, 2)`` and the lists
+    ``native_target``, ``native_fov``, see `FundusInput.read` and `collate`. No ``target`` where no
+    vessels are drawn, nor in prediction.
+
+    Args:
+        data_dir: a folder in the layout of DRIVE, see `read_drive`; null is the built-in sample.
+        predict_dir: a plain folder of photographs, or one of them, for ``predict``; null takes the
+            test images.
+        recursive: predict the images in the folders below ``predict_dir`` too.
+        batch_size: of training; evaluation takes one image at a time, for sizes may differ.
+        num_workers: processes that decode.
+        val_size: how many of the training images are kept for validation.
+        seed: of that choice and of the training order.
+        test_on: "validation" lets ``test`` score the validation images, for sets whose test images
+            have no manual masks (the present official download).
+        inputs: how a photograph becomes what the network sees.
+        augmentation: how training images vary at random, on the device; null: not at all.
+        crops_per_image: how often an image is seen in one epoch.
+
+    Raises:
+        DataError: from ``prepare_data`` and ``setup``, for a layout, image or mask it cannot use.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | None = None,
+        predict_dir: str | None = None,
+        recursive: bool = False,
+        batch_size: PositiveInt = 1,
+        num_workers: NonNegativeInt = 0,
+        val_size: PositiveInt = 4,
+        seed: Seed = 42,
+        test_on: Literal["test", "validation"] = "test",
+        inputs: FundusInput = FundusInput(),
+        augmentation: Augmentation | None = None,
+        crops_per_image: PositiveInt = 1,
+    ) -> None:
+        super().__init__(
+            draw_sample,
+            data_dir,
+            predict_dir,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            collate_fn=collate,
+            # Whole pictures that are going to be cut need not be stacked before.
+            train_collate_fn=list if augmentation else collate,
+        )
+        self.save_hyperparameters()
+        self.recursive, self.val_size = recursive, val_size
+        self.test_on, self.inputs = test_on, inputs
+        self.augmentation, self.crops_per_image = augmentation, crops_per_image
+
+    def setup(self, stage: str) -> None:
+        """Build the data sets; every file is read once here, so that a bad one stops us here.
+
+        Raises:
+            DataError: see `read_drive`, `read_masks`; no manual masks where they are needed.
+        """
+        if stage == "predict":
+            self.predict_set = FundusDataset(self._predict_files(), self.inputs)
+        elif stage == "test" and self.test_on == "test":
+            test = test_split(self.folder)
+            if test[0].vessels is None:
+                raise DataError(
+                    f"{test[0].image.parent.parent}: no manual masks (1st_manual/) to score with; "
+                    "score the validation images with --data.test_on validation, or use predict"
+                )
+            self.test_set = self._checked(test)
+        else:
+            train, val = training_split(self.folder, self.val_size, self.seed)
+            if train[0].vessels is None:
+                folder = train[0].image.parent.parent
+                raise DataError(f"{folder}: no manual masks (1st_manual/) to train on; add them")
+            self.val_set = self.test_set = self._checked(val)
+            if stage == "fit":
+                cached = CachedDataset(FundusDataset(train, self.inputs))
+                self.train_set = ConcatDataset([cached] * self.crops_per_image)
+
+    def _predict_files(self) -> list[FundusFiles]:
+        if self.predict_dir is not None:
+            return plain_images(Path(self.predict_dir).expanduser(), self.recursive)
+        return [replace(files, vessels=None) for files in test_split(self.folder)]
+
+    def _checked(self, files: list[FundusFiles]) -> FundusDataset:
+        for one in files:
+            read_masks(one, read_image(one.image, "L").shape[-2:])
+        if files[0].fov is None:
+            log.info("%s: no FOV masks, so scores are of the full image only", self.data_source)
+        return FundusDataset(files, self.inputs)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:
+        """Augment training images, each by its own draw; see the class."""
+        if self.augmentation is None or not isinstance(batch, list):
+            return batch
+        images, masks = [], []
+        for item in batch:
+            drawn = tv_tensors.Mask(torch.cat([item["target"], item["fov"]]))
+            image, mask = self.augmentation(tv_tensors.Image(item["image"]), drawn)
+            images.append(image.as_subclass(Tensor))
+            masks.append(mask.as_subclass(Tensor))
+        mask = torch.stack(masks)
+        return {
+            "image": torch.stack(images),
+            "target": mask[:, :1],
+            # A pixel that is only partly of the field of view does not count.
+            "fov": mask[:, 1:] > 0.99,
+            "name": [item["name"] for item in batch],
+            "index": torch.tensor([item["index"] for item in batch]),
+        }

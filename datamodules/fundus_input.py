@@ -1,0 +1,102 @@
+"""From a fundus photograph to the input of a segmentation network."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from datamodules.drive_files import FundusFiles, read_masks
+from datamodules.errors import DataError
+from datamodules.images import read_image
+from datamodules.ranges import ImageSide, Pixels
+from datamodules.transforms import fundus
+
+
+@dataclass(frozen=True)
+class FundusInput:
+    """How a photograph becomes what the network sees; the same in training and prediction.
+
+    Args:
+        channels: "gray" (luminance, 1 channel), "green" (1) or "rgb" (3).
+        size: squash to size x size px, as the reference does; null keeps the native size.
+        diameter: scale without distortion to this diameter of the field of view in px, so that
+            vessels of any camera are as wide as in training; not together with ``size``.
+        local_normalization: subtract the local mean and divide by the standard deviation inside
+            the field of view; the mean's Gaussian has this many px at the network's scale; null
+            scales 0..255 to [-1, 1] instead.
+
+    Raises:
+        DataError: both ``size`` and ``diameter``.
+    """
+
+    channels: Literal["gray", "green", "rgb"] = "gray"
+    size: ImageSide | None = 512
+    diameter: Pixels | None = None
+    local_normalization: Pixels | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.diameter is not None:
+            raise DataError(
+                f"data.inputs.diameter: {self.diameter:g} beside a size of {self.size}; "
+                "set one of them to null"
+            )
+
+    @property
+    def mode(self) -> Literal["L", "RGB"]:
+        """What `prepare` takes: gray or color pixels."""
+        return "L" if self.channels == "gray" else "RGB"
+
+    def read(self, files: FundusFiles) -> dict[str, Any]:
+        """One photograph and its masks.
+
+        Returns:
+            What `prepare` returns, and at the photograph's size ``native_target`` and
+            ``native_fov`` bool ``(1, H, W)``, None where there is no file.
+
+        Raises:
+            DataError: see `read_image` and `read_masks`.
+        """
+        pixels = read_image(files.image, self.mode)
+        vessels, drawn_fov = read_masks(files, pixels.shape[-2:])
+        item = self.prepare(pixels, vessels, drawn_fov)
+        return {**item, "native_target": vessels, "native_fov": drawn_fov}
+
+    def prepare(
+        self, pixels: Tensor, vessels: Tensor | None = None, drawn_fov: Tensor | None = None
+    ) -> dict[str, Any]:
+        """A photograph as the network takes it.
+
+        Args:
+            pixels: uint8 ``(1 or 3, H, W)``, see `mode`.
+            vessels: drawn ones, bool ``(1, H, W)``.
+            drawn_fov: field of view, likewise; None estimates it.
+
+        Returns:
+            ``image`` float32 ``(C, h, w)``, ``fov`` bool ``(1, h, w)``, ``target`` bool likewise if
+            vessels are given, all at the network's size; ``native_size`` ``(2,)``.
+        """
+        native = pixels.shape[-2:]
+        item: dict[str, Any] = {"native_size": torch.tensor(native)}
+        fov = tv_tensors.Mask(fundus.estimate_fov(pixels)) if drawn_fov is None else drawn_fov
+        if self.channels == "green":
+            pixels = tv_tensors.Image(pixels[1:2])
+        if self.size is not None:
+            size = [self.size, self.size]
+        elif self.diameter is not None:
+            size = fundus.resize_to_diameter(self.diameter, fov)
+        else:
+            size = list(native)
+        resize = v2.Resize(size, antialias=True)
+        pixels, fov = resize(pixels, fov)
+        if vessels is not None:
+            item["target"] = resize(vessels)
+        item["fov"] = fov
+        if self.local_normalization is None:
+            item["image"] = F.to_dtype(pixels, torch.float32, scale=True) * 2 - 1
+        else:
+            item["image"] = fundus.local_normalization(pixels, fov, self.local_normalization)
+        return item

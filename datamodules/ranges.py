@@ -1,0 +1,41 @@
+"""Ranges of arguments as types, so that ``--help`` shows them and a bad value is refused at once.
+
+`jsonargparse.typing` has more: ``PositiveInt``, ``NonNegativeInt``, ``OpenUnitInterval`` ... None
+of them lets NaN through.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse.typing import restricted_number_type
+
+if TYPE_CHECKING:
+    Seed = int
+    ImageSide = int
+    FoldCount = int
+    Degrees = float
+    TileSide = int
+    Pixels = float
+    HalfOpenUnitInterval = float
+    PositiveFinite = float
+    NonNegativeFinite = float
+else:
+
+    def _range(name: str, shown: str, base: type, *limits: tuple[str, float]) -> Any:
+        made = restricted_number_type(shown, base, list(limits))
+        # Where a worker process that is not forked finds it.
+        made.__module__, made.__qualname__ = __name__, name
+        return made
+
+    Seed = _range("Seed", "int from 0 to 4294967295", int, (">=", 0), ("<=", 2**32 - 1))
+    ImageSide = _range("ImageSide", "int from 1 to 16384", int, (">=", 1), ("<=", 16384))
+    FoldCount = _range("FoldCount", "int from 2", int, (">=", 2))
+    Degrees = _range("Degrees", "float from 0 to 180", float, (">=", 0), ("<=", 180))
+    TileSide = _range("TileSide", "int from 64", int, (">=", 64))
+    Pixels = _range("Pixels", "float above 0 to 16384", float, (">", 0), ("<=", 16384))
+    HalfOpenUnitInterval = _range(
+        "HalfOpenUnitInterval", "float from 0 to below 1", float, (">=", 0), ("<", 1)
+    )
+    PositiveFinite = _range("PositiveFinite", "float above 0", float, (">", 0), ("<", float("inf")))
+    NonNegativeFinite = _range(
+        "NonNegativeFinite", "float from 0", float, (">=", 0), ("<", float("inf"))
+    )

@@ -1,0 +1,12 @@
+"""Augmentation of training images, and preprocessing of fundus photographs.
+
+An augmentation is named in a config by its class, for example
+
+    augmentation: {class_path: datamodules.transforms.DefectAugmentation, init_args: {rotation: 10}}
+"""
+
+from datamodules.transforms.augmentation import Augmentation, RandomCropFlip
+from datamodules.transforms.defect_augmentation import DefectAugmentation
+from datamodules.transforms.fundus_augmentation import FundusAugmentation
+
+__all__ = ["Augmentation", "DefectAugmentation", "FundusAugmentation", "RandomCropFlip"]

@@ -1,0 +1,40 @@
+"""What all augmentations have in common, and the simplest one."""
+
+from typing import Any
+
+from torchvision.transforms import v2
+
+from datamodules.ranges import ImageSide
+
+
+class Augmentation(v2.Transform):
+    """Random variation of one training image together with its masks, by torchvision's protocol.
+
+    The type of every ``augmentation`` in a config. It is narrower than torchvision's `v2.Transform`
+    on purpose: `v2.Lambda` and `v2.Compose` call whatever a config, or a stranger's checkpoint,
+    names. Subclasses either set ``steps`` or override ``forward``; they draw from torch's global
+    generator, so that a seeded epoch repeats.
+    """
+
+    steps: v2.Transform
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.steps(*inputs)
+
+
+class RandomCropFlip(Augmentation):
+    """A random square of the image, mirrored at random.
+
+    Args:
+        crop: side of the square in px, images smaller than that are padded; null keeps all.
+        flip: mirror left-right and top-bottom, each with probability 1/2.
+    """
+
+    def __init__(self, crop: ImageSide | None = None, flip: bool = True) -> None:
+        super().__init__()
+        steps: list[v2.Transform] = []
+        if crop is not None:
+            steps.append(v2.RandomCrop(crop, pad_if_needed=True))
+        if flip:
+            steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
+        self.steps = v2.Compose(steps or [v2.Identity()])

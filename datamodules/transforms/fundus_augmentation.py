@@ -1,0 +1,133 @@
+"""Random variation of a fundus photograph together with its masks."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from datamodules.errors import DataError
+from datamodules.ranges import ImageSide, NonNegativeFinite, PositiveFinite
+from datamodules.transforms.augmentation import Augmentation
+
+
+def _uniform(low: float, high: float) -> float:
+    return float(torch.empty(()).uniform_(low, high))
+
+
+class FundusAugmentation(Augmentation):
+    """Another crop, turn, size and light of one picture (``tv_tensors.Image``) and its masks.
+
+    Intensities vary in units of the normalized image, whose standard deviation is 1. Each default
+    is of the recipe in configs/vessels_best.yaml.
+
+    Args:
+        crop: side in px of what is cut out around a random point of the field of view; null keeps
+            the whole picture.
+        zoom: least and greatest magnification, drawn evenly in its logarithm.
+        aspect: width and height differ by up to ``exp(2 aspect)``.
+        contrast: all channels are multiplied by up to ``exp(contrast)``, or divided by it.
+        channel_contrast: likewise, each channel on its own.
+        brightness: standard deviation of what is added to each channel.
+        channel_mixing: standard deviation of what each channel takes from each.
+        noise: the greatest standard deviation of noise.
+    """
+
+    def __init__(
+        self,
+        crop: ImageSide | None = 160,
+        zoom: tuple[PositiveFinite, PositiveFinite] = (0.75, 1.6),
+        aspect: NonNegativeFinite = 0.1,
+        contrast: NonNegativeFinite = 0.35,
+        channel_contrast: NonNegativeFinite = 0.15,
+        brightness: NonNegativeFinite = 0.2,
+        channel_mixing: NonNegativeFinite = 0.05,
+        noise: NonNegativeFinite = 0.1,
+    ) -> None:
+        super().__init__()
+        intensity = RandomIntensity(contrast, channel_contrast, brightness, channel_mixing, noise)
+        self.steps = v2.Compose([RandomView(crop, zoom, aspect), intensity])
+
+
+class RandomView(v2.Transform):
+    """Turned by any angle, mirrored, magnified, stretched and cut, in a single resampling.
+
+    The last mask channel is the field of view, where crops are centered. Masks come out with values
+    between 0 and 1 at their edges, which is what part of such a pixel is vessel.
+
+    Args:
+        crop, zoom, aspect: see `FundusAugmentation`.
+
+    Raises:
+        DataError: the least zoom is above the greatest.
+    """
+
+    def __init__(self, crop: int | None, zoom: tuple[float, float], aspect: float) -> None:
+        super().__init__()
+        if zoom[0] > zoom[1]:
+            raise DataError(f"augmentation.zoom: {list(zoom)}; give the least magnification first")
+        self.crop, self.zoom, self.aspect = crop, zoom, aspect
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        masks = next(item for item in flat_inputs if isinstance(item, tv_tensors.Mask))
+        height, width = masks.shape[-2:]
+        rows, columns = self.crop or height, self.crop or width
+        center = [(height - 1) / 2, (width - 1) / 2]
+        if self.crop is not None:
+            inside = masks[-1].flatten().nonzero()
+            point = int(inside[torch.randint(len(inside), ())]) if len(inside) else 0
+            center = [point // width, point % width] if len(inside) else center
+        angle = _uniform(-math.pi, math.pi)
+        zoom = math.exp(_uniform(*(math.log(limit) for limit in self.zoom)))
+        stretch = math.exp(_uniform(-self.aspect, self.aspect))
+        mirror = 1 if torch.rand(()) < 0.5 else -1
+        y = (torch.arange(rows, device=masks.device) - (rows - 1) / 2) / zoom / stretch
+        x = (torch.arange(columns, device=masks.device) - (columns - 1) / 2) / zoom * stretch
+        y, x = torch.meshgrid(y, x * mirror, indexing="ij")
+        across = math.cos(angle) * x - math.sin(angle) * y + center[1]
+        down = math.sin(angle) * x + math.cos(angle) * y + center[0]
+        grid = [(2 * across + 1) / width - 1, (2 * down + 1) / height - 1]
+        return {"grid": torch.stack(grid, dim=-1)[None]}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        seen = F.grid_sample(inpt.float()[None], params["grid"], align_corners=False)[0]
+        return tv_tensors.wrap(seen, like=inpt)
+
+
+class RandomIntensity(v2.Transform):
+    """Other contrast, brightness and mixture of the channels, and noise; leaves masks alone.
+
+    Args:
+        contrast, channel_contrast, brightness, channel_mixing, noise: see `FundusAugmentation`.
+    """
+
+    _transformed_types = (tv_tensors.Image,)
+
+    def __init__(
+        self,
+        contrast: float,
+        channel_contrast: float,
+        brightness: float,
+        channel_mixing: float,
+        noise: float,
+    ) -> None:
+        super().__init__()
+        self.contrast, self.channel_contrast = contrast, channel_contrast
+        self.brightness, self.channel_mixing, self.noise = brightness, channel_mixing, noise
+
+    def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
+        channels = len(inpt)
+        contrast = _uniform(-self.contrast, self.contrast)
+        spread = self.channel_contrast
+        contrasts = contrast + torch.empty(channels).uniform_(-spread, spread)
+        mixture = torch.eye(channels) + self.channel_mixing * torch.randn(channels, channels)
+        brightness = mixture @ (self.brightness * torch.randn(channels))
+        image = torch.einsum(
+            "ij,jhw->ihw", (mixture * contrasts.exp()).to(inpt), inpt.as_subclass(Tensor)
+        )
+        image += brightness.to(inpt)[:, None, None]
+        image += _uniform(0, self.noise) * torch.randn_like(image)
+        return image

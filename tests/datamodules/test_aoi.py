@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datamodules import AOIDataModule
+from datamodules.errors import DataError
+from datamodules.transforms import DefectAugmentation
+
+
+@pytest.fixture
+def module(aoi_folder):
+    """``module(**options)`` on tiny images; eight of each class, one of them for validation."""
+
+    def make(data_dir=str(aoi_folder), **options):
+        return AOIDataModule(data_dir, **{"image_size": 32, "num_workers": 0, **options})
+
+    return make
+
+
+def test_batches(module, aoi_folder, ready):
+    data = ready(module(batch_size=5))
+    batch = next(iter(data.train_dataloader()))
+    assert batch["image"].shape == (5, 1, 32, 32)
+    assert batch["image"].dtype == torch.uint8
+    assert batch["target"].dtype == batch["index"].dtype == torch.int64
+    first = Image.open(aoi_folder / "train_images" / batch["name"][0])
+    assert np.array_equal(batch["image"][0, 0], np.array(first))
+    assert int(batch["name"][0][6:11]) % 6 == batch["target"][0]
+    assert data.train_set.name(int(batch["index"][0])) == batch["name"][0]
+    moved = data.on_after_batch_transfer(batch, 0)
+    assert moved["image"].shape == (5, 3, 32, 32)
+    assert moved["image"].dtype == torch.float32
+    torch.testing.assert_close(moved["image"][0, 0] * 0.229 + 0.485, batch["image"][0, 0] / 255)
+    assert moved["target"] is batch["target"]
+
+
+def test_only_training_is_augmented(module, ready):
+    data = ready(module(augmentation=DefectAugmentation()))
+    batch = next(iter(data.train_dataloader()))
+    torch.manual_seed(0)
+    first = data.on_after_batch_transfer(batch, 0)["image"]
+    torch.manual_seed(0)
+    assert torch.equal(first, data.on_after_batch_transfer(batch, 0)["image"])
+    data.trainer.training = False
+    data.trainer.validating = True
+    plain = data.on_after_batch_transfer(batch, 0)["image"]
+    assert not torch.equal(first, plain)
+    assert torch.equal(plain, data.normalize(batch["image"]))
+
+
+def test_cached_features_take_the_place_of_images(module, ready):
+    data = ready(module(num_workers=2))
+    data.features = {
+        "train": torch.rand(len(data.train_set), 7),
+        "val": torch.rand(len(data.val_set), 7),
+    }
+    loader = data.train_dataloader()
+    assert loader.num_workers == 0
+    batch = next(iter(loader))
+    assert set(batch) == {"features", "target", "name", "index"}
+    assert torch.equal(batch["features"], data.features["train"][batch["index"]])
+    assert torch.equal(batch["target"], data.train_set.targets[batch["index"]])
+    assert data.on_after_batch_transfer(batch, 0) is batch
+    assert next(iter(data.val_dataloader()))["features"].shape == (6, 7)
+
+
+def test_missing_layout_is_named(module, aoi_folder, ready):
+    (aoi_folder / "train_images" / "train_00005.png").unlink()
+    with pytest.raises(
+        DataError, match=r"train_images: 1 of the 48 images .* missing, first train_00005\.png"
+    ):
+        ready(module())
+    (aoi_folder / "train_images").rename(aoi_folder / "elsewhere")
+    with pytest.raises(DataError, match="train_images: no such folder"):
+        ready(module())
+    (aoi_folder / "train.csv").unlink()
+    with pytest.raises(DataError, match=r"train\.csv: no such file"):
+        ready(module())
+    aoi_folder.rename(aoi_folder.with_name("moved"))
+    with pytest.raises(DataError, match=r"images: no such folder \(data_dir\)"):
+        ready(module())
+
+
+def test_a_class_without_images_is_named(module, aoi_folder, ready):
+    rows = [f"train_{i:05d}.png,{i % 5}" for i in range(20)]
+    (aoi_folder / "train.csv").write_text("\n".join(["ID,Label", *rows]))
+    with pytest.raises(DataError, match="no image of class 5"):
+        ready(module())
+
+
+@pytest.mark.parametrize("names", [[], ["a", "b", "a"], ["a", ""]])
+def test_class_names_are_one_a_class(names):
+    with pytest.raises(DataError, match=r"data\.class_names: .* all different"):
+        AOIDataModule(class_names=names)
+
+
+def test_unlabeled_test_set_says_what_to_do_and_is_predicted(module, aoi_folder, ready):
+    rows = [f"test_{i:05d}.png," for i in range(12)]
+    (aoi_folder / "test.csv").write_text("\n".join(["ID,Label", *rows]))
+    with pytest.raises(DataError, match=r"test\.csv: has no labels to test against; `validate`"):
+        ready(module(), "test")
+    data = ready(module(), "predict")
+    (batch,) = data.predict_dataloader()
+    assert batch["name"] == [f"test_{i:05d}.png" for i in range(12)]
+    assert batch["target"].tolist() == [-1] * 12
+
+
+def test_a_folder_or_one_image_is_predicted_and_is_not_the_sample(module, aoi_folder, ready):
+    folder = aoi_folder / "test_images"
+    data = ready(module(data_dir=None, predict_dir=str(folder)), "predict")
+    assert not data.is_sample
+    assert data.data_source == str(folder)
+    assert len(data.predict_set) == 12
+    one = ready(module(data_dir=None, predict_dir=str(folder / "test_00003.png")), "predict")
+    assert [batch["name"] for batch in one.predict_dataloader()] == [["test_00003.png"]]
+
+
+def test_folders_below_are_predicted_on_demand(module, aoi_folder, ready):
+    with pytest.raises(DataError, match="holds no image"):
+        ready(module(predict_dir=str(aoi_folder)), "predict")
+    data = ready(module(predict_dir=str(aoi_folder), recursive=True, batch_size=60), "predict")
+    (batch,) = data.predict_dataloader()
+    assert batch["name"][0] == "test_images/test_00000.png"
+    assert len(batch["name"]) == 60

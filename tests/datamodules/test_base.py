@@ -1,0 +1,295 @@
+"""What all data modules have in common."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from jsonargparse import ArgumentParser
+from pytorch_lightning.cli import LightningCLI
+
+import datamodules
+from datamodules import AOIDataModule, BlotDataModule, DRIVESegmentationDataModule, ranges
+from datamodules.errors import DataError
+from datamodules.fundus_input import FundusInput
+from datamodules.transforms import DefectAugmentation, FundusAugmentation
+
+MODULES = [getattr(datamodules, name) for name in datamodules.__all__]
+
+
+class Recorder(pl.LightningModule):
+    """Keeps the names that each stage sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen = []
+
+    def training_step(self, batch):
+        return self.weight * batch["image"].float().mean()
+
+    def validation_step(self, batch):
+        self.seen += batch["name"]
+
+    def test_step(self, batch):
+        self.seen += batch["name"]
+
+    def predict_step(self, batch):
+        self.seen += batch["name"]
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def trainer(**options):
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return pl.Trainer(
+        accelerator="cpu", max_epochs=1, enable_checkpointing=False, **{**quiet, **options}
+    )
+
+
+def built(module, *args):
+    """The data module that a command line with ``args`` makes."""
+    path = f"{module.__module__}.{module.__name__}"
+    cli = LightningCLI(
+        Recorder,
+        pl.LightningDataModule,
+        subclass_mode_data=True,
+        save_config_callback=None,
+        seed_everything_default=0,
+        run=False,
+        args=[f"--data={path}", "--trainer.logger=false", *args],
+        parser_kwargs={"exit_on_error": False},
+    )
+    return cli.datamodule
+
+
+def parsed(module, *args):
+    """The same without a Trainer."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--data", type=pl.LightningDataModule)
+    path = f"{module.__module__}.{module.__name__}"
+    return parser.instantiate(parser.parse_args([f"--data={path}", *args])).data
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_settings_are_plain_values_that_a_checkpoint_loads_as_weights_alone(module, tmp_path):
+    data = built(module)
+    torch.save(dict(data.hparams), tmp_path / "saved.pt")
+    saved = torch.load(tmp_path / "saved.pt", weights_only=True)
+    assert saved["_instantiator"] == "pytorch_lightning.cli.instantiate_module"
+    names = set(saved) - {"_class_path", "_instantiator"}
+    assert names == set(module.__init__.__annotations__) - {"return"}
+    assert {name for name in names if name in module.LOCAL} >= {"data_dir", "batch_size"}
+
+
+def test_parts_of_the_method_are_saved_as_the_config_names_them():
+    data = built(
+        DRIVESegmentationDataModule,
+        "--data.augmentation=datamodules.transforms.FundusAugmentation",
+        "--data.augmentation.crop=32",
+        "--data.inputs.channels=rgb",
+    )
+    assert data.hparams["augmentation"]["init_args"]["crop"] == 32
+    assert data.hparams["inputs"]["channels"] == "rgb"
+    assert isinstance(data.augmentation, FundusAugmentation)
+
+
+def test_objects_given_in_python_do_not_spoil_a_checkpoint(tmp_path):
+    data = DRIVESegmentationDataModule(
+        inputs=FundusInput("rgb"), augmentation=FundusAugmentation(), val_size=3
+    )
+    assert data.hparams["inputs"] == FundusInput("rgb").__dict__
+    assert "augmentation" not in data.hparams
+    torch.save(dict(data.hparams), tmp_path / "saved.pt")
+    assert torch.load(tmp_path / "saved.pt", weights_only=True)["val_size"] == 3
+
+
+AOI, VESSELS, BLOTS = AOIDataModule, DRIVESegmentationDataModule, BlotDataModule
+RETINA = datamodules.DRIVEReconstructionDataModule
+DEFECT = {"class_path": "datamodules.transforms.DefectAugmentation"}
+FUNDUS = {"class_path": "datamodules.transforms.FundusAugmentation"}
+REFUSED = [
+    (AOI, ["image_size=0", "image_size=-3", "image_size=1.5", "image_size=100000"]),
+    (AOI, ["val_fraction=0", "val_fraction=1", "val_fraction=-0.1", "val_fraction=.nan"]),
+    (AOI, ["batch_size=0", "num_workers=-1", "seed=-1", "seed=99999999999", "class_names=null"]),
+    (VESSELS, ["val_size=0", "crops_per_image=0", "test_on=train", "batch_size=null"]),
+    (VESSELS, ["inputs.size=0", "inputs.channels=hsv", "inputs.local_normalization=0"]),
+    (VESSELS, ["inputs={size: null, diameter: .inf}", "inputs={size: null, diameter: -1}"]),
+    (RETINA, ["size=0", "size=-1", "val_size=0", "crops_per_image=-1"]),
+    (BLOTS, ["size=0", "folds=1", "folds=0", "fold=-1", "eval_batch_size=0", "seed=-1"]),
+]
+AUGMENTATIONS = [
+    (AOI, DEFECT, ["rotation=181", "rotation=-1", "zoom=1", "zoom=-0.1", "color_jitter=1.1"]),
+    (AOI, DEFECT, ["translate=1.5", "translate=.nan", "flip=3"]),
+    (
+        VESSELS,
+        FUNDUS,
+        ["crop=0", "zoom=[0, 1]", "zoom=[1]", "noise=-1", "noise=.inf", "noise=.nan"],
+    ),
+    (
+        VESSELS,
+        FUNDUS,
+        ["noise=.nan", "aspect=-1", "contrast=-1", "brightness=-1", "channel_mixing=-1"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "option"), [(module, option) for module, options in REFUSED for option in options]
+)
+def test_values_out_of_range_are_refused(module, option):
+    with pytest.raises(Exception, match=option.split("=")[0].split(".")[-1]):
+        parsed(module, f"--data.{option}")
+
+
+@pytest.mark.parametrize(
+    ("module", "augmentation", "option"),
+    [(module, kind, option) for module, kind, options in AUGMENTATIONS for option in options],
+)
+def test_augmentations_out_of_range_are_refused(module, augmentation, option):
+    path = augmentation["class_path"]
+    with pytest.raises(Exception, match=option.split("=")[0]):
+        parsed(module, f"--data.augmentation={path}", f"--data.augmentation.{option}")
+
+
+@pytest.mark.parametrize(
+    ("module", "args", "message"),
+    [
+        (AOI, ["class_names=[a, a]"], r"data\.class_names: .*all different"),
+        (BLOTS, ["fold=5"], r"data\.fold: fold 5 of 5"),
+        (VESSELS, ["inputs={diameter: 300}"], r"data\.inputs\.diameter: 300 beside a size of 512"),
+    ],
+)
+def test_contradictions_are_one_line_through_the_command_line(module, args, message):
+    with pytest.raises(DataError, match=message) as error:
+        parsed(module, *[f"--data.{arg}" for arg in args])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["data_dir", "predict_dir", "augmentation", "inputs={size: null}", "inputs={diameter: null}"],
+)
+def test_null_is_taken_for_what_is_optional(option):
+    parsed(VESSELS, f"--data.{option}" if "=" in option else f"--data.{option}=null")
+
+
+def test_ranges_are_in_the_help(capsys):
+    parser = ArgumentParser()
+    for module in (AOI, BLOTS):
+        parser.add_class_arguments(module, module.__name__)
+    parser.add_class_arguments(FundusInput, "inputs")
+    parser.print_help()
+    shown = " ".join(capsys.readouterr().out.split())
+    for words in ("int from 1 to 16384", "OpenUnitInterval", "PositiveInt", "int from 2"):
+        assert f"(type: {words}, default" in shown
+    assert "(type: float above 0 to 16384 | null, default: null)" in shown
+
+
+def test_restricted_numbers_reach_workers_that_are_not_forked():
+    inputs = parsed(VESSELS, "--data.inputs={size: 64}").inputs
+    assert type(inputs.size) is ranges.ImageSide
+    # By the name of the module that makes the type: a fresh process imports it on the way.
+    assert b"datamodules.ranges" in pickle.dumps(inputs)
+    assert pickle.loads(pickle.dumps(inputs)) == inputs
+
+
+def test_without_a_trainer_the_loaders_are_of_one_process(aoi_folder):
+    data = AOIDataModule(str(aoi_folder), image_size=8, num_workers=0)
+    data.setup("fit")
+    assert sum(len(batch["name"]) for batch in data.train_dataloader()) == 42
+    assert sum(len(batch["name"]) for batch in data.val_dataloader()) == 6
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate", "test", "predict"])
+def test_a_folder_is_used_and_named_by_stage(stage, aoi_folder, ready, monkeypatch):
+    images = aoi_folder / "test_images"
+    data = ready(AOIDataModule(str(aoi_folder), predict_dir=str(images), image_size=8), stage)
+    assert data.data_source == str(images if stage == "predict" else aoi_folder)
+    assert not data.is_sample
+
+
+def test_home_is_expanded_everywhere(aoi_folder, official, write_blots, ready, monkeypatch):
+    home = aoi_folder.parent
+    monkeypatch.setenv("HOME", str(home))
+    write_blots(home / "blots")
+    ready(AOIDataModule("~/images", image_size=8))
+    data = ready(AOIDataModule(predict_dir="~/images/test_images", image_size=8), "predict")
+    assert data.data_source == str(home / "images" / "test_images")
+    ready(DRIVESegmentationDataModule(f"~/{official.relative_to(home)}", val_size=2), "fit")
+    ready(BlotDataModule("~/blots", test_dir="~/blots", size=16), "test")
+    ready(BlotDataModule(predict_dir="~/blots", size=16), "predict")
+
+
+@pytest.mark.parametrize("option", ["data_dir", "predict_dir", "test_dir"])
+def test_a_missing_folder_is_named_with_its_option(tmp_path, ready, option):
+    stage = {"data_dir": "fit", "predict_dir": "predict", "test_dir": "test"}[option]
+    with pytest.raises(DataError, match=rf"gone: no such folder \({option}\)"):
+        ready(BlotDataModule(**{option: str(tmp_path / "gone")}), stage)
+
+
+def test_the_seed_is_of_the_split_and_not_of_the_sample(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "datamodules.base.cached_sample", lambda draw, seed: drawn.append(seed) or Path("sample")
+    )
+    for module in MODULES:
+        _ = module(seed=5).folder
+    assert drawn == [0] * len(MODULES)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_image_stops_training_in_one_line_and_is_skipped_in_prediction(
+    aoi_folder, workers
+):
+    damaged = aoi_folder / "test_images" / "test_00004.png"
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    options = {"image_size": 8, "num_workers": workers, "batch_size": 4}
+    data = AOIDataModule(str(aoi_folder), predict_dir=str(damaged.parent), **options)
+    model = Recorder()
+    trainer().predict(model, data, return_predictions=False)
+    assert model.seen == [f"test_{i:05d}.png" for i in range(12) if i != 4]
+    assert [name for name, _ in data.skipped] == ["test_00004.png"]
+    with pytest.raises(DataError, match=r"^\S*test_00004\.png: not a readable image [^\n]*$"):
+        trainer().test(model, AOIDataModule(str(aoi_folder), **options), verbose=False)
+    train = aoi_folder / "train_images" / "train_00003.png"
+    train.write_bytes(train.read_bytes()[:50])
+    with pytest.raises(DataError, match=r"^\S*train_00003\.png: not a readable image [^\n]*$"):
+        trainer().fit(model, AOIDataModule(str(aoi_folder), **options))
+
+
+def test_prediction_of_nothing_but_damaged_images_ends(aoi_folder):
+    for path in (aoi_folder / "test_images").iterdir():
+        path.write_text("no image")
+    data = AOIDataModule(predict_dir=str(aoi_folder / "test_images"), num_workers=0, image_size=8)
+    model = Recorder()
+    trainer().predict(model, data, return_predictions=False)
+    assert model.seen == []
+    assert len(data.skipped) == 12
+
+
+def test_damaged_photographs_and_blots_are_skipped_in_prediction(official, write_blots, tmp_path):
+    images = official / "test" / "images"
+    (images / "02_test.tif").write_text("no image")
+    for module in (DRIVESegmentationDataModule, RETINA):
+        data = module(predict_dir=str(images))
+        model = Recorder()
+        trainer().predict(model, data, return_predictions=False)
+        assert model.seen == ["01_test.tif", "03_test.tif"]
+        assert [name for name, _ in data.skipped] == ["02_test.tif"]
+    root = write_blots(tmp_path / "blots")
+    (root / "wb_template2/BasePattern_bg_0002.png").write_text("no image")
+    data = BlotDataModule(predict_dir=str(root), size=16)
+    model = Recorder()
+    trainer().predict(model, data, return_predictions=False)
+    assert len(model.seen) == 9
+    assert [name for name, _ in data.skipped] == ["BandMask_bg_0002.png"]
+
+
+def test_augmentation_of_a_config_trains(aoi_folder):
+    data = AOIDataModule(
+        str(aoi_folder), image_size=16, num_workers=0, augmentation=DefectAugmentation()
+    )
+    trainer().fit(Recorder(), data)

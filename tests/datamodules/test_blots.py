@@ -1,0 +1,236 @@
+"""Blot data: the layout, the split, and each way a folder can be wrong."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from PIL import Image
+
+from datamodules import BlotDataModule
+from datamodules.blot_files import assign_folds, find_triples
+from datamodules.errors import DataError
+from datamodules.synthetic.blots import draw_sample
+from datamodules.transforms import RandomCropFlip
+
+REAL = ROOT.parent / "shared" / "data" / "blots"
+
+
+@pytest.fixture
+def make(ready):
+    """``make(root, stage, **options)``: a module that is set up."""
+
+    def build(root, stage="fit", **options):
+        return ready(BlotDataModule(str(root), **{"size": 16, **options}), stage)
+
+    return build
+
+
+def test_batches(blots, make):
+    data = make(blots, batch_size=3)
+    batch = next(iter(data.train_dataloader()))
+    templates, targets = batch["image"], batch["target"]
+    assert templates.shape == (3, 2, 16, 16)
+    assert targets.shape == (3, 1, 16, 16)
+    assert -1 <= templates.min() < -0.9
+    assert 0.9 < templates.max() <= 1
+    triple = data.train_set.dataset.triples[batch["index"][0]]
+    for tensor, path in zip((*templates[0], *targets[0]), triple[1:], strict=True):
+        pixels = torch.from_numpy(np.array(Image.open(path)))
+        assert torch.equal(tensor, pixels / 127.5 - 1), path
+    assert batch["name"][0] == triple.template1.name
+
+
+@pytest.mark.parametrize("triples", [7, 402])
+def test_every_number_of_triples_is_split_by_membrane(tmp_path, triples, write_blots, make):
+    root = write_blots(tmp_path, triples, side=8, membranes=6)
+    held_out = []
+    for fold in range(5):
+        data = make(root, fold=fold)
+        sets = (data.train_set.dataset, data.val_set.dataset)
+        parts = [{int(t.stem[3:]) % 6 for t in s.triples} for s in sets]
+        assert not parts[0] & parts[1], "a membrane is on both sides"
+        held_out += [triple.stem for triple in sets[1].triples]
+    assert sorted(held_out) == [f"bg_{number:04d}" for number in range(triples)]
+
+
+def test_split_is_seeded_and_even():
+    groups = [str(number // 9) for number in range(402)]
+    folds = assign_folds(groups, 5, seed=1)
+    assert (folds == assign_folds(groups, 5, seed=1)).all()
+    assert (folds != assign_folds(groups, 5, seed=2)).any()
+    assert max(np.bincount(folds)) - min(np.bincount(folds)) <= 9
+
+
+def test_other_names_sizes_and_formats(blots, make):
+    for old, new in (("wb_dataset", "a"), ("wb_template", "b"), ("wb_template2", "c")):
+        (blots / old).rename(blots / new)
+        for path in (blots / new).iterdir():
+            stem = path.stem[path.stem.index("bg_") :]
+            Image.open(path).convert("RGB").resize((24, 20)).save(path.with_name(f"{stem}.bmp"))
+            path.unlink()
+    data = make(blots, target="a/", template1="b/", template2="c/")
+    assert len(data.train_set) + len(data.val_set) == 10
+    assert data.train_set[0]["image"].shape == (2, 16, 16)
+
+
+def test_without_groups_each_triple_is_its_own(blots, make):
+    (blots / "groups.csv").unlink()
+    assert len(make(blots).val_set) == 2
+
+
+def test_prediction_needs_templates_alone(blots):
+    shutil.rmtree(blots / "wb_dataset")
+    (blots / "groups.csv").unlink()
+    data = BlotDataModule(predict_dir=str(blots), size=16)
+    data.setup("predict")
+    item = data.predict_set[9]
+    assert item["image"].shape == (2, 16, 16)
+    assert item["name"] == "BandMask_bg_0009.png"
+    assert not item["target"].any()
+
+
+def test_augmentation_is_joint_and_of_training_alone(blots, make):
+    data = make(blots, batch_size=4, augmentation=RandomCropFlip())
+    batch = next(iter(data.train_dataloader()))
+    same = {**batch, "target": batch["image"][:, :1]}
+    torch.manual_seed(0)
+    out = data.on_after_batch_transfer(same, 0)
+    assert torch.equal(out["target"], out["image"][:, :1])
+    assert not torch.equal(out["image"], batch["image"])
+    data.trainer.training, data.trainer.validating = False, True
+    assert data.on_after_batch_transfer(batch, 0) is batch
+
+
+def test_blank_templates_and_blots_may_be_equal(blots, make):
+    for name in ("wb_template/BandMask_", "wb_template2/BasePattern_", "wb_dataset/"):
+        Image.new("L", (16, 16), 255).save(blots / f"{name}bg_0000.png")
+    assert len(make(blots).val_set) == 2
+
+
+def test_the_held_out_fold_is_named_in_test_and_another_folder_takes_its_place(
+    blots, make, caplog, tmp_path, write_blots
+):
+    assert len(make(blots, "test").test_set) == 2
+    assert "which chose the checkpoint, is not a test set" in caplog.text
+    caplog.clear()
+    other = write_blots(tmp_path / "other", triples=3)
+    data = make(blots, "test", test_dir=str(other))
+    assert len(data.test_set) == 3
+    assert data.data_source == str(other)
+    assert "not a test set" not in caplog.text
+
+
+def break_unmatched_target(root):
+    (root / "wb_template/BandMask_bg_0003.png").unlink()
+    return r"wb_dataset/bg_0003\.png: no BandMask_bg_0003\.\* in .*wb_template"
+
+
+def break_unmatched_template(root):
+    (root / "wb_dataset/bg_0004.png").unlink()
+    return r"wb_template/BandMask_bg_0004\.png: no bg_0004\.\* in .*wb_dataset"
+
+
+def break_prefix(root):
+    (root / "wb_template2/BasePattern_bg_0001.png").rename(root / "wb_template2/bg_0001.png")
+    return r"wb_template2/bg_0001\.png: the name must begin with 'BasePattern_'"
+
+
+def break_stem(root):
+    shutil.copy(root / "wb_dataset/bg_0001.png", root / "wb_dataset/bg_0001.bmp")
+    return r"bg_0001\.png: bg_0001\.bmp has the same stem"
+
+
+def break_truncated(root):
+    path = root / "wb_dataset/bg_0005.png"
+    path.write_bytes(path.read_bytes()[:60])
+    return r"wb_dataset/bg_0005\.png: not a readable image"
+
+
+def break_shape(root):
+    Image.new("L", (16, 8)).save(root / "wb_template2/BasePattern_bg_0006.png")
+    return r"BasePattern_bg_0006\.png: is 16x8 pixels but .*bg_0006\.png is 16x16"
+
+
+def break_template(root):
+    shutil.copy(root / "wb_dataset/bg_0007.png", root / "wb_template/BandMask_bg_0007.png")
+    return r"BandMask_bg_0007\.png: the same picture as .*wb_dataset/bg_0007\.png"
+
+
+def break_two_membranes(root):
+    path = root / "groups.csv"
+    path.write_text(path.read_text() + "bg_0002,another\n")
+    return r"groups\.csv, line 12: bg_0002 has membrane m2 too"
+
+
+def break_folder(root):
+    shutil.rmtree(root / "wb_template2")
+    return r"wb_template2: no such folder"
+
+
+def break_empty(root):
+    for path in (root / "wb_template").iterdir():
+        path.unlink()
+    return r"wb_template: holds no image"
+
+
+def break_column(root):
+    (root / "groups.csv").write_text("ID,gel\nbg_0000,1\n")
+    return r"groups\.csv: no column membrane"
+
+
+def break_group(root):
+    path = root / "groups.csv"
+    path.write_text(path.read_text().replace("bg_0002,", "bg_0099,"))
+    return r"groups\.csv: no membrane for bg_0002 \(1 such IDs\)"
+
+
+def break_folds(root):
+    rows = [f"bg_{number:04d},one" for number in range(10)]
+    (root / "groups.csv").write_text("\n".join(["ID,membrane", *rows]))
+    return r"1 membranes do not fill 5 folds"
+
+
+@pytest.mark.parametrize(
+    "damage", [function for name, function in list(globals().items()) if name[:6] == "break_"]
+)
+def test_bad_folder_is_one_line_that_names_the_file(blots, damage, make):
+    with pytest.raises(DataError, match=damage(blots)) as error:
+        make(blots)
+    assert "\n" not in str(error.value)
+
+
+def test_bad_options(blots, make):
+    with pytest.raises(DataError, match="no such folder"):
+        make(blots / "gone")
+    with pytest.raises(DataError, match="fold 5 of 5"):
+        BlotDataModule(fold=5)
+    with pytest.raises(DataError, match=r"data\.target: a/x is a template too"):
+        BlotDataModule(target="a/x", template2="a/x")
+
+
+def test_sample_is_deterministic_in_the_course_layout_and_announced(tmp_path, caplog, ready):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        draw_sample(tmp_path / name, seed=3)
+    files = sorted(p.relative_to(tmp_path / "first") for p in (tmp_path / "first").rglob("*.*"))
+    assert len(files) == 96 * 3 + 1
+    for file in files:
+        drawn = [(tmp_path / name / file).read_bytes() for name in ("first", "second")]
+        assert drawn[0] == drawn[1], file
+    data = ready(BlotDataModule())
+    assert "SAMPLE DATA: synthetic" in caplog.text
+    assert (data.is_sample, data.data_source) == (True, "sample")
+    templates, target = data.train_set[0]["image"], data.train_set[0]["target"]
+    assert set(templates.unique().tolist()) == {-1.0, 1.0}
+    assert target[templates[:1] < 0].mean() < target[templates[:1] > 0].mean(), "bands are dark"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real blots are not part of the project")
+def test_real_blots():
+    triples = find_triples(REAL, "wb_template/BandMask_", "wb_template2/BasePattern_", None)
+    assert len(triples) == 402
+    data = BlotDataModule(str(REAL))
+    data.setup("validate")
+    assert len(data.val_set) == 80

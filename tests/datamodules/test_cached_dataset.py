@@ -1,0 +1,36 @@
+"""What is kept in memory, and that it is bounded."""
+
+import torch
+from torch.utils.data import Dataset
+
+from datamodules.cached_dataset import CachedDataset
+
+
+class Counting(Dataset):
+    """Five items of 400 bytes each; counts how often they are read."""
+
+    def __init__(self):
+        self.reads = 0
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        self.reads += 1
+        return {"image": torch.full((100,), float(index)), "name": "x", "pair": (torch.ones(0),)}
+
+
+def test_items_are_read_once_and_the_same():
+    source = Counting()
+    kept = CachedDataset(source)
+    for _ in range(3):
+        assert [float(kept[i]["image"][0]) for i in range(len(kept))] == [0, 1, 2, 3, 4]
+    assert source.reads == 5
+
+
+def test_what_does_not_fit_is_read_anew():
+    source = Counting()
+    kept = CachedDataset(source, limit=900)
+    assert len(kept.items) == 2
+    assert [float(kept[i]["image"][0]) for i in range(5)] == [0, 1, 2, 3, 4]
+    assert source.reads == 5 + 3

@@ -1,0 +1,201 @@
+import numpy as np
+import pytest
+import torch
+
+from datamodules import DRIVESegmentationDataModule
+from datamodules.errors import DataError
+from datamodules.fundus_input import FundusInput
+from datamodules.transforms import FundusAugmentation
+
+NATIVE = FundusInput("rgb", size=None)
+
+
+def module(folder, **options):
+    return DRIVESegmentationDataModule(str(folder), **{"val_size": 2, **options})
+
+
+def test_estimated_fov_where_there_is_no_mask_of_it(flat, ready):
+    data = ready(module(flat, inputs=NATIVE), "test")
+    batch = next(iter(data.test_dataloader()))
+    assert batch["native_fov"] == [None]
+    assert batch["fov"].any()
+    assert not batch["fov"].all()
+
+
+def test_a_folder_without_training_split_is_for_test_and_predict(flat, ready):
+    with pytest.raises(DataError, match="no training/ folder"):
+        ready(module(flat / "train"), "fit")
+    assert len(ready(module(flat / "train"), "test").test_set) == 5
+
+
+def test_validation_split_by_seed(official, ready):
+    def names(seed):
+        data = ready(module(official, seed=seed))
+        sets = data.train_set.datasets[0].dataset, data.val_set
+        return [{files.name for files in one.files} for one in sets]
+
+    train, val = names(1)
+    assert len(train) == 4
+    assert len(val) == 2
+    assert not train & val
+    assert names(1) == [train, val]
+    assert any(names(seed)[1] != val for seed in range(2, 6))
+
+
+@pytest.mark.parametrize("val_size", [6, 7])
+def test_a_validation_split_that_leaves_nothing_is_refused(official, ready, val_size):
+    with pytest.raises(DataError, match=rf"data\.val_size is 1 to 5, not {val_size}"):
+        ready(module(official, val_size=val_size))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause", "named"),
+    [
+        (lambda d, f: (d / "1st_manual/22_manual1.gif").unlink(), "has no mask", "1st_manual/22"),
+        (lambda d, f: (d / "mask/22_training_mask.gif").unlink(), "has no mask", "mask/22"),
+        (lambda d, f: (d / "images/22_training.tif").unlink(), "has no image", "images/22"),
+        (
+            lambda d, f: f.write(d / "images", "22_training.png", f.photograph(1)),
+            "two files",
+            "22_training.png",
+        ),
+        (
+            lambda d, f: f.write(d / "1st_manual", "22_manual1.gif", np.ones((8, 9), np.uint8)),
+            "9x8 px",
+            "22_training.tif of 40x44",
+        ),
+        (
+            lambda d, f: f.write(d / "1st_manual", "22_manual1.gif", np.zeros(f.size, np.uint8)),
+            "empty mask",
+            "22_training.tif",
+        ),
+        (
+            lambda d, f: f.write(d / "1st_manual", "22_manual1.gif", f.photograph(3)[..., 0]),
+            "not a binary mask",
+            "22_training.tif",
+        ),
+        (
+            lambda d, f: f.write(d / "1st_manual", "22_manual1.gif", 255 - f.vessels(22)),
+            "is vessel; invert",
+            "22_training.tif",
+        ),
+        (
+            lambda d, f: (d / "images/22_training.tif").write_bytes(b"II*\0broken"),
+            "not a readable image",
+            "22_training.tif",
+        ),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])  # 22 in training or in validation
+def test_bad_files_stop_before_training_and_are_named(
+    official, fundus, ready, spoil, cause, named, seed
+):
+    spoil(official / "training", fundus)
+    with pytest.raises(DataError) as error:
+        ready(module(official, seed=seed))
+    message = str(error.value)
+    assert cause in message
+    assert named in message
+    assert "22_" in message
+    assert "\n" not in message
+
+
+def test_without_test_masks_validation_is_offered(official, ready):
+    for path in (official / "test/1st_manual").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=r"no manual masks.*--data.test_on validation.*predict"):
+        ready(module(official), "test")
+    assert len(ready(module(official), "predict").predict_set) == 3
+    assert len(ready(module(official, test_on="validation"), "test").test_set) == 2
+
+
+@pytest.mark.parametrize("wrong", ["nowhere", "."])
+def test_wrong_folder_is_an_error_and_never_the_sample(tmp_path, ready, wrong):
+    with pytest.raises(DataError, match=str(tmp_path)):
+        ready(module(tmp_path / wrong))
+
+
+def test_reference_input(official, ready):
+    data = ready(module(official, batch_size=2))
+    batch = next(iter(data.train_dataloader()))
+    assert batch["image"].shape == (2, 1, 512, 512)
+    assert batch["image"].min() >= -1
+    assert batch["image"].max() <= 1
+    assert batch["target"].shape == batch["fov"].shape == (2, 1, 512, 512)
+    assert batch["index"].tolist() == [data.train_set[i]["index"] for i in batch["index"]]
+
+
+def test_native_input_is_padded(official, fundus, ready):
+    data = ready(module(official, batch_size=3, inputs=NATIVE))
+    batch = next(iter(data.train_dataloader()))
+    assert batch["image"].shape == (3, 3, 64, 64)
+    assert batch["input_size"].tolist() == [list(fundus.size)] * 3
+    assert not batch["image"][..., fundus.size[0] :, :].any()
+    assert not batch["fov"][..., fundus.size[1] :].any()
+
+
+@pytest.mark.parametrize("crop", [None, 32])
+def test_augmentation_is_joint_and_each_sample_has_its_own(official, fundus, ready, crop):
+    still = {"contrast": 0, "channel_contrast": 0, "brightness": 0, "channel_mixing": 0}
+    data = ready(
+        module(
+            official,
+            batch_size=2,
+            inputs=FundusInput("green", size=None),
+            augmentation=FundusAugmentation(crop, noise=0, **still),
+            crops_per_image=3,
+        )
+    )
+    assert len(data.train_set) == 3 * 4
+    item = {**data.train_set[0]}
+    # The picture is its own mask, so that whatever happens to one must happen to the other.
+    item["target"] = item["fov"]
+    item["image"] = item["fov"].float()
+    torch.manual_seed(0)
+    out = data.on_after_batch_transfer([item, item], 0)
+    assert out["image"].shape[-2:] == ((crop, crop) if crop else fundus.size)
+    assert torch.equal(out["image"], out["target"])
+    assert torch.equal(out["fov"], out["target"] > 0.99)
+    assert 0.1 < out["target"].mean() < 0.9
+    assert not torch.equal(out["target"][0], out["target"][1])
+    torch.manual_seed(0)
+    assert torch.equal(data.on_after_batch_transfer([item, item], 0)["image"], out["image"])
+    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert batch["target"].min() == 0
+    assert 0.9 < batch["target"].max() <= 1
+    assert len(batch["name"]) == len(batch["index"]) == 2
+
+
+def test_evaluation_is_not_augmented(official, ready):
+    data = ready(module(official, augmentation=FundusAugmentation()))
+    batch = next(iter(data.val_dataloader()))
+    assert data.on_after_batch_transfer(batch, 0) is batch
+
+
+def test_plain_folder_for_prediction(tmp_path, fundus, ready):
+    fundus.write(tmp_path, "a.png", fundus.photograph(1))
+    fundus.write(tmp_path, "b.jpg", fundus.photograph(2)[:30, :35])
+    data = ready(DRIVESegmentationDataModule(predict_dir=str(tmp_path)), "predict")
+    assert not data.is_sample
+    assert data.data_source == str(tmp_path)
+    names = [name for batch in data.predict_dataloader() for name in batch["name"]]
+    assert names == ["a.png", "b.jpg"]
+    fundus.write(tmp_path, "a.jpg", fundus.photograph(1))
+    with pytest.raises(DataError, match=r"a\.jpg.*a\.png"):
+        ready(data, "predict")
+
+
+def test_same_names_in_folders_below_are_told_apart(tmp_path, fundus, ready):
+    for folder in ("left", "right"):
+        fundus.write(tmp_path / folder, "a.png", fundus.photograph(1))
+    data = DRIVESegmentationDataModule(predict_dir=str(tmp_path), recursive=True, inputs=NATIVE)
+    batches = list(ready(data, "predict").predict_dataloader())
+    assert [batch["name"] for batch in batches] == [["left/a.png"], ["right/a.png"]]
+
+
+def test_prediction_needs_no_vessels(official, ready):
+    (official / "test/1st_manual/01_manual1.gif").write_text("no image")
+    (batch, *_) = ready(module(official), "predict").predict_dataloader()
+    assert "target" not in batch
+    assert batch["native_target"] == [None]
+    assert batch["native_fov"][0].any()

@@ -1,0 +1,80 @@
+"""What happens to an image that cannot be read, and to a process that has none."""
+
+import pickle
+
+import pytest
+import torch
+from torch.utils.data import Dataset, default_collate
+
+from datamodules.errors import DataError
+from datamodules.loader import CollateReadable, ErrorsAsItems, ImageLoader
+
+
+class Numbers(Dataset):
+    """Items 0, 1, 2 ...; some of them raise."""
+
+    def __init__(self, length, bad=(), error=DataError):
+        self.length, self.bad, self.error = length, bad, error
+
+    def __len__(self):
+        return self.length
+
+    def name(self, index):
+        return f"{index}.png"
+
+    def __getitem__(self, index):
+        if index in self.bad:
+            raise self.error(f"/data/{index}.png: not a readable image; replace or remove it")
+        return {"value": torch.tensor(index)}
+
+
+def loader(dataset, skipped=None, **options):
+    return ImageLoader(
+        ErrorsAsItems(dataset),
+        skipped=skipped,
+        collate_fn=CollateReadable(default_collate),
+        **{"batch_size": 2, **options},
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_unreadable_image_stops_with_its_line_alone(workers):
+    batches = iter(loader(Numbers(6, bad=(3,)), num_workers=workers))
+    assert next(batches)["value"].tolist() == [0, 1]
+    with pytest.raises(DataError) as error:
+        next(batches)
+    assert str(error.value) == "/data/3.png: not a readable image; replace or remove it"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_unreadable_images_are_skipped_and_reported(workers, caplog):
+    skipped = []
+    batches = list(loader(Numbers(8, bad=(1, 4, 5)), skipped, num_workers=workers))
+    assert [batch["value"].tolist() for batch in batches] == [[0], [2, 3], [6, 7]]
+    assert [name for name, _ in skipped] == ["1.png", "4.png", "5.png"]
+    assert skipped[0][1] == "/data/1.png: not a readable image; replace or remove it"
+    assert caplog.text.count("skipped: /data/") == 3
+
+
+def test_nothing_readable_gives_no_batch():
+    skipped = []
+    assert list(loader(Numbers(3, bad=(0, 1, 2)), skipped)) == []
+    assert len(skipped) == 3
+
+
+@pytest.mark.parametrize("skipped", [None, []])
+def test_other_errors_are_not_swallowed(skipped):
+    with pytest.raises(ZeroDivisionError):
+        list(loader(Numbers(3, bad=(0,), error=ZeroDivisionError), skipped))
+
+
+def test_an_idle_process_has_a_length_that_lightning_takes_and_no_batch():
+    idle = loader(Numbers(1), sampler=range(1, 1, 2))
+    assert len(idle) == 1
+    assert list(idle) == []
+    assert len(loader(Numbers(5))) == 3
+
+
+def test_the_error_survives_the_way_out_of_a_process():
+    error = pickle.loads(pickle.dumps(DataError("file: cause; fix")))
+    assert (type(error), str(error)) == (DataError, "file: cause; fix")

@@ -1,0 +1,36 @@
+import pytest
+import torch
+from torchvision import tv_tensors
+
+from datamodules.errors import DataError
+from datamodules.transforms import FundusAugmentation
+from datamodules.transforms.fundus_augmentation import RandomIntensity
+
+
+def test_intensity_changes_the_picture_alone():
+    torch.manual_seed(0)
+    image, mask = tv_tensors.Image(torch.randn(3, 8, 8)), tv_tensors.Mask(torch.ones(2, 8, 8))
+    changed, same = RandomIntensity(0.35, 0.15, 0.2, 0.05, 0.1)(image, mask)
+    assert torch.equal(same, mask)
+    assert (changed - image).abs().mean() > 0.05
+
+
+def test_each_intensity_setting_has_an_effect_of_its_own():
+    image = tv_tensors.Image(torch.randn(3, 8, 8))
+    for setting in range(5):
+        values = [0.0] * 5
+        torch.manual_seed(0)
+        assert torch.equal(RandomIntensity(*values)(image), image)
+        values[setting] = 0.5
+        assert not torch.allclose(RandomIntensity(*values)(image), image)
+
+
+def test_an_empty_field_of_view_is_cropped_in_the_middle():
+    image, masks = tv_tensors.Image(torch.rand(1, 9, 9)), tv_tensors.Mask(torch.zeros(2, 9, 9))
+    crop, _ = FundusAugmentation(crop=4)(image, masks)
+    assert crop.shape == (1, 4, 4)
+
+
+def test_zoom_is_given_from_least_to_greatest():
+    with pytest.raises(DataError, match=r"augmentation\.zoom: \[2, 1\]; give the least"):
+        FundusAugmentation(zoom=(2, 1))
