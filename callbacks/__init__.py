@@ -1,18 +1,21 @@
-"""What runs beside training. Imported on first use, so that a task loads only what it uses."""
+"""Lightning hooks. Imported on first use, so that a task loads only what it uses."""
 
 from importlib import import_module
 
 _MODULE_OF = {
     "FeatureCache": "feature_cache",
-    "LabelWriter": "label_writer",
-    "AOIFigures": "aoi_figures",
-    "VesselMapWriter": "vessel_maps",
-    "VesselFigures": "vessel_figures",
-    "ReconstructionWriter": "reconstructions",
-    "RetinaFigures": "retina_figures",
-    "BlotWriter": "blot_writer",
-    "BlotFigures": "blot_figures",
+    "ClassWeights": "class_weights",
     "WeightAverage": "weight_average",
+    "TemperatureScaling": "temperature_scaling",
+    "BestCheckpoint": "checkpoints",
+    "AOIFigures": "figures.aoi",
+    "VesselFigures": "figures.vessels",
+    "RetinaFigures": "figures.retina",
+    "BlotFigures": "figures.blots",
+    "AOIWriter": "writers.aoi",
+    "VesselWriter": "writers.vessels",
+    "RetinaWriter": "writers.retina",
+    "BlotWriter": "writers.blots",
 }
 __all__ = list(_MODULE_OF)
 

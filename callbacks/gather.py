@@ -1,15 +1,19 @@
-"""What several processes computed, put together in the order of the data set."""
+"""What several processes computed or found out, put together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from datamodules.errors import DataError
 
-def gather(trainer: pl.Trainer, mine: list[Any]) -> list[Any]:
+T = TypeVar("T")
+
+
+def gather(trainer: pl.Trainer, mine: list[T]) -> list[T]:
     """The items of all processes, one process after the other; every process must call it."""
     if trainer.world_size == 1:
         return mine
@@ -29,3 +33,21 @@ def gather_in_order(
     columns = [torch.cat(column) for column in zip(*gather(trainer, mine), strict=True)]
     order = columns[index].argsort()
     return [column[order] for column in columns]
+
+
+def on_rank_zero(trainer: pl.Trainer, function: Callable[[], T]) -> T:
+    """What ``function`` returns on rank 0, in every process; all of them must call it.
+
+    Raises:
+        DataError: rank 0 raised it; in every process, so that none waits for another.
+    """
+    result: tuple[Any, str | None] = (None, None)
+    if trainer.is_global_zero:
+        try:
+            result = function(), None
+        except DataError as error:
+            result = None, str(error)
+    value, error_text = trainer.strategy.broadcast(result)
+    if error_text is not None:
+        raise DataError(error_text)
+    return value

@@ -8,12 +8,12 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
 
-from callbacks.reference import MAIN
+from experiment.reference import MAIN_METRICS
 
 
 def progress_bar(task: str) -> ProgressBar:
     """``RichBar`` if stdout is a terminal, else ``PlainLines`` (CI, nohup, a pipe)."""
-    main = MAIN.get(task.partition("_")[0])
+    main = MAIN_METRICS.get(task)
     headline = f"val/{main[0]}" if main else ""
     return RichBar(headline) if sys.stdout.isatty() else PlainLines(headline)
 
@@ -55,12 +55,14 @@ class RichBar(RichProgressBar):
             self._metrics |= metrics_that_matter(trainer, self._headline)
         super().on_validation_end(trainer, pl_module)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    # The module logs its own metrics of an epoch after this callback's on_train_epoch_end.
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._metrics |= metrics_that_matter(trainer, self._headline)
-        super().on_train_epoch_end(trainer, pl_module)
+        super().on_train_epoch_start(trainer, pl_module)
 
     def _get_train_description(self, current_epoch: int) -> str:
-        # Counted from 1, as in the figures and the report.
+        # Counted from 1, as in the figures and the report. Lightning has no public way to say so;
+        # test_progress.py tells when it asks otherwise.
         return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}".ljust(10)
 
 
@@ -70,6 +72,7 @@ class PlainLines(ProgressBar):
     def __init__(self, headline: str) -> None:
         super().__init__()
         self._headline = headline
+        self._ended: tuple[int, float] | None = None  # epoch, seconds
 
     def disable(self) -> None:
         """Nothing to do: lines are printed on rank 0 alone."""
@@ -78,14 +81,22 @@ class PlainLines(ProgressBar):
         """See ``disable``."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._print(trainer)
         self._start = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        took = time.monotonic() - self._start
-        # On every rank: computing a metric gathers it from all.
+        self._ended = (trainer.current_epoch + 1, time.monotonic() - self._start)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._print(trainer)
+
+    def _print(self, trainer: pl.Trainer) -> None:
+        # After the epoch's end, for there the module logs after its callbacks. On every rank:
+        # computing a metric gathers it from all.
         metrics = metrics_that_matter(trainer, self._headline)
-        if trainer.is_global_zero:
+        if self._ended is not None and trainer.is_global_zero:
+            epoch, took = self._ended
             values = [f"{name} {value:.4f}" for name, value in metrics.items()]
-            head = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             tail = f"{took:.1f} s" if took < 120 else f"{took / 60:.1f} min"
-            print("  ".join([head, *values, tail]), flush=True)
+            print("  ".join([f"epoch {epoch}/{trainer.max_epochs}", *values, tail]), flush=True)
+        self._ended = None

@@ -1,0 +1,118 @@
+"""Checkpoints of the best epoch and of the last one."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from torch import Tensor
+
+from callbacks.gather import on_rank_zero
+from callbacks.run_recorder import run_folder
+from datamodules.errors import DataError
+from experiment.atomic import writing
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best epoch by one metric; names count epochs from 1, as tables and figures do.
+
+    Args:
+        monitor: a logged metric, such as ``val/loss``.
+        mode: whether a smaller or a larger value is better.
+        filename: as `ModelCheckpoint` takes it; null names epoch and metric.
+    """
+
+    def __init__(
+        self, monitor: str, mode: Literal["min", "max"] = "min", filename: str | None = None
+    ) -> None:
+        super().__init__(
+            monitor=monitor,
+            mode=mode,
+            filename=filename or f"epoch={{epoch}}-{monitor.replace('/', '_')}={{{monitor}:.4f}}",
+            auto_insert_metric_name=False,
+            # An epoch that is trained again after a kill writes its file again.
+            enable_version_counter=False,
+        )
+
+    def format_checkpoint_name(self, metrics: dict[str, Tensor], *args: Any, **kwargs: Any) -> str:
+        return super().format_checkpoint_name(
+            {**metrics, "epoch": metrics["epoch"] + 1}, *args, **kwargs
+        )
+
+
+class LastCheckpoint(Checkpoint):
+    """``checkpoints/last.ckpt``, from which a run goes on where it was after its last full epoch.
+
+    Each epoch's is written beside it at the epoch's end, which is where Lightning can resume. It
+    takes the place of the one before when all that the epoch logged is on disk: a kill in between
+    goes back to the epoch before, and no row of ``metrics.csv`` is lost.
+
+    Lightning steps a plateau schedule after that write. The checkpoint keeps its metric, and a
+    resumed run begins with that step.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path()
+        self._plateau: list[float | None] = []  # metric to be stepped with, by schedule
+
+    @property
+    def _written(self) -> Path:
+        return self._folder / ".last.ckpt"
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._folder = run_folder(trainer) / "checkpoints"
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        on_rank_zero(trainer, lambda: self._check_space(pl_module))
+        for schedule, value in zip(trainer.lr_scheduler_configs, self._plateau, strict=False):
+            if value is not None:
+                schedule.scheduler.step(value)  # type: ignore[arg-type]
+        self._plateau = []
+
+    def _check_space(self, pl_module: pl.LightningModule) -> None:
+        """Refuse a disk that cannot hold the weights alone, before anything is trained."""
+        need = sum(tensor.nbytes for tensor in pl_module.state_dict().values())
+        with writing(self._folder):
+            self._folder.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self._folder.parent).free
+        if free < need:
+            raise DataError(
+                f"{self._folder}: {free / 1e6:.0f} MB free, a checkpoint takes {need / 1e6:.0f} MB "
+                "or more; free some space or choose another --run.root"
+            )
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.save_checkpoint(self._written, weights_only=False)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._publish(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._publish(trainer)
+
+    def _publish(self, trainer: pl.Trainer) -> None:
+        if trainer.is_global_zero and self._written.exists():
+            for logger in trainer.loggers:
+                logger.save()
+            os.replace(self._written, self._folder / "last.ckpt")
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        epoch, logged = trainer.current_epoch + 1, trainer.callback_metrics
+        checkpoint["plateau_metrics"] = [
+            float(logged[schedule.monitor])  # type: ignore[index]
+            if schedule.reduce_on_plateau
+            and schedule.interval == "epoch"
+            and epoch % schedule.frequency == 0
+            and schedule.monitor in logged
+            else None
+            for schedule in trainer.lr_scheduler_configs
+        ]
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._plateau = checkpoint.get("plateau_metrics", [])

@@ -1,0 +1,21 @@
+"""The last epoch always validates."""
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+
+class LastValidation(Callback):
+    """Validates after the last of ``max_epochs``, also where ``check_val_every_n_epoch`` would not.
+
+    Else what is trained after the last regular validation is never scored, and a training shorter
+    than the interval keeps no best checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self._interval: int | None = None
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._interval is None:
+            self._interval = trainer.check_val_every_n_epoch
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        trainer.check_val_every_n_epoch = 1 if last and self._interval else self._interval

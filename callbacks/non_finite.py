@@ -1,0 +1,106 @@
+"""Numbers that are not finite end a run: nothing that follows from them is worth keeping."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+from datamodules.errors import DataError
+
+
+class NonFiniteGuard(Callback):
+    """Stops ``fit`` at the first loss that is not finite, and refuses weights that are not.
+
+    It looks at what ``training_step`` returns, in each step on a single CPU; elsewhere, where that
+    costs time, every ``log_every_n_steps`` and before anything is validated or saved, so
+    that all checkpoints are of finite losses. Validation, test and prediction refuse weights that
+    are not finite, prediction also outputs.
+
+    Raises:
+        DataError: one line that says where, and what is left to go on from.
+    """
+
+    def __init__(self) -> None:
+        self._bad: Tensor | None = None  # whether a loss since the last look was not finite
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        losses = list(_floats(outputs))
+        if losses:
+            bad = ~torch.stack([loss.detach().isfinite().all() for loss in losses]).all()
+            self._bad = bad if self._bad is None else self._bad | bad
+        every = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
+        at_no_cost = pl_module.device.type == "cpu" and trainer.world_size == 1
+        if at_no_cost or (batch_idx + 1) % every == 0:
+            self._look(trainer, batch_idx)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "fit":
+            self._look(trainer)
+        else:
+            self._check_weights(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._look(trainer)
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._check_weights(trainer, pl_module)
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._check_weights(trainer, pl_module)
+
+    def on_predict_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if not all(bool(values.isfinite().all()) for values in _floats(outputs)):
+            names = ", ".join(batch["name"])
+            raise DataError(f"{names}: the model's output is not finite; look at the image")
+
+    def _look(self, trainer: pl.Trainer, batch_idx: int | None = None) -> None:
+        if self._bad is None:
+            return
+        # In all processes at once, so that none waits for another that has stopped.
+        bad = trainer.strategy.reduce_boolean_decision(bool(self._bad), all=False)
+        self._bad = None
+        if bad:
+            step = "" if batch_idx is None else f", step {batch_idx + 1}"
+            raise DataError(
+                f"epoch {trainer.current_epoch + 1}{step}: the training loss is not finite; lower "
+                "the learning rate or clip gradients (last.ckpt is of the epoch before)"
+            )
+
+    @staticmethod
+    def _check_weights(trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for name, weights in pl_module.state_dict().items():
+            if weights.is_floating_point() and not bool(weights.isfinite().all()):
+                raise DataError(
+                    f"{trainer.ckpt_path}: {name} is not finite, so its training went wrong; give "
+                    "a checkpoint of an earlier epoch, or train again with a lower learning rate"
+                )
+
+
+def _floats(values: Any) -> Iterator[Tensor]:
+    """Tensors of floating point in nested dicts and lists."""
+    if isinstance(values, Tensor):
+        if values.is_floating_point():
+            yield values
+    elif isinstance(values, Mapping):
+        yield from _floats(list(values.values()))
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            yield from _floats(value)

@@ -1,0 +1,58 @@
+"""A report of the run when it ends."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from callbacks.run_recorder import run_folder
+from experiment.report import print_table, write_report
+from experiment.run_results import read_results
+
+log = logging.getLogger(__name__)
+
+
+class ReportWriter(Callback):
+    """Writes ``report.html`` when ``fit``, ``validate`` or ``test`` ends, however it ends.
+
+    Lines at the end give the main metrics of a ``fit``, and say where checkpoint and report are;
+    not after an error, whose own line is the last.
+    """
+
+    # Not on_fit_end: by teardown all figures are drawn, in whatever order the callbacks stand.
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage != "predict":
+            self._write(trainer, say=True)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        if trainer.state.fn != "predict":
+            self._write(trainer, say=isinstance(exception, (KeyboardInterrupt, SIGTERMException)))
+
+    def _write(self, trainer: pl.Trainer, say: bool) -> None:
+        folder = run_folder(trainer)
+        if not trainer.is_global_zero or not (folder / "run.json").exists():  # it did not begin
+            return
+        try:
+            for logger in trainer.loggers:
+                logger.save()
+            if say and trainer.state.fn == "fit":
+                print_table(read_results(folder))
+            report = write_report(folder)
+        except Exception as error:  # the run's results stand without it
+            log.warning("no report: %s", str(error).partition("\n")[0])
+            return
+        if say:
+            best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+            where = [f"checkpoint {_relative(best)}"] if best else []
+            print("  ".join([*where, f"report {_relative(report)}"]), flush=True)
+
+
+def _relative(path: str | Path) -> str:
+    """``path`` as the user would type it here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -1,0 +1,223 @@
+"""What a run was: its resolved config, data, code and machine, kept beside its results."""
+
+import json
+import logging
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from callbacks.gather import gather, on_rank_zero
+from datamodules.errors import DataError
+from experiment.atomic import atomic_write, remove_leftovers, write_table
+from experiment.metrics_csv import MetricsCSV
+from experiment.provenance import git_revision, machine, versions
+from experiment.run_folder import RunSettings, discard_run_folder, open_prediction_folder
+from experiment.run_json import RunJSON
+from experiment.run_lock import RunLock
+from experiment.wandb_run import new_wandb_id, start_wandb, wandb_mode
+
+log = logging.getLogger(__name__)
+
+
+class RunRecorder(SaveConfigCallback):
+    """Writes ``config.yaml`` and ``run.json`` into the run folder and tells W&B the same.
+
+    It does so when the work starts, not before: bad input leaves nothing behind. What is recorded
+    is in `RunJSON`. ``fit`` locks the folder; a prediction has a folder and a ``run.json`` of its
+    own. It must be the first of the callbacks, for the others write into `folder`.
+
+    Args:
+        parser, config: of LightningCLI.
+        run: the settings of the run.
+        folder: the run folder, or for ``predict`` where the predictions' folder shall be.
+        output: of ``predict``: the folder that the user chose, if any.
+
+    Attributes:
+        folder: where this stage writes; rank 0's choice in every process after ``setup``, for
+            ``predict`` after ``on_predict_start``.
+        skipped: images that ``predict`` could not read, ``(name, reason)``, also in
+            ``skipped.csv``; in every process after ``on_predict_end``.
+    """
+
+    def __init__(
+        self,
+        parser: LightningArgumentParser,
+        config: Any,
+        run: RunSettings,
+        folder: Path,
+        output: Path | None = None,
+    ) -> None:
+        super().__init__(parser, config)
+        self.run, self.folder, self.output = run, folder, output
+        self.skipped: list[tuple[str, str]] = []
+        self._lock: RunLock | None = None
+        self._record: RunJSON | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.folder = on_rank_zero(trainer, lambda: self._prepare(stage))
+        for logger in _metrics_loggers(trainer):
+            logger.folder = self.folder
+
+    def _prepare(self, stage: str) -> Path:
+        if stage == "fit":
+            lock = RunLock(self.folder)
+            lock.acquire()
+            self._lock = lock
+            remove_leftovers(self.folder)
+        return self.folder
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        on_rank_zero(trainer, lambda: self._start(trainer, pl_module, "fit"))
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        def keep() -> None:
+            for logger in _metrics_loggers(trainer):
+                logger.keep_epochs(trainer.current_epoch)
+
+        on_rank_zero(trainer, keep)
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._record is not None:
+            self._record.update()  # the minutes, should this process be killed
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._finish(trainer, "finished")
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            on_rank_zero(trainer, lambda: self._start(trainer, pl_module, "validate"))
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._finish(trainer, "finished")
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        on_rank_zero(trainer, lambda: self._start(trainer, pl_module, "test"))
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._finish(trainer, "finished")
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        def start() -> Path:
+            source = trainer.datamodule.data_source  # type: ignore[attr-defined]
+            self.folder = open_prediction_folder(self.folder, source, self.output)
+            self._start(trainer, pl_module, "predict")
+            return self.folder
+
+        self.folder = on_rank_zero(trainer, start)
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        self.skipped = sorted(gather(trainer, data.skipped))
+        if self.skipped and trainer.is_global_zero:
+            write_table(self.folder / "skipped.csv", ("ID", "reason"), self.skipped)
+        self._finish(trainer, "finished", skipped=len(self.skipped))
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        if self._record is not None:
+            stopped = isinstance(exception, (KeyboardInterrupt, SIGTERMException))
+            cause = str(exception).partition("\n")[0] or type(exception).__name__
+            # A full disk may be the reason why it is here; that error is not to hide the first one.
+            with suppress(DataError):
+                status = "interrupted" if stopped else "failed"
+                self._finish(trainer, status, error=None if stopped else cause)
+        elif trainer.is_global_zero and (self._lock or trainer.state.fn in ("validate", "test")):
+            discard_run_folder(self.folder)  # not empty: an earlier run's, which stays
+        self._release()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        facts = self._facts(trainer, pl_module, stage)
+        self._record = RunJSON(self.folder / "run.json")
+        if stage != "fit":
+            self._record.start_evaluation(facts)
+        else:
+            self._write_config()
+            facts["wandb_id"] = self._record.record.get("wandb_id")
+            if facts["wandb_id"] is None and wandb_mode(self.run) != "disabled":
+                facts["wandb_id"] = new_wandb_id()
+            self._record.start_training(facts)
+        if stage in ("fit", "test"):
+            self._start_wandb(trainer, self._record.record.get("wandb_id"), facts)
+
+    def _write_config(self) -> None:
+        config = self.config.clone()
+        config.ckpt_path = None  # else `fit --config` of this file would resume the run
+        with atomic_write(self.folder / "config.yaml") as half:
+            half.write_text(self.parser.dump(config, skip_none=False), encoding="utf-8")
+
+    def _facts(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str
+    ) -> dict[str, Any]:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        weights = getattr(getattr(pl_module, "network", None), "weights", None)
+        return {
+            "stage": stage,
+            "task": self.run.task,
+            "config": self.run.config or self.run.task,
+            "run": self.folder.name,
+            "data": data.data_source,
+            "sample": data.is_sample,
+            "weights": weights if isinstance(weights, str) else None,
+            "seed": self.config.seed_everything,
+            "git_revision": git_revision(),
+            "machine": machine(),
+            "versions": versions(),
+            "precision": trainer.precision,
+            "accelerator": type(trainer.accelerator).__name__,
+            "devices": trainer.world_size,
+            "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
+            "command": " ".join(sys.argv),
+        }
+
+    def _start_wandb(
+        self, trainer: pl.Trainer, wandb_id: str | None, facts: dict[str, Any]
+    ) -> None:
+        if wandb_id is None or any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
+            return
+        config = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))
+        tags = [self.run.task, "sample" if facts["sample"] else "real data"]
+        logger = start_wandb(self.run, self.folder, wandb_id, {"run_record": facts, **config}, tags)
+        if logger is not None:
+            trainer.loggers = [*trainer.loggers, logger]
+
+    def _finish(self, trainer: pl.Trainer, status: str, **facts: Any) -> None:
+        # On every rank: computing a metric gathers it from all.
+        logged = trainer.callback_metrics if status == "finished" else {}
+        if self._record is None:
+            return
+        if trainer.state.fn == "fit":
+            checkpoint = trainer.checkpoint_callback
+            best = Path(getattr(checkpoint, "best_model_path", "") or "").name
+            facts["best_checkpoint"] = best or None
+        elif trainer.state.fn in ("validate", "test"):
+            facts["metrics"] = {name: float(value) for name, value in logged.items()}
+        self._record.finish(status, **facts)
+
+
+def run_folder(trainer: pl.Trainer) -> Path:
+    """Where this stage's files go: `RunRecorder.folder`, or the trainer's default without one."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, RunRecorder):
+            return callback.folder
+    return Path(trainer.default_root_dir)
+
+
+def _metrics_loggers(trainer: pl.Trainer) -> list[MetricsCSV]:
+    return [logger for logger in trainer.loggers if isinstance(logger, MetricsCSV)]

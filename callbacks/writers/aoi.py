@@ -1,0 +1,86 @@
+"""Predicted classes of AOI images."""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from callbacks.temperature_scaling import held_out_confidence
+from callbacks.writers.prediction_writer import PredictionWriter, Row
+from datamodules.ranges import HalfOpenUnitInterval
+from experiment.atomic import write_table
+from inference.calibration import review_threshold
+
+log = logging.getLogger(__name__)
+
+
+class AOIWriter(PredictionWriter):
+    """Tables of the predicted images.
+
+    - ``predictions.csv``: ``ID,Label``, as AIdea takes it.
+    - ``probabilities.csv``: name of the class, confidence, and the probability of each class.
+    - ``review.csv``: the images to look at again, the least confident first. Their confidence lies
+      below that which keeps the error of the validation images above it within ``max_error``. Only
+      where `TemperatureScaling` left it in the checkpoint.
+
+    Args:
+        max_error: greatest share of errors among the images that nobody looks at again.
+    """
+
+    columns = ("ID", "Label")
+
+    def __init__(self, max_error: HalfOpenUnitInterval = 0.01) -> None:
+        super().__init__()
+        self.max_error = max_error
+        self._threshold: float | None = None
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_predict_start(trainer, pl_module)
+        path = getattr(trainer, "ckpt_path", None)
+        held_out = held_out_confidence(path) if path else None
+        self._threshold = None if held_out is None else review_threshold(*held_out, self.max_error)
+
+    def write(self, folder: Path, prediction: dict[str, Any], pl_module: Any) -> list[Row]:
+        """Rows of name, label, confidence, and a probability for each class."""
+        probabilities = prediction["probabilities"].float().cpu()
+        confidence, labels = probabilities.max(dim=1)
+        columns = (labels.tolist(), confidence.tolist(), probabilities.tolist())
+        return [
+            (name, label, sure, *row)
+            for name, label, sure, row in zip(prediction["name"], *columns, strict=True)
+        ]
+
+    def write_tables(self, folder: Path, rows: list[Row], pl_module: Any) -> None:
+        super().write_tables(folder, [row[:2] for row in rows], pl_module)
+        names = pl_module.hparams["class_names"]
+        write_table(
+            folder / "probabilities.csv",
+            ("ID", "label", "confidence", *names),
+            [(name, names[label], *(f"{p:.6f}" for p in row)) for name, label, *row in rows],
+        )
+        if self._threshold is None:
+            return
+        doubtful = sorted(
+            (sure, name, names[label]) for name, label, sure, *_ in rows if sure < self._threshold
+        )
+        write_table(
+            folder / "review.csv",
+            ("ID", "label", "confidence"),
+            [(name, label, f"{sure:.6f}") for sure, name, label in doubtful],
+        )
+        if math.isinf(self._threshold):
+            log.warning(
+                "review.csv: all images; no confidence kept the validation error within %.3g %%",
+                100 * self.max_error,
+            )
+        else:
+            log.info(
+                "review.csv: %d of %d images, of a confidence below %.4f, above which %.3g %% of "
+                "the validation images were wrong or fewer",
+                len(doubtful),
+                len(rows),
+                self._threshold,
+                100 * self.max_error,
+            )

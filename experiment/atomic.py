@@ -1,0 +1,83 @@
+"""Files that are there whole or not at all."""
+
+import csv
+import errno
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from datamodules.errors import DataError
+
+HALF = ".half-"
+FIXES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EACCES: "make it writable or choose another folder",
+    errno.EPERM: "make it writable or choose another folder",
+    errno.EROFS: "choose another folder",
+    errno.ENOTDIR: "choose another folder",
+    errno.EEXIST: "choose another folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn what the operating system says of ``path`` inside the block into one line.
+
+    Raises:
+        DataError: the disk is full, a folder is read-only, a parent is a file, ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: {cause_and_fix(error)}") from None
+
+
+def cause_and_fix(error: OSError) -> str:
+    """ "cannot be written (No space left on device); free some space"."""
+    cause = error.strerror or str(error).partition("\n")[0]
+    fix = FIXES.get(error.errno or 0, "choose another folder")
+    return f"cannot be written ({cause}); {fix}"
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` (same suffix), renamed to ``path`` if nothing fails.
+
+    Makes the parent folder. On an error ``path`` keeps its old content and nothing is left over.
+
+    Raises:
+        DataError: the file system refuses.
+    """
+    path = Path(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f"{HALF}{path.stem[:40]}-", suffix=path.suffix
+        )
+        os.close(handle)
+        half = Path(name)
+        try:
+            yield half
+            half.chmod(0o644)
+            half.replace(path)
+        finally:
+            half.unlink(missing_ok=True)
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file, whole or not at all."""
+    with atomic_write(path) as half, half.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed; no other may be writing there."""
+    for half in folder.rglob(f"{HALF}*"):
+        half.unlink(missing_ok=True)

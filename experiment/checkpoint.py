@@ -1,0 +1,100 @@
+"""Reading checkpoints: whether one can be read, is of this method, and has epochs left to train.
+
+Without Lightning, which takes longer to import than torch: `inference` starts with this.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from datamodules.errors import DataError
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A checkpoint of Lightning, its tensors mapped from the file; runs none of its code.
+
+    Raises:
+        DataError: no such file, not a file of torch, holds more than tensors and plain values, or
+            is no checkpoint of Lightning.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such checkpoint; give a file, last or best")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # whatever torch meets in a file that is not its own
+        cause = "it holds objects that would run code" if "nsupported" in str(error) else "damaged"
+        if path.stat().st_size == 0:
+            cause = "it is empty"
+        raise DataError(
+            f"{path}: not a checkpoint that can be read ({cause}); give one that `fit` wrote"
+        ) from None
+    if not isinstance(checkpoint, dict) or "pytorch-lightning_version" not in checkpoint:
+        kind = "bare weights" if isinstance(checkpoint, dict) else type(checkpoint).__name__
+        raise DataError(f"{path}: not a checkpoint of Lightning ({kind}); give one `fit` wrote")
+    return checkpoint
+
+
+def best_beside(last: Path) -> Path:
+    """The best checkpoint as ``last`` names it, or the newest beside it if that one is gone.
+
+    Raises:
+        DataError: there is none.
+    """
+    for state in read_checkpoint(last).get("callbacks", {}).values():
+        # The path as it was at training; the folder may have been moved since.
+        best = last.with_name(Path(state.get("best_model_path", "") or last).name)
+        if best != last and best.is_file():
+            return best
+    # Killed after a better one took its place, and before that was known to last.ckpt.
+    others = [path for path in last.parent.glob("[!.]*.ckpt") if path != last]
+    if not others:
+        raise DataError(f"{last.parent}: the run kept no best checkpoint; give {last}")
+    return max(others, key=lambda path: path.stat().st_mtime_ns)
+
+
+def check_same_method(path: Path, checkpoint: dict[str, Any], class_path: str) -> None:
+    """Refuse a checkpoint of another module than the config's, before anything is written.
+
+    Args:
+        path: of the checkpoint, for the message.
+        checkpoint: as `read_checkpoint` returns it.
+        class_path: of the config's module, such as ``lit_models.VesselSegmenter``.
+
+    Raises:
+        DataError: it is another class.
+    """
+    trained = checkpoint.get("hyper_parameters", {}).get("_class_path")
+    if trained is None:  # trained without the command line: nothing says of what class
+        return
+    theirs, ours = (str(name).rpartition(".")[2] for name in (trained, class_path))
+    if theirs != ours:
+        raise DataError(
+            f"{path}: is a {theirs}'s checkpoint, this config is {ours}'s; give the config it was "
+            "trained with"
+        )
+
+
+def check_not_finished(path: Path, checkpoint: dict[str, Any], max_epochs: int | None) -> None:
+    """Refuse to resume a run that has done its epochs: there is nothing to train.
+
+    Args:
+        path: of the checkpoint, for the message.
+        checkpoint: as `read_checkpoint` returns it.
+        max_epochs: the trainer's; None or -1 has no end.
+
+    Raises:
+        DataError: all epochs are done.
+    """
+    done = finished_epochs(checkpoint)
+    if max_epochs is not None and 0 <= max_epochs <= done:
+        raise DataError(
+            f"{path}: has trained its {done} epochs; raise trainer.max_epochs (now {max_epochs}) "
+            "to train on"
+        )
+
+
+def finished_epochs(checkpoint: dict[str, Any]) -> int:
+    """Epochs of training that a checkpoint has seen to their end."""
+    return int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])

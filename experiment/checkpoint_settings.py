@@ -1,0 +1,101 @@
+"""What a checkpoint says of the model and the data it was trained with, and what a command may set.
+
+Model: all is the checkpoint's but ``inference``, which validate, test and predict may set (a
+temperature that is null stays the checkpoint's). Data: all is the checkpoint's but the settings in
+the data module's ``LOCAL``, which belong to the machine or the run (folders, workers, batch sizes).
+What was asked for and is not used is named in the log.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace, namespace_to_dict
+
+from datamodules.base import ImageDataModule
+from datamodules.errors import DataError
+
+log = logging.getLogger(__name__)
+
+# A checkpoint comes from anywhere: the classes it names are these projects', or the config's own.
+TRUSTED = ("lit_models.", "datamodules.", "torch.nn.", "torch.optim.", "torchvision.")
+
+
+def checkpoint_settings(
+    path: Path, checkpoint: dict[str, Any], given: Namespace, keep_inference: bool
+) -> dict[str, Any]:
+    """Settings of the checkpoint that take the place of those of the command line.
+
+    Args:
+        path: of the checkpoint, for messages.
+        checkpoint: as `read_checkpoint` returns it.
+        given: the options of the subcommand.
+        keep_inference: let the checkpoint say how to ask the model, too: for a resumed training.
+
+    Returns:
+        Arguments of ``model`` and ``data``, as the parser takes them.
+
+    Raises:
+        DataError: the checkpoint names a class that is neither of this project or torch nor in the
+            config.
+    """
+    model, data = (
+        {k: v for k, v in checkpoint.get(key, {}).items() if not k.startswith("_")}
+        for key in ("hyper_parameters", "datamodule_hyper_parameters")
+    )
+    known = _class_paths(namespace_to_dict(given))
+    for class_path in _class_paths({"model": model, "data": data}):
+        if class_path not in known and not class_path.startswith(TRUSTED):
+            raise DataError(
+                f"{path}: names the class {class_path}, which is neither of this project nor in "
+                "the config; give the config it was trained with"
+            )
+    if not keep_inference:
+        inference = model.pop("inference", None) or {}
+        # Fitted after training, so in no config: null there asks for the checkpoint's.
+        asked = given.model.init_args.get("inference")
+        if "temperature" in inference and asked is not None and asked.temperature is None:
+            model["inference"] = {**asked.as_dict(), "temperature": inference["temperature"]}
+    if (
+        checkpoint.get("datamodule_hyper_parameters", {}).get("_class_path")
+        != given.data.class_path
+    ):
+        log.warning("%s: trained with another data module; preprocessing is the config's", path)
+        data = {}
+    data = {k: v for k, v in data.items() if k not in ImageDataModule.LOCAL}
+    return {"model": model, "data": data}
+
+
+def name_differences(given: Namespace, used: Namespace) -> None:
+    """Name each option of model and data in the log that was given one way and is used another."""
+    for part in ("model", "data"):
+        before, after = (flat_settings(namespace_to_dict(c[part]), part) for c in (given, used))
+        for name in sorted(before.keys() | after.keys()):
+            if name == "model.inference.temperature" and before.get(name) is None:
+                continue  # the checkpoint's is what was asked for
+            if before.get(name) != after.get(name):
+                values = name, after.get(name), before.get(name)
+                log.warning("%s is the checkpoint's %r, not %r", *values)
+
+
+def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
+    """``{"data.seed": 0}`` of ``{"data": {"class_path": ..., "init_args": {"seed": 0}}}``."""
+    if not isinstance(config, dict):
+        return {prefix: config}
+    flat: dict[str, Any] = {}
+    for key, part in config.items():
+        if key == "class_path":
+            flat[prefix] = str(part).rpartition(".")[2]
+        else:
+            inner = prefix if key == "init_args" else f"{prefix}.{key}".removeprefix(".")
+            flat |= flat_settings(part, inner)
+    return flat
+
+
+def _class_paths(config: Any) -> set[str]:
+    if isinstance(config, list):
+        return {name for part in config for name in _class_paths(part)}
+    if not isinstance(config, dict):
+        return set()
+    own = {str(config["class_path"])} if "class_path" in config else set()
+    return own.union(*(_class_paths(part) for part in config.values()))

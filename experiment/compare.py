@@ -1,0 +1,240 @@
+"""``python cli.py compare runs/aoi/*``: several runs of one task on one page."""
+
+import argparse
+import base64
+import io
+import logging
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datamodules.errors import DataError
+from experiment.atomic import atomic_write
+from experiment.plotting import PALETTE, plot_by_epoch, styled
+from experiment.reference import MAIN_METRICS, better
+from experiment.report import TITLES, duration, is_main, render
+from experiment.run_folder import matching_runs
+from experiment.run_results import RunResults, read_results
+
+log = logging.getLogger(__name__)
+
+
+def main(args: Sequence[str] | None = None) -> Path:
+    """Run ``compare`` with the command line ``args`` and return the page it wrote.
+
+    Raises:
+        DataError: nothing to compare, or runs of several tasks.
+    """
+    parser = argparse.ArgumentParser(
+        prog="cli.py compare", description="Make one page over several runs of a task."
+    )
+    parser.add_argument("runs", nargs="+", help="run folders, such as runs/aoi/*")
+    parser.add_argument(
+        "--output", type=Path, help="the page; compare.html beside the runs by default"
+    )
+    options = parser.parse_args(args)
+    folders = [folder for run in options.runs for folder in matching_runs(run)]
+    path = write_comparison(folders or [Path(options.runs[0])], options.output)
+    print(f"comparison {path}")
+    return path
+
+
+def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Path:
+    """Write one page over the runs in ``folders``: results, what differs, curves.
+
+    Their order has no effect. What is no run folder, or one that cannot be read, is left out with a
+    line in the log.
+
+    Args:
+        output: the page; by default ``compare.html`` beside the first run by name.
+
+    Raises:
+        DataError: nothing to compare, or runs of several tasks.
+    """
+    found = _read(sorted({folder.expanduser().resolve() for folder in folders}))
+    if not found:
+        raise DataError(f"{folders[0]}: no run folder (run.json) among those given")
+    tasks = sorted({run.task for run in found})
+    if len(tasks) > 1:
+        raise DataError(f"runs of {', '.join(tasks)}: give runs of one task, they share no metric")
+    names = _names(found)
+    metric, mode, reason = _ranking(found)
+    found.sort(key=lambda run: (_score(run, metric, mode), names[run.folder]))
+    metrics = _main_metrics(found, metric)
+    page = render(
+        "compare.html.j2",
+        title=TITLES.get(tasks[0], tasks[0]),
+        written=f"Written {datetime.now():%Y-%m-%d %H:%M}.",
+        ranked_by=metric,
+        mode=mode,
+        reason=reason,
+        metrics=metrics,
+        runs=[_row(run, names[run.folder], metrics) for run in found],
+        samples=[names[run.folder] for run in found if run.record.get("sample")],
+        sources={run.record.get("data") for run in found},
+        differences=_differences(found),
+        curves=_curves(found, names, [name for name in metrics if not name.startswith("test/")]),
+    )
+    path = (output or min(names).parent / "compare.html").expanduser()
+    with atomic_write(path) as half:
+        half.write_text(page, encoding="utf-8")
+    return path
+
+
+def _read(folders: Sequence[Path]) -> list[RunResults]:
+    found = []
+    for folder in folders:
+        if not (folder / "run.json").is_file():
+            log.warning("%s: left out, no run folder (run.json)", folder)
+            continue
+        try:
+            found.append(read_results(folder))
+        except (DataError, OSError) as error:
+            log.warning("left out: %s", error)
+    return found
+
+
+def _names(runs: Sequence[RunResults]) -> dict[Path, str]:
+    """Folder -> its name, with the config's before it where two runs have the same name."""
+    short = [run.folder.name for run in runs]
+    return {
+        run.folder: name if short.count(name) == 1 else f"{run.folder.parent.name}/{name}"
+        for run, name in zip(runs, short, strict=True)
+    }
+
+
+def _ranking(runs: Sequence[RunResults]) -> tuple[str | None, str, str]:
+    """Metric to rank by, its mode, and why it is not what the runs chose their best epoch by."""
+    monitors = sorted({(run.monitor, run.mode) for run in runs if run.monitor})
+    if len(monitors) == 1:
+        return *monitors[0], ""
+    shared = set.intersection(*({n for n in run.by_epoch if n[:4] == "val/"} for run in runs))
+    first = [f"val/{name}" for name in MAIN_METRICS.get(runs[0].task, ())]
+    ranked = [name for name in first if name in shared] + sorted(shared)
+    if not ranked:
+        return None, "max", "they have no validation metric in common"
+    names = ", ".join(str(name) for name, _ in monitors) or "none"
+    return ranked[0], better(ranked[0]), f"the runs chose their best epochs by {names}"
+
+
+def _score(run: RunResults, metric: str | None, mode: str) -> float:
+    """Smaller is better; runs without a score come last."""
+    value = run.by_epoch.get(metric or "", {}).get(run.best_epoch or 0, math.nan)
+    if math.isnan(value):
+        return math.inf
+    return -value if mode == "max" else value
+
+
+def _main_metrics(runs: list[RunResults], monitor: str | None) -> list[str]:
+    """What `is_main` of validation and test, and the losses of training."""
+    names = {name for run in runs for name in (*run.by_epoch, *_tested(run))}
+    main = {
+        name
+        for name in names
+        if is_main(runs[0], name) and (not name.startswith("train/") or name.endswith("loss"))
+    }
+    order = {"val": 0, "test": 1, "train": 2}
+    return sorted(main, key=lambda n: (n != monitor, order.get(n.partition("/")[0], 3), n))
+
+
+def _tested(run: RunResults) -> dict[str, float]:
+    """Metrics of the newest finished ``test``."""
+    found: dict[str, float] = {}
+    for one in run.evaluations:
+        if one["stage"] == "test":
+            found = one.get("metrics") or found
+    return found
+
+
+def _row(run: RunResults, name: str, metrics: list[str]) -> dict[str, Any]:
+    epoch = run.best_epoch or (run.epochs[-1] if run.epochs else 0)
+    values = {name: run.by_epoch[name].get(epoch) for name in metrics if name in run.by_epoch}
+    source = str(run.record.get("data", ""))
+    return {
+        "name": name,
+        "metrics": values | _tested(run),
+        "best_epoch": run.best_epoch,
+        "epochs": run.epochs[-1] if run.epochs else 0,
+        "duration": duration(run.record.get("minutes")) or "-",
+        "data": Path(source).name,
+        "source": source,
+        "status": run.record.get("status", ""),
+    }
+
+
+def _differences(runs: list[RunResults]) -> dict[str, list[str]]:
+    """Settings that are not the same in all runs, with the code and machine they ran on."""
+    tables = [_flat(yaml.safe_load(run.config) or {}) if run.config else {} for run in runs]
+    for run, table in zip(runs, tables, strict=True):
+        for name in ("config", "git_revision", "machine", "precision"):
+            table[name] = run.record.get(name)
+    names = list(dict.fromkeys(name for table in tables for name in table))
+    rows = {
+        name: [str(table.get(name, "-")) for table in tables]
+        for name in names
+        if not name.startswith("run.")
+    }
+    return {name: values for name, values in rows.items() if len(set(values)) > 1}
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """``{"data.seed": 0}`` of ``{"data": {"class_path": ..., "init_args": {"seed": 0}}}``."""
+    if isinstance(config, list) and config and all(isinstance(item, dict) for item in config):
+        config = {
+            str(item.get("class_path", i)).rpartition(".")[2]: item.get("init_args") or "yes"
+            for i, item in enumerate(config)
+        }
+    if not isinstance(config, dict):
+        return {prefix: config}
+    flat: dict[str, Any] = {}
+    for key, part in config.items():
+        inner = prefix if key == "init_args" else f"{prefix}.{key}".removeprefix(".")
+        flat |= _flat(part, inner)
+    return flat
+
+
+def _curves(runs: list[RunResults], names: dict[Path, str], metrics: list[str]) -> str:
+    """A PNG with one panel a metric, base64; "" if no run has a curve."""
+    metrics = [name for name in metrics if any(name in run.by_epoch for run in runs)]
+    if not metrics:
+        return ""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    columns = min(2, len(metrics))
+    lines = -(-len(metrics) // columns)
+    colors = dict(zip([run.folder for run in runs], cycle(PALETTE), strict=False))
+    with styled():
+        fig = Figure(figsize=(7.2, 2.6 * lines + 0.25 * len(runs)), layout="constrained")
+        panels = list(fig.subplots(lines, columns, squeeze=False).flat)
+        for axes in panels[len(metrics) :]:
+            axes.remove()
+        for axes, name in zip(panels, metrics, strict=False):
+            axes.set_title(name)
+            for run in runs:
+                values, best = run.by_epoch.get(name), run.best_epoch
+                if values:
+                    plot_by_epoch(axes, values, "", colors[run.folder])
+                    if best in values:
+                        axes.plot([best], [values[best]], "D", color=colors[run.folder], ms=7)
+        fig.legend(
+            handles=[
+                Line2D(
+                    [],
+                    [],
+                    color=colors[run.folder],
+                    label=names[run.folder]
+                    + (" (sample data)" if run.record.get("sample") else ""),
+                )
+                for run in runs
+            ],
+            loc="outside lower left",
+        )
+        buffer = io.BytesIO()
+        fig.savefig(buffer, format="png")
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,146 @@
+"""How ``cli.py`` ends: one line for what lies with the input, and a status that tells why.
+
+==============  ====================================================
+0               done
+1               bad data, see `DataError`; or a bug, with its traceback
+2               bad option or config, see `UsageError`
+130, 143        stopped by Ctrl-C, by SIGTERM
+==============  ====================================================
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import torch.distributed
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from datamodules.errors import DataError
+from experiment.option_errors import UsageError
+
+PATIENCE = 5.0  # seconds until another process's error is known
+
+
+def run_and_exit(main: Callable[[], object]) -> NoReturn:
+    """Run ``main`` and end this process as the table above says.
+
+    Of several processes one writes the line. A bug's traceback is written by each that has it.
+    """
+    stopped: list[int] = []
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        stopped.append(signum)
+        if len(stopped) == 1:
+            raise KeyboardInterrupt
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, stop)
+    claim = _Claim()
+    status = 0
+    try:
+        main()
+    except DataError as error:
+        status = 2 if isinstance(error, UsageError) else 1
+        if not stopped and claim.is_first():
+            print(f"error: {error}", file=sys.stderr, flush=True)
+    except (KeyboardInterrupt, SystemExit) as error:
+        status = int(getattr(error, "code", 1) or 0)
+    except Exception as error:
+        status = 1
+        lost_connection = isinstance(error, RuntimeError) and claim.is_taken()
+        if not stopped and not lost_connection:
+            claim.is_first()
+            traceback.print_exc()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)  # all is said and done
+    if status:
+        claim.wait_for_rank_zero()
+    if stopped and not claim.launched:
+        print(f"stopped by {signal.Signals(stopped[0]).name}", file=sys.stderr, flush=True)
+    sys.exit(128 + stopped[0] if stopped else status)
+
+
+class _Claim:
+    """Which of the processes of a training on this machine writes the line about an error.
+
+    The first to meet it. The others learn of it by a lost connection, which is then no news.
+    """
+
+    def __init__(self) -> None:
+        self.launched = "LOCAL_RANK" in os.environ  # by rank 0 or torchrun
+        owner = os.getppid() if self.launched else os.getpid()
+        self.path = Path(tempfile.gettempdir()) / f"lightning-image-tasks-{os.getuid()}-{owner}"
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            self.path.unlink(missing_ok=True)
+        self.owner = owner
+
+    def is_first(self) -> bool:
+        """Whether no other process has written about an error; from now on this one has."""
+        if not self._several():
+            return True
+        try:
+            self.path.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def is_taken(self) -> bool:
+        """Whether another process has written about an error, or does so presently."""
+        end = time.monotonic() + (PATIENCE if self._several() else 0)
+        while not (taken := self.path.exists() or self._alone()) and time.monotonic() < end:
+            time.sleep(0.1)
+        return taken
+
+    def wait_for_rank_zero(self) -> None:
+        """Let rank 0 end first: Lightning kills it where it is found alive without the others."""
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()  # what rank 0 waits for will not come
+        end = time.monotonic() + PATIENCE
+        while self.launched and not self._alone() and time.monotonic() < end:
+            time.sleep(0.1)
+        if not self.launched:
+            self.path.unlink(missing_ok=True)
+
+    def _alone(self) -> bool:
+        return self.launched and os.getppid() != self.owner
+
+    @staticmethod
+    def _several() -> bool:
+        return int(os.environ.get("WORLD_SIZE", "1")) > 1 or "LOCAL_RANK" in os.environ
+
+
+@contextmanager
+def one_line_of(*kinds: type[Exception], option: str = "") -> Iterator[None]:
+    """Turn errors of these kinds, which libraries raise for bad options, into `UsageError`."""
+    caught: tuple[type[Exception], ...] = (MisconfigurationException, *kinds)
+    try:
+        yield
+    except caught as error:
+        line = str(error).strip().partition("\n")[0]
+        raise UsageError(f"{option}: {line}" if option else line) from None
+
+
+@contextmanager
+def as_constructors_raise() -> Iterator[None]:
+    """Raise what the constructor of a config's class raised, not jsonargparse's report of it.
+
+    Raises:
+        UsageError: of a ValueError, which says that an argument is wrong.
+    """
+    try:
+        yield
+    except ValueError as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, ValueError):
+            raise UsageError(str(cause).strip().partition("\n")[0]) from None
+        raise cause from None

@@ -1,0 +1,162 @@
+"""One run, one folder: ``<root>/<config>/<name>``; predictions in folders of their own below it."""
+
+import glob
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pytorch_lightning.utilities import rank_zero_only
+
+from datamodules.errors import DataError
+from experiment.atomic import writing
+from experiment.checkpoint import best_beside
+
+
+@dataclass
+class RunSettings:
+    """Where a run's files go and how it is tracked.
+
+    Args:
+        task: what the run is about (aoi, vessels, retina, blots); reports and comparisons go by it.
+        config: name of the config, the first folder below ``root``; null takes the task.
+        root: folder of all runs.
+        name: the run's own folder; null takes the date and time.
+        wandb: "auto" goes online where an API key is found and else keeps the run offline.
+        project: Weights & Biases project.
+
+    Raises:
+        DataError: task, config or name cannot be the name of a folder.
+    """
+
+    task: str = "run"
+    config: str | None = None
+    root: str = "runs"
+    name: str | None = None
+    wandb: Literal["auto", "offline", "disabled"] = "auto"
+    project: str = "lightning-image-tasks"
+
+    def __post_init__(self) -> None:
+        for option in ("task", "config", "name"):
+            value = getattr(self, option)
+            if value is not None:
+                check_folder_name(value, f"run.{option}")
+        if not self.root:
+            raise DataError("run.root: is empty; give a folder, such as runs")
+
+    @property
+    def folder(self) -> Path:
+        """Folder of all runs of the config."""
+        return Path(self.root).expanduser() / (self.config or self.task)
+
+
+def check_folder_name(name: str, option: str) -> None:
+    """Refuse what is no plain name of a folder on every system.
+
+    Raises:
+        DataError: empty, hidden, too long, or a path, or with odd characters.
+    """
+    shown = name if len(name) <= 40 else f"{name[:40]}..."
+    if not name or name != name.strip() or name.startswith("."):
+        raise DataError(f"{option}: {shown!r} is no name of a folder; begin with a letter or digit")
+    if re.search(r"[/\\:\x00-\x1f]", name):
+        raise DataError(f"{option}: {shown!r} is no plain name; leave out / \\ : and line breaks")
+    if len(name.encode()) > 200:
+        raise DataError(f"{option}: {shown!r} has {len(name)} characters; give 200 at most")
+
+
+def find_checkpoint(run: RunSettings, which: Literal["last", "best"]) -> Path:
+    """The last or best checkpoint of the newest run of the config (of ``run.name``, if given).
+
+    Raises:
+        DataError: there is none.
+    """
+    folders = [run.folder / run.name] if run.name else sorted(run.folder.glob("*"))
+    found = [path for f in folders if (path := f / "checkpoints" / "last.ckpt").is_file()]
+    if not found:
+        where = run.folder / (run.name or "*") / "checkpoints"
+        raise DataError(f"{where}/last.ckpt: no checkpoint to be found; give --ckpt_path a file")
+    last = max(found, key=lambda path: path.stat().st_mtime_ns)
+    return last if which == "last" else best_beside(last)
+
+
+def run_folder_of(checkpoint: Path) -> Path | None:
+    """The run folder that ``checkpoint`` lies in; None where it lies in none."""
+    folder = checkpoint.resolve().parent.parent
+    return folder if (folder / "run.json").is_file() else None
+
+
+def open_run_folder(run: RunSettings, ckpt_path: Path | None) -> Path:
+    """The folder of the run that ``ckpt_path`` belongs to, or else a new one, made by rank 0.
+
+    ``run.name`` overrules the checkpoint's folder: the checkpoint is then continued elsewhere. Not
+    for ``predict``, see `prediction_parent`.
+
+    Raises:
+        DataError: ``run.name`` is taken by another run, or the folder cannot be made.
+    """
+    if ckpt_path is not None:
+        folder = run_folder_of(ckpt_path)
+        if folder is not None and run.name in (None, folder.name):
+            return folder
+    stem = run.name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return run.folder / stem  # until RunRecorder.setup tells it rank 0's
+    return _new_folder(run.folder, stem, numbered=run.name is None)
+
+
+def _new_folder(parent: Path, stem: str, numbered: bool) -> Path:
+    for number in range(1, 1000):
+        folder = parent / (stem if number == 1 else f"{stem}-{number}")
+        with writing(folder):
+            parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+        if not numbered:
+            break
+    raise DataError(f"{folder}: a run of this name exists; choose another --run.name")
+
+
+def discard_run_folder(folder: Path) -> None:
+    """Remove what `open_run_folder` made if nothing was written: bad input leaves nothing."""
+    with suppress(OSError):
+        if [path.name for path in folder.iterdir()] == [".lock"]:
+            (folder / ".lock").unlink()
+        folder.rmdir()
+        folder.parent.rmdir()
+
+
+def prediction_parent(ckpt_path: Path) -> Path:
+    """Where the predictions of a checkpoint belong: its run's folder, or else beside it."""
+    return run_folder_of(ckpt_path) or ckpt_path.resolve().parent
+
+
+def open_prediction_folder(parent: Path, source: str, output: Path | None) -> Path:
+    """A new, empty folder for one prediction: ``output``, or ``<parent>/predictions/<source>``.
+
+    Args:
+        source: where the images came from, a path or "sample"; its last part names the folder.
+            Where that exists already, -2, -3, ... is added: no prediction touches an earlier one.
+        output: the folder that the user chose.
+
+    Raises:
+        DataError: ``output`` holds something, or the folder cannot be made.
+    """
+    if output is None:
+        stem = Path(source).name.lstrip(".") or "root"
+        return _new_folder(parent / "predictions", stem, numbered=True)
+    output = output.expanduser()
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+    if any(output.iterdir()):
+        raise DataError(f"{output}: --output is not empty; choose another folder or empty it")
+    return output
+
+
+def matching_runs(pattern: str) -> list[Path]:
+    """Run folders by a shell pattern that no shell has expanded, or by a plain path."""
+    path = Path(pattern).expanduser()
+    return [path] if path.exists() else [Path(found) for found in sorted(glob.glob(str(path)))]

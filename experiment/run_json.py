@@ -1,0 +1,109 @@
+"""``run.json``: what was trained, on what, how it ended, and how it was evaluated since."""
+
+import json
+import logging
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from datamodules.errors import DataError
+from experiment.atomic import atomic_write
+
+log = logging.getLogger(__name__)
+
+# What each process that trained leaves in the history, beside its start, end, status and minutes.
+OF_A_PROCESS = ("command", "git_revision", "machine", "checkpoint")
+
+
+def read_run_json(path: Path) -> dict[str, Any]:
+    """The record at ``path``; empty if there is none.
+
+    Raises:
+        DataError: it is not a record that a run wrote.
+    """
+    if not path.exists():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        cause = str(error).partition("\n")[0]
+        raise DataError(f"{path}: not readable ({cause}); restore or remove it") from None
+    if not isinstance(record, dict) or not isinstance(record.get("task"), str):
+        raise DataError(f"{path}: not the record of a run; restore or remove it")
+    return record
+
+
+class RunJSON:
+    """Keeps one ``run.json`` while a process works on its run.
+
+    The training stands at the top level as its latest process found it, with ``minutes`` over all
+    of them and ``history``, one entry a process. Each evaluation is an entry of ``evaluations``,
+    by stage, checkpoint and data: a second one of the same takes the place of the first.
+
+    Args:
+        path: of the file. One that cannot be read is kept as ``run.json.damaged``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.record = read_run_json(path)
+        except DataError as error:
+            path.replace(path.with_name("run.json.damaged"))
+            log.warning("%s; begun anew, the old one is kept as run.json.damaged", error)
+            self.record = {}
+
+    def start_training(self, facts: dict[str, Any]) -> None:
+        """Write that this process trains.
+
+        Args:
+            facts: JSON values; they take the place of those of earlier processes.
+        """
+        history = self.record.get("history", [])
+        for entry in history:
+            if entry["status"] == "running":  # this process has the lock, so that one is gone
+                entry["status"] = "killed"
+        self._start({name: facts.get(name) for name in OF_A_PROCESS}, at_top=True)
+        self.record |= facts | {"error": None, "history": [*history, self._entry]}
+        self.update()
+
+    def start_evaluation(self, facts: dict[str, Any]) -> None:
+        """Write that this process evaluates or predicts; the training's record stays as it is."""
+        alone = self.record.get("stage") in (None, facts["stage"])  # no training in this folder
+        self._start(facts, at_top=alone)
+        if alone:
+            self.record |= facts
+        if facts["stage"] != "predict":
+            others = [e for e in self.record.get("evaluations", []) if _key(e) != _key(facts)]
+            self.record["evaluations"] = [*others, self._entry]
+        self.update()
+
+    def update(self, **facts: Any) -> None:
+        """Write ``facts`` and the minutes so far."""
+        minutes = round((time.monotonic() - self._clock) / 60, 2)
+        self._entry |= {"minutes": minutes, **facts}
+        if self._at_top:
+            entries = self.record.get("history", [self._entry])
+            total = sum(entry.get("minutes") or 0 for entry in entries)
+            shown = {name: self._entry[name] for name in ("status", "started", "finished")}
+            self.record |= shown | {"minutes": round(total, 2), **facts}
+        with atomic_write(self.path) as half:
+            half.write_text(json.dumps(self.record, indent=2) + "\n", encoding="utf-8")
+
+    def finish(self, status: str, **facts: Any) -> None:
+        """Write how it ended: "finished", "interrupted" or "failed"."""
+        self.update(status=status, finished=_now(), **facts)
+
+    def _start(self, entry: dict[str, Any], at_top: bool) -> None:
+        self._clock = time.monotonic()
+        self._at_top = at_top
+        self._entry = {**entry, "started": _now(), "finished": None, "status": "running"}
+
+
+def _key(evaluation: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(evaluation.get(name) for name in ("stage", "checkpoint", "data"))
+
+
+def _now() -> str:
+    return datetime.now().isoformat(timespec="seconds")

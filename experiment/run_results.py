@@ -1,0 +1,102 @@
+"""What a run folder says: the reader that figures, report and comparison share."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datamodules.errors import DataError
+from experiment.metrics_csv import Row, read_metrics
+from experiment.run_json import read_run_json
+
+
+@dataclass
+class RunResults:
+    """One run folder, read.
+
+    Attributes:
+        folder: the run folder.
+        record: ``run.json``; empty if there is none.
+        config: text of ``config.yaml``; empty if there is none.
+        by_epoch: metric -> {epoch, counted from 1: value}, of training and its validation.
+        by_step: metric logged by step, without Lightning's suffix ``_step`` -> {batch: value}.
+        monitor: the metric that chooses the best checkpoint; None if none does.
+        mode: "min" or "max" of ``monitor``.
+    """
+
+    folder: Path
+    record: dict[str, Any] = field(default_factory=dict)
+    config: str = ""
+    by_epoch: dict[str, dict[int, float]] = field(default_factory=dict)
+    by_step: dict[str, dict[int, float]] = field(default_factory=dict)
+    monitor: str | None = None
+    mode: str = "max"
+
+    @property
+    def task(self) -> str:
+        """The task; "" if there is no record."""
+        return self.record.get("task", "")
+
+    @property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """One record for each stage, checkpoint and data: ``stage``, ``metrics``, ``status`` ..."""
+        return self.record.get("evaluations", [])
+
+    @property
+    def epochs(self) -> list[int]:
+        """Epochs that logged anything, in order."""
+        return sorted({epoch for values in self.by_epoch.values() for epoch in values})
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Epoch of the best finite ``monitor``, the first of equals, as ModelCheckpoint keeps."""
+        values = self.by_epoch.get(self.monitor or "", {})
+        finite = {epoch: value for epoch, value in values.items() if math.isfinite(value)}
+        if not finite:
+            return None
+        best = (max if self.mode == "max" else min)(finite.values())
+        return next(epoch for epoch in sorted(finite) if finite[epoch] == best)
+
+
+def read_results(folder: str | Path) -> RunResults:
+    """Read ``run.json``, ``config.yaml`` and ``metrics.csv``; those that are missing stay empty.
+
+    Raises:
+        DataError: one of the files is not what its name says.
+    """
+    results = RunResults(Path(folder))
+    results.record = read_run_json(results.folder / "run.json")
+    path = results.folder / "config.yaml"
+    if path.exists():
+        try:
+            results.config = path.read_text(encoding="utf-8")
+            results.monitor, results.mode = _monitor(yaml.safe_load(results.config))
+        except (ValueError, AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
+            cause = str(error).partition("\n")[0]
+            raise DataError(f"{path}: not readable ({cause}); restore or remove it") from None
+    for row in read_metrics(results.folder / "metrics.csv")[1]:
+        _add(results, row)
+    return results
+
+
+def _monitor(config: dict[str, Any]) -> tuple[str | None, str]:
+    for callback in (config.get("trainer") or {}).get("callbacks") or []:
+        options = callback.get("init_args") or {}
+        if callback["class_path"].endswith("Checkpoint") and options.get("monitor"):
+            return options["monitor"], options.get("mode", "min")
+    return None, "max"
+
+
+def _add(results: RunResults, row: Row) -> None:
+    """Sort a row of ``metrics.csv`` in. Rows are sparse: an empty cell was not logged."""
+    for name, text in row.items():
+        if name in ("epoch", "step") or not text:
+            continue
+        if name.endswith("_step"):
+            values = results.by_step.setdefault(name.removesuffix("_step"), {})
+            values[int(row["step"])] = float(text)
+        elif row.get("epoch"):
+            values = results.by_epoch.setdefault(name.removesuffix("_epoch"), {})
+            values[int(row["epoch"]) + 1] = float(text)

@@ -1,0 +1,77 @@
+"""Weights & Biases beside a run's own files: never asked for, never in the way."""
+
+import logging
+import os
+import uuid
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pytorch_lightning.loggers import WandbLogger
+
+from experiment.run_folder import RunSettings
+
+log = logging.getLogger(__name__)
+
+
+def new_wandb_id() -> str:
+    """An id that no other run has, to be kept in ``run.json`` for the run's whole life."""
+    return uuid.uuid4().hex[:12]
+
+
+def wandb_mode(run: RunSettings) -> Literal["online", "offline", "disabled"]:
+    """By ``run.wandb``, ``WANDB_MODE`` and whether there is an API key. Never prompts."""
+    mode = os.environ.get("WANDB_MODE") or "online"
+    if run.wandb == "disabled" or mode == "disabled":
+        return "disabled"
+    if run.wandb == "offline" or mode != "online":
+        return "offline"
+    import wandb
+
+    try:
+        return "online" if wandb.login(prompt=False) else "offline"
+    except Exception as error:  # a malformed key must not fail the run
+        log.warning("W&B: %s; the run is kept offline", error)
+        return "offline"
+
+
+def start_wandb(
+    run: RunSettings, folder: Path, wandb_id: str, config: dict[str, Any], tags: list[str]
+) -> WandbLogger | None:
+    """A started logger, or None where W&B is disabled or will not start; for rank 0 alone.
+
+    With the ``wandb_id`` of an earlier process it continues that one's W&B run. Without an API key,
+    or where the server does not answer, the run is kept offline in ``<folder>/wandb``.
+    """
+    mode = wandb_mode(run)
+    if mode == "disabled":
+        return None
+    import wandb
+
+    for attempt in dict.fromkeys((mode, "offline")):
+        try:
+            experiment = wandb.init(
+                project=run.project,
+                dir=folder,
+                id=wandb_id,
+                name=folder.name,
+                group=run.config or run.task,
+                resume="allow",
+                mode=cast(Literal["online", "offline"], attempt),
+                config=config,
+                tags=tags,
+                # A server that accepts and never answers holds a run up for these seconds at most.
+                settings=wandb.Settings(
+                    init_timeout=30, finish_timeout=120, silent=True, console="off"
+                ),
+            )
+            experiment.define_metric("trainer/global_step")
+            experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        except Exception as error:  # no network, no disk, an old server: tracking only is lost
+            log.warning("W&B did not start (%s): %s", attempt, str(error).partition("\n")[0])
+            continue
+        if attempt == "offline":
+            log.info("W&B: kept offline; to upload: wandb sync %s/wandb/offline-run-*", folder)
+        else:
+            log.info("W&B: %s", experiment.url)
+        return WandbLogger(experiment=experiment)
+    return None

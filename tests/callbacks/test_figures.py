@@ -1,0 +1,292 @@
+"""Figures are drawn, stamped, and never fail a run."""
+
+import csv
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pytorch_lightning.loggers import WandbLogger
+
+from callbacks import AOIFigures, BlotFigures, RetinaFigures, VesselFigures
+from callbacks.figures.held_out import figure
+from datamodules.drive_files import FundusFiles
+
+CLASSES = ["normal", "void", "edge"]
+
+
+def fake_trainer(folder, sample=False, rank=0, monitor="val/accuracy", mode="max", **data):
+    """What a figure callback asks of a trainer, without training."""
+    module = SimpleNamespace(
+        hparams={"class_names": CLASSES},
+        inference=SimpleNamespace(threshold=0.5),
+        adversarial_loss=SimpleNamespace(balance=(2.0, 0.0)),
+    )
+    return SimpleNamespace(
+        callbacks=[],
+        default_root_dir=str(folder),
+        is_global_zero=rank == 0,
+        world_size=1,
+        loggers=[],
+        sanity_checking=False,
+        state=SimpleNamespace(fn="fit"),
+        current_epoch=0,
+        callback_metrics={},
+        checkpoint_callback=SimpleNamespace(monitor=monitor, mode=mode),
+        datamodule=SimpleNamespace(is_sample=sample, **data),
+        lightning_module=module,
+    )
+
+
+def run_epoch(callback, trainer, epoch, batches, score=None):
+    trainer.current_epoch = epoch
+    if score is not None:
+        trainer.callback_metrics[trainer.checkpoint_callback.monitor] = torch.tensor(score)
+    callback.on_validation_epoch_start(trainer, None)
+    for index, (outputs, batch) in enumerate(batches):
+        callback.on_validation_batch_end(trainer, None, outputs, batch, index)
+    callback.on_validation_end(trainer, None)
+
+
+def write_metrics(folder, **curves):
+    """``metrics.csv`` and ``config.yaml``; names have ``__`` for the slash."""
+    folder.mkdir(parents=True, exist_ok=True)
+    curves = {name.replace("__", "/"): values for name, values in curves.items()}
+    with (folder / "metrics.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["epoch", "step", *curves])
+        writer.writeheader()
+        for epoch, row in enumerate(zip(*curves.values(), strict=True)):
+            writer.writerow({"epoch": epoch, "step": epoch, **dict(zip(curves, row, strict=True))})
+
+
+def pictures(folder):
+    """Name -> text of the PNG, after a look that none is blank."""
+    found = {}
+    for path in sorted((folder / "figures").rglob("*.png")):
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L"))
+            assert pixels.std() > 5, f"{path.name} is blank"
+            found[path.relative_to(folder / "figures").with_suffix("").as_posix()] = image.text
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*not drawn.*")
+        yield
+
+
+def aoi_batches(right, count=12):
+    labels = torch.arange(count) % 3
+    predicted = torch.where(torch.arange(count) < right, labels, (labels + 1) % 3)
+    probabilities = torch.full((count, 3), 0.1).scatter(1, predicted[:, None], 0.8)
+    outputs = {"probabilities": probabilities, "target": labels, "index": torch.arange(count)}
+    return [(outputs, {})]
+
+
+def aoi_data():
+    images = [{"image": torch.randint(256, (1, 16, 16), dtype=torch.uint8)} for _ in range(12)]
+    return {"val_set": images, "test_set": images}
+
+
+def test_aoi_draws_the_best_epoch(tmp_path):
+    callback, trainer = AOIFigures(), fake_trainer(tmp_path, **aoi_data())
+    write_metrics(tmp_path, train__loss=[1, 0.5, 0.4], val__accuracy=[0.5, 0.75, 0.25])
+    for epoch, right in enumerate((6, 9, 3)):
+        run_epoch(callback, trainer, epoch, aoi_batches(right), right / 12)
+    callback.on_fit_end(trainer, None)
+    found = pictures(tmp_path)
+    assert set(found) == {"curves", "confusion", "mistakes"}
+    assert "epoch 2" in found["confusion"]["Title"]
+    assert "9 of 12" in found["confusion"]["Description"]
+    assert "3 of 3 mistakes" in found["mistakes"]["Description"]
+
+
+def test_aoi_test_and_no_mistake(tmp_path):
+    callback, trainer = AOIFigures(), fake_trainer(tmp_path, **aoi_data())
+    callback.on_test_epoch_start(trainer, None)
+    for outputs, batch in aoi_batches(12):
+        callback.on_test_batch_end(trainer, None, outputs, batch, 0)
+    callback.on_test_end(trainer, None)
+    found = pictures(tmp_path)
+    assert set(found) == {"test_confusion", "test_mistakes"}
+    assert found["test_mistakes"]["Description"].startswith("None of the 12 images")
+
+
+def write_files(folder, name, second=True):
+    side = 48
+    rows, columns = np.mgrid[:side, :side]
+    parts = {
+        "image": np.stack([200 - 3 * columns, rows * 2, rows], axis=-1),
+        "vessels": (abs(rows - columns) < 3) * 255,
+        "fov": ((rows - 24) ** 2 + (columns - 24) ** 2 < 22**2) * 255,
+        "second": (abs(rows - columns) < 2) * 255,
+    }
+    paths = {}
+    for part, pixels in parts.items():
+        paths[part] = folder / f"{name}_{part}.png"
+        Image.fromarray(pixels.astype(np.uint8)).save(paths[part])
+    return FundusFiles(**paths) if second else FundusFiles(**{**paths, "second": None})
+
+
+def vessel_batch(files, index):
+    truth = torch.from_numpy(np.array(Image.open(files.vessels)) > 0)[None]
+    fov = torch.from_numpy(np.array(Image.open(files.fov)) > 0)[None]
+    probability = (truth[0].float() * 0.9).roll(1, 0) + 0.05
+    batch = {
+        "native_target": [truth],
+        "native_fov": [fov if index else None],  # the first as if it had none
+        "index": torch.tensor([index]),
+    }
+    return {"probability": [probability]}, batch
+
+
+@pytest.mark.parametrize("second", [True, False])
+def test_vessels(tmp_path, second):
+    files = [write_files(tmp_path, str(i), second) for i in range(3)]
+    trainer = fake_trainer(
+        tmp_path, sample=True, monitor="val/loss", mode="min", val_set=SimpleNamespace(files=files)
+    )
+    names = {"val__fov__iou_pooled": [0.1, 0.2], "train__loss": [1, 0.5], "val__loss": [1, 0.7]}
+    write_metrics(tmp_path, **names)
+    callback = VesselFigures(images=2)
+    batches = [vessel_batch(one, i) for i, one in enumerate(files)]
+    run_epoch(callback, trainer, 0, batches, 1.0)
+    run_epoch(callback, trainer, 1, batches, 0.7)
+    assert [one.probability is None for part in callback._best for one in part] == [0, 0, 1]
+    callback.on_fit_end(trainer, None)
+    found = pictures(tmp_path)
+    assert set(found) == {"curves", "rows", "overlay", "iou", "precision_recall"}
+    assert "epoch 2" in found["rows"]["Title"]
+    assert "not on these drawings" in found["iou"]["Description"]
+    every = [one for part in callback._best for one in part]
+    hits, missed = sum(one.hits for one in every), sum(one.misses for one in every)
+    truth = sum(int(one.counts[1].sum()) for one in every)
+    assert hits + missed == truth > 0
+    assert (callback._second_observer(every, files) is not None) == second
+
+
+def test_retina(tmp_path):
+    trainer = fake_trainer(tmp_path, monitor="val/psnr")
+    write_metrics(tmp_path, train__loss=[0.1, 0.03], val__loss=[0.11, 0.006], val__psnr=[16, 28])
+    images = torch.rand(1, 3, 32, 32) * 2 - 1
+    batch = {"image": images, "input_size": torch.tensor([[30, 28]])}
+    callback = RetinaFigures(images=2)
+    for epoch, psnr in enumerate((16.0, 28.0)):
+        noisy = images + 0.2 / (epoch + 1) * torch.randn_like(images)
+        run_epoch(callback, trainer, epoch, [({"reconstruction": noisy}, batch)] * 3, psnr)
+    assert [tuple(pair.shape) for part in callback._best for pair in part] == [(2, 3, 30, 28)] * 2
+    callback.on_fit_end(trainer, None)
+    found = pictures(tmp_path)
+    assert set(found) == {"curves", "reconstructions"}
+    assert "amplified" in found["reconstructions"]["Description"]
+
+
+def test_blots_and_their_film(tmp_path):
+    trainer = fake_trainer(tmp_path, monitor=None)
+    names = ("train__d_loss", "train__g_loss", "train__d_loss_step", "train__g_loss_step")
+    accuracies = {f"val__d_accuracy_{kind}": [0.5] * 5 for kind in ("real", "fake")}
+    write_metrics(tmp_path, **{name: [1.2, 1, 0.9, 0.8, 0.7] for name in names}, **accuracies)
+    callback = BlotFigures(every_n_epochs=2, images=3)
+    templates, targets = torch.rand(2, 2, 16, 16) * 2 - 1, torch.rand(2, 1, 16, 16) * 2 - 1
+    for epoch in range(5):
+        generated = {"image": targets * epoch / 5}
+        batches = [(generated, {"image": templates, "target": targets})] * 2
+        run_epoch(callback, trainer, epoch, batches)
+    assert set(callback._film) == {1, 2, 4}
+    resumed = BlotFigures(every_n_epochs=2, images=3)
+    resumed.load_state_dict(callback.state_dict())
+    run_epoch(resumed, trainer, 5, batches)
+    resumed.on_fit_end(trainer, None)
+    found = pictures(tmp_path)
+    assert set(found) == {"curves", "blots", "film"} | {f"templates/000{n}" for n in (1, 2, 4, 6)}
+    assert "epoch 6" in found["blots"]["Title"]
+
+
+def test_wandb_gets_the_picture(tmp_path):
+    class Recorder(WandbLogger):
+        def __init__(self):
+            self.logged = []
+
+        def log_image(self, key, images, **options):
+            self.logged.append((key, images, options))
+
+    trainer = fake_trainer(tmp_path)
+    trainer.loggers = [Recorder()]
+    with figure(trainer, "templates/0010", (4, 2), "Templates", "Drawn.") as fig:
+        fig.subplots().plot([0, 1])
+    path = str(tmp_path / "figures" / "templates" / "0010.png")
+    assert trainer.loggers[0].logged == [("figures/templates", [path], {"caption": ["Drawn."]})]
+
+
+def test_a_figure_that_fails_is_one_warning(tmp_path):
+    trainer = fake_trainer(tmp_path)
+    with pytest.warns(UserWarning, match=r"^figure line not drawn: ValueError: no\.$") as caught:  # noqa: SIM117
+        with figure(trainer, "line", (4, 2), "A line"):
+            raise ValueError("no.\nand more")
+    assert len(caught) == 1
+    assert list(tmp_path.rglob("*.png")) == []
+    with pytest.warns(UserWarning, match="curves not drawn"):
+        AOIFigures().on_fit_end(trainer, None)  # no metrics.csv
+
+
+@pytest.mark.parametrize("first", [float("nan"), 0.1])
+def test_the_first_not_a_number_is_not_the_best_for_ever(tmp_path, first):
+    callback, trainer = AOIFigures(), fake_trainer(tmp_path, **aoi_data())
+    for epoch, score in enumerate((first, 0.5, float("nan"), 0.4)):
+        run_epoch(callback, trainer, epoch, aoi_batches(6), score)
+    assert callback._best_epoch == 2
+
+
+def test_the_threshold_itself_is_no_vessel(tmp_path):
+    trainer = fake_trainer(tmp_path)
+    inside = torch.ones(1, 2, 2, dtype=torch.bool)
+    batch = {"native_target": [inside], "native_fov": [None], "index": torch.tensor([0])}
+    outputs = {"probability": [torch.tensor([[0.5, 0.5], [0.501, 0.0]])]}
+    (one,) = VesselFigures().keep(trainer, outputs, batch, [])
+    assert (one.hits, one.misses, one.false_alarms) == (1, 3, 0)
+
+
+def drawn_curves(callback, trainer, monkeypatch):
+    """The panels of the curves by title, kept from their file."""
+    import matplotlib.figure
+
+    kept = []
+    save = matplotlib.figure.Figure.savefig
+
+    def keep(fig, *args, **options):
+        kept.append(fig)
+        save(fig, *args, **options)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", keep)
+    callback.on_fit_end(trainer, None)
+    return {axes.get_title("left"): axes for axes in kept[0].axes}
+
+
+def test_blot_losses_are_read_against_their_own_balance(tmp_path, monkeypatch):
+    trainer = fake_trainer(tmp_path, monitor=None)
+    d = {name: [1.2, 0.4] for name in ("train__d_loss", "train__d_loss_step")}
+    g = {name: [0.5, -4.0] for name in ("train__g_loss", "train__g_loss_step")}
+    right = {f"val__d_accuracy_{kind}": [0.5, 1.0] for kind in ("real", "fake")}
+    write_metrics(tmp_path, **d, **g, **right)
+    panels = drawn_curves(BlotFigures(), trainer, monkeypatch)
+    for title in ("Loss by step", "Loss by epoch"):
+        low, high = panels[title].get_ylim()
+        assert low < -4, "a negative loss of G stays in view"
+        assert high > 2
+        lines = [line.get_ydata()[0] for line in panels[title].get_lines()[2:]]
+        assert sorted(lines) == [0.0, 2.0]
+        texts = {text.get_text() for text in panels[title].texts}
+        assert texts == {"D at balance, 2", "G at balance, 0"}
+
+
+def test_aoi_losses_are_not_drawn_together(tmp_path, monkeypatch):
+    trainer = fake_trainer(tmp_path, **aoi_data())
+    write_metrics(tmp_path, train__loss=[9, 8], val__loss=[1, 2], val__accuracy=[0.5, 0.75])
+    panels = drawn_curves(AOIFigures(), trainer, monkeypatch)
+    found = {title: list(axes.get_lines()[0].get_ydata()) for title, axes in panels.items()}
+    assert found["Training loss"] == [9, 8]
+    assert found["Validation loss\n(cross-entropy)"] == [1, 2]

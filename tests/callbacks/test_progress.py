@@ -1,0 +1,89 @@
+"""Bars on a terminal, plain lines elsewhere, and the metrics that matter in both."""
+
+from types import SimpleNamespace
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import RichProgressBar
+from torch.utils.data import DataLoader
+
+from callbacks.progress import PlainLines, RichBar, progress_bar
+
+
+class Line(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+
+    def training_step(self, batch):
+        return self.layer(batch).square().mean()
+
+    def on_train_epoch_end(self):
+        self.log_dict({"train/loss": self.current_epoch + 1.0, "train/other": 0.0})
+
+    def validation_step(self, batch):
+        self.log_dict({"val/accuracy": 0.5, "val/f1_macro": 0.25})
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def fit(folder, bar, epochs=2):
+    trainer = pl.Trainer(
+        default_root_dir=folder,
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        callbacks=[bar],
+        enable_model_summary=False,
+        accelerator="cpu",
+    )
+    data = DataLoader(torch.ones(4, 1))
+    trainer.fit(Line(), data, data)
+    return trainer
+
+
+def test_one_line_an_epoch_without_escape_codes(tmp_path, capsys):
+    fit(tmp_path, progress_bar("aoi"))
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if line.startswith("epoch ")]
+    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
+    assert all("val/accuracy 0.5000" in line for line in lines)
+    assert "train/loss 1.0000" in lines[0]
+    assert "train/loss 2.0000" in lines[1]
+    assert "f1_macro" not in out
+    assert "other" not in out
+    assert "\x1b" not in out
+
+
+def test_bars_only_on_a_terminal(monkeypatch):
+    assert isinstance(progress_bar("aoi"), PlainLines)
+    assert isinstance(progress_bar("a fifth task"), PlainLines)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    bar = progress_bar("aoi")
+    assert isinstance(bar, RichBar)
+    module = SimpleNamespace()
+    trainer = SimpleNamespace(
+        callback_metrics={"val/accuracy": torch.tensor(0.5), "val/f1_macro": torch.tensor(0.1)},
+        checkpoint_callbacks=[],
+        progress_bar_metrics={},
+        loggers=[],
+        sanity_checking=False,
+        state=SimpleNamespace(fn="fit"),
+    )
+    bar.on_validation_end(trainer, module)
+    assert bar.get_metrics(trainer, module) == {"val/accuracy": 0.5}
+
+
+def test_lightning_asks_for_the_description_of_an_epoch_as_the_bar_answers_it(tmp_path):
+    # RichBar overrides a private method of Lightning's.
+    assert callable(RichProgressBar._get_train_description)
+    asked = []
+
+    class Bar(RichBar):
+        def _get_train_description(self, current_epoch):
+            asked.append(super()._get_train_description(current_epoch))
+            return asked[-1]
+
+    fit(tmp_path, Bar("val/accuracy"))
+    assert [text.strip() for text in dict.fromkeys(asked)] == ["Epoch 1/2", "Epoch 2/2"]

@@ -1,0 +1,101 @@
+"""Prediction files hold what the model said, in the order of the data."""
+
+import csv
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from callbacks import AOIWriter, BlotWriter, RetinaWriter, VesselWriter
+
+MODULE = SimpleNamespace(
+    hparams={"class_names": ["good", "bad"]}, inference=SimpleNamespace(threshold=0.5)
+)
+
+
+def predict(folder, writer, batches, world_size=1):
+    trainer = SimpleNamespace(
+        callbacks=[], default_root_dir=str(folder), is_global_zero=True, world_size=world_size
+    )
+    writer.on_predict_start(trainer, MODULE)
+    for i, batch in enumerate(batches):
+        writer.write_on_batch_end(trainer, MODULE, batch, None, None, i, 0)
+    writer.on_predict_end(trainer, MODULE)
+
+
+def table(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def pixels(path):
+    return np.array(Image.open(path))
+
+
+def test_aoi(tmp_path, capsys):
+    batches = [
+        {
+            "name": [f"{i}.png"],
+            "index": torch.tensor([i]),
+            "probabilities": torch.tensor([[p, 1 - p]], dtype=torch.bfloat16),
+        }
+        for i, p in ((1, 0.25), (0, 1.0))
+    ]
+    predict(tmp_path, AOIWriter(), batches)
+    assert table(tmp_path / "predictions.csv") == [["ID", "Label"], ["0.png", "0"], ["1.png", "1"]]
+    assert table(tmp_path / "probabilities.csv") == [
+        ["ID", "good", "bad"],
+        ["0.png", "1.000000", "0.000000"],
+        ["1.png", "0.250000", "0.750000"],
+    ]
+    assert capsys.readouterr().out == f"2 predictions: {tmp_path}\n"
+
+
+def test_vessels(tmp_path):
+    p = torch.tensor([[0.5, 0.5001], [0.0, 1.0]])
+    batch = {"name": ["a/b.c.tif"], "index": torch.tensor([0]), "probability": [p]}
+    predict(tmp_path, VesselWriter(), [batch])
+    assert table(tmp_path / "predictions.csv")[1] == [
+        "a/b.c.tif",
+        "a/b.c_mask.png",
+        "a/b.c_probability.png",
+        "0.50000",
+    ]
+    assert pixels(tmp_path / "a/b.c_mask.png").tolist() == [[0, 255], [0, 255]]
+    written = pixels(tmp_path / "a/b.c_probability.png")
+    assert np.allclose(written / 65535, p.numpy(), atol=1 / 65535)
+
+
+def test_retina(tmp_path):
+    image = torch.tensor([0.0, 0.5, 1.0])[:, None, None].expand(3, 4, 5)
+    batch = {
+        "name": ["b.jpg", "a.jpg"],
+        "index": torch.tensor([1, 0]),
+        "image": [image, image],
+        "psnr": [30.12346, 40.0],
+        "ssim": [0.9, 0.99],
+    }
+    predict(tmp_path, RetinaWriter(), [batch])
+    assert table(tmp_path / "predictions.csv") == [
+        ["ID", "image", "psnr", "ssim"],
+        ["a.jpg", "a.png", "40.0000", "0.99000"],
+        ["b.jpg", "b.png", "30.1235", "0.90000"],
+    ]
+    assert pixels(tmp_path / "b.png").shape == (4, 5, 3)
+    assert pixels(tmp_path / "b.png")[0, 0].tolist() == [0, 128, 255]
+
+
+def test_blots(tmp_path):
+    image = torch.arange(12, dtype=torch.uint8).view(1, 1, 3, 4)
+    batch = {"name": ["bg_1.png"], "index": torch.tensor([0]), "image": image}
+    predict(tmp_path, BlotWriter(), [batch])
+    assert table(tmp_path / "predictions.csv") == [["ID", "image"], ["bg_1.png", "bg_1.png"]]
+    assert pixels(tmp_path / "bg_1.png").tolist() == image[0, 0].tolist()
+
+
+@pytest.mark.parametrize("writer", [AOIWriter, VesselWriter, RetinaWriter, BlotWriter])
+def test_no_batch_is_an_empty_table(tmp_path, writer):
+    predict(tmp_path, writer(), [])
+    assert len(table(tmp_path / "predictions.csv")) == 1

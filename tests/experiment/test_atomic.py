@@ -1,0 +1,55 @@
+"""Files are there whole or not at all."""
+
+import errno
+import os
+
+import pytest
+
+from datamodules.errors import DataError
+from experiment.atomic import atomic_write, remove_leftovers, write_table
+
+
+def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path):
+    path = tmp_path / "sub" / "file.txt"
+    with atomic_write(path) as half:
+        half.write_text("old")
+    with pytest.raises(ValueError, match="mine"), atomic_write(path) as half:  # noqa: PT012
+        half.write_text("new")
+        raise ValueError("mine")
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        (errno.ENOSPC, r"file\.txt: cannot be written \(No space left on device\); free some"),
+        (errno.EROFS, r"file\.txt: cannot be written \(Read-only file system\); choose another"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(tmp_path, code, line):
+    with pytest.raises(DataError, match=line), atomic_write(tmp_path / "file.txt"):
+        raise OSError(code, os.strerror(code))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_parent_that_is_a_file_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"), atomic_write(tmp_path / "file" / "x"):
+        pass
+
+
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
+    (tmp_path / "figures").mkdir()
+    left = tmp_path / "figures" / ".half-curves-abc.png"
+    left.write_bytes(b"")
+    kept = tmp_path / "figures" / "curves.png"
+    kept.write_bytes(b"")
+    remove_leftovers(tmp_path)
+    assert not left.exists()
+    assert kept.exists()
+
+
+def test_table_quotes_what_needs_it(tmp_path):
+    write_table(tmp_path / "a.csv", ("ID", "reason"), [("ä,b.png", 'no "image"')])
+    assert (tmp_path / "a.csv").read_bytes().decode() == 'ID,reason\n"ä,b.png","no ""image"""\n'

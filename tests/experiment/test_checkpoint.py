@@ -1,0 +1,111 @@
+"""Checkpoints that cannot be used are refused in a line, before anything is written."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+
+from datamodules.errors import DataError
+from experiment.checkpoint import (
+    check_not_finished,
+    check_same_method,
+    read_checkpoint,
+)
+from experiment.checkpoint_io import AtomicCheckpointIO
+
+
+def lightning_checkpoint(processed=3, **hyper_parameters):
+    return {
+        "pytorch-lightning_version": pl.__version__,
+        "hyper_parameters": hyper_parameters,
+        "state_dict": {"weight": torch.zeros(1000)},
+        "loops": {"fit_loop": {"epoch_progress": {"current": {"processed": processed}}}},
+    }
+
+
+class Code:
+    def __reduce__(self):
+        return (Path.touch, (Path("ran"),))
+
+
+def write_bad(kind, path):
+    torch.save(lightning_checkpoint(), path)
+    whole = path.read_bytes()
+    match kind:
+        case "text":
+            path.write_text("no checkpoint")
+        case "empty":
+            path.write_bytes(b"")
+        case "truncated":
+            path.write_bytes(whole[: len(whole) // 2])
+        case "list":
+            torch.save([1, 2], path)
+        case "image":
+            Image.new("L", (8, 8)).save(path, format="png")
+        case "weights":
+            torch.save({"weight": torch.zeros(3)}, path)
+        case "pickle":
+            path.write_bytes(pickle.dumps(Code()))
+        case "code":
+            torch.save({**lightning_checkpoint(), "more": Code()}, path)
+        case "folder":
+            path.unlink()
+            path.mkdir()
+        case "missing":
+            path.unlink()
+
+
+KINDS = ["text", "empty", "truncated", "list", "image", "weights", "pickle", "code"]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "folder", "missing"])
+def test_what_is_no_checkpoint_is_one_line(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "last.ckpt"
+    write_bad(kind, path)
+    with pytest.raises(DataError, match=rf"^{path}: ") as caught:
+        read_checkpoint(path)
+    assert "\n" not in str(caught.value)
+    assert "weights_only" not in str(caught.value)
+    assert not (tmp_path / "ran").exists()
+    assert ("run code" in str(caught.value)) == (kind == "code")
+
+
+def test_another_method_is_refused(tmp_path):
+    checkpoint = lightning_checkpoint(_class_path="lit_models.VesselSegmenter")
+    check_same_method(Path("a.ckpt"), checkpoint, "lit_models.vessel_segmenter.VesselSegmenter")
+    with pytest.raises(
+        DataError,
+        match=r"^a\.ckpt: is a VesselSegmenter's checkpoint, this config is ImageReconstructor's",
+    ):
+        check_same_method(Path("a.ckpt"), checkpoint, "lit_models.ImageReconstructor")
+    check_same_method(Path("a.ckpt"), lightning_checkpoint(), "lit_models.ImageReconstructor")
+
+
+@pytest.mark.parametrize("epochs", [4, -1, None])
+def test_a_run_with_epochs_left_goes_on(epochs):
+    check_not_finished(Path("a.ckpt"), lightning_checkpoint(processed=3), epochs)
+
+
+@pytest.mark.parametrize("epochs", [3, 2])
+def test_a_finished_run_says_what_to_raise(epochs):
+    with pytest.raises(DataError, match=rf"its 3 epochs; raise trainer.max_epochs \(now {epochs}"):
+        check_not_finished(Path("a.ckpt"), lightning_checkpoint(processed=3), epochs)
+
+
+def test_a_failed_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"a": torch.ones(1)}, path)
+
+    def half(self, data):
+        self.open("wb").write(data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(DataError, match=r"last\.ckpt: cannot be written \(No space left"):
+        AtomicCheckpointIO().save_checkpoint({"a": torch.zeros(1)}, path)
+    assert torch.load(path, weights_only=True)["a"] == 1
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,106 @@
+"""metrics.csv holds what was logged, whole after every crash."""
+
+import csv
+
+import pytest
+import torch
+
+from datamodules.errors import DataError
+from experiment.metrics_csv import MetricsCSV, read_metrics
+
+
+def rows(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+def log_epochs(logger, first, last):
+    for epoch in range(first, last):
+        logger.log_metrics({"lr": 0.1}, 2 * epoch)
+        logger.log_metrics({"loss_step": torch.tensor(0.5), "epoch": epoch}, 2 * epoch + 1)
+        logger.log_metrics({"loss": 0.5 + epoch, "epoch": epoch}, 2 * epoch + 1)
+        logger.save()
+
+
+def test_new_columns_keep_earlier_rows(tmp_path):
+    logger = MetricsCSV(tmp_path)
+    logger.log_metrics({"b": torch.tensor(0.5), "epoch": 0}, 3)
+    logger.save()
+    logger.log_metrics({"a": 2}, 4)
+    logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == "a,b,epoch,step\n,0.5,0,3\n2,,,4\n"
+
+
+def test_the_buffer_is_bounded(tmp_path):
+    logger = MetricsCSV(tmp_path, rows_to_buffer=3)
+    for step in range(7):
+        logger.log_metrics({"a": step}, step)
+    assert len(rows(tmp_path)) == 6
+
+
+def test_a_second_process_goes_on_with_the_file(tmp_path):
+    for first, last in ((0, 2), (2, 3)):
+        log_epochs(MetricsCSV(tmp_path), first, last)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    log_epochs(MetricsCSV(whole), 0, 3)
+    assert (tmp_path / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+
+
+def test_checkpoints_go_below_the_folder(tmp_path):
+    logger = MetricsCSV(tmp_path)
+    assert (logger.save_dir, logger.name, logger.version) == (str(tmp_path), "", "")
+
+
+def test_what_follows_the_last_checkpoint_is_dropped(tmp_path):
+    log_epochs(MetricsCSV(tmp_path), 0, 2)
+    kept = (tmp_path / "metrics.csv").read_text()
+    log_epochs(MetricsCSV(tmp_path), 2, 4)
+    resumed = MetricsCSV(tmp_path)
+    resumed.keep_epochs(2)
+    assert (tmp_path / "metrics.csv").read_text() == kept
+    resumed.keep_epochs(0)
+    assert rows(tmp_path) == []
+
+
+@pytest.mark.parametrize("tail", ["1,0.", "\n1", "1", "1,0.2,3,4,5,6"])
+def test_half_a_last_line_is_dropped(tmp_path, tail):
+    log_epochs(MetricsCSV(tmp_path), 0, 2)
+    path = tmp_path / "metrics.csv"
+    whole = path.read_text()
+    path.write_text(whole + tail)
+    assert len(read_metrics(path)[1]) == 6
+    resumed = MetricsCSV(tmp_path)
+    resumed.keep_epochs(2)
+    assert path.read_text() == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (b"\xff\xfe\x00", r"metrics\.csv: not a text file"),
+        (b"epoch,step\n0,1\n0\n0,2\n", "line 3: not as many cells"),
+        (b"epoch,step\n0,1,2\n", "line 2: not as many cells"),
+        (b"epoch,step\n0,x\n", "line 2: holds a cell that is no number"),
+        (b"a,b\n1,2\n", "no column step"),
+    ],
+)
+def test_other_damage_is_one_line(tmp_path, text, line):
+    (tmp_path / "metrics.csv").write_bytes(text)
+    with pytest.raises(DataError, match=line):
+        read_metrics(tmp_path / "metrics.csv")
+
+
+def test_a_killed_rewrite_leaves_the_old_file(tmp_path, monkeypatch):
+    log_epochs(MetricsCSV(tmp_path), 0, 1)
+    before = (tmp_path / "metrics.csv").read_text()
+    logger = MetricsCSV(tmp_path)
+    logger.log_metrics({"new": 1.0}, 9)
+
+    def kill(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.write_text", kill)
+    with pytest.raises(KeyboardInterrupt):
+        logger.save()
+    assert (tmp_path / "metrics.csv").read_text() == before

@@ -1,0 +1,90 @@
+"""What all figures share: the file, the stamp, lines and limits."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from experiment.plotting import (
+    figure,
+    from_zero,
+    image_grid,
+    mark_best,
+    plot_by_epoch,
+    reference_line,
+    show_image,
+)
+
+
+@pytest.fixture
+def axes():
+    return Figure().subplots()
+
+
+def test_sample_is_stamped_above_the_drawing(tmp_path):
+    sizes = {}
+    for sample in (False, True):
+        path = tmp_path / f"{sample}.png"
+        with figure(path, (4, 2), "A line", "Up.", sample) as fig:
+            fig.subplots().plot([0, 1])
+        with Image.open(path) as image:
+            sizes[sample] = image.size
+            assert image.text["Title"] == "A line"
+            assert image.text["Description"] == (
+                "Sample data (synthetic). Up." if sample else "Up."
+            )
+            assert (image.convert("RGB").getpixel((3, 3)) == (255, 255, 255)) != sample
+    assert sizes[True][0] == sizes[False][0]
+    assert sizes[True][1] > sizes[False][1]
+
+
+def test_an_error_leaves_no_file(tmp_path):
+    with pytest.raises(ValueError, match="no"), figure(tmp_path / "a.png", (4, 2), "A"):
+        raise ValueError("no")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        ([2.0, 1.0], 0, 2.2),
+        ([-3.0, 1.0], -3.4, 1.4),
+        ([-3.0, -1.0], -3.3, 0.3),
+        ([math.nan, 2.0], 0, 2.2),
+        ([0.0, 0.0], 0, 1),
+        ([], 0, 1.1),
+        ([math.nan], 0, 1.1),
+    ],
+)
+def test_from_zero_keeps_all_in_view(axes, values, low, high):
+    plot_by_epoch(axes, dict(enumerate(values, start=1)), "", "k")
+    from_zero(axes)
+    assert axes.get_ylim() == pytest.approx((low, high))
+    assert all(math.isfinite(limit) for limit in axes.get_xlim())
+
+
+def test_reference_line_is_always_in_view(axes):
+    plot_by_epoch(axes, {1: 5.0, 2: 6.0}, "", "k")
+    for value in (0.0, -2.0, 20.0):
+        reference_line(axes, value, "x")
+        low, high = axes.get_ylim()
+        assert low < value < high
+
+
+def test_mark_best_finds_room_for_its_text(axes):
+    plot_by_epoch(axes, {1: 5.0, 2: 6.0}, "", "k")
+    high = axes.get_ylim()[1]
+    mark_best(axes, 2, 6.0, "best")
+    assert axes.get_ylim()[1] > high
+
+
+def test_images_of_one_and_three_channels():
+    for image in (torch.rand(8, 8), torch.rand(1, 8, 8), torch.rand(3, 8, 8) * 2):
+        [[axes]] = image_grid(Figure(), 1, 1)
+        show_image(axes, image, "title")
+        shown = np.asarray(axes.images[0].get_array())
+        assert shown.shape[:2] == (8, 8)
+        assert 0 <= shown.min() <= shown.max() <= 1

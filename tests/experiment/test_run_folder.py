@@ -1,0 +1,165 @@
+"""Each run has a folder of its own, and what cannot be one is refused in a line."""
+
+import json
+
+import pytest
+import torch
+
+from datamodules.errors import DataError
+from experiment.run_folder import (
+    RunSettings,
+    discard_run_folder,
+    find_checkpoint,
+    matching_runs,
+    open_prediction_folder,
+    open_run_folder,
+    prediction_parent,
+)
+
+
+def make_run(folder, best=None, **files):
+    checkpoints = folder / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"task": "aoi"}))
+    state = {"BestCheckpoint": {"best_model_path": f"/moved/since/{best}" if best else ""}}
+    content = {"pytorch-lightning_version": "2", "callbacks": {"EpochSeed": {"seed": 1}, **state}}
+    torch.save(content, checkpoints / "last.ckpt")
+    for name in files.get("also", ()):
+        (checkpoints / name).write_bytes(b"")
+    return folder
+
+
+@pytest.mark.parametrize("option", ["task", "config", "name"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "/etc",
+        "a\\b",
+        "C:",
+        " a",
+        "a ",
+        "a\nb",
+        ".hidden",
+        "x" * 300,
+        "ä" * 150,
+    ],
+)
+def test_names_that_are_no_folders_are_refused(option, name):
+    with pytest.raises(DataError, match=rf"^run\.{option}: ") as caught:
+        RunSettings(**{option: name})
+    assert len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize("name", ["a", "2025-01-02", "[x]*?", "größe 1", "-1", "x" * 200])
+def test_names_that_are_folders_work(tmp_path, name):
+    run = RunSettings(task="aoi", root=str(tmp_path), name=name)
+    folder = open_run_folder(run, None)
+    assert folder == tmp_path / "aoi" / name
+    make_run(tmp_path / "aoi" / "other")
+    folder.rmdir()
+    make_run(folder)
+    assert find_checkpoint(run, "last") == folder / "checkpoints" / "last.ckpt"
+
+
+def test_config_names_the_folder_and_root_may_begin_at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert RunSettings("aoi", root="~/runs").folder == tmp_path / "runs" / "aoi"
+    assert RunSettings("aoi", "aoi_best", root="r").folder.as_posix() == "r/aoi_best"
+
+
+def test_two_runs_of_one_second_have_two_folders(tmp_path):
+    run = RunSettings("aoi", root=str(tmp_path))
+    folders = {open_run_folder(run, None) for _ in range(3)}
+    assert len(folders) == 3
+
+
+def test_a_taken_name_is_refused(tmp_path):
+    run = RunSettings("aoi", root=str(tmp_path), name="mine")
+    open_run_folder(run, None)
+    with pytest.raises(DataError, match="mine: a run of this name exists"):
+        open_run_folder(run, None)
+
+
+def test_a_root_that_is_a_file_is_one_line(tmp_path):
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(DataError, match=r"runs/aoi/x: cannot be written .*; choose another"):
+        open_run_folder(RunSettings("aoi", root=str(tmp_path / "runs"), name="x"), None)
+
+
+def test_a_checkpoint_brings_its_run_folder(tmp_path):
+    own = make_run(tmp_path / "aoi" / "own")
+    checkpoint = own / "checkpoints" / "last.ckpt"
+    run = RunSettings("aoi", root=str(tmp_path))
+    assert open_run_folder(run, checkpoint) == own
+    elsewhere = RunSettings("aoi", root=str(tmp_path), name="elsewhere")
+    assert open_run_folder(elsewhere, checkpoint) == tmp_path / "aoi" / "elsewhere"
+
+
+def test_best_is_found_where_the_run_lies_now(tmp_path):
+    run = RunSettings("aoi", root=str(tmp_path))
+    best = "epoch=2.ckpt"
+    folder = make_run(tmp_path / "aoi" / "a", best, also=[best, "epoch=9.ckpt"])
+    assert find_checkpoint(run, "best") == folder / "checkpoints" / best
+
+
+def test_best_is_the_newest_where_the_named_one_was_replaced_before_a_kill(tmp_path):
+    run = RunSettings("aoi", root=str(tmp_path))
+    also = ["epoch=3.ckpt", ".half-epoch-x.ckpt"]
+    folder = make_run(tmp_path / "aoi" / "a", "epoch=2.ckpt", also=also)
+    assert find_checkpoint(run, "best") == folder / "checkpoints" / "epoch=3.ckpt"
+
+
+def test_no_checkpoint_is_one_line(tmp_path):
+    run = RunSettings("aoi", root=str(tmp_path))
+    with pytest.raises(DataError, match=r"aoi/\*/checkpoints/last\.ckpt: no checkpoint"):
+        find_checkpoint(run, "last")
+    make_run(tmp_path / "aoi" / "a")
+    with pytest.raises(DataError, match="kept no best checkpoint"):
+        find_checkpoint(run, "best")
+
+
+def test_only_an_empty_folder_is_discarded(tmp_path):
+    run = RunSettings("aoi", root=str(tmp_path))
+    folder = open_run_folder(run, None)
+    (folder / ".lock").write_text("")
+    discard_run_folder(folder)
+    assert list(tmp_path.iterdir()) == []
+    folder = make_run(tmp_path / "aoi" / "a")
+    (folder / ".lock").write_text("")
+    discard_run_folder(folder)
+    assert (folder / "run.json").exists()
+
+
+def test_each_prediction_has_a_folder_of_its_own(tmp_path):
+    folder = make_run(tmp_path / "aoi" / "a")
+    parent = prediction_parent(folder / "checkpoints" / "last.ckpt")
+    found = [open_prediction_folder(parent, "/data/new", None) for _ in range(2)]
+    found.append(open_prediction_folder(parent, "sample", None))
+    names = [path.relative_to(folder).as_posix() for path in found]
+    assert names == ["predictions/new", "predictions/new-2", "predictions/sample"]
+
+
+def test_predictions_of_a_checkpoint_of_elsewhere_lie_beside_it(tmp_path):
+    (tmp_path / "model.ckpt").write_bytes(b"")
+    assert prediction_parent(tmp_path / "model.ckpt") == tmp_path
+    assert open_prediction_folder(tmp_path, "/", None) == tmp_path / "predictions" / "root"
+
+
+def test_a_chosen_output_is_new_or_empty(tmp_path):
+    output = tmp_path / "a" / "b"
+    assert open_prediction_folder(tmp_path, "x", output) == output
+    assert open_prediction_folder(tmp_path, "x", output) == output
+    (output / "predictions.csv").write_text("")
+    with pytest.raises(DataError, match=f"{output}: --output is not empty"):
+        open_prediction_folder(tmp_path, "x", output)
+
+
+def test_patterns_and_paths_with_odd_names(tmp_path):
+    for name in ("a", "[b]"):
+        (tmp_path / name).mkdir()
+    assert matching_runs(str(tmp_path / "[b]")) == [tmp_path / "[b]"]
+    assert set(matching_runs(str(tmp_path / "*"))) == {tmp_path / "a", tmp_path / "[b]"}

@@ -1,0 +1,94 @@
+"""run.json keeps the training, its processes, and each evaluation apart."""
+
+import json
+
+from experiment.run_json import RunJSON
+
+FIT = {"stage": "fit", "task": "aoi", "data": "d", "command": "one", "checkpoint": None}
+
+
+def test(path, checkpoint, **facts):
+    return {"stage": "test", "task": "aoi", "data": "d", "checkpoint": checkpoint, **facts}
+
+
+test.__test__ = False
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_training_over_three_processes(tmp_path):
+    path = tmp_path / "run.json"
+    first = RunJSON(path)
+    first.start_training({**FIT, "wandb_id": "w1"})
+    assert read(path)["status"] == "running"  # killed
+    second = RunJSON(path)
+    assert second.record["wandb_id"] == "w1"
+    second.start_training({**FIT, "command": "two", "checkpoint": "last.ckpt", "wandb_id": "w1"})
+    second.finish("failed", error="no disk")
+    third = RunJSON(path)
+    third.start_training({**FIT, "command": "three", "wandb_id": "w1"})
+    third._clock -= 60 * 5
+    third.finish("finished", best_checkpoint="epoch=1.ckpt")
+    record = read(path)
+    history = record["history"]
+    assert [one["status"] for one in history] == ["killed", "failed", "finished"]
+    assert [one["command"] for one in history] == ["one", "two", "three"]
+    assert history[1]["checkpoint"] == "last.ckpt"
+    assert history[1]["error"] == "no disk"
+    assert all(one["started"] for one in history)
+    assert history[2]["finished"]
+    assert record["minutes"] == sum(one["minutes"] for one in history) == 5
+    assert record["command"] == "three"
+    assert record["error"] is None
+    assert (record["status"], record["best_checkpoint"]) == ("finished", "epoch=1.ckpt")
+
+
+def test_evaluations_are_rows_and_leave_the_training_alone(tmp_path):
+    path = tmp_path / "run.json"
+    training = RunJSON(path)
+    training.start_training(FIT)
+    training.finish("finished")
+    before = read(path)
+    for checkpoint, value in (("a", 0.1), ("b", 0.2), ("a", 0.3)):
+        record = RunJSON(path)
+        record.start_evaluation(test(path, checkpoint))
+        record.finish("finished", metrics={"test/accuracy": value})
+    after = read(path)
+    evaluations = after.pop("evaluations")
+    assert after == before
+    assert [(one["checkpoint"], one["metrics"]["test/accuracy"]) for one in evaluations] == [
+        ("b", 0.2),
+        ("a", 0.3),
+    ]
+    assert all(one["status"] == "finished" for one in evaluations)
+    again = RunJSON(path)
+    again.start_training(FIT)
+    assert len(read(path)["evaluations"]) == 2
+
+
+def test_evaluation_in_a_folder_of_its_own_and_prediction(tmp_path):
+    path = tmp_path / "run.json"
+    for _ in range(2):
+        record = RunJSON(path)
+        record.start_evaluation(test(path, "a"))
+        record.finish("finished", metrics={})
+    found = read(path)
+    assert (found["stage"], found["status"], len(found["evaluations"])) == ("test", "finished", 1)
+    path = tmp_path / "predictions" / "run.json"
+    record = RunJSON(path)
+    record.start_evaluation({**test(path, "a"), "stage": "predict"})
+    record.finish("finished", skipped=2)
+    found = read(path)
+    assert (found["stage"], found["skipped"]) == ("predict", 2)
+    assert "evaluations" not in found
+
+
+def test_a_damaged_record_is_kept_beside_a_new_one(tmp_path, caplog):
+    path = tmp_path / "run.json"
+    path.write_text('{"task": "ao')
+    RunJSON(path).start_training(FIT)
+    assert read(path)["task"] == "aoi"
+    assert (tmp_path / "run.json.damaged").read_text() == '{"task": "ao'
+    assert "run.json: not readable" in caplog.text

@@ -1,0 +1,72 @@
+"""A run folder is read as it was written."""
+
+import json
+
+import pytest
+import yaml
+
+from datamodules.errors import DataError
+from experiment.run_results import read_results
+
+CONFIG = {
+    "trainer": {
+        "callbacks": [
+            {"class_path": "callbacks.AOIFigures"},
+            {
+                "class_path": "callbacks.BestCheckpoint",
+                "init_args": {"monitor": "val/loss", "mode": "min"},
+            },
+        ]
+    }
+}
+
+
+def write(folder, table, **record):
+    (folder / "metrics.csv").write_text(table)
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    (folder / "run.json").write_text(json.dumps({"task": "aoi", **record}))
+    return read_results(folder)
+
+
+def test_steps_epochs_and_monitor(tmp_path):
+    results = write(
+        tmp_path,
+        "epoch,lr-Adam,step,train/loss_epoch,train/loss_step,val/loss\n"
+        "0,,9,,0.91,\n"
+        "0,,18,,,0.5\n"
+        "0,,18,0.7,,\n"
+        ",0.001,37,,,\n"
+        "1,,37,,,0.4\n",
+    )
+    assert results.by_step == {"train/loss": {9: 0.91}}
+    assert results.by_epoch == {"val/loss": {1: 0.5, 2: 0.4}, "train/loss": {1: 0.7}}
+    assert (results.monitor, results.mode, results.best_epoch) == ("val/loss", "min", 2)
+    assert results.epochs == [1, 2]
+
+
+def test_not_a_number_is_never_best_and_the_first_of_equals_is(tmp_path):
+    results = write(tmp_path, "epoch,step,val/loss\n0,0,nan\n1,1,0.5\n2,2,0.5\n3,3,-inf\n")
+    assert results.best_epoch == 2
+
+
+def test_task_is_not_guessed_from_the_config(tmp_path):
+    assert write(tmp_path, "", task="blots_best", config="aoi_best").task == "blots_best"
+
+
+def test_an_empty_folder_is_empty(tmp_path):
+    results = read_results(tmp_path)
+    assert (results.record, results.by_epoch, results.evaluations) == ({}, {}, [])
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"task": 3}'])
+def test_a_foreign_run_json_is_named(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(DataError, match=r"run\.json: not"):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "trainer: {callbacks: [3]}"])
+def test_a_foreign_config_is_named(tmp_path, text):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(DataError, match=r"config\.yaml: not readable"):
+        read_results(tmp_path)
