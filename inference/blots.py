@@ -1,0 +1,77 @@
+"""Western blots from two templates."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from datamodules.blot_files import find_triples
+from datamodules.errors import DataError
+from datamodules.preprocessing import blot_input
+from datamodules.ranges import ImageSide
+from inference.inputs import is_one, read_pixels
+from inference.model import Model
+from inference.results import BlotResult
+from lit_models.prediction.blots import generate
+
+
+class BlotModel(Model[BlotResult]):
+    """Blots from pairs of templates; see `load`.
+
+    The same pair always gives the same blot, see `generate`.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.size = int(ImageSide(self.trained.data["size"]))
+
+    def predict(self, x: Any, template2: Any = None) -> Any:
+        """The blot of two templates, or an iterator over those of many pairs.
+
+        Args:
+            x: the first template, or a tuple of both; a folder in the layout of the training data,
+                a list or any iterable of tuples gives an iterator.
+            template2: the second template.
+
+        Raises:
+            DataError: a template that cannot be read, two of different shapes, one without the
+                other.
+        """
+        if template2 is not None:
+            x = (x, template2)
+        elif is_one(x):
+            raise DataError("one image: a blot is made of two templates; give both")
+        elif isinstance(x, str | Path):
+            data = self.trained.data
+            patterns = data["template1"], data["template2"]
+            triples = find_triples(Path(x).expanduser(), *patterns, None)
+            x = [(triple.template1, triple.template2) for triple in triples]
+        return super().predict(x)
+
+    @staticmethod
+    def is_one(x: Any) -> bool:
+        return isinstance(x, tuple)
+
+    def read(self, x: Any, name: str) -> dict[str, Any]:
+        if not isinstance(x, tuple) or len(x) != 2:
+            raise DataError(f"{name}: give two templates, as a tuple")
+        first, name = read_pixels(x[0], "L", f"{name}, template 1")
+        second, other = read_pixels(x[1], "L", f"{name}, template 2")
+        if first.shape != second.shape:
+            sizes = [f"{t.shape[2]}x{t.shape[1]}" for t in (second, first)]
+            raise DataError(
+                f"{other}: is {sizes[0]} pixels but {name} is {sizes[1]}; give one size"
+            )
+        shown = tuple(Image.fromarray(t[0].numpy()) for t in (first, second))
+        pixels = torch.cat([first, second])
+        return {"image": blot_input(pixels, self.size), "name": name, "shown": shown}
+
+    def run(self, items: Sequence[dict[str, Any]]) -> list[BlotResult]:
+        templates = torch.stack([item["image"] for item in items]).to(self.settings.device)
+        blots = generate(self.network, templates).cpu()
+        return [
+            BlotResult(item["name"], item["shown"], Image.fromarray(blot[0].numpy()))
+            for item, blot in zip(items, blots, strict=True)
+        ]

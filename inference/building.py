@@ -1,0 +1,110 @@
+"""Building a network from what a checkpoint says of it: a class path, arguments and weights.
+
+A checkpoint may come from a stranger. So a class path must name an ``nn.Module`` that is defined in
+one of the trusted packages; nothing else is imported or called.
+"""
+
+import inspect
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from datamodules.errors import DataError
+
+TRUSTED = ("lit_models.networks", "torch.nn", "torchvision.models")
+
+
+def find_module_class(class_path: str, trusted: Sequence[str] = ()) -> type[nn.Module]:
+    """The class of a ``class_path``.
+
+    Args:
+        class_path: such as ``lit_models.networks.UNet``.
+        trusted: packages beside `TRUSTED`.
+
+    Raises:
+        DataError: it lies outside the trusted packages, does not exist, or is no ``nn.Module``.
+    """
+    packages = (*TRUSTED, *trusted)
+    module_path, _, name = str(class_path).rpartition(".")
+    if not _inside(module_path, packages):
+        package = module_path or class_path
+        raise DataError(
+            f"it names the class {class_path}, which is not of this project; if you trust its "
+            f"code: load(..., trusted=['{package}'])"
+        )
+    try:
+        found = getattr(import_module(module_path), name)
+    except (ImportError, AttributeError):
+        raise DataError(f"it names the class {class_path}, which does not exist here") from None
+    inside = inspect.isclass(found) and _inside(found.__module__, packages)
+    if not inside or not issubclass(found, nn.Module):
+        raise DataError(f"it names {class_path}, which is no network; give a file that `fit` wrote")
+    return found
+
+
+def _inside(module_path: str, packages: Sequence[str]) -> bool:
+    return any(module_path == p or module_path.startswith(f"{p}.") for p in packages)
+
+
+def build_network(
+    settings: dict[str, Any],
+    weights: dict[str, Tensor],
+    *arguments: Any,
+    trusted: Sequence[str] = (),
+) -> nn.Module:
+    """The network in eval mode with its weights, on the CPU.
+
+    It is first built without memory ("meta"), so that sizes that do not fit the weights are refused
+    before anything is allocated.
+
+    Args:
+        settings: ``class_path`` and ``init_args``.
+        weights: its state dict.
+        arguments: come before ``init_args``.
+        trusted: see `find_module_class`.
+
+    Raises:
+        DataError: see `find_module_class`; arguments it does not take, weights of another network.
+    """
+    with torch.device("meta"):
+        network = _instantiate(settings, arguments, trusted)
+    expected = network.state_dict()
+    odd = sorted(expected.keys() ^ weights.keys())
+    odd += [name for name in expected if not odd and expected[name].shape != weights[name].shape]
+    if odd:
+        raise DataError(f"its weights are not those of its {type(network).__name__}: {odd[0]}")
+    # Copies let go of the file, and have the layout that the constructor chose.
+    own = {
+        name: torch.empty_like(tensor, device="cpu").copy_(weights[name])
+        for name, tensor in expected.items()
+    }
+    if any(name not in expected for name, _ in network.named_buffers()):
+        # What is not in the state dict is computed by the constructor, and on meta it is not.
+        with torch.random.fork_rng(devices=[]):
+            network = _instantiate(settings, arguments, trusted)
+        network.load_state_dict(own)
+    else:
+        network.load_state_dict(own, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _instantiate(
+    settings: dict[str, Any], arguments: Sequence[Any], trusted: Sequence[str]
+) -> nn.Module:
+    if not isinstance(settings, dict) or "class_path" not in settings:
+        raise DataError("it does not say of what class its network is")
+    kind = find_module_class(settings["class_path"], trusted)
+    init_args = {
+        name: _instantiate(value, (), trusted)
+        if isinstance(value, dict) and "class_path" in value
+        else value
+        for name, value in (settings.get("init_args") or {}).items()
+    }
+    try:
+        return kind(*arguments, **init_args)
+    except (TypeError, ValueError, RuntimeError) as error:
+        cause = str(error).partition("\n")[0]
+        raise DataError(f"its {kind.__name__} cannot be built: {cause}") from None

@@ -1,0 +1,85 @@
+"""Defect classes of industrial images."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from datamodules.preprocessing import normalize_defects, resize_square
+from datamodules.ranges import ImageSide
+from inference.inputs import read_pixels
+from inference.model import Model
+from inference.results import DefectResult
+from lit_models.networks.torchvision_classifier import TorchvisionClassifier
+from lit_models.prediction.defects import DefectInference
+
+log = logging.getLogger(__name__)
+
+
+class DefectModel(Model[DefectResult]):
+    """Classes of images; see `load`.
+
+    Results have a class activation map where the network's head sees the global average of its last
+    feature map (ResNet, RegNet, EfficientNet, DenseNet, Swin ...), which is checked on the first
+    batch. Others have none, and the log says so.
+
+    Attributes:
+        class_names: in the order of the labels.
+        inference: how the network is asked.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.class_names = [str(name) for name in self.trained.model["class_names"]]
+        self.size = int(ImageSide(self.trained.data["image_size"]))
+        self.inference = DefectInference(**(self.trained.model.get("inference") or {}))
+        self.explains: bool | None = None  # not known before the first batch
+
+    def read(self, x: Any, name: str) -> dict[str, Any]:
+        pixels, name = read_pixels(x, "L", name)
+        shown = Image.fromarray(pixels[0].numpy())
+        return {"image": resize_square(pixels, self.size), "name": name, "shown": shown}
+
+    def run(self, items: Sequence[dict[str, Any]]) -> list[DefectResult]:
+        images = torch.stack([item["image"].as_subclass(Tensor) for item in items])
+        images = normalize_defects(images.to(self.settings.device))
+        logs, maps = self._ask(images)
+        results = []
+        for i, row in enumerate(logs.exp().cpu()):
+            label = int(row.argmax())
+            results.append(
+                DefectResult(
+                    items[i]["name"],
+                    self.class_names[label],
+                    dict(zip(self.class_names, row.tolist(), strict=True)),
+                    items[i]["shown"],
+                    None if maps is None else maps[i, label].cpu().numpy(),
+                )
+            )
+        return results
+
+    def _ask(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        network = self.network
+        if self.explains is None:
+            self.explains = isinstance(network, TorchvisionClassifier) and _is_exact(
+                network, *network.class_activation_maps(images[:1])
+            )
+            if not self.explains:
+                name = getattr(network, "name", type(network).__name__)
+                log.warning(
+                    "%s does not end in global average pooling: results have no heatmap", name
+                )
+        if self.explains and isinstance(network, TorchvisionClassifier):
+            return self.inference.explain(network, images)
+        return self.inference.log_probabilities(network, images), None
+
+
+def _is_exact(network: TorchvisionClassifier, logits: Tensor, maps: Tensor | None) -> bool:
+    """Whether the maps' means are the logits, but for the head's bias and the precision."""
+    if maps is None or network.head.bias is None:
+        return False
+    difference = maps.mean(dim=(2, 3)) + network.head.bias.float() - logits.float()
+    return bool(difference.abs().max() <= 0.02 * maps.abs().mean(dim=(2, 3)).max())

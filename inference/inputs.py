@@ -1,0 +1,69 @@
+"""What users have as images: paths, Pillow's images, arrays; one of them, or many."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+from torchvision import tv_tensors
+
+from datamodules.errors import DataError
+from datamodules.images import list_images, read_image, to_pixels
+
+Source = str | Path | Image.Image | np.ndarray
+
+
+def is_one(x: Any) -> bool:
+    """Whether ``x`` stands for one image; a path that is no folder does."""
+    if isinstance(x, str | Path):
+        return not Path(x).expanduser().is_dir()
+    return isinstance(x, Image.Image | np.ndarray)
+
+
+def each(x: Any) -> Iterator[Any]:
+    """The images of a folder in the order of their names, or what an iterable gives.
+
+    Raises:
+        DataError: a folder without images; neither an image nor many.
+    """
+    if isinstance(x, str | Path):
+        return iter(list_images(Path(x).expanduser()))
+    if isinstance(x, Iterable):
+        return iter(x)
+    raise DataError(
+        f"{type(x).__name__}: not an image; give a path, a PIL image, an array uint8 (H, W) or "
+        "(H, W, 3), or a list or folder of them"
+    )
+
+
+def read_pixels(x: Source, mode: Literal["L", "RGB"], name: str) -> tuple[tv_tensors.Image, str]:
+    """Pixels uint8 ``(1 or 3, H, W)`` of one image, and its name: the file's or else ``name``.
+
+    Raises:
+        DataError: no image, one that `read_image` refuses, an array of another type or shape.
+    """
+    if isinstance(x, str | Path):
+        path = Path(x).expanduser()
+        return read_image(path, mode), path.name
+    if isinstance(x, np.ndarray):
+        x = _from_array(x, name)
+    if not isinstance(x, Image.Image):
+        raise DataError(
+            f"{name}: {type(x).__name__} is not an image; give a path, a PIL image or an array"
+        )
+    try:
+        return to_pixels(x, mode, name), name
+    except OSError as error:  # Pillow opens files lazily
+        reason = " ".join(str(error).split())
+        raise DataError(f"{name}: not a readable image ({reason}); replace it") from None
+
+
+def _from_array(array: np.ndarray, name: str) -> Image.Image:
+    if array.dtype != np.uint8:
+        raise DataError(f"{name}: an array of {array.dtype}; give uint8, 0 to 255")
+    gray, color = array.ndim == 2, array.ndim == 3 and array.shape[2] == 3
+    if not (gray or color) or array.size == 0:
+        shape = "x".join(map(str, array.shape))
+        raise DataError(f"{name}: an array of shape {shape}; give (H, W) or (H, W, 3)")
+    return Image.fromarray(np.ascontiguousarray(array))

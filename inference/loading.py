@@ -1,0 +1,115 @@
+"""From a run folder or a checkpoint to a model that predicts."""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from datamodules.errors import DataError
+from experiment.hardware import FORMATS, native_memory_format, native_precision
+from inference.building import build_network
+from inference.checkpoint import Trained, find_checkpoint, read_trained
+from inference.model import AUTOCAST, Model, Settings
+
+# The module and class for each method, and what the network is called in its LightningModule.
+MODELS = {
+    "DefectClassifier": ("inference.defects", "DefectModel", "network"),
+    "VesselSegmenter": ("inference.vessels", "VesselModel", "network"),
+    "ImageReconstructor": ("inference.retina", "RetinaModel", "network"),
+    "ImageCompressor": ("inference.retina", "CompressorModel", "network"),
+    "BlotGAN": ("inference.blots", "BlotModel", "generator"),
+}
+PRECISIONS = ("32-true", *AUTOCAST)
+
+
+def load(
+    source: str | Path,
+    device: str | torch.device = "auto",
+    precision: str | None = None,
+    batch_size: int | None = None,
+    trusted: Sequence[str] = (),
+) -> Model[Any]:
+    """A trained model, ready to predict.
+
+    Args:
+        source: a run folder, which stands for its best checkpoint, or a ``.ckpt`` file.
+        device: "auto" takes a CUDA GPU if there is one, else the CPU.
+        precision: "32-true", "bf16-mixed" or "16-mixed"; None takes that of the training where the
+            device computes in it natively, else "32-true".
+        batch_size: images predicted at once; None takes that of the training's evaluation.
+        trusted: packages beside this project's and torch's whose networks may be built. Their code
+            runs, so name only what you would run yourself.
+
+    Raises:
+        DataError: no such run or checkpoint, one that cannot be read, of another method, or that
+            names a class of a package that is not trusted; a device that is not there.
+    """
+    path = Path(source).expanduser()
+    if path.suffix == ".onnx":
+        raise DataError(f"{path}: exported models cannot be loaded yet; give a checkpoint")
+    trained = read_trained(find_checkpoint(path))
+    if trained.method not in MODELS:
+        raise DataError(f"{trained.path}: is of {trained.method}; load() knows {', '.join(MODELS)}")
+    module, name, attribute = MODELS[trained.method]
+    settings = _settings(trained, device, precision, batch_size)
+    try:
+        network = build_network(
+            trained.model[attribute],
+            _below(trained.weights, f"{attribute}."),
+            *_arguments(trained),
+            trusted=trusted,
+        ).to(settings.device)
+        if native_memory_format(settings.device) == "channels_last":
+            network.to(memory_format=FORMATS["channels_last"])  # type: ignore[call-overload]
+        made: Callable[..., Model[Any]] = getattr(import_module(module), name)
+        return made(network, trained, settings)
+    except KeyError as error:
+        raise DataError(
+            f"{trained.path}: does not say {error.args[0]!r}; give one that `fit` wrote"
+        ) from None
+    except DataError as error:
+        raise DataError(f"{trained.path}: {error}") from None
+    except (TypeError, ValueError) as error:
+        cause = str(error).partition("\n")[0]
+        raise DataError(
+            f"{trained.path}: its settings cannot be ({cause}); give one that `fit` wrote"
+        ) from None
+
+
+def _arguments(trained: Trained) -> list[Any]:
+    """What the LightningModule gives its network beside the config."""
+    of_classes = trained.method == "DefectClassifier"
+    return [len(trained.model["class_names"])] if of_classes else []
+
+
+def _below(weights: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
+def _settings(
+    trained: Trained,
+    device: str | torch.device,
+    precision: str | None,
+    batch_size: int | None,
+) -> Settings:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(device)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        cause = str(error).partition("\n")[0]
+        raise DataError(f"device {str(device)!r}: not to be had here ({cause}); give cpu") from None
+    if precision is None:
+        native = {native_precision(device.type), "16-mixed" if device.type == "cuda" else None}
+        precision = trained.precision if trained.precision in native else "32-true"
+    if precision not in PRECISIONS:
+        raise DataError(f"precision {precision!r}: unknown; give one of {', '.join(PRECISIONS)}")
+    if batch_size is None:
+        of_training = trained.method == "DefectClassifier" and trained.data.get("batch_size")
+        batch_size = int(trained.data.get("eval_batch_size") or of_training or 1)
+    if batch_size < 1:
+        raise DataError(f"batch_size {batch_size}: give 1 or more")
+    return Settings(device, precision, batch_size)

@@ -1,0 +1,164 @@
+"""What the models return: one small class a task, each of which can show itself."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from inference import show
+
+
+class Shown:
+    """Shows itself in a notebook."""
+
+    def show(self) -> Image.Image:
+        """A picture of the result."""
+        raise NotImplementedError
+
+    def _repr_png_(self) -> bytes:
+        return show.png(self.show())
+
+
+@dataclass(frozen=True, eq=False)
+class DefectResult(Shown):
+    """What is seen on an industrial image.
+
+    Attributes:
+        name: of the file, or "image".
+        label: the most probable class.
+        probabilities: by class name, in the order of the labels; their sum is 1.
+        image: what was given, gray.
+        activation: class activation map of ``label`` as the network has it, ``(h, w)`` float32, in
+            units of the logit: its mean, plus a constant, is the logit. None where the network has
+            none, see `DefectModel`.
+    """
+
+    name: str
+    label: str
+    probabilities: dict[str, float]
+    image: Image.Image = field(repr=False)
+    activation: np.ndarray | None = field(repr=False)
+
+    @property
+    def confidence(self) -> float:
+        """Probability of ``label``."""
+        return self.probabilities[self.label]
+
+    @cached_property
+    def heatmap(self) -> np.ndarray | None:
+        """``activation`` at the image's size, ``(H, W)``, interpolated."""
+        if self.activation is None:
+            return None
+        size = (self.image.height, self.image.width)
+        small = torch.from_numpy(self.activation)[None, None]
+        return F.interpolate(small, size, mode="bilinear")[0, 0].numpy()
+
+    def show(self) -> Image.Image:
+        """The image, where the evidence for its class is, and the probabilities."""
+        parts = [(self.name, self.image)]
+        if self.heatmap is not None:
+            parts.append(
+                (f"evidence for {self.label}", show.blended(self.image, show.colored(self.heatmap)))
+            )
+        chart = show.bars(self.probabilities, self.label)
+        return show.panels([*parts, (f"{self.label}, {100 * self.confidence:.1f} %", chart)])
+
+
+@dataclass(frozen=True, eq=False)
+class VesselResult(Shown):
+    """Where the vessels of a fundus photograph are, at its size.
+
+    Attributes:
+        name: of the file, or "image".
+        image: the photograph.
+        probability: of vessel, ``(H, W)`` float32, 0 to 1.
+        threshold: above which a pixel is called vessel.
+        uncertainty: standard deviation of the probability over the views of the test-time
+            augmentation, ``(H, W)`` float32, 0 to 0.5; None where the model looks once.
+    """
+
+    name: str
+    image: Image.Image = field(repr=False)
+    probability: np.ndarray = field(repr=False)
+    threshold: float
+    uncertainty: np.ndarray | None = field(default=None, repr=False)
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """Vessel pixels, bool ``(H, W)``."""
+        return self.probability > self.threshold
+
+    def show(self) -> Image.Image:
+        """The photograph, its vessels, and where the views disagree."""
+        found = show.marked(self.image, self.mask)
+        parts = [(self.name, self.image), ("vessels", found)]
+        parts.append(("probability", show.colored(self.probability, 1)))
+        if self.uncertainty is not None:
+            parts.append(("uncertainty (0 to 0.25)", show.colored(self.uncertainty, 0.25)))
+        return show.panels(parts, f"{100 * self.mask.mean():.1f} % of the pixels are vessel")
+
+
+@dataclass(frozen=True, eq=False)
+class RetinaResult(Shown):
+    """A photograph and its copy.
+
+    Attributes:
+        name: of the file, or "image".
+        image: the photograph.
+        reconstruction: its copy, RGB, of the same size.
+    """
+
+    name: str
+    image: Image.Image = field(repr=False)
+    reconstruction: Image.Image = field(repr=False)
+    _copy: Tensor = field(repr=False)
+    _truth: Tensor = field(repr=False)
+
+    @cached_property
+    def _scores(self) -> dict[str, float]:
+        # On demand, for torchmetrics takes a second to import.
+        from lit_models.metrics.image_scores import image_scores
+
+        return {k: float(v) for k, v in image_scores(self._copy, self._truth).items()}
+
+    @property
+    def psnr(self) -> float:
+        """Of the network's input against its copy, in dB."""
+        return self._scores["psnr"]
+
+    @property
+    def ssim(self) -> float:
+        """Likewise; NaN for images of 5 px or less a side."""
+        return self._scores["ssim"]
+
+    def show(self) -> Image.Image:
+        """The photograph, its copy, and five times their difference."""
+        pair = [np.array(i.convert("RGB")).astype(int) for i in (self.image, self.reconstruction)]
+        difference = np.abs(pair[0] - pair[1]).max(axis=2) / 255
+        parts = [(self.name, self.image), ("copy", self.reconstruction)]
+        parts.append(("difference x 5", show.colored(difference, 0.2)))
+        return show.panels(parts, f"PSNR {self.psnr:.2f} dB, SSIM {self.ssim:.4f}")
+
+
+@dataclass(frozen=True, eq=False)
+class BlotResult(Shown):
+    """A Western blot made from two templates.
+
+    Attributes:
+        name: of the first template's file, or "image".
+        templates: both, gray, as they were given.
+        image: the blot, 8-bit gray, of the network's size.
+    """
+
+    name: str
+    templates: tuple[Image.Image, Image.Image] = field(repr=False)
+    image: Image.Image = field(repr=False)
+
+    def show(self) -> Image.Image:
+        """Both templates and the blot."""
+        names = ("template 1", "template 2", "blot")
+        return show.panels(list(zip(names, (*self.templates, self.image), strict=True)))

@@ -1,0 +1,110 @@
+"""Copies of fundus photographs, and their compression."""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from datamodules.drive import collate
+from datamodules.errors import DataError
+from datamodules.preprocessing import photograph_input
+from datamodules.ranges import ImageSide
+from inference.codec import PRECISIONS, Codec, Compressed
+from inference.inputs import Source, read_pixels
+from inference.model import Model
+from inference.results import RetinaResult
+from lit_models.prediction.retina import decode, native_image, reconstruct, to_pixels, to_unit
+
+
+class RetinaModel(Model[RetinaResult]):
+    """Copies of photographs; see `load`."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        size = self.trained.data["size"]
+        self.size = None if size is None else int(ImageSide(size))
+
+    def read(self, x: Any, name: str) -> dict[str, Any]:
+        pixels, name = read_pixels(x, "RGB", name)
+        return {
+            "image": photograph_input(pixels, self.size),
+            "native_size": torch.tensor(pixels.shape[-2:]),
+            "name": name,
+            "shown": Image.fromarray(pixels.permute(1, 2, 0).numpy()),
+        }
+
+    def run(self, items: Sequence[dict[str, Any]]) -> list[RetinaResult]:
+        batch = collate(items)
+        sizes = zip(batch["input_size"].tolist(), batch["native_size"].tolist(), strict=True)
+        images = batch["image"].to(self.settings.device)
+        results = []
+        for item, image, ((h, w), native) in zip(items, images, sizes, strict=True):
+            truth = image[None, :, :h, :w]
+            copy, _ = reconstruct(self.network, truth)
+            scored = to_unit(copy).cpu(), to_unit(truth).cpu()
+            made = _image(native_image(copy, native))
+            results.append(RetinaResult(item["name"], item["shown"], made, *scored))
+        return results
+
+
+class CompressorModel(RetinaModel):
+    """Copies of photographs through a few bytes, and these bytes; see `load` and `Codec`."""
+
+    @cached_property
+    def codec(self) -> Codec:
+        """Of this network; needs the extra ``codec``."""
+        return Codec(self.network)  # type: ignore[arg-type]
+
+    def compress(self, x: Source) -> bytes:
+        """The ``.rtc`` file of one photograph.
+
+        Raises:
+            DataError: see `predict`; more pixels than the format holds; constriction is missing, or
+                the model runs in a precision other than "32-true" and "bf16-mixed".
+        """
+        if self.settings.precision not in PRECISIONS:
+            raise DataError(
+                f"precision {self.settings.precision!r}: not one of the format; load the model "
+                f"with {' or '.join(PRECISIONS)}"
+            )
+        item = self.read(x, "image")
+        native = [int(side) for side in item["native_size"]]
+        image = item["image"].as_subclass(Tensor).to(self.settings.device)
+        with torch.inference_mode(), self.settings.autocast():
+            _, latent = reconstruct(self.network, image[None])
+        assert latent is not None
+        height, width = image.shape[-2:]
+        size = (native[0], native[1])
+        return self.codec.encode(Compressed(latent, (height, width), size, self.settings.precision))
+
+    def decompress(self, data: bytes | str | Path) -> Image.Image:
+        """The copy in an ``.rtc`` file, RGB, of the photograph's size, as `predict` gives it.
+
+        Args:
+            data: the file's bytes, or its path.
+
+        Raises:
+            DataError: see `Codec.decode`; no such file.
+        """
+        name = "the compressed file"
+        if isinstance(data, str | Path):
+            name, path = str(data), Path(data).expanduser()
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        content = self.codec.decode(data, name)
+        settings = dataclasses.replace(self.settings, precision=content.precision)
+        with torch.inference_mode(), settings.autocast():
+            latent = content.latent.to(settings.device)
+            copy = decode(self.network, latent, content.input_size)  # type: ignore[arg-type]
+            return _image(native_image(copy, content.native_size))
+
+
+def _image(unit: Tensor) -> Image.Image:
+    return Image.fromarray(to_pixels(unit).numpy())

@@ -1,0 +1,38 @@
+"""Small trained runs, one a config, that all tests here share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import config_args, one_run
+
+from cli import main
+
+LIMITS = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--run.name=run"]
+_RUNS: dict[str, Path] = {}
+
+
+@pytest.fixture
+def trained(tmp_path_factory) -> Callable[[str], Path]:
+    """The run folder of a config, trained for two steps on the sample at first use."""
+
+    def run(config: str) -> Path:
+        if config not in _RUNS:
+            root = tmp_path_factory.mktemp(config)
+            main(["fit", *config_args(config, root, *LIMITS)])
+            _RUNS[config] = one_run(root)
+        return _RUNS[config]
+
+    return run
+
+
+@pytest.fixture
+def predict() -> Callable[..., Path]:
+    """``cli.py predict`` of a run: the folder it wrote."""
+
+    def run(folder: Path, *more: str) -> Path:
+        args = config_args(folder.parent.name, folder.parent.parent, *more)
+        cli = main(["predict", *args, f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}"])
+        return Path(cli.trainer.callbacks[0].folder)
+
+    return run
