@@ -19,39 +19,64 @@ if __name__ == "__main__" and sys.argv[1:] in ([], ["-h"], ["--help"]):
     sys.exit()
 
 import logging
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from jsonargparse import Namespace
-from pytorch_lightning.callbacks import ModelCheckpoint
+from jsonargparse import Namespace, namespace_to_dict
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from callbacks import compare
+from callbacks.checkpoints import LastCheckpoint
+from callbacks.convolution_layout import ConvolutionLayout
 from callbacks.epoch_seed import EpochSeed
-from callbacks.hardware import (
-    ConvolutionLayout,
+from callbacks.last_validation import LastValidation
+from callbacks.model_table import ModelTable
+from callbacks.non_finite import NonFiniteGuard
+from callbacks.progress import progress_bar
+from callbacks.report_writer import ReportWriter
+from callbacks.run_recorder import RunRecorder
+from callbacks.shape_check import ShapeCheck
+from datamodules.errors import DataError
+from experiment import compare
+from experiment.checkpoint import (
+    check_not_finished,
+    check_same_method,
+    read_checkpoint,
+)
+from experiment.checkpoint_io import AtomicCheckpointIO
+from experiment.checkpoint_settings import checkpoint_settings, name_differences
+from experiment.exits import as_constructors_raise, one_line_of, run_and_exit
+from experiment.hardware import (
     MemoryFormat,
     ask_cuda_directly,
     keep_freed_memory,
     native_precision,
 )
-from callbacks.progress import progress_bar
-from callbacks.report import Report
-from callbacks.run_folder import Run, find_checkpoint, open_run_folder
-from callbacks.run_record import RunRecord
-from callbacks.tracking import MetricsCSV
-from datamodules.errors import DataError
+from experiment.metrics_csv import MetricsCSV
+from experiment.option_errors import OneLineParser
+from experiment.ranged_trainer import RangedTrainer
+from experiment.run_folder import (
+    RunSettings,
+    find_checkpoint,
+    open_run_folder,
+    prediction_parent,
+)
+from lit_models.networks.pretrained import read_state
 
 log = logging.getLogger(__name__)
 
+CONFIGS = Path(__file__).resolve().parent / "configs"
+# What Lightning says to everybody: advertisement, and what the run's own lines say better.
+NOISE = re.compile("💡|TPU available|Using .* Precision|Detected KeyboardInterrupt")
+
 
 class CLI(LightningCLI):
-    """LightningCLI whose runs each have a folder of their own (see ``Run``)."""
+    """LightningCLI whose runs each have a folder of their own, see `RunSettings`."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_class_arguments(Run, "run")
+        parser.add_class_arguments(RunSettings, "run")
         parser.add_argument(
             "--memory_format",
             type=MemoryFormat,
@@ -64,57 +89,138 @@ class CLI(LightningCLI):
             default=True,
             help="reuse large blocks of host memory; faster on a CPU, the process keeps its peak",
         )
+        parser.add_argument(
+            "--output",
+            type=str | None,
+            default=None,
+            help="new folder for what predict writes; predictions/ in the run's folder by default",
+        )
+        parser.add_argument(
+            "--from_scratch",
+            type=str | None,
+            default=None,
+            help="config in configs/ that is added where, on the built-in sample, the network's "
+            "pretrained weights cannot be had",
+        )
+        parser.link_arguments("data.init_args.class_names", "model.init_args.class_names")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         super().parse_arguments(parser, args)
+        self._add_from_scratch(parser, args)
         config = self._stage_config
+        self._ckpt_path: str | None = None
         if config.ckpt_path in ("last", "best"):
-            config.ckpt_path = str(find_checkpoint(Run(**config.run.as_dict()), config.ckpt_path))
-        elif config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
-            raise DataError(f"{config.ckpt_path}: no such checkpoint; give a file, last or best")
-        elif config.ckpt_path is None and self.config.subcommand != "fit":
+            run = RunSettings(**config.run.as_dict())
+            self._ckpt_path = str(find_checkpoint(run, config.ckpt_path))
+        elif config.ckpt_path is not None:
+            self._ckpt_path = str(Path(config.ckpt_path).expanduser())
+        elif self.config.subcommand != "fit":
             raise DataError(f"{self.config.subcommand} needs --ckpt_path: a file, last or best")
-        if self.config.subcommand == "predict" and config.return_predictions is None:
-            config.return_predictions = False  # they are in files; kept, they grow with the data
+        # Lightning would let the checkpoint overrule all of the model's options; see below.
+        config.ckpt_path = None
+        if self._ckpt_path is not None:
+            self._take_from_checkpoint(parser, Path(self._ckpt_path))
 
-    def _parse_ckpt_path(self) -> None:
-        """As Lightning does, but say where the checkpoint's hyperparameters overrule the config."""
-        given = self._stage_config.model.init_args.clone()
-        super()._parse_ckpt_path()
-        model = self._stage_config.model
-        model.init_args = Namespace(model.init_args, **(model.pop("dict_kwargs", None) or {}))
-        for name, value in vars(model.init_args).items():
-            if name in given and given[name] != value:
-                log.warning("model.%s is the checkpoint's %r, not %r", name, value, given[name])
+    def _take_from_checkpoint(self, parser: LightningArgumentParser, path: Path) -> None:
+        """Let the checkpoint say how the model is built and what it is fed.
+
+        Of the model that is all but ``inference``, which validate, test and predict may set; of the
+        data all but what belongs to the machine or the run (``ImageDataModule.LOCAL``). What was
+        asked for and is not used is named in the log.
+        """
+        subcommand, given = self.config.subcommand, self._stage_config.clone()
+        checkpoint = read_checkpoint(path)
+        check_same_method(path, checkpoint, given.model.class_path)
+        settings = checkpoint_settings(path, checkpoint, given, keep_inference=subcommand == "fit")
+        whole = namespace_to_dict(self.config)
+        for part, init_args in settings.items():
+            whole[subcommand][part]["init_args"] |= init_args
+        whole[subcommand]["model"]["init_args"].pop("class_names", None)  # linked to the data's
+        self.config = parser.parse_object(whole)
+        name_differences(given, self._stage_config)
+        if subcommand == "fit":
+            check_not_finished(path, checkpoint, self._stage_config.trainer.max_epochs)
+
+    def _add_from_scratch(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        config = self._stage_config
+        training = self.config.subcommand == "fit" and config.ckpt_path is None
+        if not training or config.from_scratch is None or config.data.init_args.data_dir:
+            return
+        network = config.model.init_args.network.init_args
+        if network.weights == "random":
+            return
+        try:
+            read_state(network.name, network.weights)
+        except DataError as error:
+            log.warning("RANDOM WEIGHTS in place of ImageNet's: %s", error)
+            path = CONFIGS / config.from_scratch
+            log.warning("trained from scratch instead, as with --config %s", path)
+            given = sys.argv[1:] if args is None else list(args)  # type: ignore[arg-type]
+            self.config = parser.parse_args([*given, f"--config={path}"])
 
     def before_instantiate_classes(self) -> None:
         config = self._stage_config
+        config.ckpt_path = self._ckpt_path
+        if self.config.subcommand == "predict" and config.return_predictions is None:
+            config.return_predictions = False  # they are in files; kept, they grow with the data
         ask_cuda_directly()
         if config.trainer.precision is None:
             config.trainer.precision = native_precision(config.trainer.accelerator)
         if config.keep_freed_memory and keep_freed_memory():
             log.info("freed memory is kept for reuse (--keep_freed_memory false returns it)")
 
+    def instantiate_classes(self) -> None:
+        with as_constructors_raise():
+            super().instantiate_classes()
+
+    def after_predict(self) -> None:
+        """Say at the end, and by the exit status, that some images are missing.
+
+        Raises:
+            DataError: some could not be read.
+        """
+        recorder = next(c for c in self.trainer.callbacks if isinstance(c, RunRecorder))  # type: ignore[attr-defined]
+        if recorder.skipped:
+            count, table = len(recorder.skipped), recorder.folder / "skipped.csv"
+            raise DataError(f"{table}: {count} images could not be read, all others are predicted")
+
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        config = self._stage_config
-        run = Run(**config.run.as_dict())
-        folder = open_run_folder(run, Path(config.ckpt_path) if config.ckpt_path else None)
-        self.save_config_kwargs = {"run": run}
-        self.trainer_defaults["callbacks"] = [
-            EpochSeed(int(config.seed_everything)),
+        config, fitting = self._stage_config, self.config.subcommand == "fit"
+        run = RunSettings(**config.run.as_dict())
+        checkpoint = Path(config.ckpt_path) if config.ckpt_path else None
+        if self.config.subcommand == "predict" and checkpoint is not None:
+            folder = prediction_parent(checkpoint)
+        else:
+            folder = open_run_folder(run, checkpoint)
+        output = Path(config.output).expanduser() if config.output else None
+        self.save_config_kwargs = {"run": run, "folder": folder, "output": output}
+        callbacks = [
+            ShapeCheck(),
+            NonFiniteGuard(),
             ConvolutionLayout(config.memory_format),
-            # Each epoch, unlike ModelCheckpoint(save_last=True), which waits for a better one.
-            ModelCheckpoint(filename="last", enable_version_counter=False),
+            LastValidation(),
         ]
+        if config.seed_everything is not False:
+            callbacks.append(EpochSeed(int(config.seed_everything)))
         if config.trainer.enable_progress_bar is not False:
-            self.trainer_defaults["callbacks"].append(progress_bar(config.run.task))
-        self.trainer_defaults["callbacks"].append(Report())  # the last word, below the bars
-        trainer = super().instantiate_trainer(
-            logger=MetricsCSV(folder), default_root_dir=str(folder), **kwargs
-        )
+            callbacks.append(progress_bar(run.task))
+        # The report has the last word, below the bars.
+        callbacks += [ModelTable(), LastCheckpoint(), ReportWriter()]
+        self.trainer_defaults["callbacks"] = callbacks
+        logger = MetricsCSV(folder) if fitting else False
+        plugins = [
+            *(self.config_init[self.config.subcommand].trainer.plugins or []),
+            AtomicCheckpointIO(),
+        ]
+        with one_line_of(ValueError, TypeError, option="trainer"):
+            trainer = super().instantiate_trainer(logger=logger, plugins=plugins, **kwargs)
         # First, so that the record stands when others write; ModelCheckpoint stays last.
-        trainer.callbacks.sort(key=lambda callback: not isinstance(callback, RunRecord))  # type: ignore[attr-defined]
+        trainer.callbacks.sort(key=lambda callback: not isinstance(callback, RunRecorder))  # type: ignore[attr-defined]
         return trainer
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "CLI":
+        # The optimizers of a model refer to the CLI that makes them; a copy of it needs no second.
+        return self
 
     @property
     def _stage_config(self) -> Namespace:
@@ -133,31 +239,39 @@ def main(args: ArgsType = None) -> CLI:
     warnings.filterwarnings("ignore", r".*LeafSpec")
     warnings.filterwarnings("ignore", r"Precision bf16-mixed is not supported by the model summary")
     warnings.filterwarnings("ignore", r"You're using the WeightAveraging callback, but loading")
-    # Lightning's advertisement.
+    # Advice that does not apply: the configs' workers were measured, and epochs are logged anyway.
+    warnings.filterwarnings("ignore", r".*does not have many workers")
+    warnings.filterwarnings("ignore", r".*is smaller than the logging interval")
+    warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")
     lightning_log = logging.getLogger("pytorch_lightning.utilities.rank_zero")
-    lightning_log.addFilter(lambda record: "litlogger" not in record.getMessage())
-    return CLI(
-        save_config_callback=RunRecord,
-        trainer_defaults={"use_distributed_sampler": False},
-        seed_everything_default=42,
-        auto_configure_optimizers=False,
-        parser_kwargs={
-            "description": "Train, validate, test and use one of the four image tasks. "
-            "`cli.py compare runs/TASK/*` writes one page over several runs."
-        },
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        model_class=pl.LightningModule,
-        datamodule_class=pl.LightningDataModule,
-        args=args,
-    )
+    lightning_log.addFilter(lambda record: not NOISE.match(record.getMessage().strip()))
+    with one_line_of():
+        return CLI(
+            parser_class=OneLineParser,
+            trainer_class=RangedTrainer,
+            save_config_callback=RunRecorder,
+            trainer_defaults={"use_distributed_sampler": False},
+            seed_everything_default=42,
+            auto_configure_optimizers=False,
+            parser_kwargs={
+                "description": "Train, validate, test and use one of the four image tasks. "
+                "`cli.py compare runs/aoi/*` writes one page over several runs."
+            },
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            model_class=pl.LightningModule,
+            datamodule_class=pl.LightningDataModule,
+            args=args,
+        )
+
+
+def run() -> None:
+    """The process's own command line, with the subcommand that is no Trainer verb."""
+    if sys.argv[1:2] == ["compare"]:
+        compare.main(sys.argv[2:])
+    else:
+        main()
 
 
 if __name__ == "__main__":
-    try:
-        if sys.argv[1:2] == ["compare"]:
-            compare.main(sys.argv[2:])
-        else:
-            main()
-    except DataError as error:
-        sys.exit(f"error: {error}")
+    run_and_exit(run)

@@ -16,17 +16,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torchvision.transforms import v2
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.aoi import AOIDataModule, read_table
-from datamodules.aoi_sample import draw_sample
+from datamodules.aoi_files import read_table
 from datamodules.images import read_image
-from lit_models.defect_classifier import DefectClassifier, read_backbone
+from datamodules.preprocessing import normalize_defects, resize_square
+from datamodules.synthetic.aoi import draw_sample
+from lit_models.networks import TorchvisionClassifier
 
 
 def score(features: np.ndarray, labels: np.ndarray, strength: float) -> float:
-    """Held-out accuracy of logistic regression with regularisation ``C = strength``."""
+    """Held-out accuracy of logistic regression with regularization ``C = strength``."""
     parts = train_test_split(features, labels, test_size=0.25, stratify=labels, random_state=0)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300))
     return model.fit(parts[0], parts[2]).score(parts[1], parts[3])
@@ -39,26 +39,24 @@ def main() -> None:
     args = parser.parse_args()
     with TemporaryDirectory() as folder:
         draw_sample(Path(folder), seed=0)
-        rows = read_table(Path(folder, "train.csv"), 6, labelled=True)
+        names, targets = read_table(Path(folder, "train.csv"), 6, labeled=True)
         images = torch.stack(
-            [read_image(Path(folder, "train_images", row[0]), "L") for row in rows]
+            [read_image(Path(folder, "train_images", name), "L") for name in names]
         )
-    labels = np.array([label for _, label in rows])
+    labels = targets.numpy()
     kinds = {
-        f"raw pixels, {side}x{side}": v2.functional.resize(images, [side, side]).flatten(1).numpy()
+        f"raw pixels, {side}x{side}": resize_square(images, side).flatten(1).numpy()
         for side in (32, 64)
     }
-    torch.manual_seed(0)
-    backbone = DefectClassifier(weights="random").backbone.eval()
     for name in ("random", args.weights):
         if name is None:
             continue
-        if name != "random":
-            backbone.load_state_dict(read_backbone(name))
-        normalise = AOIDataModule().normalise
+        torch.manual_seed(0)
+        network = TorchvisionClassifier(6, weights=name).eval()
+        network.load_pretrained()
         with torch.inference_mode():
             features = [
-                backbone(normalise(v2.functional.resize(batch, [224, 224])))
+                network.features(normalize_defects(resize_square(batch, 224)))
                 for batch in images.split(32)
             ]
         kinds[f"ResNet-18 features, {Path(name).name}"] = torch.cat(features).numpy()

@@ -1,4 +1,4 @@
-"""A blot config on membranes held out of training: folds, seeds, mean and spread.
+"""A blot config on membranes held out of training: folds, seeds, mean and standard deviation.
 
 python benchmarks/blot_folds.py --config configs/blots_best.yaml --data_dir ../shared/data/blots \
     --folds 0 --seeds 0 1 2 --kid_weights <ResNet-18 state dict>
@@ -18,8 +18,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from blot_scores import Scores, fold_of, membranes, score, unit
 
-from lit_models.blot_gan import BlotGAN
-from lit_models.kid import BlotKID
+from lit_models import BlotGAN
+from lit_models.metrics.kid import BlotKID
 
 
 def train(config: str, data_dir: str, fold: int, seed: int, root: str, more: list[str]) -> Path:

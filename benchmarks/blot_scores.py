@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.blots import BlotDataModule, BlotTriples, read_groups
-from lit_models.blot_gan import image_metrics
-from lit_models.kid import BlotKID
+from datamodules.blot_files import read_groups
+from datamodules.blots import BlotDataModule, BlotDataset
+from lit_models.metrics.blot_scores import image_metrics
+from lit_models.metrics.kid import BlotKID
 
 
 @dataclass
@@ -34,8 +35,9 @@ def score(fakes: Tensor, targets: Tensor, groups: list[str], features: BlotKID) 
     fakes = (fakes.clamp(0, 1) * 255).round() / 255
     metrics = image_metrics()
     for part in torch.arange(len(fakes)).split(40):
-        metrics.update(fakes[part], targets[part])
-    values = {name: float(value) for name, value in metrics.compute().items()}
+        for metric in metrics.values():
+            metric.update(fakes[part], targets[part])
+    values = {name: float(metric.compute()) for name, metric in metrics.items()}
     kid, low, high = kid_interval(*(embed(images, features) for images in (targets, fakes)), groups)
     return Scores(**values, kid=kid, kid_low=low, kid_high=high)
 
@@ -72,22 +74,22 @@ def kid_interval(
     return estimate(np.ones(len(names))), float(low), float(high)
 
 
-def fold_of(data_dir: str, fold: int) -> tuple[BlotTriples, BlotTriples]:
-    """Training and held-out triples of a fold of ``configs/blots.yaml``'s split."""
+def fold_of(data_dir: str, fold: int) -> tuple[BlotDataset, BlotDataset]:
+    """Training and held-out blots of a fold of ``configs/blots.yaml``'s split."""
     data = BlotDataModule(data_dir, fold=fold)
     data.prepare_data()
     data.setup("fit")
     return data.train_set.dataset, data.val_set.dataset
 
 
-def membranes(data_dir: str, triples: BlotTriples) -> list[str]:
-    """Membrane of each triple."""
+def membranes(data_dir: str, blots: BlotDataset) -> list[str]:
+    """Membrane of each blot."""
     data = BlotDataModule(data_dir)
-    return read_groups(data.folder / "groups.csv", [triple.stem for triple in triples.triples])
+    return read_groups(data.folder / "groups.csv", [triple.stem for triple in blots.triples])
 
 
-def unit(triples: BlotTriples) -> tuple[Tensor, Tensor]:
+def unit(blots: BlotDataset) -> tuple[Tensor, Tensor]:
     """Templates ``(N, 2, H, W)`` and targets ``(N, 1, H, W)`` in [0, 1]."""
-    items = [triples[i] for i in range(len(triples))]
-    templates, targets = (torch.stack([item[part] for item in items]) for part in (0, 1))
+    items = [blots[i] for i in range(len(blots))]
+    templates, targets = (torch.stack([item[key] for item in items]) for key in ("image", "target"))
     return (templates + 1) / 2, (targets + 1) / 2

@@ -8,7 +8,7 @@ PSNR in dB (of each image, range [0, 1], the copy rounded to 8 bits) and SSIM.
 Latents are coded by constriction's range coder with the probabilities of the model's own prior; the
 image is made from what was decoded from these bytes alone. Beside it stand the bytes of the same
 integers through lzma, which has no prior. The PCA of 16x16 blocks is fitted to all training images,
-of which the models saw those that were not kept for validation; its coefficients are quantised to 8
+of which the models saw those that were not kept for validation; its coefficients are quantized to 8
 bits as well and go through lzma. Needs the extra ``bench``.
 """
 
@@ -33,10 +33,14 @@ from torchmetrics.functional.image import (
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from callbacks.figure import PALETTE, styled
-from datamodules.drive import DRIVEReconstructionDataModule, Eye, Photographs
-from lit_models.compressor import LEVELS, Compressor, ContextPrior
-from lit_models.image_reconstructor import ImageReconstructor, to_unit
+from datamodules.drive import test_split, training_split
+from datamodules.drive_files import FundusFiles
+from datamodules.drive_reconstruction import PhotographDataset
+from experiment.plotting import PALETTE, styled
+from lit_models import ImageCompressor
+from lit_models.networks.compressor import LEVELS
+from lit_models.networks.context_prior import ContextPrior
+from lit_models.prediction.retina import to_unit
 
 SIZE = 512
 HEADER = 4  # bytes for height and width, which the latent's file needs beside its payload
@@ -72,11 +76,12 @@ class PriorCoder:
     and in float64, for a coder needs the very same numbers twice.
     """
 
-    def __init__(self, prior: ContextPrior, spread: Tensor) -> None:
-        channels, taps = spread.shape[0], (2 * prior.reach + 1) ** 2 // 2
-        self.reach, self.taps, self.spread = prior.reach, taps, spread.flatten().double().numpy()
+    def __init__(self, prior: ContextPrior, latent_std: Tensor) -> None:
+        channels, taps = latent_std.shape[0], (2 * prior.context_radius + 1) ** 2 // 2
+        self.radius, self.taps = prior.context_radius, taps
+        self.latent_std = latent_std.flatten().double().numpy()
         kernel = prior.context.weight.detach().double().flatten(2)[..., :taps].flatten(1)
-        self.kernel = kernel.numpy() / np.repeat(self.spread, taps)
+        self.kernel = kernel.numpy() / np.repeat(self.latent_std, taps)
         self.bias = _array(prior.context.bias)
         self.head, self.head_bias = (
             _array(prior.head.weight).reshape(2 * channels, -1),
@@ -86,7 +91,7 @@ class PriorCoder:
 
     def _places(self, padded: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
         """Row, column, means and scales of each place, from what ``padded`` holds by then."""
-        side = 2 * self.reach + 1
+        side = 2 * self.radius + 1
         channels = len(padded)
         for row in range(padded.shape[1] - side + 1):
             for column in range(padded.shape[2] - side + 1):
@@ -94,18 +99,18 @@ class PriorCoder:
                 earlier = window.reshape(channels, -1)[:, : self.taps].ravel()
                 features = np.maximum(self.kernel @ earlier + self.bias, 0)
                 mean, log_scale = np.split(self.head @ features + self.head_bias, 2)
-                scale = np.maximum(np.exp(log_scale.clip(-7, 4)) * self.spread, 0.02)
-                yield row, column, mean * self.spread, scale
+                scale = np.maximum(np.exp(log_scale.clip(-7, 4)) * self.latent_std, 0.02)
+                yield row, column, mean * self.latent_std, scale
 
     def _empty(self, rows: int, columns: int) -> np.ndarray:
-        margin = 2 * self.reach
-        return np.zeros((len(self.spread), rows + margin, columns + margin))
+        margin = 2 * self.radius
+        return np.zeros((len(self.latent_std), rows + margin, columns + margin))
 
     def encode(self, integers: np.ndarray) -> bytes:
         """Bytes of int32 ``(C, h, w)`` from -128 to 127."""
-        reach, (_, rows, columns) = self.reach, integers.shape
+        radius, (_, rows, columns) = self.radius, integers.shape
         padded = self._empty(rows, columns)
-        padded[:, reach : reach + rows, reach : reach + columns] = integers
+        padded[:, radius : radius + rows, radius : radius + columns] = integers
         encoder = constriction.stream.queue.RangeEncoder()
         for row, column, mean, scale in self._places(padded):
             symbols = np.ascontiguousarray(integers[:, row, column])
@@ -114,11 +119,11 @@ class PriorCoder:
 
     def decode(self, data: bytes, rows: int, columns: int) -> np.ndarray:
         """What `encode` was given."""
-        reach, padded = self.reach, self._empty(rows, columns)
+        radius, padded = self.radius, self._empty(rows, columns)
         decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(data, np.uint32).copy())
         for row, column, mean, scale in self._places(padded):
-            padded[:, row + reach, column + reach] = decoder.decode(self.family, mean, scale)
-        return padded[:, reach : reach + rows, reach : reach + columns].astype(np.int32)
+            padded[:, row + radius, column + radius] = decoder.decode(self.family, mean, scale)
+        return padded[:, radius : radius + rows, radius : radius + columns].astype(np.int32)
 
 
 def _array(tensor: Tensor | None) -> np.ndarray:
@@ -157,14 +162,12 @@ def score(
 @torch.no_grad()
 def trained(checkpoint: Path, images: Sequence[Tensor]) -> Row:
     """A trained `Compressor` through its own bytes."""
-    module = ImageReconstructor.load_from_checkpoint(checkpoint, map_location="cpu").eval()
+    module = ImageCompressor.load_from_checkpoint(checkpoint, map_location="cpu").eval()
     net = module.network
-    if not isinstance(net, Compressor):
-        raise SystemExit(f"{checkpoint}: has no latent of integers; give a retina_compress run")
-    coder = PriorCoder(net.prior, net.spread)
+    coder = PriorCoder(net.prior, net.latent_std)
 
     def copy(image: Tensor) -> tuple[Tensor, int, int]:
-        integers = net.quantise(net.encode(image[None]))[0].int().numpy()
+        integers = net.quantize(net.encode(image[None]))[0].int().numpy()
         data = coder.encode(integers)
         decoded = coder.decode(data, *integers.shape[1:])
         assert np.array_equal(decoded, integers), "the coder lost something"
@@ -234,19 +237,21 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 def main() -> None:
     """Print the table, and draw it if asked to."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data_dir", required=True, help="folder in the layout of DRIVE")
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, help="folder in the layout of DRIVE"
+    )
     parser.add_argument("--checkpoints", nargs="*", type=Path, default=[], help="retina_compress")
     parser.add_argument("--figure", type=Path, help="PNG to write")
     parser.add_argument("--images", type=int, help="score the first so many test images alone")
     arguments = parser.parse_args()
-    data = DRIVEReconstructionDataModule(arguments.data_dir, size=SIZE)
 
-    def read(eyes: Sequence[Eye]) -> list[Tensor]:
-        photographs = Photographs([eye.image for eye in eyes], SIZE)
+    def read(files: Sequence[FundusFiles]) -> list[Tensor]:
+        photographs = PhotographDataset(files, SIZE)
         return [photographs[i]["image"].as_subclass(Tensor) for i in range(len(photographs))]
 
-    images = read(data.test_split()[: arguments.images])
-    training = read([eye for split in data.training_split() for eye in split])
+    images = read(test_split(arguments.data_dir)[: arguments.images])
+    train, val = training_split(arguments.data_dir, val_size=4, seed=42)
+    training = read([*train, *val])
     print(f"{len(images)} test images")
     print(
         "| method | bytes | bits a pixel | PSNR | SSIM | bytes by lzma |\n|---|---|---|---|---|---|"

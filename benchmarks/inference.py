@@ -22,7 +22,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from clock import peak_memory
 
-from callbacks.hardware import (
+from experiment.hardware import (
     FORMATS,
     keep_freed_memory,
     native_memory_format,
@@ -49,17 +49,16 @@ def network(name: str) -> nn.Module:
 
         return resnet18(num_classes=6).eval()
     if name.startswith("vessels"):
-        from lit_models.residual_unet import ResidualUNet
-        from lit_models.unet import UNet
+        from lit_models.networks import ResidualUNet, UNet
 
         return (ResidualUNet() if name == "vessels_best" else UNet()).eval()
     if name.startswith("retina"):
-        from lit_models.unet import AutoEncoder
+        from lit_models.networks import AutoEncoder
 
         best = name == "retina_best"
         widths, norm = ((16, 32, 64, 128), "none") if best else ((64, 128, 256, 512), "batch")
         return AutoEncoder(3, widths, norm=norm).eval()  # type: ignore[arg-type]
-    from lit_models.blot_networks import ReferenceGenerator, UNetGenerator
+    from lit_models.networks import ReferenceGenerator, UNetGenerator
 
     return (UNetGenerator() if name == "blots_best" else ReferenceGenerator()).eval()
 

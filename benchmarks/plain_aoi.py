@@ -19,12 +19,13 @@ from torchvision.models import resnet18
 from torchvision.transforms import v2
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.aoi import MEAN, STD, read_table, stratified_split
+from datamodules.aoi_files import read_table, stratified_split
 from datamodules.images import read_image
+from datamodules.preprocessing import MEAN, STD
 
 
 class Images(Dataset):
-    """``(image, label)``: float32 ``(3, 224, 224)``, normalised."""
+    """``(image, label)``: float32 ``(3, 224, 224)``, normalized."""
 
     def __init__(self, rows: list[tuple[Path, int]]) -> None:
         self.rows = rows
@@ -53,9 +54,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(42)
 
-    table = read_table(options.data_dir / "train.csv", 6, labelled=True)
-    rows = [(options.data_dir / "train_images" / name, label) for name, label in table]
-    parts = stratified_split(torch.tensor([label for _, label in rows]), 0.15, seed=0)
+    names, labels = read_table(options.data_dir / "train.csv", 6, labeled=True)
+    paths = [options.data_dir / "train_images" / name for name in names]
+    rows = list(zip(paths, labels.tolist(), strict=True))
+    parts = stratified_split(labels, 0.15, seed=0)
     train, val = (Images([rows[i] for i in part]) for part in parts)
     train_loader = DataLoader(train, batch_size=32, shuffle=True)
     val_loader = DataLoader(val, batch_size=32)

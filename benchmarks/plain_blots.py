@@ -22,7 +22,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.blots import BlotDataModule
-from lit_models.blot_networks import Discriminator, ReferenceGenerator
+from lit_models.networks import ReferenceDiscriminator, ReferenceGenerator
 
 # As a script without Lightning has it: importing that makes each optimizer step look for NVML.
 os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
@@ -43,18 +43,18 @@ def main() -> None:
     train_loader = DataLoader(train_set, batch_size=1, shuffle=True)
     val_loader = DataLoader(data.val_set, batch_size=32)
 
-    generator, discriminator = ReferenceGenerator(), Discriminator()
+    generator, discriminator = ReferenceGenerator(), ReferenceDiscriminator()
     bf16, adam = False, torch.optim.Adam
     if options.shipped:
-        from callbacks.hardware import (
+        from experiment.hardware import (
             FORMATS,
             keep_freed_memory,
             native_memory_format,
             native_precision,
         )
-        from lit_models.dense_adam import DenseAdam
+        from lit_models.optim import ChannelsLastAdam
 
-        adam = DenseAdam
+        adam = ChannelsLastAdam
         keep_freed_memory()
         bf16 = native_precision("cpu") == "bf16-mixed"
         layout = FORMATS[native_memory_format(torch.device("cpu"))]
@@ -71,7 +71,8 @@ def main() -> None:
     for _ in range(options.epochs):
         start = last = time.perf_counter()
         generator.train()
-        for templates, target, _index in train_loader:
+        for batch in train_loader:
+            templates, target = batch["image"], batch["target"]
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 fake = generator(templates)
                 real_logit = discriminator(templates, target)
@@ -93,8 +94,9 @@ def main() -> None:
         generator.eval()
         ssim = 0.0
         with torch.no_grad():
-            for templates, targets, _index in val_loader:
-                pair = ((x + 1) / 2 for x in (generator(templates), targets))
+            for batch in val_loader:
+                targets = batch["target"]
+                pair = ((x + 1) / 2 for x in (generator(batch["image"]), targets))
                 value = structural_similarity_index_measure(
                     *pair, gaussian_kernel=False, kernel_size=7, data_range=1.0
                 )

@@ -19,21 +19,22 @@ from torch.utils.data import DataLoader
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.drive import DRIVEReconstructionDataModule, Photographs
-from lit_models.unet import AutoEncoder
+from datamodules.drive import training_split
+from datamodules.drive_reconstruction import PhotographDataset
+from lit_models.networks import AutoEncoder
 
 
 def main() -> None:
     """Train, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data_dir", required=True)
+    parser.add_argument("--data_dir", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--steps", type=int, help="in an epoch, instead of all images")
     options = parser.parse_args()
     torch.manual_seed(42)
 
-    split = DRIVEReconstructionDataModule(options.data_dir).training_split()
-    train, val = (Photographs([eye.image for eye in eyes], 512) for eyes in split)
+    split = training_split(options.data_dir, val_size=4, seed=42)
+    train, val = (PhotographDataset(files, 512) for files in split)
     train_loader = DataLoader(train, batch_size=1, shuffle=True)
     val_loader = DataLoader(val, batch_size=1)
 

@@ -19,22 +19,24 @@ from torch.utils.data import DataLoader
 from torchmetrics.classification import BinaryF1Score
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.drive import DRIVESegmentationDataModule, Eyes, FundusInput, collate
-from lit_models.focal_tversky import FocalTverskyLoss
-from lit_models.unet import UNet
+from datamodules.drive import collate, training_split
+from datamodules.drive_segmentation import FundusDataset
+from datamodules.fundus_input import FundusInput
+from lit_models.losses import FocalTverskyLoss
+from lit_models.networks import UNet
 
 
 def main() -> None:
     """Train, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data_dir", required=True)
+    parser.add_argument("--data_dir", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--steps", type=int, help="in an epoch, instead of all images")
     options = parser.parse_args()
     torch.manual_seed(42)
 
-    split = DRIVESegmentationDataModule(options.data_dir).training_split()
-    train, val = (Eyes(eyes, FundusInput()) for eyes in split)
+    split = training_split(options.data_dir, val_size=4, seed=42)
+    train, val = (FundusDataset(files, FundusInput()) for files in split)
     train_loader = DataLoader(train, batch_size=1, shuffle=True, collate_fn=collate)
     val_loader = DataLoader(val, batch_size=1, collate_fn=collate)
 
@@ -49,7 +51,7 @@ def main() -> None:
         model.train()
         for batch in islice(train_loader, options.steps):
             optimizer.zero_grad()
-            criterion(model(batch["image"]), batch["vessels"]).backward()
+            criterion(model(batch["image"]), batch["target"]).backward()
             optimizer.step()
             step_seconds.append(time.perf_counter() - last)
             last = time.perf_counter()
@@ -59,8 +61,8 @@ def main() -> None:
         with torch.no_grad():
             for batch in val_loader:
                 logits = model(batch["image"])
-                val_loss += float(criterion(logits, batch["vessels"])) / len(val)
-                truth = batch["native_vessels"][0][None].int()
+                val_loss += float(criterion(logits, batch["target"])) / len(val)
+                truth = batch["native_target"][0][None].int()
                 probability = F.interpolate(
                     logits.sigmoid(), truth.shape[-2:], mode="bilinear", antialias=True
                 )

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from callbacks.atomic import atomic_write
-from callbacks.hardware import native_memory_format, native_precision
-from callbacks.run_record import git_revision, machine
+from experiment.atomic import atomic_write
+from experiment.hardware import native_memory_format, native_precision
+from experiment.provenance import git_revision, machine
 
 ROOT = Path(__file__).parent.parent
 TITLES = {

@@ -15,17 +15,18 @@ from pathlib import Path
 from training import ROOT, clocked
 
 sys.path.insert(0, str(ROOT))
-from datamodules.aoi import AOIDataModule, read_table
+from datamodules.aoi import AOIDataModule
+from datamodules.aoi_files import read_table
 
 
 def repeated(sample: AOIDataModule, folder: Path, times: int) -> tuple[Path, int]:
     """The sample with each training image ``times`` times, as links; and how many that makes."""
-    table = read_table(sample.folder / "train.csv", 6, labelled=True)
+    names, labels = read_table(sample.folder / "train.csv", 6, labeled=True)
     target = folder / f"x{times}"
     (target / "train_images").mkdir(parents=True)
     lines = ["ID,Label"]
     for copy in range(times):
-        for name, label in table:
+        for name, label in zip(names, labels.tolist(), strict=True):
             (target / "train_images" / f"{copy}_{name}").symlink_to(
                 (sample.folder / "train_images" / name).resolve()
             )
@@ -55,7 +56,7 @@ def main() -> None:
                     f"--data.data_dir={data}",
                     f"--data.image_size={side}",
                     f"--data.num_workers={workers}",
-                    "--model.weights=random",
+                    "--model.network.weights=random",
                     "--trainer.max_epochs=2",
                 ],
             )

@@ -35,13 +35,13 @@ def tasks(data: Path) -> dict[str, dict[str, Any]]:
             "ours": [
                 f"--data.data_dir={neu}",
                 f"--data.class_names={NEU_CLASSES}",
-                f"--model.weights={weights.resolve()}",
+                f"--model.network.weights={weights.resolve()}",
             ],
         },
         "vessels": {
             "epochs": 1,
             "steps": 4,  # of 16; a whole epoch takes the plain loop minutes
-            "quality": "val/frame/dice_pooled",
+            "quality": "val/full_image/dice_pooled",
             "plain": [f"--data_dir={drive}"],
             "ours": [f"--data.data_dir={drive}"],
         },

@@ -2,10 +2,10 @@
 
     python cli.py predict --config configs/vessels_best.yaml --ckpt_path best \\
         --data.data_dir ../shared/data/DRIVE
-    python benchmarks/vessel_protocols.py runs/vessels/<run>/predictions \\
+    python benchmarks/vessel_protocols.py runs/vessels_best/<run>/predictions/DRIVE \\
         --data_dir ../shared/data/DRIVE [--markdown table.md]
 
-Published figures differ in the region (inside the field of view, or the full frame with its black
+Published figures differ in the region (inside the field of view, or the full image with its black
 corners, which are easy) and in the mean (over all pixels, or over images). The same maps are scored
 in all four ways here, with the code that `test` uses. Needs no network and no training.
 """
@@ -22,11 +22,13 @@ from skimage.morphology import skeletonize
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.drive import Eye, read_drive, read_mask
+from datamodules.drive import test_split
+from datamodules.drive_files import FundusFiles, read_mask
 from datamodules.errors import DataError
-from lit_models.vessel_scores import vessel_scores
+from lit_models.metrics.vessel_scores import RegionScores
 
 SCORES = ("dice", "iou", "mean_iou", "sensitivity", "specificity", "accuracy", "auroc")
+PROTOCOLS = {"pooled": "pooled", "image mean": "image_mean"}
 THIN = 3.0  # px; vessels up to this width are called thin
 
 
@@ -47,8 +49,7 @@ class Protocols:
     """Scores of one set of maps, added image by image."""
 
     def __init__(self) -> None:
-        self.pooled = {region: vessel_scores("") for region in ("fov", "frame")}
-        self.means: dict[str, list[dict[str, float]]] = {"fov": [], "frame": []}
+        self.regions = {"fov": RegionScores(), "full image": RegionScores()}
         self.thin_found = self.thin_total = 0
 
     def add(self, probability: Tensor, mask: Tensor, truth: Tensor, fov: Tensor | None) -> None:
@@ -58,10 +59,9 @@ class Protocols:
         ordered = torch.where(
             mask, 0.5 + probability.double() / 2, probability.double() / 2
         ).float()
-        regions = {"frame": torch.ones_like(truth)} | ({} if fov is None else {"fov": fov})
-        for region, inside in regions.items():
-            own = self.pooled[region](ordered[inside], truth[inside].long())
-            self.means[region].append({name: float(value) for name, value in own.items()})
+        inside = {"full image": torch.ones_like(truth)} | ({} if fov is None else {"fov": fov})
+        for region, pixels in inside.items():
+            self.regions[region].update(ordered[pixels], truth[pixels].long())
         thin = torch.from_numpy(thin_vessels(truth.numpy()))
         self.thin_found += int((thin & mask).sum())
         self.thin_total += int(thin.sum())
@@ -69,13 +69,11 @@ class Protocols:
     def rows(self) -> dict[str, dict[str, float]]:
         """Score by protocol name."""
         found: dict[str, dict[str, float]] = {}
-        for region, own in self.means.items():
-            if own:
-                pooled = self.pooled[region].compute()
-                found[f"{region}, pooled"] = {s: float(pooled[f"{s}_pooled"]) for s in SCORES}
-                found[f"{region}, image mean"] = {
-                    s: float(np.mean([values[f"{s}_pooled"] for values in own])) for s in SCORES
-                }
+        for region, scores in self.regions.items():
+            values = scores.compute_and_reset()  # nothing where no image has the region
+            for protocol, suffix in PROTOCOLS.items() if values else ():
+                row = {score: float(values[f"{score}_{suffix}"]) for score in SCORES}
+                found[f"{region}, {protocol}"] = row
         return found
 
     @property
@@ -84,20 +82,20 @@ class Protocols:
         return self.thin_found / max(self.thin_total, 1)
 
 
-def read_maps(folder: Path, eye: Eye, size: torch.Size) -> tuple[Tensor, Tensor]:
-    """Probability float32 and mask bool ``(H, W)`` that `predict` wrote for ``eye``.
+def read_maps(folder: Path, files: FundusFiles, size: torch.Size) -> tuple[Tensor, Tensor]:
+    """Probability float32 and mask bool ``(H, W)`` that `predict` wrote for a photograph.
 
     Raises:
         DataError: a file is missing or not of the photograph's size.
     """
     arrays = []
     for kind in ("probability", "mask"):
-        path = folder / f"{eye.image.stem}_{kind}.png"
+        path = folder / f"{files.image.stem}_{kind}.png"
         if not path.is_file():
             raise DataError(f"{path}: no such file; run `cli.py predict` on this data first")
         arrays.append(np.asarray(Image.open(path)))
         if arrays[-1].shape != size:
-            raise DataError(f"{path}: not of the size of {eye.image}")
+            raise DataError(f"{path}: not of the size of {files.image}")
     probability, mask = arrays
     return torch.from_numpy(probability.astype(np.float32) / 65535), torch.from_numpy(mask > 0)
 
@@ -124,23 +122,23 @@ def main() -> None:
     parser.add_argument("--data_dir", type=Path, required=True, help="in the layout of DRIVE")
     parser.add_argument("--markdown", type=Path, help="write the table here, too")
     args = parser.parse_args()
-    eyes = read_drive(args.data_dir)["test"]
+    test = test_split(args.data_dir)
     methods = {"predictions": Protocols()}
-    for eye in eyes:
-        if eye.vessels is None:
+    for files in test:
+        if files.vessels is None:
             raise DataError(f"{args.data_dir}: no manual masks of the test images to score with")
-        size = torch.Size(Image.open(eye.image).size[::-1])
-        truth = read_mask(eye.vessels, eye.image, size)[0].as_subclass(Tensor)
+        size = torch.Size(Image.open(files.image).size[::-1])
+        truth = read_mask(files.vessels, files.image, size)[0].as_subclass(Tensor)
         fov = None
-        if eye.fov is not None:
-            fov = read_mask(eye.fov, eye.image, size, full=True)[0].as_subclass(Tensor)
-        methods["predictions"].add(*read_maps(args.predictions, eye, size), truth, fov)
-        if eye.second is not None:
-            drawn = read_mask(eye.second, eye.image, size)[0].as_subclass(Tensor)
+        if files.fov is not None:
+            fov = read_mask(files.fov, files.image, size, full=True)[0].as_subclass(Tensor)
+        methods["predictions"].add(*read_maps(args.predictions, files, size), truth, fov)
+        if files.second is not None:
+            drawn = read_mask(files.second, files.image, size)[0].as_subclass(Tensor)
             human = methods.setdefault("second observer", Protocols())
             human.add(drawn.float(), drawn, truth, fov)
     text = table(methods)
-    print(f"{len(eyes)} test images of {args.data_dir}\n\n{text}")
+    print(f"{len(test)} test images of {args.data_dir}\n\n{text}")
     if args.markdown is not None:
         args.markdown.write_text(text + "\n", encoding="utf-8")
 

@@ -11,9 +11,15 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
+
+
+def adam(params):
+    """The simplest optimizer a config could name."""
+    return torch.optim.Adam(params, lr=0.001)
 
 
 @pytest.fixture(autouse=True)
@@ -59,16 +65,54 @@ def stopped_fit(args: list[str], epoch: int, signal_name: str) -> subprocess.Com
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
-def aoi_args(folder: Path | None, root: Path, *more: str) -> list[str]:
-    """Arguments behind ``cli.py <subcommand>`` for a small, fast AOI run."""
-    data = [] if folder is None else [f"--data.data_dir={folder}"]
+# Smaller networks and images than the methods', so that a run takes seconds.
+SMALL = {
+    "aoi": ["--data.image_size=32", "--data.num_workers=0", "--model.network.weights=random"],
+    "vessels": ["--model.network.widths=[4,8]", "--data.inputs.size=64"],
+    "vessels_best": [
+        "--model.network.widths=[4,8]",
+        "--data.inputs.diameter=96",
+        "--data.augmentation.crop=32",
+        "--data.crops_per_image=1",
+        "--trainer.check_val_every_n_epoch=1",
+    ],
+    "retina": ["--model.network.widths=[4,8,8]", "--data.size=64"],
+    "retina_best": [
+        "--model.network.widths=[4,8,8]",
+        "--data.size=64",
+        "--data.augmentation.crop=32",
+        "--data.crops_per_image=1",
+    ],
+    "retina_compress": [
+        "--model.network.widths=[4,8,8]",
+        "--data.size=64",
+        "--data.crops_per_image=1",
+    ],
+    "blots": ["--data.size=16"],
+}
+SMALL |= {"aoi_best": SMALL["aoi"], "blots_best": SMALL["blots"]}
+CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
+
+
+def config_args(config: str, root: Path, *more: str) -> list[str]:
+    """Arguments behind ``cli.py <subcommand>`` for a small, fast run of a config."""
     return [
-        f"--config={ROOT / 'configs' / 'aoi.yaml'}",
-        *data,
+        f"--config={ROOT / 'configs' / config}.yaml",
         f"--run.root={root}",
-        "--data.image_size=32",
-        "--data.num_workers=0",
-        "--model.weights=random",
         "--trainer.accelerator=cpu",
+        "--trainer.enable_progress_bar=false",
+        *SMALL[config],
         *more,
     ]
+
+
+def aoi_args(folder: Path | None, root: Path, *more: str) -> list[str]:
+    """`config_args` of aoi, on the images in ``folder`` or the built-in sample."""
+    data = [] if folder is None else [f"--data.data_dir={folder}"]
+    return config_args("aoi", root, *data, *more)
+
+
+def one_run(root: Path) -> Path:
+    """The only run folder below ``root``."""
+    (folder,) = root.glob("*/*/run.json")
+    return folder.parent

@@ -1,10 +1,10 @@
 """Every config of the project through the real command line, on the built-in sample."""
 
 import json
-from pathlib import Path
 
 import pytest
-from conftest import ROOT
+import torch
+from conftest import CONFIGS, config_args, one_run
 
 from cli import main
 
@@ -14,34 +14,35 @@ LIMITS = [
     "--trainer.limit_val_batches=1",
     "--trainer.limit_test_batches=1",
     "--trainer.limit_predict_batches=1",
-    "--trainer.check_val_every_n_epoch=1",
     "--trainer.log_every_n_steps=1",
-    "--trainer.accelerator=cpu",
 ]
-# Smaller networks and images than the methods', so that the whole list takes a minute.
-SMALL = {
-    "aoi": ["--data.image_size=32", "--data.num_workers=0", "--model.weights=random"],
-    "vessels": ["--model.widths=[4,8]"],
-    "retina": ["--model.widths=[4,8]"],
-    "blots": [],
-}
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_config_runs_through_every_subcommand(config: Path, tmp_path):
-    small = SMALL.get(config.stem.partition("_")[0], [])
-    args = [f"--config={config}", f"--run.root={tmp_path}", *small, *LIMITS]
+@pytest.mark.parametrize("config", CONFIGS)
+def test_config_runs_through_every_subcommand(config, tmp_path):
+    args = config_args(config, tmp_path, *LIMITS)
     main(["fit", *args])
-    (folder,) = (tmp_path / config.stem).iterdir()
+    folder = one_run(tmp_path)
+    assert folder.parent.name == config
     assert (folder / "checkpoints" / "last.ckpt").exists()
     assert (folder / "report.html").exists()
     record = json.loads((folder / "run.json").read_text())
     assert record["status"] == "finished"
     assert record["sample"] is True
+    assert record["task"] == config.partition("_")[0]
+    trained = (folder / "metrics.csv").read_text()
+    assert "val/" in trained.splitlines()[0]
+
     for subcommand in ("validate", "test", "predict"):
         main([subcommand, *args, "--ckpt_path=best"])
-        assert list((tmp_path / config.stem).iterdir()) == [folder]
-    header = (folder / "metrics.csv").read_text().splitlines()[0]
-    assert "val/" in header
-    assert "test/" in header
+        assert one_run(tmp_path) == folder
+    record = json.loads((folder / "run.json").read_text())
+    assert [one["stage"] for one in record["evaluations"]] == ["validate", "test"]
+    assert record["stage"] == "fit"
+    assert (folder / "metrics.csv").read_text() == trained, "evaluations are rows of their own"
+    assert list((folder / "predictions").iterdir())
+
+    # All that makes the model and its input is in the checkpoint, as plain values.
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert set(checkpoint["hyper_parameters"]) >= {"_class_path"}
+    assert checkpoint["datamodule_hyper_parameters"]["_class_path"].startswith("datamodules.")

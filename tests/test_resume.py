@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from conftest import aoi_args, stopped_fit
+from conftest import aoi_args, config_args, one_run, stopped_fit
 
 from cli import main
 from datamodules.errors import DataError
@@ -16,13 +16,8 @@ def read_metrics(folder):
         return list(csv.DictReader(file))
 
 
-def weights(folder):
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-
-
-def one_run(root):
-    (folder,) = (root / "aoi").iterdir()
-    return folder
+def checkpoint(folder):
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
 @pytest.mark.parametrize("signal_name", ["SIGINT", "SIGKILL"])
@@ -32,7 +27,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(aoi_folder, tmp_path, sign
     stopped = stopped_fit(aoi_args(aoi_folder, tmp_path / "cut", *args), 3, signal_name)
     assert stopped.returncode != 0, stopped.stderr
     cut = one_run(tmp_path / "cut")
-    assert max(int(row["epoch"]) for row in read_metrics(cut)) <= 3
+    assert max(int(row["epoch"]) for row in read_metrics(cut) if row["epoch"]) <= 3
     if signal_name == "SIGINT":
         assert json.loads((cut / "run.json").read_text())["status"] == "interrupted"
 
@@ -40,10 +35,52 @@ def test_interrupted_and_resumed_equals_uninterrupted(aoi_folder, tmp_path, sign
 
     whole = one_run(tmp_path / "whole")
     assert one_run(tmp_path / "cut") == cut, "the resumed run goes on in its folder"
-    assert json.loads((cut / "run.json").read_text())["status"] == "finished"
-    for name, value in weights(whole).items():
-        assert torch.equal(value, weights(cut)[name]), name
+    record = json.loads((cut / "run.json").read_text())
+    assert record["status"] == "finished"
+    before = {"SIGINT": "interrupted", "SIGKILL": "killed"}[signal_name]
+    assert [one["status"] for one in record["history"]] == [before, "finished"]
+    for name, value in checkpoint(whole)["state_dict"].items():
+        assert torch.equal(value, checkpoint(cut)["state_dict"][name]), name
     assert read_metrics(cut) == read_metrics(whole)
+
+
+@pytest.mark.parametrize("config", ["blots_best", "vessels_best"])
+def test_all_that_has_a_state_comes_back(config, tmp_path):
+    """Schedules, averaged weights and those being trained, noise, augmentation, spectral norm."""
+    short = ["--trainer.max_epochs=3", "--trainer.limit_train_batches=3"]
+    short += ["--trainer.limit_val_batches=1"]
+
+    def args(name, *more):
+        return config_args(config, tmp_path / name, *short, *more)
+
+    main(["fit", *args("whole")])
+    stopped = stopped_fit(args("cut"), 1, "SIGKILL")
+    assert stopped.returncode == -9, stopped.stderr
+    main(["fit", *args("cut", "--ckpt_path=last")])
+    folders = [one_run(tmp_path / name) for name in ("whole", "cut")]
+    whole, cut = map(checkpoint, folders)
+    for part in ("state_dict", "current_model_state", "optimizer_states"):
+        torch.testing.assert_close(whole[part], cut[part], rtol=0, atol=0)
+    assert whole["lr_schedulers"] == cut["lr_schedulers"]
+    trained, averaged = whole["current_model_state"], whole["state_dict"]
+    moved = {name for name, value in trained.items() if not torch.equal(value, averaged[name])}
+    assert moved
+    if config == "blots_best":
+        assert all(name.startswith("generator.") for name in moved), "D is not averaged"
+        assert whole["global_step"] == 9, "a batch is one step"
+    assert read_metrics(folders[0]) == read_metrics(folders[1])
+
+
+def test_a_resumed_compressor_keeps_its_transform(tmp_path):
+    """The linear fit is of the first start alone: going on must not undo what was learnt."""
+    short = ["--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1"]
+    rates = ["--model.optimizer.lr=0", "--model.linear_lr=0"]
+    args = config_args("retina_compress", tmp_path, *short, *rates)
+    first = main(["fit", *args, "--trainer.max_epochs=1"]).model.network.analysis.weight.clone()
+    other = ["--trainer.max_epochs=2", "--data.data_dir=null", "--ckpt_path=last"]
+    again = main(["fit", *args, *other]).model.network
+    assert torch.equal(again.analysis.weight, first)
+    assert bool(again.fitted)
 
 
 def test_second_run_leaves_the_first_alone(aoi_folder, tmp_path):
@@ -69,9 +106,73 @@ def test_taken_name_and_missing_checkpoints_are_one_clear_error(aoi_folder, tmp_
         main(["fit", *args])
 
 
-def test_checkpoint_overrules_the_command_line_and_says_so(aoi_folder, tmp_path, caplog):
+def test_checkpoint_overrides_the_command_line_and_says_so(aoi_folder, tmp_path, caplog):
     args = aoi_args(aoi_folder, tmp_path)
-    main(["fit", *args, "--trainer.max_epochs=1", "--model.lr=0.1"])
-    cli = main(["fit", *args, "--trainer.max_epochs=2", "--model.lr=0.5", "--ckpt_path=last"])
+    main(["fit", *args, "--trainer.max_epochs=1", "--model.optimizer.lr=0.1"])
+    changed = ["--model.optimizer.lr=0.5", "--data.image_size=48", "--ckpt_path=last"]
+    cli = main(["fit", *args, "--trainer.max_epochs=2", *changed])
     assert cli.trainer.optimizers[0].param_groups[0]["lr"] == 0.1
-    assert "model.lr is the checkpoint's 0.1, not 0.5" in caplog.text
+    assert "model.optimizer.lr is the checkpoint's 0.1, not 0.5" in caplog.text
+    assert "data.image_size is the checkpoint's 32, not 48" in caplog.text
+    assert cli.datamodule.image_size == 32
+
+
+def test_preprocessing_is_the_checkpoints_and_inference_may_be_set(aoi_folder, tmp_path, caplog):
+    main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1", "--data.seed=3")])
+    other = ["--data.image_size=64", "--data.seed=0", "--data.batch_size=5"]
+    names = "--data.class_names=[a,b,c,d,e]"
+    args = aoi_args(aoi_folder, tmp_path, *other, names, "--model.inference.tta=true")
+    cli = main(["validate", *args, "--ckpt_path=best"])
+    data = cli.datamodule
+    assert (data.image_size, data.seed, data.batch_size) == (32, 3, 5)
+    assert data.class_names[0] == cli.model.hparams["class_names"][0] == "normal"
+    assert cli.model.inference.tta
+    for text in ("data.image_size is the checkpoint's 32", "data.seed is the checkpoint's 3"):
+        assert text in caplog.text
+    assert "batch_size is" not in caplog.text
+
+
+def test_resuming_a_finished_run_changes_nothing(aoi_folder, tmp_path):
+    args = aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1")
+    main(["fit", *args])
+    before = {p: p.read_bytes() for p in one_run(tmp_path).rglob("*") if p.is_file()}
+    with pytest.raises(DataError, match=r"raise trainer\.max_epochs"):
+        main(["fit", *args, "--ckpt_path=last"])
+    assert before == {p: p.read_bytes() for p in one_run(tmp_path).rglob("*") if p.is_file()}
+
+
+def test_the_config_of_a_resumed_run_starts_a_new_one(aoi_folder, tmp_path):
+    args = aoi_args(aoi_folder, tmp_path)
+    main(["fit", *args, "--trainer.max_epochs=1"])
+    main(["fit", *args, "--trainer.max_epochs=2", "--ckpt_path=last"])
+    config = one_run(tmp_path) / "config.yaml"
+    main(["fit", f"--config={config}", "--trainer.max_epochs=1"])
+    assert len(list((tmp_path / "aoi").iterdir())) == 2
+
+
+def test_a_checkpoint_of_another_method_is_refused_before_anything_is_written(aoi_folder, tmp_path):
+    main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1")])
+    folder = one_run(tmp_path)
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    last = folder / "checkpoints" / "last.ckpt"
+    with pytest.raises(DataError, match="a DefectClassifier's checkpoint, this config is"):
+        main(["fit", *config_args("vessels", tmp_path, f"--ckpt_path={last}")])
+    assert before == {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("part", ["network", "optimizer", "loss"])
+def test_a_checkpoint_cannot_name_code_to_run(aoi_folder, tmp_path, part):
+    """A stranger's checkpoint names classes; only those that fit the part's type are built."""
+    main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1")])
+    folder = one_run(tmp_path)
+    bad = checkpoint(folder)
+    touched = tmp_path / "touched"
+    for class_path in ("subprocess.Popen", "os.system", "torch.utils.cpp_extension.load"):
+        arguments = {"args": ["touch", str(touched)]}
+        bad["hyper_parameters"][part] = {"class_path": class_path, "init_args": arguments}
+        torch.save(bad, folder / "bad.ckpt")
+        with pytest.raises(DataError) as caught:
+            main(["validate", *aoi_args(aoi_folder, tmp_path, f"--ckpt_path={folder}/bad.ckpt")])
+        assert class_path in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert not touched.exists()

@@ -1,0 +1,104 @@
+"""The real command line in processes of its own that need not import anything first."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+# What a run imports on its way, beside what cli.py does.
+ON_THE_WAY = (
+    "datamodules.aoi",
+    "datamodules.blots",
+    "datamodules.drive_segmentation",
+    "datamodules.drive_reconstruction",
+    "lit_models.defect_classifier",
+    "lit_models.vessel_segmenter",
+    "lit_models.image_compressor",
+    "lit_models.blot_gan",
+    "lit_models.networks.torchvision_classifier",
+    "callbacks.figures.aoi",
+    "callbacks.figures.vessels",
+    "callbacks.figures.retina",
+    "callbacks.figures.blots",
+    "matplotlib.backends.backend_agg",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of the command line ended."""
+
+    args: Sequence[str]
+    status: int | None  # None: it did not end in time and was killed; negative: by a signal
+    output: str  # stdout and stderr
+    seconds: float
+
+
+def warm_up() -> None:
+    """Import all that a run needs; to be called before any thread is started."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for name in ("cli", *ON_THE_WAY):
+        import_module(name)
+
+
+def start(args: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> int:
+    """Start ``cli.py`` with these arguments in ``folder``; returns the process id.
+
+    The process leads a group of its own; what it writes goes to ``folder/output.txt``.
+    """
+    pid = os.fork()
+    if pid == 0:
+        _run(args, folder, env or {})
+    return pid
+
+
+def wait(pid: int, args: Sequence[str], folder: Path, timeout: float) -> Outcome:
+    """Wait until a process that `start` started ends, or kill its group."""
+    begun = time.monotonic()
+    status: int | None = None
+    while time.monotonic() < begun + timeout:
+        done, code = os.waitpid(pid, os.WNOHANG)
+        if done:
+            status = os.waitstatus_to_exitcode(code)
+            break
+        time.sleep(0.02)
+    else:
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    output = (folder / "output.txt").read_text(encoding="utf-8", errors="replace")
+    return Outcome(args, status, output, time.monotonic() - begun)
+
+
+def run(
+    args: Sequence[str], folder: Path, env: Mapping[str, str] | None = None, timeout: float = 120
+) -> Outcome:
+    """`start` and `wait`."""
+    return wait(start(args, folder, env), args, folder, timeout)
+
+
+def _run(args: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+    """What the new process does; it does not return."""
+    status = 1
+    try:
+        os.setsid()
+        output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.chdir(folder)
+        os.environ.update(env)
+        sys.argv[:] = [str(ROOT / "cli.py"), *args]
+        cli, exits = import_module("cli"), import_module("experiment.exits")
+        exits.run_and_exit(cli.run)
+    except SystemExit as stop:
+        status = stop.code if isinstance(stop.code, int) else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
