@@ -7,8 +7,8 @@ python cli.py test --config configs/aoi.yaml --ckpt_path best       # of the new
 python cli.py predict --config configs/aoi.yaml --ckpt_path best --data.predict_dir my/new
 python cli.py compare runs/aoi/*                               # one page over several runs
 
-`python cli.py fit --help` lists every option, `python cli.py fit --model.help
-lit_models.DefectClassifier` those of a class; the files in configs/ are what to begin with.
+`python cli.py fit --help --config configs/aoi.yaml` lists every option; the files in configs/ are
+what to begin with.
 """
 
 import sys
@@ -19,8 +19,7 @@ if __name__ == "__main__" and sys.argv[1:] in ([], ["-h"], ["--help"]):
     sys.exit()
 
 import logging
-import re
-import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,7 @@ from experiment import compare
 from experiment.checkpoint import (
     check_not_finished,
     check_same_method,
+    check_weights_fit,
     read_checkpoint,
 )
 from experiment.checkpoint_io import AtomicCheckpointIO
@@ -55,21 +55,24 @@ from experiment.hardware import (
     native_precision,
 )
 from experiment.metrics_csv import MetricsCSV
-from experiment.option_errors import OneLineParser
+from experiment.noise import keep_out_noise
+from experiment.option_errors import OneLineParser, UsageError
+from experiment.option_help import print_help
+from experiment.provenance import git_revision
 from experiment.ranged_trainer import RangedTrainer
 from experiment.run_folder import (
     RunSettings,
+    discard_run_folder,
     find_checkpoint,
     open_run_folder,
     prediction_parent,
 )
+from experiment.torch_ranges import check_torch_ranges
 from lit_models.networks.pretrained import read_state
 
 log = logging.getLogger(__name__)
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
-# What Lightning says to everybody: advertisement, and what the run's own lines say better.
-NOISE = re.compile("💡|TPU available|Using .* Precision|Detected KeyboardInterrupt")
 
 
 class CLI(LightningCLI):
@@ -105,7 +108,15 @@ class CLI(LightningCLI):
         parser.link_arguments("data.init_args.class_names", "model.init_args.class_names")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        given = [str(arg) for arg in (sys.argv[1:] if args is None else args)]  # type: ignore[union-attr]
+        if any(arg.startswith("--model.class_names") for arg in given):
+            raise UsageError("model.class_names: are linked to the data's; give data.class_names")
+        if {"-h", "--help"} & {*given} and any(arg.startswith(("-c", "--config")) for arg in given):
+            super().parse_arguments(parser, [arg for arg in given if arg not in ("-h", "--help")])
+            print_help(parser, self.config)
+            sys.exit()
         super().parse_arguments(parser, args)
+        check_torch_ranges(self._stage_config.as_dict())
         self._add_from_scratch(parser, args)
         config = self._stage_config
         self._ckpt_path: str | None = None
@@ -129,7 +140,7 @@ class CLI(LightningCLI):
         asked for and is not used is named in the log.
         """
         subcommand, given = self.config.subcommand, self._stage_config.clone()
-        checkpoint = read_checkpoint(path)
+        self._checkpoint = checkpoint = read_checkpoint(path)
         check_same_method(path, checkpoint, given.model.class_path)
         settings = checkpoint_settings(path, checkpoint, given, keep_inference=subcommand == "fit")
         whole = namespace_to_dict(self.config)
@@ -144,6 +155,8 @@ class CLI(LightningCLI):
     def _add_from_scratch(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         config = self._stage_config
         training = self.config.subcommand == "fit" and config.ckpt_path is None
+        if config.from_scratch is not None and not (CONFIGS / config.from_scratch).is_file():
+            raise UsageError(f"from_scratch: {CONFIGS / config.from_scratch}: no such file")
         if not training or config.from_scratch is None or config.data.init_args.data_dir:
             return
         network = config.model.init_args.network.init_args
@@ -188,6 +201,9 @@ class CLI(LightningCLI):
         config, fitting = self._stage_config, self.config.subcommand == "fit"
         run = RunSettings(**config.run.as_dict())
         checkpoint = Path(config.ckpt_path) if config.ckpt_path else None
+        if checkpoint is not None:
+            check_weights_fit(checkpoint, self._checkpoint, self.model)
+            del self._checkpoint
         if self.config.subcommand == "predict" and checkpoint is not None:
             folder = prediction_parent(checkpoint)
         else:
@@ -212,8 +228,12 @@ class CLI(LightningCLI):
             *(self.config_init[self.config.subcommand].trainer.plugins or []),
             AtomicCheckpointIO(),
         ]
-        with one_line_of(ValueError, TypeError, option="trainer"):
-            trainer = super().instantiate_trainer(logger=logger, plugins=plugins, **kwargs)
+        try:
+            with one_line_of(Exception, option="trainer"):
+                trainer = super().instantiate_trainer(logger=logger, plugins=plugins, **kwargs)
+        except DataError:
+            discard_run_folder(folder)
+            raise
         # First, so that the record stands when others write; ModelCheckpoint stays last.
         trainer.callbacks.sort(key=lambda callback: not isinstance(callback, RunRecorder))  # type: ignore[attr-defined]
         return trainer
@@ -234,17 +254,7 @@ def main(args: ArgsType = None) -> CLI:
         DataError: bad input, in one line.
     """
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    # A frozen backbone is in eval mode on purpose; the other is between Lightning and torch.
-    warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
-    warnings.filterwarnings("ignore", r".*LeafSpec")
-    warnings.filterwarnings("ignore", r"Precision bf16-mixed is not supported by the model summary")
-    warnings.filterwarnings("ignore", r"You're using the WeightAveraging callback, but loading")
-    # Advice that does not apply: the configs' workers were measured, and epochs are logged anyway.
-    warnings.filterwarnings("ignore", r".*does not have many workers")
-    warnings.filterwarnings("ignore", r".*is smaller than the logging interval")
-    warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")
-    lightning_log = logging.getLogger("pytorch_lightning.utilities.rank_zero")
-    lightning_log.addFilter(lambda record: not NOISE.match(record.getMessage().strip()))
+    keep_out_noise()
     with one_line_of():
         return CLI(
             parser_class=OneLineParser,
@@ -269,6 +279,8 @@ def run() -> None:
     """The process's own command line, with the subcommand that is no Trainer verb."""
     if sys.argv[1:2] == ["compare"]:
         compare.main(sys.argv[2:])
+    elif sys.argv[1:] == ["--version"]:
+        print(f"lightning-image-tasks {version('lightning-image-tasks')}, {git_revision()}")
     else:
         main()
 

@@ -68,7 +68,7 @@ VALUES: dict[str, dict[str, list[str]]] = {
         "trainer.max_epochs": ["0", "-2", "1.5", "abc"],
         "trainer.max_steps": ["0", "-5"],
         "trainer.accelerator": ["foo", "null", "tpu"],
-        "trainer.devices": ["0", "-5", "null", "foo", "9999"],
+        "trainer.devices": ["0", "-5", "null", "foo", "64"],
         "trainer.strategy": ["foo", "3"],
         "trainer.precision": ["99", "fp3"],
         "trainer.limit_train_batches": ["0", "-1", "abc", "1.5"],
@@ -322,7 +322,6 @@ def checkpoints() -> dict[str, Spoil]:
         "bare state dict": save({"weight": torch.zeros(3)}),
         "no weights": changed(lambda c: c.pop("state_dict")),
         "no loops": changed(lambda c: c.pop("loops")),
-        "no settings": changed(lambda c: c.pop("hyper_parameters")),
         "NaN weights": changed(nan),
         "other names": changed(renamed),
         "other shapes": changed(shapes),
@@ -488,7 +487,7 @@ def cases() -> Iterator[Case]:
     for name, spoil in checkpoints().items():
         spoil = spoiled(name)(spoil)
         for stage in ("fit", "test", "predict"):
-            if stage == "fit" and name in ("NaN weights",):
+            if (stage == "fit") < (name == "no loops"):  # an evaluation needs weights alone
                 continue
             config = "vessels" if stage == "test" else "aoi"
             more = ("--trainer.max_epochs=9",) if stage == "fit" else ()

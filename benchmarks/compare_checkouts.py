@@ -21,7 +21,10 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 RENAMED = {"/frame/": "/full_image/"}
-GONE = ("best_threshold_image_mean",)  # a mean over images of a threshold meant nothing
+GONE = (
+    "best_threshold_image_mean",  # a mean over images of a threshold meant nothing
+    "val/objective",  # the loss, where nothing is compressed
+)
 OPTIONS = {
     "trainer.accelerator": "cpu",
     "trainer.precision": "32-true",
@@ -81,7 +84,9 @@ def largest_difference(before: dict[str, float], after: dict[str, float]) -> tup
     """The largest absolute difference and the metric it is of; a missing metric is infinite."""
     for old, new in RENAMED.items():
         before = {name.replace(old, new): value for name, value in before.items()}
-    before = {name: value for name, value in before.items() if not name.endswith(GONE)}
+    before = {
+        name: value for name, value in before.items() if name in after or not name.endswith(GONE)
+    }
     return max(
         (abs(after.get(name, float("inf")) - value) if value == value else 0.0, name)
         for name, value in before.items()

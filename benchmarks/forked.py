@@ -77,7 +77,7 @@ def wait(pid: int, args: Sequence[str], folder: Path, timeout: float) -> Outcome
 
 
 def run(
-    args: Sequence[str], folder: Path, env: Mapping[str, str] | None = None, timeout: float = 120
+    args: Sequence[str], folder: Path, env: Mapping[str, str] | None = None, timeout: float = 60
 ) -> Outcome:
     """`start` and `wait`."""
     return wait(start(args, folder, env), args, folder, timeout)

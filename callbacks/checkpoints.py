@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +42,20 @@ class BestCheckpoint(ModelCheckpoint):
             {**metrics, "epoch": metrics["epoch"] + 1}, *args, **kwargs
         )
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As Lightning's, which forgets the best where the folder is written in another way.
+
+        It may be relative at first and absolute when resumed, or have been moved.
+        """
+
+        def here(path: str) -> str:
+            return str(Path(self.dirpath or "") / Path(path).name) if path else ""
+
+        moved = {name: here(state_dict[name]) for name in state_dict if name.endswith("_path")}
+        kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        places = {"dirpath": self.dirpath, "best_k_models": kept}
+        super().load_state_dict({**state_dict, **moved, **places})
+
 
 class LastCheckpoint(Checkpoint):
     """``checkpoints/last.ckpt``, from which a run goes on where it was after its last full epoch.
@@ -55,6 +70,7 @@ class LastCheckpoint(Checkpoint):
 
     def __init__(self) -> None:
         self._folder = Path()
+        self._epoch: int | None = None  # that was written last
         self._plateau: list[float | None] = []  # metric to be stepped with, by schedule
 
     @property
@@ -84,6 +100,7 @@ class LastCheckpoint(Checkpoint):
             )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epoch = trainer.current_epoch
         trainer.save_checkpoint(self._written, weights_only=False)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -91,6 +108,13 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._publish(trainer)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        if self._epoch is not None and trainer.current_epoch > self._epoch:  # its rows are logged
+            with suppress(DataError):  # the exception is what is to be seen
+                self._publish(trainer)
 
     def _publish(self, trainer: pl.Trainer) -> None:
         if trainer.is_global_zero and self._written.exists():

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from callbacks.run_recorder import run_folder
+from callbacks.run_recorder import has_begun, run_folder
 from experiment.report import print_table, write_report
 from experiment.run_results import read_results
 
@@ -35,7 +35,7 @@ class ReportWriter(Callback):
 
     def _write(self, trainer: pl.Trainer, say: bool) -> None:
         folder = run_folder(trainer)
-        if not trainer.is_global_zero or not (folder / "run.json").exists():  # it did not begin
+        if not trainer.is_global_zero or not has_begun(trainer):
             return
         try:
             for logger in trainer.loggers:

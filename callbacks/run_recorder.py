@@ -60,6 +60,11 @@ class RunRecorder(SaveConfigCallback):
         self._lock: RunLock | None = None
         self._record: RunJSON | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether the work of this process is recorded by now."""
+        return self._record is not None
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.folder = on_rank_zero(trainer, lambda: self._prepare(stage))
         for logger in _metrics_loggers(trainer):
@@ -131,7 +136,9 @@ class RunRecorder(SaveConfigCallback):
             with suppress(DataError):
                 status = "interrupted" if stopped else "failed"
                 self._finish(trainer, status, error=None if stopped else cause)
-        elif trainer.is_global_zero and (self._lock or trainer.state.fn in ("validate", "test")):
+        elif trainer.is_global_zero and trainer.state.fn != "predict":  # it has not begun
+            if self._lock is not None:
+                self._lock.discard()
             discard_run_folder(self.folder)  # not empty: an earlier run's, which stays
         self._release()
 
@@ -144,17 +151,18 @@ class RunRecorder(SaveConfigCallback):
 
     def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         facts = self._facts(trainer, pl_module, stage)
-        self._record = RunJSON(self.folder / "run.json")
+        run_json = RunJSON(self.folder / "run.json")
         if stage != "fit":
-            self._record.start_evaluation(facts)
+            run_json.start_evaluation(facts)
         else:
             self._write_config()
-            facts["wandb_id"] = self._record.record.get("wandb_id")
+            facts["wandb_id"] = run_json.record.get("wandb_id")
             if facts["wandb_id"] is None and wandb_mode(self.run) != "disabled":
                 facts["wandb_id"] = new_wandb_id()
-            self._record.start_training(facts)
+            run_json.start_training(facts)
+        self._record = run_json
         if stage in ("fit", "test"):
-            self._start_wandb(trainer, self._record.record.get("wandb_id"), facts)
+            self._start_wandb(trainer, run_json.record.get("wandb_id"), facts)
 
     def _write_config(self) -> None:
         config = self.config.clone()
@@ -209,6 +217,12 @@ class RunRecorder(SaveConfigCallback):
         elif trainer.state.fn in ("validate", "test"):
             facts["metrics"] = {name: float(value) for name, value in logged.items()}
         self._record.finish(status, **facts)
+
+
+def has_begun(trainer: pl.Trainer) -> bool:
+    """Whether a `RunRecorder` of this process has written anything; for rank 0."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return any(isinstance(c, RunRecorder) and c.begun for c in callbacks)
 
 
 def run_folder(trainer: pl.Trainer) -> Path:

@@ -21,6 +21,10 @@ class ShapeCheck(Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if (
+            type(pl_module).forward is pl.LightningModule.forward
+        ):  # nothing to send an image through
+            return
         dataset = data.val_set or data.test_set or data.predict_set
         try:
             batch = data.collate_fn([dataset[0]])

@@ -116,7 +116,8 @@ class TemperatureScaling(Callback):
             loader, cached = data.eval_loader(data.val_set), False
         limit = trainer.num_val_batches[0] if trainer.num_val_batches else 0
         found = []
-        for batch in islice(loader, None if limit == float("inf") else int(limit)):
+        batches = islice(loader, None if limit == float("inf") else int(limit)) if limit else ()
+        for batch in batches:
             batch = trainer.strategy.batch_to_device(batch, pl_module.device, 0)
             with trainer.precision_plugin.forward_context():
                 if cached:

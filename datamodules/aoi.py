@@ -6,13 +6,13 @@
 <data_dir>/test_images/
 """
 
-import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -31,8 +31,6 @@ from datamodules.preprocessing import normalize_defects, resize_square
 from datamodules.ranges import ImageSide, Seed
 from datamodules.synthetic.aoi import draw_sample
 from datamodules.transforms import Augmentation
-
-log = logging.getLogger(__name__)
 
 CLASS_NAMES = ("normal", "void", "horizontal", "vertical", "edge", "particle")
 
@@ -174,7 +172,7 @@ class AOIDataModule(ImageDataModule):
             for part in parts
         )
         counts = self.train_set.targets.bincount().tolist()
-        log.info(
+        rank_zero_info(
             "%d training and %d validation images; training images by class: %s",
             *map(len, parts),
             ", ".join(f"{n} {count}" for n, count in zip(self.class_names, counts, strict=True)),

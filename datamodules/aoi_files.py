@@ -108,8 +108,11 @@ def check_images(table: Table, folder: Path, csv_path: Path) -> None:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; it must hold the images of {csv_path.name}")
-    with os.scandir(folder) as entries:
-        there = np.fromiter((hash(e.name) for e in entries if e.is_file()), np.int64)
+    try:
+        with os.scandir(folder) as entries:
+            there = np.fromiter((hash(e.name) for e in entries if e.is_file()), np.int64)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror})") from None
     missing = np.flatnonzero(~np.isin(_hashes(table.names), there))
     if len(missing):
         raise DataError(

@@ -5,8 +5,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import NoneType
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -15,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from datamodules.errors import DataError
 from datamodules.loader import CollateReadable, ErrorsAsItems, ImageLoader
+from datamodules.ranges import refuse_null
 from datamodules.samplers import eval_sampler, train_sampler
 from datamodules.synthetic.cache import cached_sample
 
@@ -90,14 +90,12 @@ class ImageDataModule(pl.LightningDataModule):
         dicts and modules are left out.
 
         Raises:
-            DataError: null for a setting that has no such value, which jsonargparse lets through.
+            DataError: see `refuse_null`.
         """
         frame = inspect.currentframe()
         super().save_hyperparameters(*args, frame=frame and frame.f_back, **kwargs)
-        hints = type(self).__init__.__annotations__
+        refuse_null(type(self), self.hparams, "data")
         for name, value in list(self.hparams.items()):
-            if value is None and name in hints and NoneType not in get_args(hints[name]):
-                raise DataError(f"data.{name}: null; give a value, or leave the option out")
             if dataclasses.is_dataclass(value) and not isinstance(value, type):
                 self.hparams[name] = dataclasses.asdict(value)
             elif isinstance(value, nn.Module):

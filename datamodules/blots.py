@@ -6,7 +6,6 @@
 <data_dir>/groups.csv                             ID,membrane   optional
 """
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -26,8 +26,6 @@ from datamodules.preprocessing import blot_input
 from datamodules.ranges import FoldCount, ImageSide, Seed
 from datamodules.synthetic.blots import draw_sample
 from datamodules.transforms import Augmentation
-
-log = logging.getLogger(__name__)
 
 
 class BlotDataset(Dataset[dict[str, Any]]):
@@ -161,7 +159,7 @@ class BlotDataModule(ImageDataModule):
             if stage == "fit":
                 self.train_set = CachedDataset(BlotDataset(train, self.size))
             if stage == "test":
-                log.warning("the held-out fold, which chose the checkpoint, is not a test set")
+                rank_zero_info("the held-out fold, which chose the checkpoint, is not a test set")
             self.val_set = self.test_set = CachedDataset(BlotDataset(held_out, self.size))
             self.predict_set = self.val_set
 
@@ -183,7 +181,7 @@ class BlotDataModule(ImageDataModule):
         fold_of = assign_folds(groups, self.folds, self.seed)
         held_out = [triples[i] for i in np.flatnonzero(fold_of == self.fold)]
         train = [triples[i] for i in np.flatnonzero(fold_of != self.fold)]
-        log.info(
+        rank_zero_info(
             "%d training and %d held-out triples, split %s",
             len(train),
             len(held_out),

@@ -1,6 +1,5 @@
 """Fundus photographs with their drawn vessels, for segmentation."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset
 from torchvision import tv_tensors
@@ -22,8 +22,6 @@ from datamodules.images import read_image
 from datamodules.ranges import Seed
 from datamodules.synthetic.drive import draw_sample
 from datamodules.transforms import Augmentation
-
-log = logging.getLogger(__name__)
 
 
 class FundusDataset(Dataset[dict[str, Any]]):
@@ -144,7 +142,9 @@ class DRIVESegmentationDataModule(ImageDataModule):
         for one in files:
             read_masks(one, read_image(one.image, "L").shape[-2:])
         if files[0].fov is None:
-            log.info("%s: no FOV masks, so scores are of the full image only", self.data_source)
+            rank_zero_info(
+                "%s: no FOV masks, so scores are of the full image only", self.data_source
+            )
         return FundusDataset(files, self.inputs)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Finding and reading image files, with errors that name them."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -23,22 +24,25 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
         recursive: in the folders below too, but hidden ones.
 
     Raises:
-        DataError: no such folder, or no image in it.
+        DataError: no such folder, one that must not be read, or no image in it.
     """
     if folder.is_file() and folder.suffix.lower() in IMAGE_SUFFIXES:
         return [folder]
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    paths = sorted(
-        path
-        for path in (folder.rglob("*") if recursive else folder.iterdir())
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+    paths = []
+    for top, folders, files in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        images = (name for name in files if name.lower().endswith(IMAGE_SUFFIXES))
+        paths += [Path(top, name) for name in images if not name.startswith(".")]
+    paths.sort()
     if not paths:
         raise DataError(f"{folder}: holds no image ({' '.join(IMAGE_SUFFIXES)})")
     return paths
+
+
+def _raise(error: OSError) -> None:
+    raise DataError(f"{error.filename}: cannot be listed ({error.strerror})")
 
 
 def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:

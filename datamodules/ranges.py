@@ -4,9 +4,13 @@
 of them lets NaN through.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_args
 
 from jsonargparse.typing import restricted_number_type
+
+from datamodules.errors import DataError
 
 if TYPE_CHECKING:
     Seed = int
@@ -39,3 +43,19 @@ else:
     NonNegativeFinite = _range(
         "NonNegativeFinite", "float from 0", float, (">=", 0), ("<", float("inf"))
     )
+
+
+def refuse_null(kind: type, values: Mapping[str, Any], option: str) -> None:
+    """Refuse null for a setting that has no such value: jsonargparse lets it through.
+
+    Args:
+        kind: the class whose constructor has the settings.
+        values: of them, by name.
+        option: what their names are below, for the message.
+
+    Raises:
+        DataError: names the setting.
+    """
+    for name, hint in kind.__init__.__annotations__.items():  # type: ignore[misc]
+        if name in values and values[name] is None and NoneType not in get_args(hint):
+            raise DataError(f"{option}.{name}: null; give a value, or leave the option out")

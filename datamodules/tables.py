@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from datamodules.errors import DataError
 
@@ -13,8 +14,8 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str
     The file is UTF-8, with or without a byte order mark, and ends its lines as any system does.
 
     Raises:
-        DataError: a column is missing; a row with more or fewer values than columns; another
-            encoding, a NUL byte or an unbalanced quote.
+        DataError: the file cannot be read; a column is missing; a row with more or fewer values
+            than columns; another encoding, a NUL byte or an unbalanced quote.
     """
     rows = _rows(path)
     header = [name.strip() for name in next(rows, (1, []))[1]]
@@ -41,9 +42,16 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{path}, line {line}: {error}; look for an unbalanced quote") from None
 
 
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
 def _lines(path: Path) -> Iterator[str]:
     # Decoded line by line, so that an error knows its line.
-    with path.open("rb") as file:
+    with _opened(path) as file:
         for number, raw in enumerate(file, start=1):
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8")

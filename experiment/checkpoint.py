@@ -5,8 +5,10 @@ Without Lightning, which takes longer to import than torch: `inference` starts w
 
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import torch
+from torch import nn
 
 from datamodules.errors import DataError
 
@@ -15,13 +17,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """A checkpoint of Lightning, its tensors mapped from the file; runs none of its code.
 
     Raises:
-        DataError: no such file, not a file of torch, holds more than tensors and plain values, or
-            is no checkpoint of Lightning.
+        DataError: no such file, not a file of torch, damaged, holds more than tensors and plain
+            values, or is no checkpoint of Lightning.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such checkpoint; give a file, last or best")
     try:
+        if is_zipfile(path) and ZipFile(path).testzip() is not None:  # torch does not look
+            raise ValueError("a checksum does not agree")
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # whatever torch meets in a file that is not its own
         cause = "it holds objects that would run code" if "nsupported" in str(error) else "damaged"
@@ -33,7 +37,31 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "pytorch-lightning_version" not in checkpoint:
         kind = "bare weights" if isinstance(checkpoint, dict) else type(checkpoint).__name__
         raise DataError(f"{path}: not a checkpoint of Lightning ({kind}); give one `fit` wrote")
+    if "state_dict" not in checkpoint:
+        raise DataError(f"{path}: holds no weights; give a checkpoint that `fit` wrote")
     return checkpoint
+
+
+def check_weights_fit(path: Path, checkpoint: dict[str, Any], model: nn.Module) -> None:
+    """Refuse weights of another network than the model has.
+
+    Args:
+        path: of the checkpoint, for the message.
+        checkpoint: as `read_checkpoint` returns it.
+        model: that shall load it.
+
+    Raises:
+        DataError: names or shapes differ; names the first that does.
+    """
+    own, stored = model.state_dict(), checkpoint["state_dict"]
+    odd = [name for name in {**own, **stored} if (name in own) != (name in stored)]
+    odd += [name for name in own if name in stored and own[name].shape != stored[name].shape]
+    if odd:
+        shapes = (str(tuple(s[odd[0]].shape)) if odd[0] in s else "nothing" for s in (stored, own))
+        raise DataError(
+            f"{path}: {len(odd)} of its weights are not those of this model: {odd[0]} is "
+            f"{next(shapes)}, not {next(shapes)}; give the config it was trained with"
+        )
 
 
 def best_beside(last: Path) -> Path:
@@ -85,8 +113,10 @@ def check_not_finished(path: Path, checkpoint: dict[str, Any], max_epochs: int |
         max_epochs: the trainer's; None or -1 has no end.
 
     Raises:
-        DataError: all epochs are done.
+        DataError: all epochs are done, or none are known.
     """
+    if "loops" not in checkpoint or "optimizer_states" not in checkpoint:
+        raise DataError(f"{path}: holds weights alone; test and predict take it, fit cannot go on")
     done = finished_epochs(checkpoint)
     if max_epochs is not None and 0 <= max_epochs <= done:
         raise DataError(

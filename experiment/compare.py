@@ -1,6 +1,5 @@
 """``python cli.py compare runs/aoi/*``: several runs of one task on one page."""
 
-import argparse
 import base64
 import io
 import logging
@@ -15,6 +14,7 @@ import yaml
 
 from datamodules.errors import DataError
 from experiment.atomic import atomic_write
+from experiment.option_errors import OneLineArguments
 from experiment.plotting import PALETTE, plot_by_epoch, styled
 from experiment.reference import MAIN_METRICS, better
 from experiment.report import TITLES, duration, is_main, render
@@ -30,7 +30,7 @@ def main(args: Sequence[str] | None = None) -> Path:
     Raises:
         DataError: nothing to compare, or runs of several tasks.
     """
-    parser = argparse.ArgumentParser(
+    parser = OneLineArguments(
         prog="cli.py compare", description="Make one page over several runs of a task."
     )
     parser.add_argument("runs", nargs="+", help="run folders, such as runs/aoi/*")

@@ -123,6 +123,8 @@ def one_line_of(*kinds: type[Exception], option: str = "") -> Iterator[None]:
     caught: tuple[type[Exception], ...] = (MisconfigurationException, *kinds)
     try:
         yield
+    except DataError:
+        raise
     except caught as error:
         line = str(error).strip().partition("\n")[0]
         raise UsageError(f"{option}: {line}" if option else line) from None

@@ -44,6 +44,17 @@ class _Problem:
         return f"{self.option}: {self.reason}{advice}".removeprefix(": ")
 
 
+class OneLineArguments(argparse.ArgumentParser):
+    """Parser of a few plain options, whose errors are `UsageError` too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError(f"{self.prog}: {message}; see --help")
+
+
 class OneLineParser(LightningArgumentParser):
     """Parser whose errors are `UsageError`, and that takes no abbreviated option.
 

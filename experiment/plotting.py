@@ -169,6 +169,8 @@ def reference_line(axes: "Axes", value: float, text: str) -> None:
     """A horizontal line that the curves are to be read against, always in view."""
     low, high = axes.get_ylim()
     room = 0.08 * (max(high, value) - min(low, value))
+    if not low < value < high:  # curves far off keep their distance from the edge, too
+        low, high = low - room, high + room
     axes.set_ylim(min(low, value - room), max(high, value + room))
     curves = [np.asarray(line.get_ydata(), float) for line in axes.get_lines()]
     distance = [min((abs(y[end] - value) for y in curves if len(y)), default=0) for end in (0, -1)]

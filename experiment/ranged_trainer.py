@@ -1,11 +1,15 @@
 """Lightning's Trainer with the ranges that its options have."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
 
 from datamodules.ranges import NonNegativeFinite
+from experiment.option_errors import UsageError
+
+MOST_A_CORE = 4  # processes of one training; more take the machine down
 
 if TYPE_CHECKING:
     Limit = int
@@ -24,7 +28,13 @@ class RangedTrainer(pl.Trainer):
         log_every_n_steps: steps from one row of metrics to the next; 0 logs epochs alone.
         gradient_clip_val: largest norm of the gradient; null or 0 does not clip.
         num_nodes: machines.
+        devices: processes, or which ones, or "auto".
+        limit_train_batches: part or number of the batches of an epoch; null takes all.
+        val_check_interval: part of an epoch, or number of batches, to the next validation.
         kwargs: of ``pl.Trainer``.
+
+    Raises:
+        UsageError: more processes than the machine can take, or an epoch of no batch.
     """
 
     def __init__(
@@ -37,8 +47,20 @@ class RangedTrainer(pl.Trainer):
         log_every_n_steps: NonNegativeInt | None = None,
         gradient_clip_val: NonNegativeFinite | None = None,
         num_nodes: PositiveInt = 1,
+        devices: int | str | list[int] = "auto",
+        limit_train_batches: int | float | None = None,
+        val_check_interval: int | float | str | None = None,
         **kwargs: Any,
     ) -> None:
+        most = MOST_A_CORE * (os.cpu_count() or 1)
+        if str(devices).isdigit() and int(str(devices)) > most:
+            raise UsageError(f"trainer.devices: {devices} processes; this machine can take {most}")
+        for name, value in (
+            ("limit_train_batches", limit_train_batches),
+            ("val_check_interval", val_check_interval),
+        ):
+            if value == 0:
+                raise UsageError(f"trainer.{name}: must not be 0; null is the whole epoch")
         super().__init__(
             max_epochs=max_epochs,
             max_steps=max_steps,
@@ -47,5 +69,8 @@ class RangedTrainer(pl.Trainer):
             log_every_n_steps=log_every_n_steps,
             gradient_clip_val=gradient_clip_val,
             num_nodes=num_nodes,
+            devices=devices,
+            limit_train_batches=limit_train_batches,
+            val_check_interval=val_check_interval,
             **kwargs,
         )

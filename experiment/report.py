@@ -18,6 +18,7 @@ TITLES = {
     "retina": "Retinal image reconstruction",
     "blots": "Western-blot generation",
 }
+EVALUATIONS = {"validate": "Validation", "test": "Test"}
 
 
 def short(value: float) -> str:
@@ -90,7 +91,8 @@ def _rank(results: RunResults, metric: str) -> tuple[Any, ...]:
 def _evaluation(results: RunResults, record: dict[str, Any]) -> dict[str, Any]:
     metrics = record.get("metrics") or {}
     return {
-        "title": f"{record['stage']} of {Path(record.get('checkpoint') or 'no checkpoint').name}",
+        "title": f"{EVALUATIONS[record['stage']]} of "
+        + Path(record.get("checkpoint") or "no checkpoint").name,
         "facts": " · ".join(
             str(part)
             for part in (

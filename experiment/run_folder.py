@@ -123,8 +123,6 @@ def _new_folder(parent: Path, stem: str, numbered: bool) -> Path:
 def discard_run_folder(folder: Path) -> None:
     """Remove what `open_run_folder` made if nothing was written: bad input leaves nothing."""
     with suppress(OSError):
-        if [path.name for path in folder.iterdir()] == [".lock"]:
-            (folder / ".lock").unlink()
         folder.rmdir()
         folder.parent.rmdir()
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -42,9 +43,16 @@ class RunLock:
                 f"{self.path.parent}: {owner} is training here; wait for it or choose another "
                 "--run.name"
             ) from None
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()}")
-        self._file.flush()
+        with suppress(OSError):  # a full disk: who has the lock is then not said
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()}")
+            self._file.flush()
+
+    def discard(self) -> None:
+        """Give it back, without a trace where the folder holds nothing else."""
+        if self._file is not None and list(self.path.parent.iterdir()) == [self.path]:
+            self.path.unlink()
+        self.release()
 
     def release(self) -> None:
         """Give it back. The file stays: removed, it could be locked twice."""

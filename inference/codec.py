@@ -41,7 +41,7 @@ from lit_models.networks.compressor import Compressor
 MAGIC, VERSION = b"RTC\n", 1
 HEADER = struct.Struct("<4sBBHHHH8sII")
 PRECISIONS = ("32-true", "bf16-mixed")
-# A file of a few bytes could else ask for any amount of memory: 2**25 px take about 2 GiB.
+# A file of a few bytes could else ask for any amount of memory: 2**25 px take 3 GiB.
 MAX_PIXELS = 2**25
 
 

@@ -94,6 +94,6 @@ def draw_coverage(trainer: pl.Trainer, name: str, where: str, judged: Judged) ->
         )
         axes.plot(*percent, color=BLUE)
         axes.plot([100], percent[1][-1:], "D", color=INK, ms=7, clip_on=False)
-        axes.set(xlim=(0, 101), xlabel="most confident images", ylabel="right")
+        axes.set(xlim=(0, 101), xlabel="most confident images", ylabel="accuracy")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter("{x:g} %")

@@ -3,11 +3,12 @@
 import hashlib
 import logging
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from datamodules.errors import DataError
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,9 @@ def cached_sample(draw: Callable[[Path, int], None], seed: int) -> Path:
     The folder's name holds a digest of the drawing module's source and the seed: a changed drawing
     never meets an old cache. It is drawn under another name and renamed when whole, so that an
     interrupted or a concurrent drawing leaves nothing half-written.
+
+    Raises:
+        DataError: the cache cannot be written.
 
     Returns:
         ``$XDG_CACHE_HOME/lightning-image-tasks/<module>-<digest>`` (``~/.cache`` by default).
@@ -31,16 +35,18 @@ def cached_sample(draw: Callable[[Path, int], None], seed: int) -> Path:
     folder = cache / f"{module.__name__.rpartition('.')[2]}-{digest}"
     if folder.is_dir():
         return folder
-    cache.mkdir(parents=True, exist_ok=True)
     log.info("drawing the built-in sample into %s", folder)
-    half = Path(tempfile.mkdtemp(dir=cache, prefix=f".{folder.name}-"))
     try:
-        draw(half, seed)
-        half.chmod(0o755)
-        half.rename(folder)
-    except OSError:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=f".{folder.name}-") as half:
+            sample = Path(half, "sample")
+            sample.mkdir()
+            draw(sample, seed)
+            sample.rename(folder)
+    except OSError as error:
         if not folder.is_dir():  # else another process was first, and its sample is the same
-            raise
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
+            raise DataError(
+                f"{cache}: the built-in sample cannot be kept there ({error.strerror}); "
+                "set XDG_CACHE_HOME to another folder"
+            ) from None
     return folder

@@ -5,7 +5,7 @@ from typing import Any
 from jsonargparse.typing import ClosedUnitInterval
 from torchvision.transforms import v2
 
-from datamodules.ranges import Degrees, HalfOpenUnitInterval
+from datamodules.ranges import Degrees, HalfOpenUnitInterval, refuse_null
 from datamodules.transforms.augmentation import Augmentation
 
 
@@ -31,6 +31,7 @@ class DefectAugmentation(Augmentation):
         color_jitter: ClosedUnitInterval = 0.2,
     ) -> None:
         super().__init__()
+        refuse_null(DefectAugmentation, locals(), "augmentation")
         self.flip, self.rotation, self.translate = flip, rotation, translate
         self.zoom, self.color_jitter = zoom, color_jitter
 

@@ -10,7 +10,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from datamodules.errors import DataError
-from datamodules.ranges import ImageSide, NonNegativeFinite, PositiveFinite
+from datamodules.ranges import ImageSide, NonNegativeFinite, PositiveFinite, refuse_null
 from datamodules.transforms.augmentation import Augmentation
 
 
@@ -48,6 +48,7 @@ class FundusAugmentation(Augmentation):
         noise: NonNegativeFinite = 0.1,
     ) -> None:
         super().__init__()
+        refuse_null(FundusAugmentation, locals(), "augmentation")
         intensity = RandomIntensity(contrast, channel_contrast, brightness, channel_mixing, noise)
         self.steps = v2.Compose([RandomView(crop, zoom, aspect), intensity])
 

@@ -107,9 +107,11 @@ class TorchvisionClassifier(nn.Module):
 
         def keep(module: nn.Module, _: object, output: object) -> None:
             nonlocal pooled
-            pooled = pooled or isinstance(module, nn.AdaptiveAvgPool2d)
-            if not pooled and isinstance(output, Tensor) and output.dim() == 4:
-                maps[0] = output
+            if isinstance(module, nn.AdaptiveAvgPool2d):
+                pooled = True  # the last one, or that of a squeeze-and-excitation
+            elif isinstance(output, Tensor) and output.dim() == 4:
+                pooled = pooled and output.shape[-2:].numel() == 1
+                maps[0] = maps[0] if pooled else output
 
         hooks = [module.register_forward_hook(keep) for module in self.backbone.modules()]
         try:

@@ -2,6 +2,7 @@
 
 import zlib
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,9 +23,13 @@ def generate(generator: nn.Module, templates: Tensor) -> Tensor:
 
 
 def seeded_noise(templates: Tensor) -> Tensor:
-    """Normal noise ``(N, 1, H, W)``, each by a checksum of its templates."""
+    """Normal noise ``(N, 1, H, W)``, each by a checksum of its templates.
+
+    From numpy's ``RandomState``, whose numbers are the same in all its versions, so that an exported
+    model draws them without torch (``inference/infer_onnx.py``).
+    """
     noise = []
     for pair in templates.detach().float().cpu():
-        generator = torch.Generator().manual_seed(zlib.crc32(pair.contiguous().numpy().tobytes()))
-        noise.append(torch.randn(1, *pair.shape[-2:], generator=generator))
-    return torch.stack(noise).to(templates)
+        generator = np.random.RandomState(zlib.crc32(pair.contiguous().numpy().tobytes()))  # noqa: NPY002
+        noise.append(generator.standard_normal((1, *pair.shape[-2:])))
+    return torch.from_numpy(np.stack(noise)).to(templates)

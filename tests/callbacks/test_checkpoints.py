@@ -219,3 +219,17 @@ def test_a_disk_without_room_is_refused_before_training(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="0 MB free, a checkpoint takes"):
         fit(tmp_path)
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_the_best_is_known_in_a_moved_folder(tmp_path):
+    first = BestCheckpoint("val/loss")
+    first.dirpath = "runs/aoi/a/checkpoints"
+    first.best_model_path = first.kth_best_model_path = f"{first.dirpath}/epoch=2.ckpt"
+    first.best_k_models = {first.best_model_path: torch.tensor(0.5)}
+    first.best_model_score = first.kth_value = torch.tensor(0.5)
+    again = BestCheckpoint("val/loss")
+    again.dirpath = str(tmp_path)
+    again.load_state_dict(first.state_dict())
+    assert again.best_model_score == 0.5
+    assert again.best_k_models == {str(tmp_path / "epoch=2.ckpt"): 0.5}
+    assert again.best_model_path == again.kth_best_model_path == str(tmp_path / "epoch=2.ckpt")

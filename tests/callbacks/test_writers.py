@@ -46,9 +46,9 @@ def test_aoi(tmp_path, capsys):
     predict(tmp_path, AOIWriter(), batches)
     assert table(tmp_path / "predictions.csv") == [["ID", "Label"], ["0.png", "0"], ["1.png", "1"]]
     assert table(tmp_path / "probabilities.csv") == [
-        ["ID", "good", "bad"],
-        ["0.png", "1.000000", "0.000000"],
-        ["1.png", "0.250000", "0.750000"],
+        ["ID", "label", "confidence", "good", "bad"],
+        ["0.png", "good", "1.000000", "1.000000", "0.000000"],
+        ["1.png", "bad", "0.750000", "0.250000", "0.750000"],
     ]
     assert capsys.readouterr().out == f"2 predictions: {tmp_path}\n"
 

@@ -122,7 +122,7 @@ REFUSED = [
 ]
 AUGMENTATIONS = [
     (AOI, DEFECT, ["rotation=181", "rotation=-1", "zoom=1", "zoom=-0.1", "color_jitter=1.1"]),
-    (AOI, DEFECT, ["translate=1.5", "translate=.nan", "flip=3"]),
+    (AOI, DEFECT, ["translate=1.5", "translate=.nan", "flip=3", "rotation=null"]),
     (
         VESSELS,
         FUNDUS,
@@ -131,7 +131,7 @@ AUGMENTATIONS = [
     (
         VESSELS,
         FUNDUS,
-        ["noise=.nan", "aspect=-1", "contrast=-1", "brightness=-1", "channel_mixing=-1"],
+        ["noise=null", "zoom=[2, 1]", "aspect=-1", "contrast=-1", "brightness=-1"],
     ),
 ]
 

@@ -115,3 +115,12 @@ def test_no_image_and_no_folder_are_named(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match=r"notes\.txt"):
         list_images(tmp_path / "notes.txt")
+
+
+def test_a_folder_that_must_not_be_listed_is_one_line(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(DataError, match=r"cannot be listed \(Permission denied\)$"):
+        list_images(tmp_path)

@@ -60,3 +60,14 @@ def test_a_quote_that_never_ends_does_not_read_the_whole_file_into_a_value(path)
     content = b'ID,Label\n"a,1\n' + b"b,2\n" * 50_000
     with pytest.raises(DataError, match=r"line 2: .*unbalanced quote"):
         rows(path, content)
+
+
+def test_a_file_that_must_not_be_read_is_one_line(path, monkeypatch):
+    path.write_text("ID,Label")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(path), "open", refuse)
+    with pytest.raises(DataError, match=r"train\.csv: cannot be read \(Permission denied\)$"):
+        list(read_csv(path, ("ID", "Label")))

@@ -74,6 +74,13 @@ def test_reference_line_is_always_in_view(axes):
         assert low < value < high
 
 
+def test_a_curve_far_from_the_line_stays_off_the_edge(axes):
+    plot_by_epoch(axes, {1: 9.72, 2: 9.74}, "", "k")
+    reference_line(axes, 30, "x")
+    low, high = axes.get_ylim()
+    assert 9.72 - low > 0.05 * (high - low)
+
+
 def test_mark_best_finds_room_for_its_text(axes):
     plot_by_epoch(axes, {1: 5.0, 2: 6.0}, "", "k")
     high = axes.get_ylim()[1]

@@ -152,10 +152,10 @@ def test_every_number_is_the_one_that_was_logged(tmp_path):
         ("val/accuracy_void", "last"): 0.75,
         ("train/loss", "best"): 1.2345e-05,
         ("train/loss", "last"): 0.25,
-        ("test/accuracy", "test of epoch=2.ckpt"): 0.94,
-        ("test/accuracy_void", "test of epoch=2.ckpt"): 0.25,
-        ("test/accuracy", "test of last.ckpt"): 0.93,
-        ("val/accuracy", "validate of epoch=2.ckpt"): 0.9645,
+        ("test/accuracy", "Test of epoch=2.ckpt"): 0.94,
+        ("test/accuracy_void", "Test of epoch=2.ckpt"): 0.25,
+        ("test/accuracy", "Test of last.ckpt"): 0.93,
+        ("val/accuracy", "Validation of epoch=2.ckpt"): 0.9645,
     }
 
 

@@ -15,6 +15,7 @@ from experiment.run_folder import (
     open_run_folder,
     prediction_parent,
 )
+from experiment.run_lock import RunLock
 
 
 def make_run(folder, best=None, **files):
@@ -22,7 +23,8 @@ def make_run(folder, best=None, **files):
     checkpoints.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps({"task": "aoi"}))
     state = {"BestCheckpoint": {"best_model_path": f"/moved/since/{best}" if best else ""}}
-    content = {"pytorch-lightning_version": "2", "callbacks": {"EpochSeed": {"seed": 1}, **state}}
+    content = {"pytorch-lightning_version": "2", "state_dict": {}}
+    content["callbacks"] = {"EpochSeed": {"seed": 1}, **state}
     torch.save(content, checkpoints / "last.ckpt")
     for name in files.get("also", ()):
         (checkpoints / name).write_bytes(b"")
@@ -125,11 +127,17 @@ def test_no_checkpoint_is_one_line(tmp_path):
 def test_only_an_empty_folder_is_discarded(tmp_path):
     run = RunSettings("aoi", root=str(tmp_path))
     folder = open_run_folder(run, None)
-    (folder / ".lock").write_text("")
+    lock = RunLock(folder)
+    lock.acquire()
+    discard_run_folder(folder)
+    assert folder.exists()
+    lock.discard()
     discard_run_folder(folder)
     assert list(tmp_path.iterdir()) == []
     folder = make_run(tmp_path / "aoi" / "a")
-    (folder / ".lock").write_text("")
+    lock = RunLock(folder)
+    lock.acquire()
+    lock.discard()
     discard_run_folder(folder)
     assert (folder / "run.json").exists()
 

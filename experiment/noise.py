@@ -1,0 +1,25 @@
+"""What Lightning says to everybody and nobody needs here: advertisement, beside-the-point advice."""
+
+import logging
+import re
+import warnings
+
+# The run's own lines say the last two better.
+LOGGED = re.compile("💡|TPU available|Using .* Precision|Detected KeyboardInterrupt")
+WARNED = (
+    r"Found \d+ module\(s\) in eval mode",  # a frozen backbone is, on purpose
+    r".*LeafSpec",  # between Lightning and torch
+    "Precision bf16-mixed is not supported by the model summary",
+    "You're using the WeightAveraging callback, but loading",
+    ".*does not have many workers",  # the configs' were measured
+    ".*is smaller than the logging interval",  # epochs are logged anyway
+    "Checkpoint directory .* exists and is not empty",
+)
+
+
+def keep_out_noise() -> None:
+    """Pass over those lines from now on."""
+    for message in WARNED:
+        warnings.filterwarnings("ignore", message)
+    lightning_log = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    lightning_log.addFilter(lambda record: not LOGGED.match(record.getMessage().strip()))

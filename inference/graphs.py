@@ -1,0 +1,218 @@
+"""What an exported file computes: a network with all of its task's arithmetic that a graph can hold.
+
+Photographs go in as files have them: ``pixels`` uint8, gray ``(N, H, W)`` or RGB ``(N, H, W, 3)``, of
+any size. A graph is traced, so nothing here depends on the values of a tensor. Resizing is ONNX's
+``Resize`` with ``antialias``, in uint8 as torchvision has it: at most one gray level beside it, in
+less than 1 % of the pixels, and none where the side is halved.
+"""
+
+from fractions import Fraction
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from datamodules.preprocessing import normalize_defects
+from inference.blots import BlotModel
+from inference.defects import DefectModel
+from inference.model import Model
+from inference.retina import RetinaModel
+from inference.vessels import VesselModel
+from lit_models.networks.blot_generators import UNetGenerator
+from lit_models.prediction.retina import reconstruct, to_unit
+
+SIDES = (67, 81)  # of what is traced: multiples of nothing, so that no padding is left out
+
+
+class Graph(nn.Module):
+    """A network in an exported file.
+
+    Attributes:
+        inputs: name and example of each; sizes of the example become free, but for ``fixed`` ones.
+        outputs: their names.
+        fixed: axes of all inputs whose size stays that of the example.
+    """
+
+    fixed: ClassVar[tuple[int, ...]] = ()
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.network = model.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
+class DefectGraph(Graph):
+    """Probabilities ``(N, K)``; where the model explains also class activation maps."""
+
+    def __init__(self, model: DefectModel) -> None:
+        super().__init__(model)
+        self.size, self.inference, self.explains = model.size, model.inference, model.explains
+        self.inputs = {"pixels": _pixels()}
+        self.outputs = ("probabilities", *(["activations"] if self.explains else []))
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        images = normalize_defects(_resized(pixels[:, None], (self.size, self.size)))
+        if not self.explains:
+            return (self.inference.log_probabilities(self.network, images).exp(),)
+        logs, maps = self.inference.explain(self.network, images)  # type: ignore[arg-type]
+        assert maps is not None
+        return logs.exp(), maps
+
+
+class VesselGraph(Graph):
+    """Probability and, with test-time augmentation, uncertainty ``(N, H, W)``, float32.
+
+    As `VesselInference` without tiles, which only save memory. Its input ``fov``, bool ``(N, h, w)``
+    at the network's size, is left out where nothing depends on it.
+    """
+
+    def __init__(self, model: VesselModel) -> None:
+        super().__init__(model)
+        self.settings, self.inference, self.fov_only = model.inputs, model.inference, model.fov_only
+        settings = self.settings
+        self.inputs = {"pixels": _pixels(0 if settings.mode == "L" else 3)}
+        needs_fov = settings.local_normalization or settings.diameter or self.fov_only
+        if needs_fov or len(self.inference.scales) > 1:
+            sides = SIDES if settings.size is None else (settings.size, settings.size)
+            self.inputs["fov"] = torch.ones(2, *sides, dtype=torch.bool)
+        self.outputs = ("probability", *(["uncertainty"] if self.inference.tta > 1 else []))
+
+    def forward(self, pixels: Tensor, fov: Tensor | None = None) -> tuple[Tensor, ...]:
+        native = pixels.shape[1:3]
+        images = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
+        if self.settings.channels == "green":
+            images = images[:, 1:2]
+        size = native if fov is None else fov.shape[-2:]
+        if self.settings.size is not None:
+            size = torch.Size([self.settings.size, self.settings.size])
+        images = _resized(images, size)
+        inside = torch.ones_like(images[:, :1], dtype=torch.float32)
+        if fov is not None:
+            inside = fov[:, None].float()
+        if self.settings.local_normalization is None:
+            images = images.float() / 255 * 2 - 1
+        else:
+            images = _locally_normalized(images, inside, self.settings.local_normalization)
+        padding = (0, -size[1] % 32, 0, -size[0] % 32)
+        found = self._at_best_scale(F.pad(images, padding), F.pad(inside, padding))
+        if self.fov_only:
+            found = [maps * F.pad(inside, padding) for maps in found]
+        cropped = [maps[..., : size[0], : size[1]] for maps in found]
+        return tuple(_interpolated(maps, native)[:, 0] for maps in cropped)
+
+    def _at_best_scale(self, images: Tensor, inside: Tensor) -> list[Tensor]:
+        found = [self._averaged(images, scale) for scale in self.inference.scales]
+        if len(found) == 1:
+            return found[0][1:]
+        first = torch.stack([maps[0] for maps in found]) * inside
+        confidence = first.square().sum(dim=(2, 3, 4)) / first.sum(dim=(2, 3, 4)).clamp_min(1e-6)
+        chosen = F.one_hot(confidence.argmax(dim=0), len(found)).T[:, :, None, None, None]
+        kinds = zip(*(maps[1:] for maps in found), strict=True)
+        return [(torch.stack(maps) * chosen).sum(dim=0) for maps in kinds]
+
+    def _averaged(self, images: Tensor, scale: float) -> list[Tensor]:
+        """Probability of the first view, of all views, and their deviation if there are several."""
+        size = images.shape[-2:]
+        scaled = images if scale == 1 else _interpolated(images, [_times(s, scale) for s in size])
+        views = []
+        for view in range(self.inference.tta):
+            axes = [(), (-1,), (-2,), (-2, -1)][view % 4]
+            turned = scaled.rot90(view // 4, (-2, -1)).flip(axes)
+            logits = self.network(turned).float().flip(axes).rot90(-(view // 4), (-2, -1))
+            views.append(logits.sigmoid())
+        every = torch.stack(views)
+        maps = [every[0], every.mean(dim=0)]
+        if len(views) > 1:
+            maps.append((every - maps[1]).square().mean(dim=0).sqrt())
+        return [m if scale == 1 else _interpolated(m, size) for m in maps]
+
+
+class RetinaGraph(Graph):
+    """The copy, uint8 ``(N, H, W, 3)``, and its scores at the network's size ``(N,)``."""
+
+    def __init__(self, model: RetinaModel) -> None:
+        super().__init__(model)
+        self.size = model.size
+        self.inputs = {"pixels": _pixels(3)}
+        self.outputs = ("image", "psnr", "ssim")
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        native = pixels.shape[1:3]
+        images = pixels.permute(0, 3, 1, 2)
+        if self.size is not None:
+            images = _resized(images, (self.size, self.size))
+        truth = images.float() / 255 * 2 - 1
+        copy, truth = to_unit(reconstruct(self.network, truth)[0]), to_unit(truth)
+        shown = copy
+        if self.size is not None:
+            shown = F.interpolate(copy, native, mode="bicubic", antialias=True).clamp(0, 1)
+        image = (shown * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        psnr = -10 * (copy - truth).square().mean(dim=(1, 2, 3)).log10()
+        return image, psnr, _ssim(copy, truth)
+
+
+class BlotGraph(Graph):
+    """Blots uint8 ``(N, s, s)`` of both templates, uint8 ``(N, 2, s, s)``, and noise, if any."""
+
+    def __init__(self, model: BlotModel) -> None:
+        super().__init__(model)
+        self.inputs = {"pixels": torch.zeros(2, 2, model.size, model.size, dtype=torch.uint8)}
+        if isinstance(model.network, UNetGenerator):
+            self.inputs["noise"] = torch.zeros(2, 1, model.size, model.size)
+        self.outputs = ("image",)
+
+    fixed = (1, 2, 3)
+
+    def forward(self, pixels: Tensor, noise: Tensor | None = None) -> tuple[Tensor, ...]:
+        templates = pixels.float() / 127.5 - 1
+        blots = self.network(templates) if noise is None else self.network(templates, noise)
+        return (((blots.float() + 1) * 127.5).round().to(torch.uint8)[:, 0],)
+
+
+def _pixels(channels: int = 0) -> Tensor:
+    return torch.zeros(2, *SIDES, *([channels] if channels else []), dtype=torch.uint8)
+
+
+def _resized(pixels: Tensor, size: tuple[int, ...]) -> Tensor:
+    if pixels.shape[-2:] is size:
+        return pixels
+    return F.interpolate(pixels, list(size), mode="bilinear", antialias=True)
+
+
+def _interpolated(maps: Tensor, size: list[int] | torch.Size) -> Tensor:
+    return F.interpolate(maps, list(size), mode="bilinear", antialias=True)
+
+
+def _times(side: int, scale: float) -> int:
+    """``round(side * scale)`` of a side that is free; halves go up and not to the even number."""
+    ratio = Fraction(scale).limit_denominator(10**4)
+    return (2 * side * ratio.numerator + ratio.denominator) // (2 * ratio.denominator)
+
+
+def _locally_normalized(pixels: Tensor, inside: Tensor, sigma: float) -> Tensor:
+    """As `fundus.local_normalization`, of which see the source, for ``(N, C, H, W)``."""
+    radius = int(3 * sigma)
+    steps = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    kernel = (-0.5 * (steps / sigma) ** 2).exp()
+    kernel = (kernel / kernel.sum()).float()
+
+    def blurred(planes: Tensor) -> Tensor:
+        flat = planes.flatten(0, 1)[:, None]
+        down = F.conv2d(flat, kernel.view(1, 1, -1, 1), padding=(radius, 0))
+        across = F.conv2d(down, kernel.view(1, 1, 1, -1), padding=(0, radius))
+        return across.view(planes.shape)
+
+    planes = pixels.float() * inside
+    flat = (planes - blurred(planes) / blurred(inside).clamp_min(1e-3)) * inside
+    count = inside.sum(dim=(2, 3), keepdim=True).clamp_min(1)
+    flat = (flat - flat.sum(dim=(2, 3), keepdim=True) / count) * inside
+    return flat / (flat.square().sum(dim=(2, 3), keepdim=True) / count).sqrt().clamp_min(1e-3)
+
+
+def _ssim(copy: Tensor, truth: Tensor) -> Tensor:
+    """As torchmetrics has it in `image_scores`: 11 px window, Gaussian of 1.5 px, per image."""
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    return ssim(copy, truth, data_range=1.0, reduction="none")  # type: ignore[return-value]

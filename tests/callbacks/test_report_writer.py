@@ -1,0 +1,46 @@
+"""Every run ends with a report, however it ends."""
+
+import pytest
+from conftest import aoi_args, one_run
+from pytorch_lightning.callbacks import Callback
+
+from cli import main
+
+PICTURE = 'src="data:image/png;base64,'
+
+
+def test_fit_and_test_leave_a_report(aoi_folder, tmp_path, capsys):
+    args = aoi_args(aoi_folder, tmp_path / "runs", "--trainer.max_epochs=2")
+    main(["fit", *args])
+    folder = one_run(tmp_path / "runs")
+    out = capsys.readouterr().out
+    assert f"report {folder / 'report.html'}" in out
+    assert "val/accuracy" in out
+    page = (folder / "report.html").read_text()
+    drawn = {"curves", "confusion", "mistakes"}
+    assert {path.stem for path in (folder / "figures").iterdir()} >= drawn
+    assert page.count(PICTURE) == len(list((folder / "figures").glob("*.png")))
+    assert str(aoi_folder) in page
+    assert "data-evaluation" not in page
+    main(["test", *args, "--ckpt_path=best"])
+    tested = (folder / "report.html").read_text()
+    assert tested.count(PICTURE) == len(list((folder / "figures").glob("*.png")))
+    assert tested.count(PICTURE) > page.count(PICTURE)
+    assert 'data-evaluation="Test of epoch=' in tested
+
+
+class Interrupt(Callback):
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_run_leaves_a_report(aoi_folder, tmp_path, capsys):
+    args = aoi_args(aoi_folder, tmp_path / "runs")
+    with pytest.raises(SystemExit):
+        main(["fit", *args, f"--trainer.callbacks+={__name__}.Interrupt"])
+    folder = one_run(tmp_path / "runs")
+    page = (folder / "report.html").read_text()
+    assert "<strong>Interrupted</strong> after 1 epoch:" in page
+    assert page.count(PICTURE) == 3
+    assert f"report {folder / 'report.html'}" in capsys.readouterr().out

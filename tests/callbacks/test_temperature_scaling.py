@@ -1,0 +1,154 @@
+"""The checkpoint says how sure to be, and everything that reads it listens."""
+
+import csv
+import math
+import random
+
+import pytest
+import torch
+from conftest import aoi_args, config_args, one_run, write_aoi
+
+from callbacks.temperature_scaling import held_out_confidence
+from cli import main
+from inference import load
+from inference.calibration import review_threshold
+
+FIT = ["--trainer.max_epochs=2", "--data.batch_size=8", "--data.val_fraction=0.5"]
+
+
+@pytest.fixture(scope="module")
+def confusing(tmp_path_factory):
+    """Images whose classes cannot be told apart, so that some are classified wrong."""
+    folder = write_aoi(tmp_path_factory.mktemp("aoi") / "images", images_per_class=12)
+    path = folder / "train.csv"
+    rows = path.read_text().splitlines()
+    names, labels = zip(*(row.split(",") for row in rows[1:]), strict=True)
+    mixed = random.Random(0).sample(labels, len(labels))
+    path.write_text("\n".join([rows[0], *map(",".join, zip(names, mixed, strict=True))]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return {}
+
+
+@pytest.fixture
+def fitted(confusing, tmp_path_factory, runs):
+    """The run folder of a config that was trained on `confusing`."""
+
+    def run(config):
+        if config not in runs:
+            root = tmp_path_factory.mktemp(config)
+            more = ["--model.inference.tta=true"] if config == "aoi_best" else []
+            main(["fit", *config_args(config, root, f"--data.data_dir={confusing}", *FIT, *more)])
+            runs[config] = one_run(root)
+        return runs[config]
+
+    return run
+
+
+def read(path):
+    return torch.load(path, weights_only=True)
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("config", ["aoi", "aoi_best"])
+def test_the_temperature_is_that_of_the_validation_images(config, fitted, caplog):
+    run = fitted(config)
+    checkpoints = sorted((run / "checkpoints").glob("*.ckpt"))
+    assert len(checkpoints) == 2
+    for path in checkpoints:
+        checkpoint = read(path)
+        temperature = checkpoint["hyper_parameters"]["inference"]["temperature"]
+        kept = checkpoint["callbacks"]["TemperatureScaling"]
+        assert 0.05 < temperature < 20.01
+        assert kept["confidence"].shape == kept["correct"].shape == (36,)
+        assert load(path, device="cpu").inference.temperature == temperature
+        assert f"{path.name}: temperature {temperature:.2f}, expected calibration" in caplog.text
+    assert (run / "figures" / "reliability.png").exists()
+    assert (run / "figures" / "coverage.png").exists()
+
+
+def test_a_better_likelihood_than_without(fitted, confusing):
+    run = fitted("aoi")
+    best = load(run, device="cpu").trained.path
+    args = ["validate", *aoi_args(confusing, run.parent.parent, *FIT[1:]), f"--ckpt_path={best}"]
+    with_it = main(args).trainer.callback_metrics["val/loss"]
+    without = main([*args, "--model.inference.temperature=1"]).trainer.callback_metrics["val/loss"]
+    assert float(with_it) < float(without)
+
+
+def test_confidence_is_the_same_in_predict(fitted, confusing, tmp_path):
+    """Of the validation images as plain images, by the command line."""
+    run = fitted("aoi_best")
+    best = load(run).trained.path
+    kept, correct = held_out_confidence(best)
+    output = tmp_path / "out"
+    args = config_args("aoi_best", run.parent.parent, f"--output={output}", "--data.batch_size=8")
+    images = f"--data.predict_dir={confusing / 'train_images'}"
+    main(["predict", *args, images, f"--ckpt_path={best}"])
+    rows = table(output / "probabilities.csv")
+    predicted = torch.tensor([float(row["confidence"]) for row in rows])
+    distance = (kept[:, None] - predicted).abs().min(dim=1).values
+    assert float(distance.max()) < 2e-3, "batches differ, and bf16 rounds them"
+    assert list(rows[0])[:3] == ["ID", "label", "confidence"]
+    for row in rows:
+        assert row[row["label"]] == row["confidence"]
+
+
+@pytest.mark.parametrize("max_error", [0.0, 0.3, 0.99])
+def test_review_lists_the_doubtful_images(fitted, confusing, tmp_path, max_error):
+    run = fitted("aoi")
+    best = load(run).trained.path
+    threshold = review_threshold(*held_out_confidence(best), max_error)
+    output = tmp_path / "out"
+    args = aoi_args(confusing, run.parent.parent, f"--output={output}")
+    config = tmp_path / "writer.yaml"
+    config.write_text(
+        "trainer:\n  callbacks:\n  - class_path: callbacks.AOIWriter\n    init_args:\n"
+        f"      max_error: {max_error}\n"
+    )
+    main(["predict", *args, f"--config={config}", f"--ckpt_path={best}"])
+    predicted = table(output / "probabilities.csv")
+    doubtful = {row["ID"] for row in predicted if float(row["confidence"]) < threshold - 1e-6}
+    review = table(output / "review.csv")
+    assert {row["ID"] for row in review} >= doubtful
+    assert len(review) <= len(predicted)
+    confidence = [float(row["confidence"]) for row in review]
+    assert confidence == sorted(confidence)
+    if math.isinf(threshold):
+        assert len(review) == len(predicted)
+
+
+def test_tested_figures(fitted, confusing):
+    run = fitted("aoi")
+    main(["test", *aoi_args(confusing, run.parent.parent), f"--ckpt_path={load(run).trained.path}"])
+    assert (run / "figures" / "test_reliability.png").exists()
+    assert (run / "figures" / "test_coverage.png").exists()
+
+
+def test_training_on_is_as_if_nothing_had_been_fitted(confusing, tmp_path):
+    options = [*FIT[1:], "--trainer.log_every_n_steps=1"]
+    main(["fit", *aoi_args(confusing, tmp_path / "whole", *options, "--trainer.max_epochs=3")])
+    cut = aoi_args(confusing, tmp_path / "cut", *options)
+    main(["fit", *cut, "--trainer.max_epochs=2"])
+    main(["fit", *cut, "--trainer.max_epochs=3", "--ckpt_path=last"])
+    whole, resumed = (
+        read(one_run(tmp_path / name) / "checkpoints" / "last.ckpt") for name in ("whole", "cut")
+    )
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, resumed["state_dict"][name]), name
+    assert whole["hyper_parameters"]["inference"] == resumed["hyper_parameters"]["inference"]
+
+
+def test_without_validation_images_nothing_is_fitted(confusing, tmp_path, caplog):
+    limit = ["--trainer.limit_val_batches=0", "--trainer.max_epochs=1"]
+    main(["fit", *aoi_args(confusing, tmp_path, *limit)])
+    last = read(one_run(tmp_path) / "checkpoints" / "last.ckpt")
+    assert last["hyper_parameters"]["inference"]["temperature"] is None
+    assert "temperature: not fitted, there are no validation images" in caplog.text

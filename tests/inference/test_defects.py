@@ -1,0 +1,89 @@
+"""Class activation maps are exact where the head sees a global average, and nowhere else."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from inference.checkpoint import Trained
+from inference.defects import DefectModel
+from inference.model import Settings
+from lit_models.networks import TorchvisionClassifier
+from lit_models.prediction.defects import DefectInference
+
+NAMES = ["good", "bad", "ugly"]
+CPU = Settings(torch.device("cpu"), "32-true", 2)
+
+
+def model(name, tmp_path, **inference):
+    torch.manual_seed(0)
+    network = TorchvisionClassifier(3, name, weights="random", frozen=False).eval()
+    parameters = {"class_names": NAMES, "inference": inference}
+    trained = Trained(tmp_path, "DefectClassifier", parameters, {"image_size": 64}, {}, {})
+    return DefectModel(network, trained, CPU)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18", "regnet_y_400mf", "efficientnet_b0", "densenet121", "mobilenet_v2"]
+    + ["shufflenet_v2_x0_5", "swin_t"],
+)
+def test_a_map_s_mean_is_the_logit(name):
+    torch.manual_seed(0)
+    network = TorchvisionClassifier(3, name, weights="random", frozen=False).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        logits, maps = network.class_activation_maps(images)
+        torch.testing.assert_close(logits, network(images))
+    assert min(maps.shape[-2:]) > 1
+    torch.testing.assert_close(maps.mean((2, 3)) + network.head.bias, logits)
+
+
+@pytest.mark.parametrize("name", ["vgg11", "convnext_tiny", "mobilenet_v3_small"])
+def test_other_networks_have_no_heatmap_and_say_so(name, tmp_path, caplog):
+    found = model(name, tmp_path)
+    result = found.predict(torch.randint(255, (40, 50), dtype=torch.uint8).numpy())
+    assert result.heatmap is None
+    assert result.activation is None
+    assert f"{name} does not end in global average pooling: results have no heatmap" in caplog.text
+    assert result.show().width > 0
+
+
+def test_the_heatmap_is_of_the_label_and_of_the_image_s_size(tmp_path):
+    found = model("resnet18", tmp_path)
+    pixels = torch.randint(255, (40, 50), dtype=torch.uint8)
+    result = found.predict(pixels.numpy())
+    assert result.heatmap.shape == (40, 50)
+    item = found.read(pixels.numpy(), "image")
+    with torch.inference_mode():
+        from datamodules.preprocessing import normalize_defects
+
+        images = normalize_defects(item["image"][None])
+        logits = found.network(images)[0]
+    label = NAMES.index(result.label)
+    mean = result.activation.mean() + float(found.network.head.bias[label])
+    assert mean == pytest.approx(float(logits[label]), abs=1e-5)
+    assert label == int(logits.argmax())
+    assert result.confidence == pytest.approx(float(logits.softmax(0)[label]), abs=1e-6)
+
+
+def test_views_are_mirrored_back(tmp_path):
+    network = model("resnet18", tmp_path).network
+    images = torch.randn(1, 3, 64, 64)
+    inference = DefectInference(tta=True)
+    with torch.inference_mode():
+        logs, maps = inference.explain(network, images)
+        mirrored_logs, mirrored = inference.explain(network, images.flip(3))
+        assert torch.equal(logs, inference.log_probabilities(network, images))
+    torch.testing.assert_close(mirrored_logs, logs)
+    torch.testing.assert_close(mirrored, maps.flip(3))
+
+
+def test_the_temperature_is_the_checkpoint_s(tmp_path):
+    pixels = torch.randint(255, (40, 50), dtype=torch.uint8).numpy()
+    plain = model("resnet18", tmp_path).predict(pixels)
+    flat = model("resnet18", tmp_path, temperature=1000.0).predict(pixels)
+    assert flat.label == plain.label
+    assert flat.confidence < plain.confidence
+    assert flat.confidence == pytest.approx(1 / 3, abs=0.01)
+    assert dataclasses.asdict(model("resnet18", tmp_path).inference)["temperature"] is None

@@ -1,0 +1,187 @@
+"""What `load` takes, and what it refuses, in one line."""
+
+import copy
+import shutil
+
+import pytest
+import torch
+
+from datamodules.errors import DataError
+from inference import load
+
+
+@pytest.fixture
+def changed(trained, tmp_path):
+    """A copy of a config's checkpoint, after ``change`` had its dict."""
+
+    def make(config, change):
+        run = trained(config)
+        checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+        change(checkpoint)
+        path = tmp_path / "changed.ckpt"
+        torch.save(checkpoint, path)
+        return path
+
+    return make
+
+
+def test_a_run_stands_for_its_best_checkpoint(trained, tmp_path):
+    run = shutil.copytree(trained("blots"), tmp_path / "moved")
+    best = load(run).trained.path
+    assert best.name.startswith("epoch=")
+    assert load(best).trained.path == best
+    best.unlink()
+    with pytest.raises(DataError, match="the run kept no best checkpoint; give .*last.ckpt"):
+        load(run)
+
+
+@pytest.mark.parametrize("name", ["gone", "gone.ckpt"])
+def test_no_run(tmp_path, name):
+    with pytest.raises(DataError, match=f"{name}: no such run or checkpoint; give a run folder"):
+        load(tmp_path / name)
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(DataError, match="holds no checkpoint; give a run folder or a .ckpt file"):
+        load(tmp_path)
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("owned",))
+
+
+def test_a_checkpoint_runs_no_code(changed, capsys):
+    path = changed("blots", lambda c: c.update(extra=Evil()))
+    with pytest.raises(DataError, match="objects that would run code"):
+        load(path)
+    assert "owned" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("class_path", "message"),
+    [
+        ("os.system", "not of this project; if you trust its code: load"),
+        ("subprocess.Popen", "not of this project"),
+        ("torch.nn.modules.module.OrderedDict", "is no network"),
+        ("torch.nn.init.normal_", "is no network"),
+        ("lit_models.networks.pretrained.read_state", "is no network"),
+        ("lit_models.networks.pretrained.socket.socket", "does not exist"),
+        ("lit_models.networks.Gone", "does not exist"),
+        ("lit_models.networks_of_mine.Net", "not of this project"),
+        ("", "not of this project"),
+    ],
+)
+def test_foreign_classes_are_refused(changed, class_path, message):
+    def change(checkpoint):
+        checkpoint["hyper_parameters"]["generator"] = {"class_path": class_path}
+
+    with pytest.raises(DataError, match=message) as error:
+        load(changed("blots", change))
+    assert "\n" not in str(error.value)
+
+
+def test_a_named_package_is_trusted(changed, tmp_path, monkeypatch):
+    (tmp_path / "my_networks.py").write_text(
+        "from lit_models.networks import ReferenceGenerator\n"
+        "class Mine(ReferenceGenerator):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def change(checkpoint):
+        checkpoint["hyper_parameters"]["generator"] = {"class_path": "my_networks.Mine"}
+
+    path = changed("blots", change)
+    with pytest.raises(DataError, match=r"trusted=\['my_networks'\]"):
+        load(path)
+    assert type(load(path, trusted=["my_networks"]).network).__name__ == "Mine"
+
+
+def test_sizes_that_the_weights_do_not_have_take_no_memory(changed):
+    def change(checkpoint):
+        widths = [10**5, 10**5]  # 360 GB in one layer
+        checkpoint["hyper_parameters"]["network"]["init_args"]["widths"] = widths
+
+    with pytest.raises(DataError, match="its weights are not those of its AutoEncoder"):
+        load(changed("retina", change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c["hyper_parameters"].pop("_class_path"),
+        lambda c: c["hyper_parameters"].update(_class_path="elsewhere.Other"),
+        lambda c: c["hyper_parameters"].pop("network"),
+        lambda c: c["hyper_parameters"].update(network="unet"),
+        lambda c: c["hyper_parameters"]["network"]["init_args"].update(depth=3),
+        lambda c: c["datamodule_hyper_parameters"].update(size=10**9),
+        lambda c: c["datamodule_hyper_parameters"].pop("size"),
+        lambda c: c["state_dict"].popitem(),
+        lambda c: c.pop("pytorch-lightning_version"),
+    ],
+)
+def test_a_checkpoint_of_another_make_is_one_line(changed, change):
+    path = changed("retina", change)
+    with pytest.raises(DataError, match=str(path)) as error:
+        load(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "cuda:99"}, "device 'cuda:99': not to be had here"),
+        ({"device": "toaster"}, "device 'toaster': not to be had here"),
+        ({"precision": "64"}, "precision '64': unknown; give one of 32-true"),
+        ({"batch_size": 0}, "batch_size 0: give 1 or more"),
+    ],
+)
+def test_bad_options(trained, options, message):
+    with pytest.raises(DataError, match=message) as error:
+        load(trained("blots"), **options)
+    assert "\n" not in str(error.value)
+
+
+def test_an_exported_model_is_refused_for_now(tmp_path):
+    with pytest.raises(DataError, match=r"model\.onnx: "):
+        load(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("native", ["32-true", "bf16-mixed"])
+def test_precision_is_the_training_s_where_it_is_native(changed, monkeypatch, native):
+    monkeypatch.setattr("inference.loading.native_precision", lambda accelerator: native)
+    path = changed(
+        "blots", lambda c: c["callbacks"].update(ConvolutionLayout={"precision": "bf16-mixed"})
+    )
+    assert load(path, device="cpu").settings.precision == native
+    assert load(path, device="cpu", precision="32-true").settings.precision == "32-true"
+    path = changed("blots", lambda c: c["callbacks"].pop("ConvolutionLayout"))
+    assert load(path, device="cpu").settings.precision == "32-true"
+
+
+def test_batch_size_is_that_of_the_evaluation(trained):
+    assert load(trained("blots")).settings.batch_size == 32
+    assert load(trained("retina")).settings.batch_size == 1
+    assert load(trained("aoi")).settings.batch_size == 32
+    assert load(trained("aoi"), batch_size=3).settings.batch_size == 3
+
+
+def test_loading_draws_no_random_numbers(trained):
+    run, state = trained("retina_compress"), torch.get_rng_state()
+    load(run)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_it_says_what_it_was_trained_on(trained, changed):
+    assert load(trained("blots")).trained.trained_on_sample
+    path = changed("blots", lambda c: c["datamodule_hyper_parameters"].update(data_dir="mine"))
+    assert not load(path).trained.trained_on_sample
+
+
+def test_weights_are_independent_of_the_file(trained, tmp_path):
+    path = tmp_path / "copy.ckpt"
+    shutil.copy(trained("blots") / "checkpoints" / "last.ckpt", path)
+    network = load(path).network
+    before = copy.deepcopy(network.state_dict())
+    path.write_bytes(b"")
+    assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())

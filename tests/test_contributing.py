@@ -1,0 +1,30 @@
+"""The fifth task that CONTRIBUTING.md shows runs as it stands there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from conftest import ROOT
+
+
+def test_a_fifth_task_is_three_files(tmp_path):
+    copy = tmp_path / "project"
+    for part in ("callbacks", "configs", "datamodules", "experiment", "inference", "lit_models"):
+        shutil.copytree(ROOT / part, copy / part)
+    shutil.copy(ROOT / "cli.py", copy)
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    files = re.findall(r"^`(\S+)`\n\n```(?:python|yaml)\n(.*?)^```", text, re.M | re.S)
+    assert [path.partition("/")[0] for path, _ in files] == ["datamodules", "lit_models", "configs"]
+    for path, content in files:
+        (copy / path).write_text(content)
+    fit, test = ("fit", "--trainer.max_epochs=2"), ("test", "--ckpt_path=best")
+    for subcommand, option in (fit, test):
+        command = [sys.executable, "cli.py", subcommand, "--config=configs/digits.yaml", option]
+        env = os.environ | {"PYTHONPATH": str(copy)}  # before the installed project
+        done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    (folder,) = (copy / "runs" / "digits").iterdir()
+    assert (folder / "report.html").exists()
+    assert list((folder / "checkpoints").glob("epoch=*-val_accuracy=*.ckpt"))
