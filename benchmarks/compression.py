@@ -5,22 +5,22 @@ python benchmarks/compression.py --data_dir ../shared/data/DRIVE --checkpoints a
 Prints a table of means over the test images at 512x512 px: bytes of the whole file, bits a pixel,
 PSNR in dB (of each image, range [0, 1], the copy rounded to 8 bits) and SSIM.
 
-Latents are coded by constriction's range coder with the probabilities of the model's own prior; the
-image is made from what was decoded from these bytes alone. Beside it stand the bytes of the same
-integers through lzma, which has no prior. The PCA of 16x16 blocks is fitted to all training images,
-of which the models saw those that were not kept for validation; its coefficients are quantized to 8
-bits as well and go through lzma. Needs the extra ``bench``.
+Latents are whole ``.rtc`` files (see `inference.codec`); the image is made from what was decoded
+from these bytes alone. Beside it stand the bytes of the same integers through lzma, which has no
+prior. The PCA of 16x16 blocks is fitted to all training images, of which the models saw those that
+were not kept for validation; its coefficients are quantized to 8 bits as well and go through lzma.
+Needs the extra ``codec``.
 """
 
 import argparse
 import io
 import lzma
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-import constriction
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -37,13 +37,14 @@ from datamodules.drive import test_split, training_split
 from datamodules.drive_files import FundusFiles
 from datamodules.drive_reconstruction import PhotographDataset
 from experiment.plotting import PALETTE, styled
-from lit_models import ImageCompressor
-from lit_models.networks.compressor import LEVELS
-from lit_models.networks.context_prior import ContextPrior
-from lit_models.prediction.retina import to_unit
+from inference import load
+from inference.codec import Compressed
+from inference.retina import CompressorModel
+from lit_models.networks.compressor import LEVELS, Compressor
+from lit_models.prediction.retina import decode, reconstruct, to_unit
 
 SIZE = 512
-HEADER = 4  # bytes for height and width, which the latent's file needs beside its payload
+HEADER = 4  # bytes for height and width, beside what lzma gives
 QUALITIES = {
     "JPEG": (5, 10, 20, 50, 75, 90),
     "WEBP": (1, 5, 20, 50, 75, 90, 95),
@@ -67,68 +68,6 @@ class Row:
         rate = self.size * 8 / SIZE**2
         cells = [f"{self.size:.0f}", f"{rate:.3f}", f"{self.psnr:.2f}", f"{self.ssim:.4f}", other]
         return f"| {' | '.join([self.method, *cells])} |"
-
-
-class PriorCoder:
-    """Integers ``(C, h, w)`` to bytes and back, place by place, by a `ContextPrior`.
-
-    The distribution at each place is computed in the same way on both sides, one place at a time
-    and in float64, for a coder needs the very same numbers twice.
-    """
-
-    def __init__(self, prior: ContextPrior, latent_std: Tensor) -> None:
-        channels, taps = latent_std.shape[0], (2 * prior.context_radius + 1) ** 2 // 2
-        self.radius, self.taps = prior.context_radius, taps
-        self.latent_std = latent_std.flatten().double().numpy()
-        kernel = prior.context.weight.detach().double().flatten(2)[..., :taps].flatten(1)
-        self.kernel = kernel.numpy() / np.repeat(self.latent_std, taps)
-        self.bias = _array(prior.context.bias)
-        self.head, self.head_bias = (
-            _array(prior.head.weight).reshape(2 * channels, -1),
-            _array(prior.head.bias),
-        )
-        self.family = constriction.stream.model.QuantizedLaplace(-LEVELS, LEVELS - 1)
-
-    def _places(self, padded: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
-        """Row, column, means and scales of each place, from what ``padded`` holds by then."""
-        side = 2 * self.radius + 1
-        channels = len(padded)
-        for row in range(padded.shape[1] - side + 1):
-            for column in range(padded.shape[2] - side + 1):
-                window = padded[:, row : row + side, column : column + side]
-                earlier = window.reshape(channels, -1)[:, : self.taps].ravel()
-                features = np.maximum(self.kernel @ earlier + self.bias, 0)
-                mean, log_scale = np.split(self.head @ features + self.head_bias, 2)
-                scale = np.maximum(np.exp(log_scale.clip(-7, 4)) * self.latent_std, 0.02)
-                yield row, column, mean * self.latent_std, scale
-
-    def _empty(self, rows: int, columns: int) -> np.ndarray:
-        margin = 2 * self.radius
-        return np.zeros((len(self.latent_std), rows + margin, columns + margin))
-
-    def encode(self, integers: np.ndarray) -> bytes:
-        """Bytes of int32 ``(C, h, w)`` from -128 to 127."""
-        radius, (_, rows, columns) = self.radius, integers.shape
-        padded = self._empty(rows, columns)
-        padded[:, radius : radius + rows, radius : radius + columns] = integers
-        encoder = constriction.stream.queue.RangeEncoder()
-        for row, column, mean, scale in self._places(padded):
-            symbols = np.ascontiguousarray(integers[:, row, column])
-            encoder.encode(symbols, self.family, mean, scale)
-        return encoder.get_compressed().tobytes()
-
-    def decode(self, data: bytes, rows: int, columns: int) -> np.ndarray:
-        """What `encode` was given."""
-        radius, padded = self.radius, self._empty(rows, columns)
-        decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(data, np.uint32).copy())
-        for row, column, mean, scale in self._places(padded):
-            padded[:, row + radius, column + radius] = decoder.decode(self.family, mean, scale)
-        return padded[:, radius : radius + rows, radius : radius + columns].astype(np.int32)
-
-
-def _array(tensor: Tensor | None) -> np.ndarray:
-    assert tensor is not None
-    return tensor.detach().double().numpy()
 
 
 def lzma_size(integers: np.ndarray) -> int:
@@ -159,24 +98,26 @@ def score(
     return Row(method, size_, psnr_, ssim_, None if np.isnan(by_lzma_) else by_lzma_)
 
 
-@torch.no_grad()
 def trained(checkpoint: Path, images: Sequence[Tensor]) -> Row:
-    """A trained `Compressor` through its own bytes."""
-    module = ImageCompressor.load_from_checkpoint(checkpoint, map_location="cpu").eval()
-    net = module.network
-    coder = PriorCoder(net.prior, net.latent_std)
+    """A trained compressor through its own files."""
+    model = load(checkpoint, device="cpu", precision="32-true")
+    if not isinstance(model, CompressorModel):
+        raise SystemExit(f"{checkpoint}: does not compress; give a retina_compress run")
+    network = cast(Compressor, model.network)
 
+    @torch.inference_mode()
     def copy(image: Tensor) -> tuple[Tensor, int, int]:
-        integers = net.quantize(net.encode(image[None]))[0].int().numpy()
-        data = coder.encode(integers)
-        decoded = coder.decode(data, *integers.shape[1:])
-        assert np.array_equal(decoded, integers), "the coder lost something"
-        latent = torch.from_numpy(decoded).float()[None]
-        return net.decode(latent)[0, :, :SIZE, :SIZE], HEADER + len(data), lzma_size(integers)
+        _, latent = reconstruct(network, image[None])
+        assert latent is not None
+        size = (SIZE, SIZE)
+        data = model.codec.encode(Compressed(latent, size, size, "32-true"))
+        decoded = model.codec.decode(data).latent
+        assert torch.equal(decoded, latent), "the codec lost something"
+        return decode(network, decoded, size)[0], len(data), lzma_size(latent.numpy())
 
-    channels = net.analysis.out_channels
-    values = images[0].numel() // np.prod(net.latent_shape(SIZE, SIZE))
-    weight = module.hparams["rate_weight"]
+    channels = network.analysis.out_channels
+    values = images[0].numel() // np.prod(network.latent_shape(SIZE, SIZE))
+    weight = model.trained.model["rate_weight"]
     return score(f"ours, {channels} channels ({values}x fewer), rate {weight:g}", images, copy)
 
 

@@ -21,7 +21,7 @@ from experiment.provenance import git_revision, machine, versions
 from experiment.run_folder import RunSettings, discard_run_folder, open_prediction_folder
 from experiment.run_json import RunJSON
 from experiment.run_lock import RunLock
-from experiment.wandb_run import new_wandb_id, start_wandb, wandb_mode
+from experiment.wandb_run import is_disabled, new_wandb_id, start_wandb
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class RunRecorder(SaveConfigCallback):
         else:
             self._write_config()
             facts["wandb_id"] = run_json.record.get("wandb_id")
-            if facts["wandb_id"] is None and wandb_mode(self.run) != "disabled":
+            if facts["wandb_id"] is None and not is_disabled(self.run):
                 facts["wandb_id"] = new_wandb_id()
             run_json.start_training(facts)
         self._record = run_json

@@ -19,7 +19,7 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / ".lock"
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
 
     def acquire(self) -> None:
         """Take the lock.
@@ -32,12 +32,12 @@ class RunLock:
         import fcntl
 
         with writing(self.path):
-            self._file = self.path.open("a+")
+            self._file = self.path.open("ab+", buffering=0)
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.seek(0)
-            owner = self._file.read().strip() or "another process"
+            owner = self._file.read().decode() or "another process"
             self._file.close()
             raise DataError(
                 f"{self.path.parent}: {owner} is training here; wait for it or choose another "
@@ -45,8 +45,7 @@ class RunLock:
             ) from None
         with suppress(OSError):  # a full disk: who has the lock is then not said
             self._file.truncate(0)
-            self._file.write(f"process {os.getpid()}")
-            self._file.flush()
+            self._file.write(f"process {os.getpid()}".encode())
 
     def discard(self) -> None:
         """Give it back, without a trace where the folder holds nothing else."""

@@ -18,11 +18,14 @@ def new_wandb_id() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def wandb_mode(run: RunSettings) -> Literal["online", "offline", "disabled"]:
+def is_disabled(run: RunSettings) -> bool:
+    """Whether ``run.wandb`` or ``WANDB_MODE`` says so."""
+    return "disabled" in (run.wandb, os.environ.get("WANDB_MODE"))
+
+
+def wandb_mode(run: RunSettings) -> Literal["online", "offline"]:
     """By ``run.wandb``, ``WANDB_MODE`` and whether there is an API key. Never prompts."""
     mode = os.environ.get("WANDB_MODE") or "online"
-    if run.wandb == "disabled" or mode == "disabled":
-        return "disabled"
     if run.wandb == "offline" or mode != "online":
         return "offline"
     import wandb
@@ -42,12 +45,11 @@ def start_wandb(
     With the ``wandb_id`` of an earlier process it continues that one's W&B run. Without an API key,
     or where the server does not answer, the run is kept offline in ``<folder>/wandb``.
     """
-    mode = wandb_mode(run)
-    if mode == "disabled":
+    if is_disabled(run):
         return None
     import wandb
 
-    for attempt in dict.fromkeys((mode, "offline")):
+    for attempt in dict.fromkeys((wandb_mode(run), "offline")):
         try:
             experiment = wandb.init(
                 project=run.project,

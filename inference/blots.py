@@ -57,13 +57,15 @@ class BlotModel(Model[BlotResult]):
     def read(self, x: Any, name: str) -> dict[str, Any]:
         if not isinstance(x, tuple) or len(x) != 2:
             raise DataError(f"{name}: give two templates, as a tuple")
-        first, name = read_pixels(x[0], "L", f"{name}, template 1")
-        second, other = read_pixels(x[1], "L", f"{name}, template 2")
+        first, first_name = read_pixels(x[0], "L", f"{name}, template 1")
+        second, second_name = read_pixels(x[1], "L", f"{name}, template 2")
         if first.shape != second.shape:
             sizes = [f"{t.shape[2]}x{t.shape[1]}" for t in (second, first)]
             raise DataError(
-                f"{other}: is {sizes[0]} pixels but {name} is {sizes[1]}; give one size"
+                f"{second_name}: is {sizes[0]} pixels but {first_name} is {sizes[1]}; "
+                "give two of one size"
             )
+        name = first_name if isinstance(x[0], str | Path) else name
         shown = tuple(Image.fromarray(t[0].numpy()) for t in (first, second))
         pixels = torch.cat([first, second])
         return {"image": blot_input(pixels, self.size), "name": name, "shown": shown}

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 PANEL = 320  # least width of a panel in px
 GREATEST = 640
 TEXT, MARGIN = 16, 8
-INK, PAPER, BAR, MARKED = "#1F2328", "#FFFFFF", "#AFB8C1", "#0072B2"
+INK, PAPER, FRAME, BAR, MARKED = "#1F2328", "#FFFFFF", "#D8DEE4", "#AFB8C1", "#0072B2"
 VESSEL = np.array([0, 200, 120])
 # Dark to bright, of even steps to the eye (colors of matplotlib's "inferno").
 COLORS = np.array(
@@ -56,8 +56,11 @@ def panels(parts: Sequence[Panel], footer: str = "") -> Image.Image:
     font = ImageFont.load_default(TEXT)
     for index, (title, image) in enumerate(parts):
         left = MARGIN + index * (cell + MARGIN)
+        while draw.textlength(title, font) > cell:
+            title = f"{title.removesuffix('...')[:-1]}..."
         draw.text((left, MARGIN), title, INK, font)
         canvas.paste(image.convert("RGB").resize(size, method), (left, line))
+        draw.rectangle((left - 1, line - 1, left + size[0], line + size[1]), outline=FRAME)
     if footer:
         draw.text((MARGIN, line + size[1] + MARGIN), footer, INK, font)
     return canvas

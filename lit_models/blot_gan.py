@@ -11,10 +11,10 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric
 
 from lit_models.losses.adversarial import AdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores
+from lit_models.metrics.image_mean import ImageMean
 from lit_models.networks.diff_augment import DiffAugment
 from lit_models.optim.configure import bad_settings, build_optimizer
 from lit_models.optim.schedules import StepSchedule
@@ -60,7 +60,7 @@ class BlotGAN(pl.LightningModule):
         self.adversarial_loss, self.reconstruction_loss = adversarial_loss, reconstruction_loss
         self.augmentation, self.lr_scheduler = discriminator_augmentation, lr_scheduler
         self.optimizer_of = (generator_optimizer, discriminator_optimizer)
-        self.d_loss, self.g_loss = (MeanMetric(nan_strategy="disable") for _ in range(2))
+        self.d_loss, self.g_loss = (ImageMean() for _ in range(2))
         self.val_scores, self.test_scores = (BlotScores(kid_weights) for _ in range(2))
 
     def forward(self, templates: Tensor) -> Tensor:

@@ -6,10 +6,10 @@ from typing import Any
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
 from datamodules.ranges import NonNegativeFinite
 from lit_models.image_reconstructor import ImageReconstructor
+from lit_models.metrics.image_mean import ImageMean
 from lit_models.metrics.image_scores import image_scores
 from lit_models.networks.compressor import Compressor
 from lit_models.optim.configure import configure_optimizer
@@ -49,7 +49,7 @@ class ImageCompressor(ImageReconstructor):
         self.network: Compressor
         # Plain, for the optimizer's state goes into checkpoints that hold nothing else.
         self.rate_weight, self.linear_lr = float(rate_weight), float(linear_lr)
-        self.train_bits_per_pixel = MeanMetric(nan_strategy="disable")
+        self.train_bits_per_pixel = ImageMean()
 
     def on_train_start(self) -> None:
         """Fit the linear transform to the training images, unless the run is a resumed one."""

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
+from lit_models.metrics.image_mean import ImageMean
 from lit_models.metrics.image_scores import image_scores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
@@ -48,9 +48,9 @@ class ImageReconstructor(pl.LightningModule):
         self.save_hyperparameters()
         self.network, self.loss = network, loss
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
-        self.train_loss = MeanMetric(nan_strategy="disable")
+        self.train_loss = ImageMean()
         names = [f"{stage}/{name}" for stage in ("val", "test") for name in self.means]
-        self.scores = nn.ModuleDict({name: MeanMetric(nan_strategy="disable") for name in names})
+        self.scores = nn.ModuleDict({name: ImageMean() for name in names})
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstruction ``(N, C, H, W)``, not clamped."""

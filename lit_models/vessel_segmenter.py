@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
+from lit_models.metrics.image_mean import ImageMean
 from lit_models.metrics.vessel_scores import VesselScores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
@@ -53,7 +53,7 @@ class VesselSegmenter(pl.LightningModule):
         self.network, self.loss = network, loss
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.inference, self.fov_only = inference, fov_only
-        self.train_loss = MeanMetric(nan_strategy="disable")
+        self.train_loss = ImageMean()
         self.val_scores = VesselScores(inference.threshold, find_threshold=True)
         self.test_scores = VesselScores(inference.threshold)
 

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torchmetrics import ClasswiseWrapper, MeanMetric, MetricCollection
+from torchmetrics import ClasswiseWrapper, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from lit_models.metrics.image_mean import ImageMean
 
 
 class ClassificationScores(nn.Module):
@@ -18,7 +20,7 @@ class ClassificationScores(nn.Module):
         super().__init__()
         classes = len(class_names)
         by_class = MulticlassAccuracy(classes, average=None)
-        self.loss = MeanMetric(nan_strategy="disable")
+        self.loss = ImageMean()
         self.scores = MetricCollection(
             {
                 "accuracy": MulticlassAccuracy(classes, average="micro"),

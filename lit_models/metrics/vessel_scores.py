@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric, MetricCollection, SumMetric
+from torchmetrics import Metric, MetricCollection, SumMetric
 from torchmetrics.classification import (
     BinaryAccuracy,
     BinaryAUROC,
@@ -14,6 +14,8 @@ from torchmetrics.classification import (
     BinarySpecificity,
     MulticlassJaccardIndex,
 )
+
+from lit_models.metrics.image_mean import ImageMean
 
 
 class MeanIoU(MulticlassJaccardIndex):
@@ -87,15 +89,13 @@ class RegionScores(nn.Module):
         super().__init__()
         self.pooled = MetricCollection(dict(pixel_scores(threshold)))
         self.best_threshold = BestThreshold(validate_args=False) if find_threshold else None
-        self.image_mean = nn.ModuleDict(
-            {name: MeanMetric(nan_strategy="disable") for name in pixel_scores(threshold)}
-        )
+        self.image_mean = nn.ModuleDict({name: ImageMean() for name in pixel_scores(threshold)})
         self.images = SumMetric()
 
     def update(self, probability: Tensor, truth: Tensor) -> None:
         """Add one image: flat float32 probabilities and 0/1 integers of its pixels."""
         for name, value in self.pooled(probability, truth).items():
-            cast(MeanMetric, self.image_mean[name]).update(value)
+            cast(ImageMean, self.image_mean[name]).update(value)
         if self.best_threshold is not None:
             self.best_threshold.update(probability, truth)
         self.images.update(1)
@@ -125,7 +125,7 @@ class VesselScores(nn.Module):
 
     def __init__(self, threshold: float = 0.5, find_threshold: bool = False) -> None:
         super().__init__()
-        self.loss = MeanMetric(nan_strategy="disable")
+        self.loss = ImageMean()
         self.fov = RegionScores(threshold, find_threshold)
         self.full_image = RegionScores(threshold, find_threshold)
 

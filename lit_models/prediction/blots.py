@@ -30,6 +30,6 @@ def seeded_noise(templates: Tensor) -> Tensor:
     """
     noise = []
     for pair in templates.detach().float().cpu():
-        generator = np.random.RandomState(zlib.crc32(pair.contiguous().numpy().tobytes()))  # noqa: NPY002
+        generator = np.random.RandomState(zlib.crc32(pair.contiguous().numpy().tobytes()))
         noise.append(generator.standard_normal((1, *pair.shape[-2:])))
     return torch.from_numpy(np.stack(noise)).to(templates)

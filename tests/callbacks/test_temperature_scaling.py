@@ -87,7 +87,7 @@ def test_confidence_is_the_same_in_predict(fitted, confusing, tmp_path):
     """Of the validation images as plain images, by the command line."""
     run = fitted("aoi_best")
     best = load(run).trained.path
-    kept, correct = held_out_confidence(best)
+    kept, _ = held_out_confidence(best)
     output = tmp_path / "out"
     args = config_args("aoi_best", run.parent.parent, f"--output={output}", "--data.batch_size=8")
     images = f"--data.predict_dir={confusing / 'train_images'}"

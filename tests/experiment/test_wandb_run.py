@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from experiment.run_folder import RunSettings
-from experiment.wandb_run import new_wandb_id, start_wandb, wandb_mode
+from experiment.wandb_run import is_disabled, new_wandb_id, start_wandb, wandb_mode
 
 PROCESS = """
 import sys, time
@@ -94,19 +94,23 @@ def test_ids_differ():
 
 
 @pytest.mark.parametrize(
-    ("setting", "environment", "mode"),
+    ("setting", "environment", "disabled"),
     [
-        ("auto", "disabled", "disabled"),
-        ("offline", "disabled", "disabled"),
-        ("disabled", "online", "disabled"),
-        ("offline", "online", "offline"),
-        ("auto", "offline", "offline"),
-        ("auto", "dryrun", "offline"),
+        ("auto", "disabled", True),
+        ("offline", "disabled", True),
+        ("disabled", "online", True),
+        ("offline", "online", False),
+        ("auto", "dryrun", False),
     ],
 )
-def test_mode(monkeypatch, setting, environment, mode):
+def test_disabled_and_offline(monkeypatch, tmp_path, setting, environment, disabled):
     monkeypatch.setenv("WANDB_MODE", environment)
-    assert wandb_mode(RunSettings("aoi", wandb=setting)) == mode
+    run = RunSettings("aoi", wandb=setting)
+    assert is_disabled(run) == disabled
+    if disabled:
+        assert start_wandb(run, tmp_path, "x", {}, []) is None
+    else:
+        assert wandb_mode(run) == "offline"
 
 
 def test_a_run_that_will_not_start_is_a_warning(monkeypatch, tmp_path, caplog):

@@ -40,7 +40,9 @@ def test_wilson():
 
 
 def test_reliability_bins():
-    bins = reliability(torch.tensor([0.55, 0.58, 0.95, 1.0]), torch.tensor([True, False, True, True]))
+    bins = reliability(
+        torch.tensor([0.55, 0.58, 0.95, 1.0]), torch.tensor([True, False, True, True])
+    )
     assert bins.images.tolist() == [2, 2]
     assert bins.accuracy.tolist() == [0.5, 1]
     assert bins.confidence.tolist() == pytest.approx([0.565, 0.975])

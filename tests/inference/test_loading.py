@@ -31,7 +31,7 @@ def test_a_run_stands_for_its_best_checkpoint(trained, tmp_path):
     assert best.name.startswith("epoch=")
     assert load(best).trained.path == best
     best.unlink()
-    with pytest.raises(DataError, match="the run kept no best checkpoint; give .*last.ckpt"):
+    with pytest.raises(DataError, match=r"the run kept no best checkpoint; give .*last\.ckpt"):
         load(run)
 
 
@@ -42,7 +42,7 @@ def test_no_run(tmp_path, name):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(DataError, match="holds no checkpoint; give a run folder or a .ckpt file"):
+    with pytest.raises(DataError, match=r"holds no checkpoint; give a run folder or a \.ckpt file"):
         load(tmp_path)
 
 

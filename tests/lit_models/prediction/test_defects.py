@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from datamodules.errors import DataError
 from lit_models.prediction.defects import DefectInference
 
 
@@ -25,3 +27,20 @@ def test_no_infinite_loss_where_a_probability_underflows():
     found = DefectInference(tta=True).log_probabilities(Corner(), torch.full((1, 3, 4, 4), 500.0))
     assert found.isfinite().all()
     assert found[0, 0] == -500
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_the_temperature_divides_the_logits_of_each_view(tta):
+    images = torch.randn(3, 3, 8, 8)
+    found = DefectInference(tta, temperature=2.5).log_probabilities(Corner(), images)
+    logits = DefectInference(tta).logits(Corner(), images)
+    assert logits.shape == (4 if tta else 1, 3, 2)
+    torch.testing.assert_close(found.exp(), (logits / 2.5).softmax(-1).mean(0))
+    one = DefectInference(tta, temperature=1.0).log_probabilities(Corner(), images)
+    assert torch.equal(one, DefectInference(tta).log_probabilities(Corner(), images))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_that_cannot_be(temperature):
+    with pytest.raises(DataError, match=r"model\.inference\.temperature: .* give 1"):
+        DefectInference(temperature=temperature)

@@ -67,3 +67,45 @@ def test_maps_come_back_to_native_size_without_padding():
     assert scaled.shape == (96, 80)
     assert same.all()
     assert torch.allclose(scaled, torch.ones(()))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scales", [[1.0], [0.5], [1.0, 0.5]])
+def test_the_spread_is_that_of_the_views(scales):
+    images = torch.randn(2, 1, 32, 48)
+    seen = []
+
+    class Watched(torch.nn.Module):
+        """Remembers each view's probability, turned back by hand."""
+
+        def __init__(self):
+            super().__init__()
+            self.network = network()
+
+        def forward(self, x):
+            seen.append(self.network(x))
+            return seen[-1]
+
+    mean, spread = VesselInference(tta=4, scales=scales).predict(Watched(), images)
+    assert mean.shape == spread.shape == images.shape
+    assert 0 <= float(spread.min()) <= float(spread.max()) <= 0.5
+    assert torch.equal(mean, VesselInference(tta=4, scales=scales).probability(network(), images))
+    if scales == [1.0]:
+        axes = [(), (-1,), (-2,), (-2, -1)]
+        views = torch.stack([s.sigmoid().flip(a) for s, a in zip(seen, axes, strict=True)])
+        torch.testing.assert_close(spread, views.std(dim=0, correction=0))
+
+
+@torch.no_grad()
+def test_one_view_has_no_spread():
+    assert VesselInference().predict(network(), torch.randn(1, 1, 16, 16))[1] is None
+
+
+@torch.no_grad()
+def test_views_that_agree_have_a_spread_of_nothing():
+    class Flat(torch.nn.Module):
+        def forward(self, x):
+            return torch.full_like(x[:, :1], 0.3)
+
+    spread = VesselInference(tta=8).predict(Flat(), torch.randn(1, 3, 16, 24))[1]
+    assert float(spread.max()) < 1e-6

@@ -1,0 +1,53 @@
+"""Features that were computed once give the training that the images give."""
+
+import csv
+
+import pytest
+import torch
+from conftest import aoi_args, one_run
+
+from cli import main
+
+SHORT = ["--trainer.max_epochs=2", "--trainer.precision=32-true", "--data.batch_size=8"]
+
+
+def metrics(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_trains_as_on_the_images(aoi_folder, tmp_path, caplog):
+    clis = {}
+    for cached in ("true", "false"):
+        args = aoi_args(aoi_folder, tmp_path / cached, *SHORT, f"--data.cache_features={cached}")
+        clis[cached] = main(["fit", *args])
+    assert "feature cache: one backbone pass" in caplog.text
+    assert "feature cache: off by config" in caplog.text
+    with_cache, without = (metrics(one_run(tmp_path / cached)) for cached in ("true", "false"))
+    for ours, theirs in zip(with_cache, without, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            assert float(value or 0) == pytest.approx(float(theirs[name] or 0), abs=1e-4), name
+    data = clis["true"].datamodule
+    network = clis["true"].model.network
+    assert data.features["train"].shape == (len(data.train_set), network.head.in_features)
+    assert torch.is_floating_point(data.features["val"])
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("--model.network.frozen=false", "the backbone is trained"),
+        (
+            "--data.augmentation=datamodules.transforms.DefectAugmentation",
+            "training images are augmented",
+        ),
+        ("--trainer.callbacks.limit_gib=0", "it would take more than 0 GiB"),
+    ],
+)
+def test_is_off_where_features_would_not_be_the_same(aoi_folder, tmp_path, caplog, option, reason):
+    limits = ["--trainer.limit_train_batches=1", "--trainer.max_epochs=1"]
+    cache = ["--trainer.callbacks=callbacks.FeatureCache"]
+    args = aoi_args(aoi_folder, tmp_path, *limits, *cache, option)
+    assert main(["fit", *args]).datamodule.features == {}
+    assert f"feature cache: off, {reason}" in caplog.text

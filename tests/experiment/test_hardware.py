@@ -1,0 +1,60 @@
+"""Fast settings are taken only where they are safe."""
+
+import os
+import sys
+
+import pytest
+import torch
+
+from experiment.hardware import (
+    ask_cuda_directly,
+    keep_freed_memory,
+    native_memory_format,
+    native_precision,
+)
+
+
+@pytest.mark.parametrize(("bf16", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_precision_of_a_cpu_is_what_it_computes_natively(monkeypatch, bf16, precision):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": bf16})
+    assert native_precision("auto") == native_precision("cpu") == precision
+
+
+def test_emulated_bf16_and_mps_are_not_native(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    assert native_precision("gpu") == "32-true"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert native_precision("auto") == "32-true"
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "layout"),
+    [
+        ("cuda", "AVX2", "channels_last"),
+        ("cpu", "AVX512", "channels_last"),
+        ("cpu", "AVX2", "contiguous"),
+        ("mps", "AVX512", "contiguous"),
+    ],
+)
+def test_memory_format(monkeypatch, device, capability, layout):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert native_memory_format(torch.device(device)) == layout
+
+
+def test_freed_memory_is_kept_on_glibc_alone(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert keep_freed_memory() is False
+
+
+def test_cuda_is_asked_directly_only_where_there_is_none(monkeypatch):
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    ask_cuda_directly()
+    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    ask_cuda_directly()
+    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "0"
