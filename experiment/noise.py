@@ -14,6 +14,8 @@ WARNED = (
     ".*does not have many workers",  # the configs' were measured
     ".*is smaller than the logging interval",  # epochs are logged anyway
     "Checkpoint directory .* exists and is not empty",
+    "The dirpath has changed from",  # the best checkpoint is looked for beside the last
+    "The ``compute`` method of metric",  # of a process, or a region, that had no image
 )
 
 

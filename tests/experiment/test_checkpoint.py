@@ -12,6 +12,7 @@ from datamodules.errors import DataError
 from experiment.checkpoint import (
     check_not_finished,
     check_same_method,
+    check_weights_fit,
     read_checkpoint,
 )
 from experiment.checkpoint_io import AtomicCheckpointIO
@@ -22,6 +23,7 @@ def lightning_checkpoint(processed=3, **hyper_parameters):
         "pytorch-lightning_version": pl.__version__,
         "hyper_parameters": hyper_parameters,
         "state_dict": {"weight": torch.zeros(1000)},
+        "optimizer_states": [],
         "loops": {"fit_loop": {"epoch_progress": {"current": {"processed": processed}}}},
     }
 
@@ -94,6 +96,35 @@ def test_a_run_with_epochs_left_goes_on(epochs):
 def test_a_finished_run_says_what_to_raise(epochs):
     with pytest.raises(DataError, match=rf"its 3 epochs; raise trainer.max_epochs \(now {epochs}"):
         check_not_finished(Path("a.ckpt"), lightning_checkpoint(processed=3), epochs)
+
+
+def test_bare_weights_cannot_be_trained_on(tmp_path):
+    checkpoint = lightning_checkpoint()
+    del checkpoint["optimizer_states"]
+    with pytest.raises(DataError, match=r"^a\.ckpt: holds weights alone; .* fit cannot go on"):
+        check_not_finished(Path("a.ckpt"), checkpoint, 9)
+
+
+def test_a_flipped_bit_is_found(tmp_path):
+    path = tmp_path / "last.ckpt"
+    torch.save(lightning_checkpoint(), path)
+    read_checkpoint(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="not a checkpoint that can be read"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(("size", "name"), [(1000, "weight"), (7, "weight"), (1000, "other")])
+def test_weights_of_another_network_are_named(size, name):
+    model = torch.nn.Module()
+    model.register_buffer(name, torch.zeros(size))
+    if (size, name) == (1000, "weight"):
+        check_weights_fit(Path("a.ckpt"), lightning_checkpoint(), model)
+        return
+    with pytest.raises(DataError, match=rf"^a\.ckpt: . of its weights are not .*: {name} is"):
+        check_weights_fit(Path("a.ckpt"), lightning_checkpoint(), model)
 
 
 def test_a_failed_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):

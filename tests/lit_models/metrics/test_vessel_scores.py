@@ -31,7 +31,7 @@ def test_the_field_of_view_is_scored_where_there_is_one():
     p = truth[0].float()
     p[0] = 1.0  # wrong, but outside
     scores = VesselScores(find_threshold=True)
-    scores.loss.update(0.5)
+    scores.loss.update(torch.tensor(0.5))
     scores.update(p, truth, fov)
     found = scores.compute_and_reset()
     assert found["fov/dice_pooled"] == 1
@@ -39,7 +39,7 @@ def test_the_field_of_view_is_scored_where_there_is_one():
     assert found["loss"] == 0.5
     assert "fov/best_threshold_pooled" in found
     assert "fov/best_threshold_image_mean" not in found
-    scores.loss.update(0.5)
+    scores.loss.update(torch.tensor(0.5))
     scores.update(p, truth, None)
     assert not any(name.startswith("fov/") for name in scores.compute_and_reset())
 

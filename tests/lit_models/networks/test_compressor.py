@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from datamodules.errors import DataError
 from lit_models.networks.compressor import Compressor
 from lit_models.networks.context_prior import ContextPrior, laplace_bits
 
@@ -140,5 +141,5 @@ def test_images_of_one_color_give_finite_copies():
 
 
 def test_more_values_than_a_block_has_are_refused():
-    with pytest.raises(ValueError, match="fewer values"):
+    with pytest.raises(DataError, match="200 is more than the 48 values of a block"):
         compressor(latent_channels=200)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from datamodules.errors import DataError
 from lit_models.networks.unet import AutoEncoder, DoubleConv, UNet, UpConv
 
 
@@ -62,7 +63,7 @@ def test_gradients_reach_every_parameter_without_norm_or_skips() -> None:
 def test_unknown_norm_and_no_levels_are_refused() -> None:
     with pytest.raises(ValueError, match="norm"):
         DoubleConv(1, 2, norm="layer")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="widths"):
+    with pytest.raises(DataError, match="widths"):
         UNet(widths=())
 
 
