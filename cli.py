@@ -6,6 +6,8 @@ python cli.py fit --config configs/aoi.yaml --ckpt_path last        # go on wher
 python cli.py test --config configs/aoi.yaml --ckpt_path best       # of the newest run, or a file
 python cli.py predict --config configs/aoi.yaml --ckpt_path best --data.predict_dir my/new
 python cli.py compare runs/aoi/*                               # one page over several runs
+python cli.py export --config configs/aoi.yaml --ckpt_path best     # one ONNX file, see README
+python cli.py demo --config configs/aoi.yaml --ckpt_path best       # a page to try it on
 
 `python cli.py fit --help --config configs/aoi.yaml` lists every option; the files in configs/ are
 what to begin with.
@@ -157,10 +159,10 @@ class CLI(LightningCLI):
         training = self.config.subcommand == "fit" and config.ckpt_path is None
         if config.from_scratch is not None and not (CONFIGS / config.from_scratch).is_file():
             raise UsageError(f"from_scratch: {CONFIGS / config.from_scratch}: no such file")
-        if not training or config.from_scratch is None or config.data.init_args.data_dir:
+        if not training or config.from_scratch is None or config.data.init_args.get("data_dir"):
             return
         network = config.model.init_args.network.init_args
-        if network.weights == "random":
+        if network.get("weights", "random") == "random":
             return
         try:
             read_state(network.name, network.weights)
@@ -234,13 +236,12 @@ class CLI(LightningCLI):
         except DataError:
             discard_run_folder(folder)
             raise
-        # First, so that the record stands when others write; ModelCheckpoint stays last.
-        trainer.callbacks.sort(key=lambda callback: not isinstance(callback, RunRecorder))  # type: ignore[attr-defined]
+        # Bad weights are refused before there is a record, which stands before others write;
+        # ModelCheckpoint stays last.
+        first = (NonFiniteGuard, RunRecorder)
+        order = {kind: place for place, kind in enumerate(first)}
+        trainer.callbacks.sort(key=lambda c: order.get(type(c), len(first)))  # type: ignore[attr-defined]
         return trainer
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "CLI":
-        # The optimizers of a model refer to the CLI that makes them; a copy of it needs no second.
-        return self
 
     @property
     def _stage_config(self) -> Namespace:
@@ -260,7 +261,7 @@ def main(args: ArgsType = None) -> CLI:
             parser_class=OneLineParser,
             trainer_class=RangedTrainer,
             save_config_callback=RunRecorder,
-            trainer_defaults={"use_distributed_sampler": False},
+            trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
             seed_everything_default=42,
             auto_configure_optimizers=False,
             parser_kwargs={
@@ -276,9 +277,17 @@ def main(args: ArgsType = None) -> CLI:
 
 
 def run() -> None:
-    """The process's own command line, with the subcommand that is no Trainer verb."""
+    """The process's own command line, with the subcommands that are no Trainer verbs."""
     if sys.argv[1:2] == ["compare"]:
         compare.main(sys.argv[2:])
+    elif sys.argv[1:2] == ["export"]:
+        from inference import export
+
+        export.main(sys.argv[2:])
+    elif sys.argv[1:2] == ["demo"]:
+        from demo import page
+
+        page.main(sys.argv[2:])
     elif sys.argv[1:] == ["--version"]:
         print(f"lightning-image-tasks {version('lightning-image-tasks')}, {git_revision()}")
     else:

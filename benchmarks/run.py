@@ -26,6 +26,7 @@ TITLES = {
     "startup": "Start-up",
     "inference": "Inference",
     "scaling": "Scaling",
+    "accelerator": "Every config on the accelerator at hand",
 }
 
 

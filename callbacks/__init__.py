@@ -12,6 +12,7 @@ _MODULE_OF = {
     "VesselFigures": "figures.vessels",
     "RetinaFigures": "figures.retina",
     "BlotFigures": "figures.blots",
+    "BlotStyleFigures": "figures.blot_styles",
     "AOIWriter": "writers.aoi",
     "VesselWriter": "writers.vessels",
     "RetinaWriter": "writers.retina",

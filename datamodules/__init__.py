@@ -7,6 +7,7 @@ _MODULE_OF = {
     "DRIVESegmentationDataModule": "drive_segmentation",
     "DRIVEReconstructionDataModule": "drive_reconstruction",
     "BlotDataModule": "blots",
+    "StyledBlotDataModule": "styled_blots",
 }
 __all__ = list(_MODULE_OF)
 

@@ -56,6 +56,9 @@ class ImageDataModule(pl.LightningDataModule):
         "eval_batch_size",
         "num_workers",
         "cache_features",
+        "style",
+        "style_from",
+        "samples",
     )
 
     def __init__(

@@ -36,10 +36,10 @@ class BlotDataset(Dataset[dict[str, Any]]):
 
     Args:
         triples: the files.
-        size: side in px that images are resized to.
+        size: side in px that images are resized to; None keeps their own.
     """
 
-    def __init__(self, triples: Sequence[Triple], size: int) -> None:
+    def __init__(self, triples: Sequence[Triple], size: int | None) -> None:
         self.triples = list(triples)
         self.size = size
 
@@ -140,6 +140,11 @@ class BlotDataModule(ImageDataModule):
         self.target, self.template1, self.template2 = target, template1, template2
         self.size, self.folds, self.fold = size, folds, fold
         self.augmentation = augmentation
+        self.membrane_of: dict[str, str] = {}  # by stem, once the folds are made
+
+    def make_dataset(self, triples: Sequence[Triple], size: int | None) -> BlotDataset:
+        """Items of some of the triples."""
+        return BlotDataset(triples, size)
 
     def setup(self, stage: str) -> None:
         """Build the data sets; all but those of ``predict`` are read here and kept in memory.
@@ -150,17 +155,17 @@ class BlotDataModule(ImageDataModule):
         if stage == "predict" and self.predict_dir is not None:
             root = Path(self.predict_dir).expanduser()
             triples = find_triples(root, self.template1, self.template2, None)
-            self.predict_set = BlotDataset(triples, self.size)
+            self.predict_set = self.make_dataset(triples, self.size)
         elif stage == "test" and self.test_dir is not None:
             triples = self._triples(Path(self.test_dir).expanduser())
-            self.test_set = CachedDataset(BlotDataset(triples, self.size))
+            self.test_set = CachedDataset(self.make_dataset(triples, self.size))
         else:
             train, held_out = self._split()
             if stage == "fit":
-                self.train_set = CachedDataset(BlotDataset(train, self.size))
+                self.train_set = CachedDataset(self.make_dataset(train, self.size))
             if stage == "test":
                 rank_zero_info("the held-out fold, which chose the checkpoint, is not a test set")
-            self.val_set = self.test_set = CachedDataset(BlotDataset(held_out, self.size))
+            self.val_set = self.test_set = CachedDataset(self.make_dataset(held_out, self.size))
             self.predict_set = self.val_set
 
     def _triples(self, root: Path) -> list[Triple]:
@@ -172,6 +177,7 @@ class BlotDataModule(ImageDataModule):
         table = self.folder / "groups.csv"
         if table.is_file():
             groups = read_groups(table, groups)
+        self.membrane_of = {t.stem: group for t, group in zip(triples, groups, strict=True)}
         if len(set(groups)) < self.folds:
             kind = "membranes" if table.is_file() else "triples"
             raise DataError(

@@ -35,6 +35,13 @@ def photograph_input(pixels: Tensor, size: int | None) -> Tensor:
     return F.to_dtype(pixels, torch.float32, scale=True) * 2 - 1
 
 
-def blot_input(pixels: Tensor, size: int) -> Tensor:
-    """Templates, with or without a blot, uint8 ``(C, H, W)``, as float32 squares in [-1, 1]."""
-    return resize_square(pixels, size) / 127.5 - 1
+def blot_input(pixels: Tensor, size: int | None) -> Tensor:
+    """Templates, with or without a blot, uint8 ``(C, H, W)``, as float32 in [-1, 1].
+
+    Args:
+        pixels: of one size.
+        size: squash to size x size px; None keeps the size.
+    """
+    if size is not None:
+        pixels = resize_square(pixels, size)
+    return pixels / 127.5 - 1

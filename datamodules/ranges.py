@@ -4,6 +4,7 @@
 of them lets NaN through.
 """
 
+from collections import ChainMap
 from collections.abc import Mapping
 from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args
@@ -56,6 +57,8 @@ def refuse_null(kind: type, values: Mapping[str, Any], option: str) -> None:
     Raises:
         DataError: names the setting.
     """
-    for name, hint in kind.__init__.__annotations__.items():  # type: ignore[misc]
+    # Of its bases too, to which a constructor may hand on its keywords.
+    own = (getattr(base.__init__, "__annotations__", {}) for base in kind.__mro__)  # type: ignore[misc]
+    for name, hint in ChainMap(*own).items():
         if name in values and values[name] is None and NoneType not in get_args(hint):
             raise DataError(f"{option}.{name}: null; give a value, or leave the option out")

@@ -26,7 +26,8 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from datamodules.errors import DataError
 from experiment.option_errors import UsageError
 
-PATIENCE = 5.0  # seconds until another process's error is known
+# Seconds: until another process's error is known, and until rank 0 has ended after it.
+PATIENCE, LAST_PATIENCE = 5.0, 30.0
 
 
 def run_and_exit(main: Callable[[], object]) -> NoReturn:
@@ -42,7 +43,8 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
             raise KeyboardInterrupt
 
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, stop)
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # as a shell's background jobs have it
+            signal.signal(signum, stop)
     claim = _Claim()
     status = 0
     try:
@@ -53,6 +55,8 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
             print(f"error: {error}", file=sys.stderr, flush=True)
     except (KeyboardInterrupt, SystemExit) as error:
         status = int(getattr(error, "code", 1) or 0)
+        if isinstance(error.__context__, KeyboardInterrupt) and not stopped:
+            stopped.append(signal.SIGINT)  # by another handler, such as a debugger's
     except Exception as error:
         status = 1
         lost_connection = isinstance(error, RuntimeError) and claim.is_taken()
@@ -86,6 +90,8 @@ class _Claim:
         """Whether no other process has written about an error; from now on this one has."""
         if not self._several():
             return True
+        if self._alone():
+            return False
         try:
             self.path.touch(exist_ok=False)
         except FileExistsError:
@@ -103,10 +109,10 @@ class _Claim:
         """Let rank 0 end first: Lightning kills it where it is found alive without the others."""
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()  # what rank 0 waits for will not come
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LAST_PATIENCE
         while self.launched and not self._alone() and time.monotonic() < end:
             time.sleep(0.1)
-        if not self.launched:
+        if self._alone():
             self.path.unlink(missing_ok=True)
 
     def _alone(self) -> bool:

@@ -1,4 +1,4 @@
-"""What Lightning says to everybody and nobody needs here: advertisement, beside-the-point advice."""
+"""What Lightning says to everybody and nobody needs here: advertisement, advice that is off."""
 
 import logging
 import re
@@ -10,7 +10,6 @@ WARNED = (
     r"Found \d+ module\(s\) in eval mode",  # a frozen backbone is, on purpose
     r".*LeafSpec",  # between Lightning and torch
     "Precision bf16-mixed is not supported by the model summary",
-    "You're using the WeightAveraging callback, but loading",
     ".*does not have many workers",  # the configs' were measured
     ".*is smaller than the logging interval",  # epochs are logged anyway
     "Checkpoint directory .* exists and is not empty",

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import Namespace, set_parsing_settings
 from pytorch_lightning.cli import LightningArgumentParser
 
 from datamodules.errors import DataError
 from experiment.type_words import base_classes, in_words, quoted, shown
+
+# What a config or a checkpoint names must not run programs: jsonargparse's list, as a refusal.
+set_parsing_settings(import_path_denylist=[])
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict", "compare")
 
@@ -167,14 +170,16 @@ class OneLineParser(LightningArgumentParser):
         if kind is None:
             return _Problem(option, shown(report, 200))
         path = re.search(
-            r"(?:class_path |Expected )'([^']+)'|dot import path string: (\S+)|path format: (\S+)"
-            r"|Import path (\S+) does",
+            r"(?:class_path |Expected |Importing )'([^']+)'|dot import path string: (\S+)"
+            r"|path format: (\S+)|Import path (\S+) does",
             report,
         )
-        bases = base_classes(kind)
-        words = in_words(kind)
+        bases, words = base_classes(kind), in_words(kind)
         if path and bases and "class path" in words:
-            return _Problem(option, _class_problem(next(filter(None, path.groups())), bases))
+            denied = "is not allowed" in report
+            return _Problem(
+                option, _class_problem(next(filter(None, path.groups())), bases, denied)
+            )
         value = (
             re.search(r"(?:Given|Got) value: (.*)\Z", report, re.DOTALL)
             or re.search(r"Not of type [^:]+: (.+) does not conform", report)
@@ -207,10 +212,12 @@ def _nearest(name: str, options: Sequence[str]) -> str | None:
     return next(iter([*similar, *elsewhere]), None)
 
 
-def _class_problem(path: str, bases: Sequence[type]) -> str:
+def _class_problem(path: str, bases: Sequence[type], denied: bool) -> str:
     """Why ``path`` does not name a class below one of ``bases``."""
     wanted = " or ".join(dict.fromkeys(base.__name__ for base in bases))
     module_name, _, name = path.rpartition(".")
+    if denied:
+        return f"{path} is not allowed, for what it could do; give the class path of a {wanted}"
     if not module_name:
         return f"must be the class path of a {wanted}, as package.Class, not {quoted(path)}"
     try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image
@@ -22,6 +22,8 @@ class BlotModel(Model[BlotResult]):
 
     The same pair always gives the same blot, see `generate`.
     """
+
+    resizes: ClassVar[bool] = True  # templates to the size of the training
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -68,7 +70,11 @@ class BlotModel(Model[BlotResult]):
         name = first_name if isinstance(x[0], str | Path) else name
         shown = tuple(Image.fromarray(t[0].numpy()) for t in (first, second))
         pixels = torch.cat([first, second])
-        return {"image": blot_input(pixels, self.size), "name": name, "shown": shown}
+        return {
+            "image": blot_input(pixels, self.size if self.resizes else None),
+            "name": name,
+            "shown": shown,
+        }
 
     def run(self, items: Sequence[dict[str, Any]]) -> list[BlotResult]:
         templates = torch.stack([item["image"] for item in items]).to(self.settings.device)

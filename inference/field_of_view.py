@@ -23,7 +23,7 @@ def network_fov(pixels: np.ndarray, size: int | None, diameter: float | None) ->
         scale = diameter / _extent(fov)
         sides = [s if abs(scale - 1) <= 0.05 else max(1, round(s * scale)) for s in fov.shape]
     rows, columns = (
-        np.minimum((np.arange(new) * np.float32(old / new)).astype(int), old - 1)
+        np.minimum((np.arange(new, dtype=np.float32) * np.float32(old / new)).astype(int), old - 1)
         for old, new in zip(fov.shape, sides, strict=True)
     )
     return fov[rows][:, columns]

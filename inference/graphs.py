@@ -1,13 +1,12 @@
-"""What an exported file computes: a network with all of its task's arithmetic that a graph can hold.
+"""What an exported file computes: a network, and all of its task's arithmetic around it.
 
-Photographs go in as files have them: ``pixels`` uint8, gray ``(N, H, W)`` or RGB ``(N, H, W, 3)``, of
+Images go in as files have them: ``pixels`` uint8, gray ``(N, H, W)`` or RGB ``(N, H, W, 3)``, of
 any size. A graph is traced, so nothing here depends on the values of a tensor. Resizing is ONNX's
 ``Resize`` with ``antialias``, in uint8 as torchvision has it: at most one gray level beside it, in
 less than 1 % of the pixels, and none where the side is halved.
 """
 
 from fractions import Fraction
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -30,14 +29,14 @@ class Graph(nn.Module):
     """A network in an exported file.
 
     Attributes:
-        inputs: name and example of each; sizes of the example become free, but for ``fixed`` ones.
+        inputs: name and example of each; batch, height and width of the example become free.
         outputs: their names.
-        fixed: axes of all inputs whose size stays that of the example.
+        fixed: inputs of which the batch alone is free.
     """
 
-    fixed: ClassVar[tuple[int, ...]] = ()
     inputs: dict[str, Tensor]
     outputs: tuple[str, ...]
+    fixed: tuple[str, ...] = ()
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -65,8 +64,8 @@ class DefectGraph(Graph):
 class VesselGraph(Graph):
     """Probability and, with test-time augmentation, uncertainty ``(N, H, W)``, float32.
 
-    As `VesselInference` without tiles, which only save memory. Its input ``fov``, bool ``(N, h, w)``
-    at the network's size, is left out where nothing depends on it.
+    As `VesselInference`, but without tiles, which only save memory. Its input ``fov``, bool
+    ``(N, h, w)`` at the network's size, is left out where nothing depends on it.
     """
 
     def __init__(self, model: VesselModel) -> None:
@@ -78,6 +77,7 @@ class VesselGraph(Graph):
         if needs_fov or len(self.inference.scales) > 1:
             sides = SIDES if settings.size is None else (settings.size, settings.size)
             self.inputs["fov"] = torch.ones(2, *sides, dtype=torch.bool)
+            self.fixed = () if settings.size is None else ("fov",)
         self.outputs = ("probability", *(["uncertainty"] if self.inference.tta > 1 else []))
 
     def forward(self, pixels: Tensor, fov: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -172,8 +172,7 @@ class BlotGraph(Graph):
         if isinstance(model.network, UNetGenerator):
             self.inputs["noise"] = torch.zeros(2, 1, model.size, model.size)
         self.outputs = ("image",)
-
-    fixed = (1, 2, 3)
+        self.fixed = tuple(self.inputs)
 
     def forward(self, pixels: Tensor, noise: Tensor | None = None) -> tuple[Tensor, ...]:
         templates = pixels.float() / 127.5 - 1

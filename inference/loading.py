@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +13,9 @@ from inference.building import build_network
 from inference.checkpoint import Trained, find_checkpoint, read_trained
 from inference.model import AUTOCAST, Model, Settings
 
+if TYPE_CHECKING:
+    from inference.onnx_model import ExportedModel
+
 # The module and class for each method, and what the network is called in its LightningModule.
 MODELS = {
     "DefectClassifier": ("inference.defects", "DefectModel", "network"),
@@ -20,6 +23,7 @@ MODELS = {
     "ImageReconstructor": ("inference.retina", "RetinaModel", "network"),
     "ImageCompressor": ("inference.retina", "CompressorModel", "network"),
     "BlotGAN": ("inference.blots", "BlotModel", "generator"),
+    "StyledBlotGAN": ("inference.styled_blots", "StyledBlotModel", "generator"),
 }
 PRECISIONS = ("32-true", *AUTOCAST)
 
@@ -30,11 +34,12 @@ def load(
     precision: str | None = None,
     batch_size: int | None = None,
     trusted: Sequence[str] = (),
-) -> Model[Any]:
+) -> "Model[Any] | ExportedModel":
     """A trained model, ready to predict.
 
     Args:
-        source: a run folder, which stands for its best checkpoint, or a ``.ckpt`` file.
+        source: a run folder, which stands for its best checkpoint, a ``.ckpt`` file, or the
+            ``.onnx`` that ``cli.py export`` wrote, to which the arguments below do not apply.
         device: "auto" takes a CUDA GPU if there is one, else the CPU.
         precision: "32-true", "bf16-mixed" or "16-mixed"; None takes that of the training where the
             device computes in it natively, else "32-true".
@@ -48,7 +53,20 @@ def load(
     """
     path = Path(source).expanduser()
     if path.suffix == ".onnx":
-        raise DataError(f"{path}: exported models cannot be loaded yet; give a checkpoint")
+        from inference.onnx_model import load_onnx
+
+        return load_onnx(path)
+    return load_trained(path, device, precision, batch_size, trusted)
+
+
+def load_trained(
+    path: Path,
+    device: str | torch.device = "auto",
+    precision: str | None = None,
+    batch_size: int | None = None,
+    trusted: Sequence[str] = (),
+) -> Model[Any]:
+    """The same, of a run folder or a checkpoint."""
     trained = read_trained(find_checkpoint(path))
     if trained.method not in MODELS:
         raise DataError(f"{trained.path}: is of {trained.method}; load() knows {', '.join(MODELS)}")

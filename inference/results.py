@@ -151,12 +151,15 @@ class BlotResult(Shown):
     Attributes:
         name: of the first template's file, or "image".
         templates: both, gray, as they were given.
-        image: the blot, 8-bit gray, of the network's size.
+        image: the blot, 8-bit gray, of the network's size, or the templates' own.
+        style: of the blot by name, see `datamodules.blot_style.BlotStyle`; None where the model
+            knows none.
     """
 
     name: str
     templates: tuple[Image.Image, Image.Image] = field(repr=False)
     image: Image.Image = field(repr=False)
+    style: dict[str, float] | None = None
 
     def show(self) -> Image.Image:
         """Both templates and the blot."""

@@ -8,6 +8,7 @@ _MODULE_OF = {
     "ImageReconstructor": "image_reconstructor",
     "ImageCompressor": "image_compressor",
     "BlotGAN": "blot_gan",
+    "StyledBlotGAN": "styled_blot_gan",
 }
 __all__ = list(_MODULE_OF)
 

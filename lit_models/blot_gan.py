@@ -10,12 +10,12 @@ from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
 
 from lit_models.losses.adversarial import AdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores
 from lit_models.metrics.image_mean import ImageMean
 from lit_models.networks.diff_augment import DiffAugment
+from lit_models.optim.alternating import step_schedulers, update
 from lit_models.optim.configure import bad_settings, build_optimizer
 from lit_models.optim.schedules import StepSchedule
 from lit_models.prediction.blots import generate
@@ -76,36 +76,29 @@ class BlotGAN(pl.LightningModule):
             d_loss = self.adversarial_loss.discriminator(
                 self._discriminate(templates, real), self._discriminate(templates, fake.detach())
             )
-            d_optimizer.zero_grad()
-            self.manual_backward(d_loss)
-            # What d_optimizer.step() does, less the count: a batch shall be one global step.
-            self.trainer.strategy.optimizer_step(d_optimizer.optimizer, lambda: None)
+            update(self, d_optimizer, d_loss, counted=False)
 
         with self.toggled_optimizer(g_optimizer):
             g_loss = self.adversarial_loss.generator(self._discriminate(templates, fake))
             error = self.reconstruction_loss(fake.float(), real) if self.reconstruction_loss else 0
-            g_optimizer.zero_grad()
-            self.manual_backward(g_loss + error)
-            g_optimizer.step()
-
-        for scheduler in cast(list[LRScheduler], self.lr_schedulers() or []):
-            scheduler.step()
-        losses = {"d_loss": d_loss.detach(), "g_loss": g_loss.detach()}
-        self._log_losses(losses, len(real))
-        return losses
+            update(self, g_optimizer, g_loss + error)
+        return self._end_step(d_loss, g_loss, len(real))
 
     def _discriminate(self, templates: Tensor, images: Tensor) -> Tensor:
         if self.augmentation is not None:
             templates, images = self.augmentation(templates, images)
         return self.discriminator(templates, images)
 
-    def _log_losses(self, losses: dict[str, Tensor], count: int) -> None:
+    def _end_step(self, d_loss: Tensor, g_loss: Tensor, count: int) -> dict[str, Tensor]:
+        step_schedulers(self)
+        losses = {"d_loss": d_loss.detach(), "g_loss": g_loss.detach()}
         self.d_loss.update(losses["d_loss"], count)
         self.g_loss.update(losses["g_loss"], count)
         # log() takes half a millisecond a value, so it is called for what Lightning writes alone.
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and self.global_step % every == 0:
             self.log_dict({f"train/{k}_step": loss for k, loss in losses.items()}, sync_dist=True)
+        return losses
 
     def on_train_epoch_end(self) -> None:
         self.log_dict({"train/d_loss": self.d_loss, "train/g_loss": self.g_loss})

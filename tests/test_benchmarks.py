@@ -1,13 +1,20 @@
-"""The plain loops of the benchmarks run on the layouts that the tasks read."""
+"""The benchmarks run on the layouts that the tasks read."""
 
 import json
 import subprocess
 import sys
 
+import numpy as np
+import pytest
 import torch
 from conftest import ROOT
-from test_blots import write_blots
+from PIL import Image
 from torchvision.models import resnet18
+
+from benchmarks.probe import DrawnOnCPU
+from benchmarks.tiny_data import write_blots, write_drive
+from datamodules import BlotDataModule
+from datamodules.synthetic.blots import draw_sample
 
 
 def printed(*command):
@@ -22,9 +29,9 @@ def record(*command):
     return json.loads(printed(*command)[-1])
 
 
-def test_blot_floors_are_scored(tmp_path):
-    data = write_blots(tmp_path, triples=20, side=64, membranes=10)
-    lines = printed("benchmarks/blot_floors.py", str(data))
+def test_blot_baselines_are_scored(tmp_path):
+    draw_sample(tmp_path, 0)
+    lines = printed("benchmarks/blot_baselines.py", str(tmp_path))
     rows = [line for line in lines if line.startswith(("| painted", "| ridge"))]
     assert len(rows) == 2 * 5 + 2
     l1 = [float(row.split("|")[3]) for row in rows]
@@ -43,8 +50,54 @@ def test_plain_aoi_runs(aoi_folder, tmp_path):
 
 
 def test_plain_blots_trains_as_often_as_there_are_triples(tmp_path):
-    data = write_blots(tmp_path)
+    write_blots(tmp_path)
+    data = BlotDataModule(str(tmp_path))
+    data.setup("fit")
     for more in ([], ["--shipped"]):
-        found = record("benchmarks/plain_blots.py", f"--data_dir={data}", "--epochs=1", *more)
-        assert len(found["step_seconds"]) == 8
+        found = record("benchmarks/plain_blots.py", f"--data_dir={tmp_path}", "--epochs=1", *more)
+        assert len(found["step_seconds"]) == len(data.train_set)
         assert -1 <= found["scores"][0] <= 1
+
+
+def test_maps_are_scored_by_protocol(tmp_path):
+    """The drawn vessels as predictions: right everywhere."""
+    write_drive(tmp_path)
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    for n in range(1, 4):
+        drawn = Image.open(tmp_path / "test" / "1st_manual" / f"{n:02d}_manual1.gif").convert("L")
+        drawn.save(maps / f"{n:02d}_test_mask.png")
+        probability = np.asarray(drawn, np.uint16) // 255 * 65535
+        Image.fromarray(probability).save(maps / f"{n:02d}_test_probability.png")
+    lines = printed("benchmarks/vessel_protocols.py", str(maps), f"--data_dir={tmp_path}")
+    rows = [line.split(" | ") for line in lines if line.startswith("| predictions")]
+    protocols = ["fov, pooled", "fov, image mean", "full image, pooled", "full image, image mean"]
+    assert [row[1] for row in rows] == protocols
+    assert all(row[2] == "1.0000" for row in rows)
+    assert lines[-1].endswith("predictions 1.0000")
+
+
+def test_a_config_on_the_accelerator_at_hand():
+    lines = printed("benchmarks/accelerator.py", "--configs", "blots_best", "--small")
+    (row,) = (line.split(" | ") for line in lines if line.startswith("| blots_best"))
+    differences = [float(cell) for cell in row[3:9]]
+    assert all(0 <= value < 0.1 for value in differences)
+    assert row[-1] == "yes |"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda device: torch.rand(2, 3, device=device),
+        lambda device: torch.randint(9, (2,), device=device),
+        lambda device: torch.randn_like(torch.empty(2, device=device)),
+    ],
+)
+def test_what_is_drawn_does_not_depend_on_the_device(draw):
+    with DrawnOnCPU():
+        torch.manual_seed(0)
+        assert draw("meta").device.type == "meta"
+        after = torch.rand(3)
+        torch.manual_seed(0)
+        draw("cpu")
+        assert torch.equal(torch.rand(3), after)

@@ -44,7 +44,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(aoi_folder, tmp_path, sign
     assert read_metrics(cut) == read_metrics(whole)
 
 
-@pytest.mark.parametrize("config", ["blots_best", "vessels_best"])
+@pytest.mark.parametrize("config", ["blots_best", "blots_style", "vessels_best"])
 def test_all_that_has_a_state_comes_back(config, tmp_path):
     """Schedules, averaged weights and those being trained, noise, augmentation, spectral norm."""
     short = ["--trainer.max_epochs=3", "--trainer.limit_train_batches=3"]
@@ -65,7 +65,7 @@ def test_all_that_has_a_state_comes_back(config, tmp_path):
     trained, averaged = whole["current_model_state"], whole["state_dict"]
     moved = {name for name, value in trained.items() if not torch.equal(value, averaged[name])}
     assert moved
-    if config == "blots_best":
+    if config.startswith("blots"):
         assert all(name.startswith("generator.") for name in moved), "D is not averaged"
         assert whole["global_step"] == 9, "a batch is one step"
     assert read_metrics(folders[0]) == read_metrics(folders[1])

@@ -12,17 +12,21 @@ from lit_models import (
     DefectClassifier,
     ImageCompressor,
     ImageReconstructor,
+    StyledBlotGAN,
     VesselSegmenter,
 )
-from lit_models.losses import BCEAdversarialLoss, FocalTverskyLoss
+from lit_models.losses import BCEAdversarialLoss, FocalTverskyLoss, MSESSIMLoss
 from lit_models.networks import (
     AutoEncoder,
     Compressor,
     ReferenceDiscriminator,
     ReferenceGenerator,
+    StyledBlotDiscriminator,
+    StyledBlotGenerator,
     TorchvisionClassifier,
     UNet,
 )
+from lit_models.networks.styled_blot_generator import typical_style
 
 
 def classifier(num_classes):
@@ -39,6 +43,11 @@ def fundus_item(index):
 
 def photograph(index):
     return fundus_item(index) | {"image": torch.rand(3, 32, 32) * 2 - 1}
+
+
+def styled_blot(index):
+    blot = {"image": torch.rand(2, 32, 32), "target": torch.rand(1, 32, 32), "index": index}
+    return {**blot, "style": typical_style(), "membrane": index}
 
 
 CASES = {
@@ -63,6 +72,17 @@ CASES = {
             ReferenceGenerator(), ReferenceDiscriminator(), BCEAdversarialLoss(), adam, adam
         ),
         lambda i: {"image": torch.rand(2, 32, 32), "target": torch.rand(1, 32, 32), "index": i},
+    ),
+    "styled blots": (
+        lambda: StyledBlotGAN(
+            StyledBlotGenerator(4),
+            StyledBlotDiscriminator(4),
+            BCEAdversarialLoss(),
+            adam,
+            adam,
+            MSESSIMLoss(),
+        ),
+        styled_blot,
     ),
 }
 

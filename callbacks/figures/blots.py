@@ -114,7 +114,7 @@ class BlotFigures(HeldOutFigures):
 
     def _draw_rows(self, trainer: pl.Trainer, pictures: Tensor, name: str, title: str) -> None:
         columns = ("template 1", "template 2", "generated", "real")
-        _draw_table(trainer, pictures, columns, name, title)
+        draw_table(trainer, pictures, columns, name, title)
 
     def _draw_film(self, trainer: pl.Trainer, real: Tensor) -> None:
         """The fixed templates' blots over the epochs, at most seven of them, and the real ones."""
@@ -123,10 +123,10 @@ class BlotFigures(HeldOutFigures):
         chosen = [epochs[round(i * (len(epochs) - 1) / (count - 1))] for i in range(count)]
         pictures = torch.stack([*(self._film[epoch] for epoch in chosen), real], dim=1)
         columns = (*(f"epoch {epoch}" for epoch in chosen), "real")
-        _draw_table(trainer, pictures, columns, "film", "The same held-out blots over the epochs")
+        draw_table(trainer, pictures, columns, "film", "The same held-out blots over the epochs")
 
 
-def _draw_table(
+def draw_table(
     trainer: pl.Trainer, pictures: Tensor, columns: Sequence[str], name: str, title: str
 ) -> None:
     """Pictures uint8 ``(rows, columns, H, W)``, drawn as one image: faster than one by one."""

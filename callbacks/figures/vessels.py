@@ -5,11 +5,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from datamodules.drive_files import FundusFiles, read_mask
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_dtype
 
 from callbacks.figures.held_out import HeldOutFigures, figure
+from datamodules.drive_files import FundusFiles, read_mask
 from datamodules.images import read_image
 from experiment.plotting import (
     BLUE,

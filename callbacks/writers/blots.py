@@ -3,24 +3,52 @@
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 from PIL import Image
 
+from callbacks.gather import gather
+from callbacks.run_recorder import run_folder
 from callbacks.writers.prediction_writer import PredictionWriter, Row, output_name
-from experiment.atomic import atomic_write
+from datamodules.blot_style import NAMES
+from experiment.atomic import atomic_write, write_table
 
 
 class BlotWriter(PredictionWriter):
     """``<stem>.png``, 8-bit gray, for each pair of templates, named as the first one.
 
-    ``predictions.csv`` lists them.
+    Of several blots of a pair ``<stem>_1.png`` and so on. ``predictions.csv`` lists them, and
+    ``styles.csv`` their styles, if they have any, in the units of `datamodules.blot_style`.
     """
 
     columns = ("ID", "image")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._styles: list[tuple[int, Row]] = []
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_predict_start(trainer, pl_module)
+        self._styles = []
+
     def write(self, folder: Path, prediction: dict[str, Any], pl_module: Any) -> list[Row]:
         """The blot of each pair."""
-        files = [output_name(name, ".png") for name in prediction["name"]]
+        names = prediction["name"]
+        samples = prediction["sample"].tolist() if "sample" in prediction else [0] * len(names)
+        files = [
+            output_name(name, f"_{sample}.png" if sample else ".png")
+            for name, sample in zip(names, samples, strict=True)
+        ]
+        if "style" in prediction:
+            rows = zip(files, prediction["style"].tolist(), strict=True)
+            styles = [(file, *(f"{value:.4g}" for value in style)) for file, style in rows]
+            self._styles += zip(prediction["index"].tolist(), styles, strict=True)
         for file, (pixels,) in zip(files, prediction["image"].cpu(), strict=True):
             with atomic_write(folder / file) as half:
                 Image.fromarray(pixels.numpy()).save(half)
-        return list(zip(prediction["name"], files, strict=True))
+        return list(zip(names, files, strict=True))
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_predict_end(trainer, pl_module)
+        rows = [row for _, row in sorted(gather(trainer, self._styles))]
+        if trainer.is_global_zero and rows:
+            write_table(run_folder(trainer) / "styles.csv", ("image", *NAMES), rows)

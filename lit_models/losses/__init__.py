@@ -3,17 +3,21 @@
 from lit_models.losses.adversarial import (
     AdversarialLoss,
     BCEAdversarialLoss,
+    CenteredBCEAdversarialLoss,
     HingeAdversarialLoss,
 )
 from lit_models.losses.bce_dice import BCEDiceLoss
 from lit_models.losses.focal_tversky import FocalTverskyLoss
 from lit_models.losses.mse_ssim import MSESSIMLoss
+from lit_models.losses.spectrum import SpectrumLoss
 
 __all__ = [
     "AdversarialLoss",
     "BCEAdversarialLoss",
     "BCEDiceLoss",
+    "CenteredBCEAdversarialLoss",
     "FocalTverskyLoss",
     "HingeAdversarialLoss",
     "MSESSIMLoss",
+    "SpectrumLoss",
 ]

@@ -6,6 +6,8 @@ from abc import abstractmethod
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datamodules.ranges import NonNegativeFinite
+
 
 class AdversarialLoss(nn.Module):
     """A loss for the discriminator (D) and one for the generator (G); float32 under autocast too.
@@ -35,6 +37,24 @@ class BCEAdversarialLoss(AdversarialLoss):
 
     def generator(self, fake: Tensor) -> Tensor:
         return F.softplus(-fake.float()).mean()
+
+
+class CenteredBCEAdversarialLoss(BCEAdversarialLoss):
+    """BCE that keeps the middle between D's mean logits of real and generated images at 0.
+
+    A D that can hardly tell lets both drift to one side, and its sign then says nothing.
+
+    Args:
+        drift: weight of the squared sum of both means.
+    """
+
+    def __init__(self, drift: NonNegativeFinite = 1.0) -> None:
+        super().__init__()
+        self.drift = drift
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        middle = real.float().mean() + fake.float().mean()
+        return super().discriminator(real, fake) + self.drift * middle.square()
 
 
 class HingeAdversarialLoss(AdversarialLoss):

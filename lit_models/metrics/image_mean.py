@@ -21,9 +21,9 @@ class ImageMean(Metric):
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
 
-    def update(self, value: Tensor, count: int = 1) -> None:
+    def update(self, value: Tensor | float, count: int = 1) -> None:
         """Add the mean ``value`` of ``count`` images."""
-        self.total += value.detach().float() * count
+        self.total += torch.as_tensor(value).detach().float() * count
         self.count += count
 
     def compute(self) -> Tensor:

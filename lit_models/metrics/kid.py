@@ -7,8 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.image.kid import KernelInceptionDistance
+from torchmetrics.utilities import dim_zero_cat
 
 from lit_models.networks.torchvision_classifier import TorchvisionClassifier
+
+FEATURES = 512  # of an image, by either network
 
 
 class BlotKID(KernelInceptionDistance):
@@ -27,9 +30,21 @@ class BlotKID(KernelInceptionDistance):
             warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save")
             super().__init__(feature=features, subsets=1)
         self.name = "kid_resnet18" if weights else "kid_random"
+        # torchmetrics gathers batch by batch, and waits for ever where processes have not as many.
+        for name in ("real_features", "fake_features"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+        self._begin()
+
+    def _begin(self) -> None:
+        for features in (self.real_features, self.fake_features):
+            features.append(torch.empty(0, FEATURES, device=self.device))
+
+    def reset(self) -> None:
+        super().reset()
+        self._begin()
 
     def compute(self) -> Tensor:  # type: ignore[override]
-        self.subset_size = sum(len(features) for features in self.real_features)
+        self.subset_size = len(dim_zero_cat(self.real_features))
         return super().compute()[0]
 
 

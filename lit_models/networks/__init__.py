@@ -12,6 +12,8 @@ _MODULE_OF = {
     "UNetGenerator": "blot_generators",
     "ReferenceDiscriminator": "blot_discriminators",
     "PatchDiscriminator": "blot_discriminators",
+    "StyledBlotGenerator": "styled_blot_generator",
+    "StyledBlotDiscriminator": "styled_blot_discriminator",
     "DiffAugment": "diff_augment",
 }
 __all__ = list(_MODULE_OF)

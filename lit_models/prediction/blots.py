@@ -1,6 +1,7 @@
 """Blots that are the same whenever they are asked for."""
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -22,14 +23,27 @@ def generate(generator: nn.Module, templates: Tensor) -> Tensor:
     return ((blots.float() + 1) * 127.5).round().to(torch.uint8)
 
 
-def seeded_noise(templates: Tensor) -> Tensor:
-    """Normal noise ``(N, 1, H, W)``, each by a checksum of its templates.
+def seeded_noise(
+    templates: Tensor, size: Sequence[int] | None = None, samples: Tensor | None = None
+) -> Tensor:
+    """Normal noise ``(N, C, H, W)``, each by a checksum of its templates.
 
-    From numpy's ``RandomState``, whose numbers are the same in all its versions, so that an exported
-    model draws them without torch (``inference/infer_onnx.py``).
+    From numpy's ``RandomState``, whose numbers are the same in all its versions, so that an
+    exported model draws them without torch (``inference/infer_onnx.py``).
+
+    Args:
+        templates: ``(N, 2, h, w)``.
+        size: ``(C, H, W)``; None: one channel of the templates' size.
+        samples: number ``(N,)`` of each of several blots of one pair; None: the first.
     """
+    numbers = [0] * len(templates) if samples is None else samples.tolist()
     noise = []
-    for pair in templates.detach().float().cpu():
-        generator = np.random.RandomState(zlib.crc32(pair.contiguous().numpy().tobytes()))
-        noise.append(generator.standard_normal((1, *pair.shape[-2:])))
+    for pair, number in zip(templates, numbers, strict=True):
+        generator = np.random.RandomState(checksum(pair, number))
+        noise.append(generator.standard_normal(size or (1, *pair.shape[-2:])))
     return torch.from_numpy(np.stack(noise)).to(templates)
+
+
+def checksum(templates: Tensor, start: int = 0) -> int:
+    """CRC-32 of a pair of templates ``(2, H, W)``, which seeds what is drawn for it."""
+    return zlib.crc32(templates.detach().float().cpu().contiguous().numpy().tobytes(), start)

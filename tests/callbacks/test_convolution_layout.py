@@ -35,3 +35,13 @@ def test_auto_leaves_what_a_network_chose_for_itself(monkeypatch):
     module = torch.nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
     ConvolutionLayout().setup(SimpleNamespace(strategy=strategy, precision="x"), module, "fit")
     assert module.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_checkpoint_keeps_the_precision_of_the_training():
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    callback = ConvolutionLayout()
+    trainer = SimpleNamespace(strategy=strategy, precision="bf16-mixed")
+    callback.setup(trainer, torch.nn.Conv2d(2, 3, 3), "fit")
+    # By this name and key `inference.checkpoint` reads it.
+    assert callback.state_key == "ConvolutionLayout"
+    assert callback.state_dict() == {"precision": "bf16-mixed"}

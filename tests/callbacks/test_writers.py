@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from callbacks import AOIWriter, BlotWriter, RetinaWriter, VesselWriter
+from datamodules.blot_style import NAMES
 
 MODULE = SimpleNamespace(
     hparams={"class_names": ["good", "bad"]}, inference=SimpleNamespace(threshold=0.5)
@@ -93,6 +94,27 @@ def test_blots(tmp_path):
     predict(tmp_path, BlotWriter(), [batch])
     assert table(tmp_path / "predictions.csv") == [["ID", "image"], ["bg_1.png", "bg_1.png"]]
     assert pixels(tmp_path / "bg_1.png").tolist() == image[0, 0].tolist()
+
+
+def test_several_blots_of_a_pair_and_their_styles(tmp_path):
+    batches = [
+        {
+            "name": [f"{name}.png"] * 2,
+            "index": torch.tensor([2 * number, 2 * number + 1]),
+            "sample": torch.tensor([1, 2]),
+            "style": torch.arange(8.0).expand(2, -1) + torch.tensor([[0.0], [100.25]]),
+            "image": torch.full((2, 1, 3, 4 + number), number, dtype=torch.uint8),
+        }
+        for number, name in ((1, "b"), (0, "a"))
+    ]
+    predict(tmp_path, BlotWriter(), batches)
+    files = ["a_1.png", "a_2.png", "b_1.png", "b_2.png"]
+    assert [row[1] for row in table(tmp_path / "predictions.csv")] == ["image", *files]
+    header, *rows = table(tmp_path / "styles.csv")
+    assert header == ["image", *NAMES]
+    assert [row[0] for row in rows] == files
+    assert rows[1][1:3] == ["100.2", "101.2"]
+    assert pixels(tmp_path / "b_2.png").shape == (3, 5)
 
 
 @pytest.mark.parametrize("writer", [AOIWriter, VesselWriter, RetinaWriter, BlotWriter])

@@ -95,7 +95,7 @@ def line_of(parser, *args):
         ),
         (["--model.loss=nowhere.L1Loss"], "nowhere.L1Loss: No module named 'nowhere'"),
         (["--model.loss=L1Loss!"], "must be the class path of a Module"),
-        (["--model.network=subprocess.Popen"], "model.network: subprocess.Popen is no Module"),
+        (["--model.network=subprocess.Popen"], "model.network: subprocess.Popen is not allowed"),
         (["--model.optimizer=torch.nn.L1Loss"], "model.optimizer: torch.nn.L1Loss is no Optimizer"),
         ([f"--model={__name__}.Needy"], "model.width: missing"),
         ([f"--model.parts+={__name__}.Part", "--model.parts.sise=3"], "mean model.parts.size?"),

@@ -1,0 +1,134 @@
+"""Western blots with the style that was measured on them, or that they shall have."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jsonargparse.typing import PositiveInt
+from torch.utils.data import DataLoader
+
+from datamodules.blot_files import Triple
+from datamodules.blot_style import BlotStyle, measure_style
+from datamodules.blots import BlotDataModule, BlotDataset
+from datamodules.images import read_image
+from datamodules.samplers import eval_sampler
+
+
+class StyledBlotDataset(BlotDataset):
+    """`BlotDataset` whose items have ``style`` float32 ``(8,)`` and ``membrane``, a number.
+
+    The style is measured on the target; where that is missing it is ``asked``.
+
+    Args:
+        triples: the files.
+        size: side in px that images are resized to; None keeps their own.
+        membranes: of each triple; None: unknown, -1.
+        asked: style with NaN in place of what is to be drawn.
+    """
+
+    def __init__(
+        self,
+        triples: Sequence[Triple],
+        size: int | None,
+        membranes: Sequence[int] | None = None,
+        asked: np.ndarray | None = None,
+    ) -> None:
+        super().__init__(triples, size)
+        self.membranes = [-1] * len(triples) if membranes is None else list(membranes)
+        self.asked = BlotStyle().vector() if asked is None else asked
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        item = super().__getitem__(index)
+        measured = self.triples[index].target is not None
+        style = measured_style(item) if measured else torch.from_numpy(self.asked)
+        return {**item, "style": style, "membrane": self.membranes[index]}
+
+
+def measured_style(item: dict[str, Any]) -> torch.Tensor:
+    """Style ``(8,)`` of an item's ``target``, whose bands are where the first template has them."""
+    pixels = ((item["target"][0] + 1) * 127.5).round().byte()
+    return torch.from_numpy(measure_style(pixels.numpy(), (item["image"][0] < 0).numpy()))
+
+
+class StyledBlotDataModule(BlotDataModule):
+    """`BlotDataModule` whose batches have ``style`` and ``membrane`` too.
+
+    ``style`` float32 ``(N, 8)``, in the order of `blot_style.NAMES`, is measured on the target (the
+    augmented one in training). In prediction it is what the user sets and NaN elsewhere; there
+    templates keep their own size, one pair a batch, and ``sample`` int64 ``(N,)`` numbers the blots
+    of a pair from 1 (0 where there is one).
+
+    Args:
+        style: of the blots that ``predict`` makes; what is null is drawn.
+        style_from: image of a blot whose style they shall have, but for what ``style`` sets.
+        samples: blots for each pair of templates in ``predict``.
+        kwargs: see `BlotDataModule`.
+
+    Raises:
+        DataError: see `BlotDataModule`; a style outside its range.
+    """
+
+    def __init__(
+        self,
+        style: BlotStyle = BlotStyle(),
+        style_from: str | None = None,
+        samples: PositiveInt = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.style, self.style_from, self.samples = style, style_from, samples
+
+    def make_dataset(self, triples: Sequence[Triple], size: int | None) -> BlotDataset:
+        names = sorted({*self.membrane_of.values()})
+        number = {stem: names.index(name) for stem, name in self.membrane_of.items()}
+        return StyledBlotDataset(triples, size, [number.get(t.stem, -1) for t in triples])
+
+    def setup(self, stage: str) -> None:
+        """See `BlotDataModule.setup`.
+
+        Raises:
+            DataError: also where ``style_from`` cannot be read.
+        """
+        super().setup(stage)
+        if stage == "predict":
+            example = None
+            if self.style_from is not None:
+                example = measure_style(read_image(Path(self.style_from), "L")[0].numpy())
+            predicted: Any = self.predict_set
+            triples = getattr(predicted, "dataset", predicted).triples
+            blank = [triple._replace(target=None) for triple in triples]
+            asked = self.style.vector(example)
+            self.predict_set = StyledBlotDataset(blank, None, asked=asked)
+
+    def predict_dataloader(self) -> DataLoader:
+        assert self.predict_set is not None, "data sets are made by setup()"
+        self.skipped = []
+        sampler = eval_sampler(self.predict_set, self.trainer)
+        # One by one, for each may have a size of its own.
+        return self._loader(self.predict_set, sampler, 1, self.collate_fn, self.skipped)
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Augment training triples and measure them again; repeat pairs in prediction."""
+        if self.trainer is not None and self.trainer.predicting:
+            return self._repeated(batch)
+        augmented = super().on_after_batch_transfer(batch, dataloader_idx)
+        if augmented is batch:
+            return batch
+        images, targets = (augmented[key].cpu() for key in ("image", "target"))
+        pairs = zip(images, targets, strict=True)
+        styles = [measured_style({"image": image, "target": target}) for image, target in pairs]
+        return {**augmented, "style": torch.stack(styles).to(batch["style"])}
+
+    def _repeated(self, batch: dict[str, Any]) -> dict[str, Any]:
+        count, device = self.samples, batch["index"].device
+        number = torch.arange(count, device=device).repeat(len(batch["index"]))
+        every = {
+            key: value.repeat_interleave(count, 0)
+            if isinstance(value, torch.Tensor)
+            else [entry for entry in value for _ in range(count)]
+            for key, value in batch.items()
+        }
+        sample = number + 1 if count > 1 else number
+        return {**every, "index": every["index"] * count + number, "sample": sample}

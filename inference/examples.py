@@ -1,0 +1,54 @@
+"""Images of the data that a model was trained on, to try it with."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from datamodules.blot_files import find_triples
+from datamodules.drive_files import read_drive
+from datamodules.errors import DataError
+from datamodules.images import list_images
+from datamodules.synthetic import aoi, blots, drive
+from datamodules.synthetic.cache import cached_sample
+from inference.checkpoint import Trained
+
+log = logging.getLogger(__name__)
+TASKS = {
+    "DefectClassifier": "aoi",
+    "VesselSegmenter": "vessels",
+    "ImageReconstructor": "retina",
+    "ImageCompressor": "retina",
+    "BlotGAN": "blots",
+}
+
+
+def examples(trained: Trained, count: int) -> list[Any]:
+    """Paths, for blots pairs of them, spread evenly over the images; of the test split if any.
+
+    They are the training's, or where that folder is gone the built-in sample's.
+
+    Raises:
+        DataError: the sample cannot be drawn.
+    """
+    task, given = TASKS[trained.method], trained.data.get("data_dir")
+    sample = {"aoi": aoi.draw_sample, "blots": blots.draw_sample}.get(task, drive.draw_sample)
+    folder = cached_sample(sample, 0) if given is None else Path(given).expanduser()
+    try:
+        found = _inputs(task, folder, trained.data)
+    except DataError as error:
+        if given is None:
+            raise
+        log.warning("the training's images are gone (%s); those of the sample instead", error)
+        found = _inputs(task, cached_sample(sample, 0), trained.data)
+    return [found[i * len(found) // min(count, len(found))] for i in range(min(count, len(found)))]
+
+
+def _inputs(task: str, folder: Path, data: dict[str, Any]) -> list[Any]:
+    if task == "aoi":
+        test = folder / "test_images"
+        return list_images(test if test.is_dir() else folder / "train_images")
+    if task == "blots":
+        triples = find_triples(folder, data["template1"], data["template2"], None)
+        return [(triple.template1, triple.template2) for triple in triples]
+    splits = read_drive(folder)
+    return [files.image for files in splits.get("test") or splits["training"]]

@@ -1,0 +1,86 @@
+"""Western blots in a style that is set, taken from an example, or drawn."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Any
+
+import torch
+from PIL import Image
+
+from datamodules.blot_style import NAMES, BlotStyle, measure_style
+from datamodules.errors import DataError
+from inference.blots import BlotModel
+from inference.inputs import Source, read_pixels
+from inference.results import BlotResult
+from lit_models.prediction.styled_blots import complete_styles, generate_styled
+
+
+class StyledBlotModel(BlotModel):
+    """Blots of the templates' own size, in any style; see `load`.
+
+    The same pair and style always give the same blots.
+    """
+
+    resizes = False
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.known = self.trained.weights["known_styles"]
+        self.asked, self.samples = BlotStyle().vector(), 1
+
+    def predict(
+        self,
+        x: Any,
+        template2: Any = None,
+        style: BlotStyle | Mapping[str, float] | Source | None = None,
+        samples: int = 1,
+    ) -> Any:
+        """See `BlotModel.predict`; of more than one sample, a list of them for each pair.
+
+        Args:
+            x: as there.
+            template2: as there.
+            style: what is set of it, as `BlotStyle` or by name, or an image of a blot that has it;
+                the rest is drawn as the training's blots are distributed.
+            samples: blots for each pair.
+
+        Raises:
+            DataError: as there; a style that does not exist or is outside its range.
+        """
+        if samples < 1:
+            raise DataError(f"samples {samples}: give 1 or more")
+        view = copy(self)
+        view.asked, view.samples = _style_vector(style), samples
+        return BlotModel.predict(view, x, template2)
+
+    def run(self, items: Sequence[dict[str, Any]]) -> list[Any]:
+        results = [self._results(item) for item in items]  # one by one: each has its own size
+        return results if self.samples > 1 else [result for [result] in results]
+
+    def _results(self, item: dict[str, Any]) -> list[BlotResult]:
+        number = torch.arange(self.samples)
+        templates = item["image"].to(self.settings.device).expand(self.samples, -1, -1, -1)
+        asked = torch.from_numpy(self.asked).to(templates).expand(self.samples, -1)
+        styles = complete_styles(asked, templates, number, self.known)
+        network: Any = self.network
+        blots = generate_styled(network, templates, styles, number).cpu()
+        return [
+            BlotResult(
+                item["name"],
+                item["shown"],
+                Image.fromarray(blot[0].numpy()),
+                dict(zip(NAMES, style, strict=True)),
+            )
+            for blot, style in zip(blots, styles.tolist(), strict=True)
+        ]
+
+
+def _style_vector(style: Any) -> Any:
+    if style is None or isinstance(style, BlotStyle):
+        return (style or BlotStyle()).vector()
+    if not isinstance(style, Mapping):
+        return measure_style(read_pixels(style, "L", "style")[0][0].numpy())
+    for name in style:
+        if name not in NAMES:
+            raise DataError(f"style: no number {name!r}; it has {', '.join(NAMES)}")
+    return BlotStyle(**style).vector()

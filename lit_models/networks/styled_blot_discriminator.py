@@ -1,0 +1,81 @@
+"""Discriminator of Western blots that knows their style."""
+
+import torch
+import torch.nn.functional as F
+from jsonargparse.typing import PositiveInt
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from lit_models.networks.blot_painting import grain_strengths, paint, split_grain
+
+
+class StyledBlotDiscriminator(nn.Module):
+    """A logit for each blot, the mean over patches at full size, half size ...; spectral norm.
+
+    It is two steps, between which a view may be augmented: `view`, then `judge`. In eval mode the
+    logits are those above `middle`: a D that can hardly tell has logits near 0 but not around it.
+
+    Args:
+        width: channels at full resolution; twice and four times that below.
+        scales: sizes at which patches are judged.
+    """
+
+    middle: Tensor
+
+    def __init__(self, width: PositiveInt = 16, scales: PositiveInt = 2) -> None:
+        super().__init__()
+        self.register_buffer("middle", torch.zeros(()))
+        self.networks = nn.ModuleList(_patches(width) for _ in range(scales))
+
+    @staticmethod
+    def view(templates: Tensor, styles: Tensor, images: Tensor) -> Tensor:
+        """What is judged, ``(N, 6, H, W)``: what a blot should be like, its grain, the blot.
+
+        Grain is divided by the style's strengths and squashed, else it would drown.
+
+        Args:
+            templates: ``(N, 2, H, W)`` in [-1, 1].
+            styles: ``(N, 8)``.
+            images: ``(N, 1, H, W)`` in [-1, 1].
+        """
+        with torch.autocast(images.device.type, enabled=False):
+            pairs = zip(split_grain(images.float()), grain_strengths(styles), strict=True)
+            grain = [
+                torch.tanh(values / (expected + 0.25 / 127.5) / 3) for values, expected in pairs
+            ]
+            return torch.cat([templates, paint(templates, styles), *grain, images], 1)
+
+    def judge(self, view: Tensor) -> Tensor:
+        """Logits ``(N, 1)``, float32."""
+        logits = [
+            network(F.avg_pool2d(view, 2**i) if i else view).float().mean((2, 3))
+            for i, network in enumerate(self.networks)
+        ]
+        mean = torch.stack(logits).mean(0)
+        return mean if self.training else mean - self.middle
+
+    def forward(self, templates: Tensor, styles: Tensor, images: Tensor) -> Tensor:
+        """Logits ``(N, 1)`` of blots, see `view`."""
+        return self.judge(self.view(templates, styles, images))
+
+    @torch.no_grad()
+    def track_middle(self, real: Tensor, fake: Tensor) -> None:
+        """Follow the middle between the mean logits of a training batch over the last 50."""
+        self.middle.lerp_((real.mean() + fake.mean()) / 2, 0.02)
+
+
+def _patches(width: int) -> nn.Sequential:
+    convolutions = [
+        nn.Conv2d(6, width, 3, 1, 1),
+        nn.Conv2d(width, 2 * width, 4, 2, 1),
+        nn.Conv2d(2 * width, 4 * width, 4, 2, 1),
+        nn.Conv2d(4 * width, 4 * width, 3, 1, 1),
+        nn.Conv2d(4 * width, 1, 3, 1, 1),
+    ]
+    layers: list[nn.Module] = []
+    for convolution in convolutions:
+        nn.init.kaiming_normal_(convolution.weight, 0.2)
+        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    for convolution in convolutions[:-1]:
+        layers += [spectral_norm(convolution), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, convolutions[-1])

@@ -1,0 +1,156 @@
+"""Generator of Western blots in a given style."""
+
+import torch
+import torch.nn.functional as F
+from jsonargparse.typing import PositiveInt
+from torch import Tensor, nn
+
+from lit_models.networks.blot_painting import (
+    color_noise,
+    gaussian_blur,
+    grain_strengths,
+    paint,
+    round_to_8_bits,
+)
+
+# Mean and standard deviation of real blots' styles as the network takes them: strengths of grain as
+# log2(1/8 + gray levels).
+STYLE_MEAN = (187.0, 54.0, 0.0, 0.0, 3.2, 0.0, 0.6, -0.3)
+STYLE_SCALE = (32.0, 40.0, 12.0, 14.0, 2.0, 1.2, 0.9, 1.3)
+BANDS = 9  # of `color_noise`
+# What white noise in each band contributes to a blot before anything is learned.
+MIDDLE_SHARES = (0.8, 0, 0, 0, 0, 0, 0, 0, 0)
+FINE_SHARES = (0, 0.4, 0.2, 0.4, 0.4, 0.2, 0.2, 0.2, 0.1)
+
+
+def typical_style() -> Tensor:
+    """Style ``(8,)`` of a blot in the middle of the real ones."""
+    style = torch.tensor(STYLE_MEAN)
+    return torch.cat([style[:5], 2 ** style[5:] - 0.125])
+
+
+class FiLM(nn.Module):
+    """Scales and shifts each channel, and adds noise, as the style says (arXiv 1709.07871)."""
+
+    def __init__(self, code: int, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(code, 3 * channels)
+        nn.init.normal_(self.linear.weight, 0, 0.02)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Tensor, code: Tensor, noise: Tensor) -> Tensor:
+        scale, shift, strength = self.linear(code)[:, :, None, None].chunk(3, 1)
+        return x * (1 + scale) + shift + strength * noise.to(x.dtype)
+
+
+class Block(nn.Module):
+    """Convolution, FiLM, leaky ReLU; takes white noise ``(N, 1, H, W)`` of the blot's size."""
+
+    def __init__(self, inputs: int, outputs: int, code: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 4 if stride == 2 else 3, stride, 1)
+        self.film = FiLM(code, outputs)
+        nn.init.kaiming_normal_(self.conv.weight, 0.2)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, code: Tensor, noise: Tensor) -> Tensor:
+        x = self.conv(x)
+        step = noise.shape[-1] // x.shape[-1]
+        return F.leaky_relu(self.film(x, code, noise[..., ::step, ::step]), 0.2)
+
+
+class StyledBlotGenerator(nn.Module):
+    """U-Net that corrects `paint` and adds grain; it begins as the painting with the style's grain.
+
+    The style modulates each level (FiLM), where noise enters too. Upward it resizes and convolves,
+    which leaves no checkerboard. Grain is white noise in nine bands of frequency, whose strength at
+    each pixel the network gives. Fully convolutional, for sides of 16 px or more.
+
+    Args:
+        width: channels at full resolution; twice and four times that below.
+        code: width of the style's embedding.
+        levels: halvings.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, width: PositiveInt = 16, code: PositiveInt = 64, levels: PositiveInt = 3
+    ) -> None:
+        super().__init__()
+        self.multiple = 2**levels
+        self.noise_channels = BANDS + 2 * levels + 3
+        self.register_buffer("mean", torch.tensor(STYLE_MEAN))
+        self.register_buffer("scale", torch.tensor(STYLE_SCALE))
+        self.code = nn.Sequential(
+            nn.Linear(8, code), nn.LeakyReLU(0.2), nn.Linear(code, code), nn.LeakyReLU(0.2)
+        )
+        widths = [width * min(2**i, 4) for i in range(levels + 1)]
+        self.first = Block(6, width, code)
+        self.down = nn.ModuleList(Block(widths[i], widths[i + 1], code, 2) for i in range(levels))
+        self.middle = Block(widths[-1], widths[-1], code)
+        self.up = nn.ModuleList(
+            Block(widths[i + 1] + widths[i], widths[i], code) for i in reversed(range(levels))
+        )
+        self.last = Block(width, width, code)
+        self.out = nn.Conv2d(width, 1 + BANDS, 3, padding=1)
+        nn.init.normal_(self.out.weight, 0, 1e-3)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    def noise_size(self, templates: Tensor) -> tuple[int, int, int]:
+        """Channels, height and width of the noise for templates; sides are padded to a multiple."""
+        height, width = (-(-side // self.multiple) * self.multiple for side in templates.shape[-2:])
+        return self.noise_channels, height, width
+
+    def forward(
+        self, templates: Tensor, styles: Tensor, noise: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The blots without and with grain, the second as 8 bits hold it, ``(N, 1, H, W)``.
+
+        Args:
+            templates: ``(N, 2, H, W)`` in [-1, 1].
+            styles: ``(N, 8)``.
+            noise: normal, of `noise_size`; None draws it.
+        """
+        size, (_, height, width) = templates.shape[-2:], self.noise_size(templates)
+        pad = [0, width - size[1], 0, height - size[0]]
+        templates = F.pad(templates.float(), pad, mode="replicate")
+        if noise is None:
+            shape = len(templates), self.noise_channels, height, width
+            noise = torch.randn(shape, device=templates.device)
+        with torch.autocast(templates.device.type, enabled=False):
+            painting = paint(templates, styles)
+            colored = color_noise(noise[:, :BANDS])
+            parts = [templates, painting, painting - gaussian_blur(painting, 2.0, 8)]
+            inputs = torch.cat([*parts, colored[:, :1], colored[:, 4:5]], 1)
+            strengths = self._first_strengths(styles)
+        out = self._unet(inputs, styles, noise[:, BANDS:]).float()
+        clean = painting + out[:, :1]
+        grain = (strengths * torch.exp(out[:, 1:].clamp(-5, 3)) * colored).sum(1, keepdim=True)
+        cropped = (x[..., : size[0], : size[1]] for x in (clean, clean + grain))
+        return next(cropped), round_to_8_bits(next(cropped))
+
+    @staticmethod
+    def _first_strengths(styles: Tensor) -> Tensor:
+        fine, middle = grain_strengths(styles)
+        shares = [
+            middle * styles.new_tensor(MIDDLE_SHARES)[:, None, None],
+            fine * styles.new_tensor(FINE_SHARES)[:, None, None],
+        ]
+        return shares[0] + shares[1] + 0.1 / 127.5
+
+    def _unet(self, x: Tensor, styles: Tensor, noise: Tensor) -> Tensor:
+        logs = torch.cat([styles[:, :5], torch.log2(0.125 + styles[:, 5:])], 1)
+        code = self.code((logs - self.mean) / self.scale)
+        channels = iter(noise.split(1, 1))
+        x = self.first(x, code, next(channels))
+        skips = []
+        for block in self.down:
+            skips.append(x)
+            x = block(x, code, next(channels))
+        x = self.middle(x, code, next(channels))
+        for block in self.up:
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = block(torch.cat([x, skips.pop()], 1), code, next(channels))
+        return self.out(self.last(x, code, next(channels)))

@@ -1,0 +1,54 @@
+"""Blots in a style that is given or drawn, the same whenever they are asked for."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.blot_style import draw_styles
+from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
+from lit_models.prediction.blots import checksum, seeded_noise
+
+
+def generate_styled(
+    generator: StyledBlotGenerator, templates: Tensor, styles: Tensor, samples: Tensor
+) -> Tensor:
+    """Blots uint8 ``(N, 1, H, W)``, of which pair, style and number decide.
+
+    Args:
+        generator: in eval mode.
+        templates: ``(N, 2, H, W)`` in [-1, 1].
+        styles: ``(N, 8)``.
+        samples: number ``(N,)`` of each of several blots of one pair, from 0.
+    """
+    noise = seeded_noise(templates, generator.noise_size(templates), samples)
+    blots = generator(templates, styles, noise)[1]
+    return ((blots.float() + 1) * 127.5).round().to(torch.uint8)
+
+
+def complete_styles(asked: Tensor, templates: Tensor, samples: Tensor, known: Tensor) -> Tensor:
+    """Styles ``(N, 8)`` with what is not asked for drawn as the known ones are distributed.
+
+    The draws are seeded by the templates' pixels, see `draw_styles`: the first of a pair's blots
+    are of one membrane each.
+
+    Args:
+        asked: ``(N, 8)``, NaN where a number is to be drawn.
+        templates: ``(N, 2, H, W)`` in [-1, 1].
+        samples: number ``(N,)`` of each of several blots of one pair, from 0.
+        known: ``(M, 9)``, a membrane and its style in each row; membrane -1: the row is empty.
+    """
+    rows = known.detach().cpu().numpy()
+    rows = rows[rows[:, 0] >= 0]
+    if not len(rows):  # before training
+        drawn = typical_style().expand(len(asked), -1)
+    else:
+        pairs = zip(templates, samples.tolist(), strict=True)
+        drawn = torch.from_numpy(
+            np.stack(
+                [
+                    draw_styles(rows[:, 1:], rows[:, 0], number + 1, [checksum(pair)])[-1]
+                    for pair, number in pairs
+                ]
+            )
+        )
+    return torch.where(asked.isnan(), drawn.to(asked), asked)

@@ -1,0 +1,140 @@
+"""Western blots in a given style, that look like photographs of real ones."""
+
+from typing import Any, cast
+
+import torch
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+from pytorch_lightning.cli import OptimizerCallable
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+
+from datamodules.ranges import NonNegativeFinite
+from lit_models.blot_gan import BlotGAN
+from lit_models.losses.adversarial import AdversarialLoss
+from lit_models.metrics.blot_scores import BlotScores
+from lit_models.networks.diff_augment import DiffAugment
+from lit_models.networks.styled_blot_discriminator import StyledBlotDiscriminator
+from lit_models.networks.styled_blot_generator import StyledBlotGenerator
+from lit_models.optim.alternating import update
+from lit_models.optim.schedules import StepSchedule
+from lit_models.prediction.styled_blots import complete_styles, generate_styled
+
+
+class StyledBlotGAN(BlotGAN):
+    """`BlotGAN` whose networks are told the style of the blot, see `datamodules.blot_style`.
+
+    Gray levels, blur and grain are not in the templates; as an input they need not be guessed. Some
+    templates of a batch are made a second time, in another blot's style, which D alone judges.
+
+    Batches also have ``style`` ``(N, 8)``, and ``membrane`` in training; in prediction ``style``
+    may be NaN and ``sample`` numbers the blots of a pair. The styles of the training blots are kept
+    in the buffer ``known_styles``, from which prediction draws.
+
+    Args:
+        generator, discriminator: blots without and with grain; what it sees, and logits of that.
+        adversarial_loss: of the logits.
+        generator_optimizer, discriminator_optimizer: of their parameters.
+        reconstruction_loss: of blots without grain, for it cannot be foretold, and the real ones.
+        spectrum_loss: of blots with grain and the real ones; null adds none.
+        discriminator_augmentation: of what D sees; null changes nothing.
+        lr_scheduler: of both optimizers; null leaves the learning rates as they are.
+        adversarial_weight: of G's adversarial loss.
+        swapped: templates of a batch that are made in another style too.
+        kept_styles: training blots whose style is kept.
+        kid_weights: see `BlotKID`; how to measure, so not the checkpoint's.
+    """
+
+    generator: StyledBlotGenerator
+    discriminator: StyledBlotDiscriminator
+    known_styles: Tensor
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        adversarial_loss: AdversarialLoss,
+        generator_optimizer: OptimizerCallable,
+        discriminator_optimizer: OptimizerCallable,
+        reconstruction_loss: nn.Module,
+        spectrum_loss: nn.Module | None = None,
+        discriminator_augmentation: DiffAugment | None = None,
+        lr_scheduler: StepSchedule | None = None,
+        adversarial_weight: NonNegativeFinite = 4.0,
+        swapped: NonNegativeInt = 4,
+        kept_styles: PositiveInt = 1024,
+        kid_weights: str | None = None,
+    ) -> None:
+        super().__init__(
+            generator,
+            discriminator,
+            adversarial_loss,
+            generator_optimizer,
+            discriminator_optimizer,
+            reconstruction_loss,
+            discriminator_augmentation,
+            lr_scheduler,
+            kid_weights,
+        )
+        self.spectrum_loss = spectrum_loss
+        self.adversarial_weight, self.swapped = adversarial_weight, swapped
+        self.register_buffer("known_styles", torch.zeros(kept_styles, 9))
+        self.known_styles[:, 0] = -1  # no membrane
+
+    def forward(self, templates: Tensor, styles: Tensor | None = None) -> Tensor:
+        """Blots ``(N, 1, H, W)`` in [-1, 1] for templates and styles; None draws them."""
+        if styles is None:
+            asked = templates.new_full((len(templates), 8), torch.nan)
+            first = torch.zeros(len(templates), dtype=torch.long)
+            styles = complete_styles(asked, templates, first, self.known_styles)
+        return self.generator(templates, styles)[1]
+
+    def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        templates, real, styles = batch["image"], batch["target"], batch["style"]
+        self._keep_styles(batch)
+        g_optimizer, d_optimizer = cast(list[LightningOptimizer], self.optimizers())
+        n, again = len(real), slice(self.swapped)
+        all_templates = torch.cat([templates, templates[again]])
+        all_styles = torch.cat([styles, styles.roll(1, 0)[again]])
+        clean, fake = self.generator(all_templates, all_styles)
+        real_view = self.discriminator.view(templates, styles, real)
+        fake_view = self.discriminator.view(all_templates, all_styles, fake)
+
+        with self.toggled_optimizer(d_optimizer):
+            logits = self._judge(torch.cat([real_view, fake_view.detach()]))
+            self.discriminator.track_middle(logits[:n], logits[n:])
+            d_loss = self.adversarial_loss.discriminator(logits[:n], logits[n:])
+            update(self, d_optimizer, d_loss, counted=False)
+
+        with self.toggled_optimizer(g_optimizer):
+            g_loss = self.adversarial_loss.generator(self._judge(fake_view))
+            loss = self.adversarial_weight * g_loss
+            loss = loss + cast(nn.Module, self.reconstruction_loss)(clean[:n], real)
+            if self.spectrum_loss is not None:
+                loss = loss + self.spectrum_loss(fake[:n], real)
+            update(self, g_optimizer, loss)
+        return self._end_step(d_loss, g_loss, n)
+
+    def _keep_styles(self, batch: dict[str, Any]) -> None:
+        rows = torch.cat([batch["membrane"][:, None].to(batch["style"]), batch["style"]], 1)
+        self.known_styles[batch["index"] % len(self.known_styles)] = rows
+
+    def _judge(self, view: Tensor) -> Tensor:
+        if self.augmentation is not None:
+            view = torch.cat(self.augmentation(view[:, :-1], view[:, -1:]), 1)
+        return self.discriminator.judge(view)
+
+    def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
+        templates, real, styles = batch["image"], batch["target"], batch["style"]
+        fake = self(templates, styles)
+        logits = (self.discriminator(templates, styles, images) for images in (real, fake))
+        scores.update(fake, real, *logits)
+        return {"image": fake}
+
+    def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """As `BlotGAN.predict_step`, and ``style`` and ``sample`` of each blot."""
+        templates, sample = batch["image"], batch["sample"]
+        number = (sample - 1).clamp_min(0)
+        styles = complete_styles(batch["style"], templates, number, self.known_styles)
+        image = generate_styled(self.generator, templates, styles, number)
+        named = {"name": batch["name"], "index": batch["index"], "sample": sample}
+        return {**named, "style": styles, "image": image}

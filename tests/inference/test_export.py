@@ -1,0 +1,192 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+
+from inference import export
+
+# Where importing torch fails, as it does for the users of an exported model.
+WITHOUT_TORCH = """
+import runpy, sys
+for name in ("torch", "torchvision", "scipy", "datamodules", "inference"):
+    sys.modules[name] = None
+script, *sys.argv[1:] = sys.argv[1:]
+sys.path[0] = script.rpartition("/")[0]
+runpy.run_path(script, run_name="__main__")
+"""
+
+
+@pytest.fixture
+def exported(trained, tmp_path_factory):
+    """The export folder of a config's small run."""
+
+    def of(config, kind="onnx"):
+        key = config, kind
+        if key not in _EXPORTS:
+            output = tmp_path_factory.mktemp(f"{config}-{kind}")
+            checkpoint = trained(config) / "checkpoints" / "last.ckpt"
+            _EXPORTS[key] = export.export(checkpoint, kind, output)
+        return _EXPORTS[key]
+
+    return of
+
+
+_EXPORTS: dict[tuple[str, str], Path] = {}
+
+
+def run_alone(folder, output, *images):
+    """``infer_onnx.py`` of an export folder in a process that has no torch."""
+    command = [sys.executable, "-c", WITHOUT_TORCH, folder / "infer_onnx.py", *images]
+    return subprocess.run(
+        [*map(str, command), f"--output={output}"],
+        capture_output=True,
+        text=True,
+        cwd=output.parent,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+    )
+
+
+def same_pixels(folder, other, limit, share=0.02):
+    """Whether both hold the same images: at most ``share`` of an image is off, by ``limit``."""
+    names = sorted(path.name for path in folder.glob("*.png"))
+    assert names == sorted(path.name for path in other.glob("*.png"))
+    for name in names:
+        with Image.open(folder / name) as a, Image.open(other / name) as b:
+            assert a.mode == b.mode
+            difference = np.abs(np.array(a).astype(int) - np.array(b).astype(int))
+        assert np.quantile(difference, 1 - share) <= limit, name
+    return names
+
+
+@pytest.mark.parametrize(
+    ("config", "limit"), [("aoi", 0), ("vessels_best", 66), ("retina_compress", 2), ("blots_best", 0)]
+)
+def test_runner_without_torch_writes_what_predict_writes(
+    config, limit, exported, trained, predict, tmp_path
+):
+    run, folder = trained(config), exported(config)
+    first = examples(load_trained(run).trained, 1)[0]
+    images = (first[0].parent.parent if config == "blots_best" else first.parent).resolve()
+    written = predict(run, f"--data.predict_dir={images}", "--trainer.precision=32-true")
+    done = run_alone(folder, tmp_path / "alone", images)
+    assert done.returncode == 0, done.stderr
+    for table in tmp_path.glob("alone/*.csv"):
+        ours, theirs = (p.read_text().split("\n") for p in (table, written / table.name))
+        assert len(ours) == len(theirs)
+        assert [row.split(",")[:2] for row in ours] == [row.split(",")[:2] for row in theirs]
+    same_pixels(tmp_path / "alone", written, limit)
+
+
+def test_tables_of_the_runner_are_those_of_predict(exported, trained, predict, tmp_path):
+    images = examples(load_trained(trained("aoi")).trained, 1)[0].parent
+    written = predict(
+        trained("aoi"), f"--data.predict_dir={images}", "--trainer.precision=32-true"
+    )
+    run_alone(exported("aoi"), tmp_path / "alone", images)
+    assert (tmp_path / "alone" / "review.csv").exists() == (written / "review.csv").exists()
+    ours, theirs = (
+        np.loadtxt(f / "probabilities.csv", delimiter=",", skiprows=1, usecols=range(2, 9))
+        for f in (tmp_path / "alone", written)
+    )
+    assert np.abs(ours - theirs).max() < export.PROBABILITY_TOLERANCE
+
+
+def test_bad_file_is_one_line_and_the_others_are_predicted(exported, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    Image.new("L", (40, 30), 90).save(tmp_path / "good.png")
+    Image.new("RGBA", (40, 30), (90, 90, 90, 9)).save(tmp_path / "glass.png")
+    files = [tmp_path / f"{name}.png" for name in ("bad", "good", "glass")]
+    done = run_alone(exported("aoi"), tmp_path / "out", *files)
+    assert done.returncode == 1
+    lines = done.stderr.strip().split("\n")
+    assert [line.partition(":")[0] for line in lines] == [str(files[0]), str(files[2])]
+    rows = (tmp_path / "out" / "predictions.csv").read_text().split()
+    assert rows[0] == "ID,Label"
+    assert [row.partition(",")[0] for row in rows[1:]] == ["good.png"]
+
+
+@pytest.mark.parametrize("config", ["aoi", "vessels_best", "retina_compress", "blots_best"])
+def test_loads_and_predicts_as_the_checkpoint(config, exported, trained):
+    checkpoint = trained(config) / "checkpoints" / "last.ckpt"
+    model = load_trained(checkpoint, device="cpu", precision="32-true")
+    images = examples(model.trained, 2)
+    exported_model = load(exported(config) / "model.onnx")
+    pairs = list(zip(model.predict(images), exported_model.predict(images), strict=True))
+    assert len(pairs) == 2
+    for expected, found in pairs:
+        assert type(found).__mro__[-4:] == type(expected).__mro__[-4:]
+        assert found.name == expected.name
+        assert found.show().size == expected.show().size
+    assert export.compare(*zip(*pairs, strict=True)).ok
+    if config == "aoi":
+        assert pairs[0][1].heatmap == pytest.approx(pairs[0][0].heatmap, abs=0.05)
+    if config == "retina_compress":
+        assert pairs[0][1].psnr == pytest.approx(pairs[0][0].psnr, abs=0.05)
+        assert pairs[0][1].ssim == pytest.approx(pairs[0][0].ssim, abs=0.005)
+
+
+def test_one_folder_array_and_pil_image(exported, tmp_path):
+    model = load(exported("aoi") / "model.onnx")
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 40), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    results = [model.predict(x) for x in (pixels, Image.fromarray(pixels), tmp_path / "a.png")]
+    results += list(model.predict(tmp_path))
+    assert all(isinstance(result, DefectResult) for result in results)
+    assert len({result.confidence for result in results}) == 1
+
+
+def test_card_says_what_the_model_is(exported):
+    folder = exported("aoi")
+    card = json.loads((folder / "model.json").read_text())
+    assert card["task"] == "aoi"
+    assert card["sample"] is True
+    assert len(card["class_names"]) == 6
+    assert card["inputs"] == {"pixels": "uint8 (N, H, W)"}
+    assert card["files"]["model.onnx"] == export.sha256(folder / "model.onnx")
+    assert card["parity"]["labels equal"] == 1
+    inside = load(folder / "model.onnx").card
+    assert inside.items() <= card.items()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "infer_onnx.py",
+        "model.json",
+        "model.onnx",
+    ]
+
+
+def test_torch_export_predicts_as_the_checkpoint(exported):
+    folder = exported("blots_best", "torch_export")
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.pt2"]
+    parity = json.loads((folder / "model.json").read_text())["parity"]
+    assert parity["largest"] <= 1
+
+
+def test_difference_fails_the_export_and_leaves_nothing(trained, tmp_path, monkeypatch):
+    forward = export.graphs.BlotGraph.forward
+    monkeypatch.setattr(
+        export.graphs.BlotGraph, "forward", lambda self, x, n: (255 - forward(self, x, n)[0],)
+    )
+    with pytest.raises(DataError, match=r"not exported, parity .* more than is allowed") as error:
+        export.export(trained("blots_best"), "torch_export", tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_best_needs_to_know_of_which_run():
+    with pytest.raises(DataError, match=r"of which run\? Give --config"):
+        export.main(["--ckpt_path=best"])
+
+
+@pytest.mark.parametrize("content", [b"", b"no model"])
+def test_other_files_are_one_line(content, tmp_path):
+    path = tmp_path / "model.onnx"
+    with pytest.raises(DataError, match="no such file"):
+        load(path)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be loaded") as error:
+        load(path)
+    assert "\n" not in str(error.value)

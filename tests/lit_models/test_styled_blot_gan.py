@@ -1,0 +1,188 @@
+"""The style reaches the blot, and what training keeps suffices for prediction."""
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from datamodules.blot_style import NAMES
+from lit_models import StyledBlotGAN
+from lit_models.losses import CenteredBCEAdversarialLoss, MSESSIMLoss, SpectrumLoss
+from lit_models.networks import DiffAugment, StyledBlotDiscriminator, StyledBlotGenerator
+from lit_models.networks.blot_painting import paint
+from lit_models.networks.styled_blot_generator import typical_style
+from lit_models.optim import ChannelsLastAdam, LinearDecay
+
+
+def adam(params):
+    return ChannelsLastAdam(params, 0.0006, (0.5, 0.99), fused=True)
+
+
+def make(**parts):
+    torch.manual_seed(0)
+    return StyledBlotGAN(
+        StyledBlotGenerator(4, 8, 2),
+        StyledBlotDiscriminator(4),
+        CenteredBCEAdversarialLoss(),
+        adam,
+        adam,
+        MSESSIMLoss(),
+        SpectrumLoss(),
+        DiffAugment(0, 4),
+        LinearDecay(),
+        kept_styles=10,
+        **parts,
+    )
+
+
+def style(**numbers):
+    vector = typical_style()
+    for name, value in numbers.items():
+        vector[NAMES.index(name)] = value
+    return vector
+
+
+def templates(count=1, height=32, width=32):
+    pair = torch.ones(count, 2, height, width)
+    pair[:, :, 8:20, 6:26] = -1
+    return pair
+
+
+def item(index):
+    own = style(paper=150 + 8 * index, band=20 + 5 * index)
+    image = templates()[0]
+    image[:, :, index] = -1
+    target = paint(image[None], own[None])[0]
+    return {"image": image, "target": target, "style": own, "membrane": index % 3, "index": index}
+
+
+def loader(count=6):
+    return DataLoader([item(i) for i in range(count)], batch_size=3)
+
+
+def trainer(**options):
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    short = {"enable_checkpointing": False, "accelerator": "cpu", "max_epochs": 1}
+    return pl.Trainer(**{**quiet, **short, **options})
+
+
+def predict(model, style_of=None, count=3, image=None):
+    image = templates(1) if image is None else image
+    asked = torch.full((8,), torch.nan) if style_of is None else style_of
+    batch = {
+        "image": image.expand(count, -1, -1, -1),
+        "style": asked.expand(count, -1),
+        "sample": torch.arange(1, count + 1),
+        "index": torch.arange(count),
+        "name": ["a.png"] * count,
+    }
+    with torch.no_grad():
+        return model.eval().predict_step(batch)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_trains_and_scores(precision):
+    model = make()
+    before = [p.clone() for p in model.parameters()]
+    run = trainer(precision=precision)
+    run.fit(model, loader(), loader())
+    assert run.global_step == 2, "a batch is one step"
+    assert all(value.isfinite() for value in run.callback_metrics.values())
+    moved = [not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)]
+    assert sum(moved) > 0.9 * len(moved)
+    assert model.discriminator.middle != 0
+
+
+def test_a_blot_has_the_gray_levels_that_are_asked_for():
+    for paper, band in ((230, 20), (140, 80)):
+        blots = predict(make(), style(paper=paper, band=band, blur=0.5, noise=1))["image"].float()
+        assert blots[:, :, :4].median() == pytest.approx(paper, abs=8)
+        assert blots[:, :, 12:16, 10:20].median() == pytest.approx(band, abs=8)
+
+
+def test_grain_and_blur_follow_the_style():
+    def grain(blots):
+        return float(blots["image"].float().diff(dim=3)[:, :, :4].std())
+
+    def steepest(blots):
+        return float(blots["image"].float().diff(dim=3).abs()[:, :, 12:16].max())
+
+    model = make()
+    assert grain(predict(model, style(noise=8))) > 3 * grain(predict(model, style(noise=1)))
+    sharp, soft = (predict(model, style(blur=b, noise=0, grain=0)) for b in (0.5, 4))
+    assert steepest(sharp) > 2 * steepest(soft)
+
+
+def test_styles_of_training_are_kept_and_drawn_from(tmp_path):
+    model = make()
+    trainer().fit(model, loader())
+    kept = model.known_styles[model.known_styles[:, 0] >= 0]
+    assert len(kept) == 6
+    torch.testing.assert_close(kept[:, 1:], torch.stack([item(i)["style"] for i in range(6)]))
+    drawn = predict(model)["style"]
+    assert all(any(torch.equal(one, known) for known in kept[:, 1:]) for one in drawn)
+    assert len({float(one[0]) for one in drawn}) == 3, "three membranes"
+
+    other = make()
+    other.load_state_dict(model.state_dict())
+    again = predict(other)
+    assert torch.equal(again["style"], drawn)
+    assert torch.equal(again["image"], predict(model)["image"])
+
+
+def test_what_is_set_stays_and_the_rest_is_drawn():
+    model = make()
+    trainer().fit(model, loader())
+    asked = torch.full((8,), torch.nan)
+    asked[0] = 210
+    styles = predict(model, asked)["style"]
+    assert (styles[:, 0] == 210).all()
+    assert styles[:, 1].unique().numel() == 3
+
+
+def test_samples_differ_and_the_first_is_the_only_one():
+    model = make()
+    images = predict(model, style(noise=4))["image"]
+    assert not torch.equal(images[0], images[1])
+    assert torch.equal(predict(model, style(noise=4), count=1)["image"][0], images[0])
+
+
+@pytest.mark.parametrize(("height", "width"), [(37, 50), (100, 200), (16, 16)])
+def test_any_size(height, width):
+    image = templates(1, height, width)
+    blots = predict(make(), style(paper=220, band=30), 1, image)["image"]
+    assert blots.shape == (1, 1, height, width)
+    assert blots.dtype == torch.uint8
+
+
+def test_the_discriminator_sees_the_style():
+    network = StyledBlotDiscriminator(4).eval()
+    image, one = templates(2), item(0)["target"][None].expand(2, -1, -1, -1)
+    logits = [network(image, style(paper=p).expand(2, -1), one) for p in (150, 230)]
+    assert logits[0].shape == (2, 1)
+    assert not torch.allclose(*logits)
+
+
+def test_logits_are_above_the_middle_of_training():
+    network = StyledBlotDiscriminator(4)
+    for _ in range(400):
+        network.track_middle(torch.tensor([3.0]), torch.tensor([1.0]))
+    assert network.middle == pytest.approx(2, abs=0.01)
+    view = torch.zeros(1, 6, 32, 32)
+    network.eval()
+    raw = network.judge(view) + network.middle
+    network.middle.zero_()
+    torch.testing.assert_close(network.judge(view), raw)
+
+
+def test_losses():
+    image = torch.rand(2, 1, 32, 32) * 2 - 1
+    assert SpectrumLoss(2)(image, image) == 0
+    assert SpectrumLoss(2)(image, image.roll(3, 3)) < SpectrumLoss(2)(image, image / 2)
+    centered = CenteredBCEAdversarialLoss(1)
+    zero, one = torch.zeros(4, 1), torch.ones(4, 1)
+    assert float(centered.discriminator(zero, zero)) == pytest.approx(centered.balance[0])
+    drifted = centered.discriminator(one, one) - CenteredBCEAdversarialLoss(0).discriminator(
+        one, one
+    )
+    assert float(drifted) == pytest.approx(4)

@@ -1,0 +1,148 @@
+"""Whatever is wrong with the input, a person sees one line; benchmarks/bad_inputs.py has more."""
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, aoi_args, config_args, one_run, stopped_fit
+
+from cli import main
+from datamodules.errors import DataError
+from experiment.option_errors import UsageError
+
+
+def line_of(*args, error=DataError):
+    with pytest.raises(error) as caught:
+        main(list(args))
+    line = str(caught.value)
+    assert "\n" not in line
+    assert len(line) < 500
+    return line
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ("--data.imagesize=3", "data.imagesize: unknown; did you mean data.image_size?"),
+        ("--data.image_size=0", "data.image_size: must be a whole number >= 1"),
+        ("--data.val_fraction=nan", "data.val_fraction: must be a number > 0 and < 1, not 'nan'"),
+        ("--model.optimizer.lr=abc", "model.optimizer.lr: must be a number, not 'abc'"),
+        ("--model.optimizer.lr=-1", "model.optimizer.lr: must be a number >= 0, not -1"),
+        ("--model.optimizer.lr=null", "model.optimizer.lr: must be a number >= 0, not null"),
+        ("--model.loss.label_smoothing=2", "model.loss.label_smoothing: must be a number >= 0"),
+        ("--model.loss=torch.nn.L1Los", "did you mean torch.nn.L1Loss?"),
+        ("--model.network=subprocess.Popen", "model.network: subprocess.Popen is not allowed"),
+        ("--trainer.max_epoch=3", "trainer.max_epoch: unknown; did you mean trainer.max_epochs?"),
+        ("--trainer.max_epochs=0", "trainer.max_epochs: must be a whole number -1 or >= 1"),
+        ("--trainer.limit_train_batches=0", "trainer.limit_train_batches: must not be 0"),
+        ("--trainer.accelerator=foo", "trainer: You selected an invalid accelerator"),
+        ("--trainer.devices=99999", "trainer.devices: 99999 processes"),
+        ("--seed_everything=-1", "seed_everything: must be a number from 0"),
+        ("--model.class_names=[a]", "give data.class_names"),
+        ("--from_scratch=gone.yaml", "gone.yaml: no such file"),
+    ],
+)
+def test_bad_option(aoi_folder, tmp_path, option, line):
+    args = aoi_args(aoi_folder, tmp_path / "runs", option)
+    assert line in line_of("fit", *args, error=UsageError)
+    assert not list(tmp_path.glob("runs/*/*")), "nothing half-written"
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "line"),
+    [
+        ("vessels", ["--data.inputs.channels=rgb"], "expected input[2, 3, 64, 64] to have 1"),
+        ("blots", ["--data.size=20"], "makes 1 x 16 x 16, not 1 x 20 x 20, of 2 images"),
+        ("retina", ["--model.network.widths=[]"], "model.network.widths: empty"),
+        ("vessels_best", ["--data.augmentation.zoom=[2,1]"], "augmentation.zoom: [2.0, 1.0]"),
+        ("vessels", ["--model.lr_scheduler.factor=2"], "model.lr_scheduler: Factor should be <"),
+        ("blots", ["--trainer.gradient_clip_val=1"], "gradient clipping is not supported"),
+    ],
+)
+def test_options_that_contradict_each_other(config, options, line, tmp_path):
+    args = config_args(config, tmp_path / "runs", "--trainer.max_epochs=1", *options)
+    assert line in line_of("fit", *args)
+    assert not list(tmp_path.glob("runs/*/*")), "nothing half-written"
+
+
+class Runs:
+    def __reduce__(self):
+        return Path.touch, (Path("ran"),)
+
+
+def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
+    main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1")])
+    whole = one_run(tmp_path) / "checkpoints/last.ckpt"
+    monkeypatch.chdir(tmp_path)
+    good = torch.load(whole, weights_only=True)
+    state = {f"x.{name}": value for name, value in good["state_dict"].items()}
+    torch.save({**good, "state_dict": state}, "names.ckpt")
+    torch.save({k: v for k, v in good.items() if k != "state_dict"}, "weightless.ckpt")
+    torch.save(good["state_dict"], "bare.ckpt")
+    torch.save(Runs(), "code.ckpt")
+    Path("pickle.ckpt").write_bytes(pickle.dumps(Runs()))
+    Path("cut.ckpt").write_bytes(whole.read_bytes()[:10000])
+    flipped = bytearray(whole.read_bytes())
+    flipped[len(flipped) // 2] ^= 255
+    Path("flipped.ckpt").write_bytes(flipped)
+    for name, line in {
+        "names": "of its weights are not those of this model",
+        "weightless": "holds no weights",
+        "bare": "bare weights",
+        "code": "it holds objects that would run code",
+        "pickle": "not a checkpoint that can be read",
+        "cut": "damaged",
+        "flipped": "damaged",
+    }.items():
+        args = aoi_args(aoi_folder, tmp_path, f"--ckpt_path={name}.ckpt")
+        told = line_of("test", *args)
+        assert line in told
+        assert "weights_only" not in told
+    assert not Path("ran").exists()
+
+
+def test_a_corrupt_image_with_workers_and_in_two_processes(aoi_folder, tmp_path):
+    """One line: not with a worker's traceback around it, nor one a rank, nor gloo's."""
+    for path in (aoi_folder / "train_images").iterdir():
+        path.write_bytes(path.read_bytes()[:60])
+    args = aoi_args(aoi_folder, tmp_path / "runs")
+    assert "not a readable image" in line_of("fit", *args, "--data.num_workers=2")
+    two = ["--trainer.devices=2", "--trainer.strategy=ddp"]
+    command = [sys.executable, "cli.py", "fit", *args, *two]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("error: ") == 1
+    assert "not a readable image" in done.stderr.splitlines()[-1]
+
+
+def test_sigterm_saves_as_ctrl_c_does(aoi_folder, tmp_path):
+    args = aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=9", "--data.batch_size=8")
+    done = stopped_fit(args, 1, "SIGTERM")
+    assert done.returncode == 143
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "stopped by SIGTERM"
+    folder = one_run(tmp_path)
+    assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    assert (folder / "checkpoints/last.ckpt").exists()
+
+
+def test_help_lists_the_options_of_model_and_data(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--help", f"--config={ROOT}/configs/vessels_best.yaml"])
+    assert not stopped.value.code
+    told = capsys.readouterr().out
+    for option in (
+        "--trainer.max_epochs",
+        "--model.network.widths",
+        "--model.optimizer.lr",
+        "--model.inference.tta",
+        "--data.inputs.diameter",
+        "--data.augmentation.zoom",
+    ):
+        assert option in told
+    assert "default: [8, 16, 32, 64]" in told
