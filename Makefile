@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What is installed: dev alone, or also codec, export and demo, whose tests are skipped without.
+EXTRAS ?= dev
 
 .PHONY: help fit test check format clean
 
@@ -27,5 +29,5 @@ clean:  ## remove the virtual environment and caches
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
 	touch $@

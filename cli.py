@@ -41,6 +41,7 @@ from callbacks.run_recorder import RunRecorder
 from callbacks.shape_check import ShapeCheck
 from datamodules.errors import DataError
 from experiment import compare
+from experiment.arguments import UsageError
 from experiment.checkpoint import (
     check_not_finished,
     check_same_method,
@@ -58,7 +59,7 @@ from experiment.hardware import (
 )
 from experiment.metrics_csv import MetricsCSV
 from experiment.noise import keep_out_noise
-from experiment.option_errors import OneLineParser, UsageError
+from experiment.option_errors import OneLineParser
 from experiment.option_help import print_help
 from experiment.provenance import git_revision
 from experiment.ranged_trainer import RangedTrainer

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -48,14 +48,20 @@ def warm_up() -> None:
         import_module(name)
 
 
-def start(args: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> int:
+def start(
+    args: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    before: Callable[[], object] | None = None,
+) -> int:
     """Start ``cli.py`` with these arguments in ``folder``; returns the process id.
 
-    The process leads a group of its own; what it writes goes to ``folder/output.txt``.
+    The process leads a group of its own; what it writes goes to ``folder/output.txt``. It first
+    calls ``before``.
     """
     pid = os.fork()
     if pid == 0:
-        _run(args, folder, env or {})
+        _run(args, folder, env or {}, before or (lambda: None))
     return pid
 
 
@@ -83,7 +89,9 @@ def run(
     return wait(start(args, folder, env), args, folder, timeout)
 
 
-def _run(args: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+def _run(
+    args: Sequence[str], folder: Path, env: Mapping[str, str], before: Callable[[], object]
+) -> None:
     """What the new process does; it does not return."""
     status = 1
     try:
@@ -93,6 +101,7 @@ def _run(args: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
         os.dup2(output, 2)
         os.chdir(folder)
         os.environ.update(env)
+        before()
         sys.argv[:] = [str(ROOT / "cli.py"), *args]
         cli, exits = import_module("cli"), import_module("experiment.exits")
         exits.run_and_exit(cli.run)

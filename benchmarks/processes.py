@@ -133,6 +133,7 @@ def main() -> None:
     """Compare, print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--configs", nargs="+", default=CONFIGS, choices=CONFIGS)
+    parser.add_argument("--images", nargs="+", default=["odd", "one"], choices=["odd", "one"])
     chosen = parser.parse_args()
     forked.warm_up()
     failed = False
@@ -141,9 +142,8 @@ def main() -> None:
         root = Path(folder)
         tiny_data.write_all(root / "data")
         for config in chosen.configs:
-            for one_image in (False, True):
-                worst, odd = compare(config, root, one_image)
-                images = "one" if one_image else "odd"
+            for images in chosen.images:
+                worst, odd = compare(config, root, images == "one")
                 print(f"| {config} | {images} | {worst:.1e} | {len(odd)} |", flush=True)
                 for line in odd:
                     print(f"    {line}", file=sys.stderr, flush=True)

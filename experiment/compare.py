@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from datamodules.errors import DataError
+from experiment.arguments import OneLineArguments
 from experiment.atomic import atomic_write
-from experiment.option_errors import OneLineArguments
 from experiment.plotting import PALETTE, plot_by_epoch, styled
 from experiment.reference import MAIN_METRICS, better
 from experiment.report import TITLES, duration, is_main, render

@@ -24,7 +24,7 @@ import torch.distributed
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from datamodules.errors import DataError
-from experiment.option_errors import UsageError
+from experiment.arguments import UsageError
 
 # Seconds: until another process's error is known, and until rank 0 has ended after it.
 PATIENCE, LAST_PATIENCE = 5.0, 30.0

@@ -19,17 +19,13 @@ import yaml
 from jsonargparse import Namespace, set_parsing_settings
 from pytorch_lightning.cli import LightningArgumentParser
 
-from datamodules.errors import DataError
+from experiment.arguments import UsageError
 from experiment.type_words import base_classes, in_words, quoted, shown
 
 # What a config or a checkpoint names must not run programs: jsonargparse's list, as a refusal.
 set_parsing_settings(import_path_denylist=[])
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict", "compare")
-
-
-class UsageError(DataError):
-    """A bad option or config: one line that names it, what is wrong, and what would be right."""
+SUBCOMMANDS = ("fit", "validate", "test", "predict", "compare", "export", "demo")
 
 
 @dataclass(frozen=True)
@@ -45,17 +41,6 @@ class _Problem:
     def __str__(self) -> str:
         advice = f"; did you mean {self.nearest}?" if self.nearest else ""
         return f"{self.option}: {self.reason}{advice}".removeprefix(": ")
-
-
-class OneLineArguments(argparse.ArgumentParser):
-    """Parser of a few plain options, whose errors are `UsageError` too."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UsageError."""
-        raise UsageError(f"{self.prog}: {message}; see --help")
 
 
 class OneLineParser(LightningArgumentParser):

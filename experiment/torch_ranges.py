@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
+from experiment.arguments import UsageError
 from experiment.checkpoint_settings import flat_settings
-from experiment.option_errors import UsageError
 from experiment.type_words import quoted
 
 # By the option's last name, below ``model``: the least and the greatest value.

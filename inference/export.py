@@ -5,7 +5,6 @@ with numpy, pillow and onnxruntime alone. The export is refused where it does no
 checkpoint predicts (in float32) on images of the run's own data.
 """
 
-import argparse
 import json
 import logging
 import os
@@ -22,6 +21,7 @@ import torch
 from torch.export import Dim, ExportedProgram
 
 from datamodules.errors import DataError
+from experiment.arguments import OneLineArguments
 from experiment.atomic import writing
 from experiment.run_folder import prediction_parent
 from inference import graphs
@@ -73,7 +73,7 @@ def main(args: Sequence[str] | None = None) -> Path:
     Raises:
         DataError: see `export`.
     """
-    parser = argparse.ArgumentParser(prog="cli.py export", description=__doc__)
+    parser = OneLineArguments(prog="cli.py export", description=__doc__)
     add_checkpoint_options(parser)
     parser.add_argument("--format", choices=list(FILES), default="onnx")
     parser.add_argument("--output", type=Path, help="folder; export/ in the run's by default")

@@ -16,7 +16,7 @@ from lit_models.metrics.blot_scores import BlotScores
 from lit_models.metrics.image_mean import ImageMean
 from lit_models.networks.diff_augment import DiffAugment
 from lit_models.optim.alternating import step_schedulers, update
-from lit_models.optim.configure import bad_settings, build_optimizer
+from lit_models.optim.configure import bad_settings, build_optimizer, total_steps
 from lit_models.optim.schedules import StepSchedule
 from lit_models.prediction.blots import generate
 
@@ -134,6 +134,6 @@ class BlotGAN(pl.LightningModule):
         ]
         if self.lr_scheduler is None:
             return made
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = total_steps(self)
         with bad_settings("model.lr_scheduler"):
             return made, [self.lr_scheduler(optimizer, steps) for optimizer in made]

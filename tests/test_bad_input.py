@@ -12,7 +12,7 @@ from conftest import ROOT, aoi_args, config_args, one_run, stopped_fit
 
 from cli import main
 from datamodules.errors import DataError
-from experiment.option_errors import UsageError
+from experiment.arguments import UsageError
 
 
 def line_of(*args, error=DataError):

@@ -129,7 +129,7 @@ def _wander(rng: Rng) -> np.ndarray:
 
 
 def _distance(rng: Rng, width: float, height: float, margin: float) -> Field:
-    """Distance in radii from a random centre, elliptic and tilted."""
+    """Distance in radii from a random center, elliptic and tilted."""
     centre_y, centre_x = rng.uniform(margin, 1 - margin, 2) * SIZE
     angle = rng.uniform(0, np.pi)
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)

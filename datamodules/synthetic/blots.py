@@ -15,7 +15,7 @@ from scipy.ndimage import find_objects, gaussian_filter, label
 MEMBRANES = 12
 CROPS = 8  # of each membrane
 SIZE = 64  # pixels
-BAND, PAPER = 0, 255  # grey values of the templates
+BAND, PAPER = 0, 255  # gray values of the templates
 
 
 def draw_sample(folder: Path, seed: int) -> None:
@@ -39,7 +39,7 @@ def draw_sample(folder: Path, seed: int) -> None:
 
 
 def draw_membrane(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One membrane: grey values 0 to 255 ``(96, 224)``, and where its bands are (bool)."""
+    """One membrane: gray values 0 to 255 ``(96, 224)``, and where its bands are (bool)."""
     y, x = np.mgrid[0:96, 0:224].astype(float)
     density = np.zeros_like(x)
     lane_width = rng.uniform(22, 44)

@@ -15,7 +15,7 @@ Array = np.ndarray
 
 @dataclass
 class Vessel:
-    """A centre line ``(n, 2)`` of x, y in px with a radius at each point."""
+    """A center line ``(n, 2)`` of x, y in px with a radius at each point."""
 
     points: Array
     radii: Array
@@ -51,15 +51,15 @@ def _save(pixels: Array, path: Path) -> None:
 def draw_eye(rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
     """One drawing: RGB uint8 ``(H, W, 3)``, and bool ``(H, W)`` vessels, FOV, second observer."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
-    centre = np.array([WIDTH / 2, HEIGHT / 2]) + rng.uniform(-2, 2, 2)
+    center = np.array([WIDTH / 2, HEIGHT / 2]) + rng.uniform(-2, 2, 2)
     radius = 0.478 * WIDTH
-    from_centre = np.hypot(x - centre[0], y - centre[1])
-    fov = from_centre <= radius
+    from_center = np.hypot(x - center[0], y - center[1])
+    fov = from_center <= radius
     temporal = int(rng.choice([-1, 1]))  # left or right eye
-    disc = centre + radius * np.array([-temporal * rng.uniform(0.5, 0.66), rng.uniform(-0.1, 0.1)])
+    disc = center + radius * np.array([-temporal * rng.uniform(0.5, 0.66), rng.uniform(-0.1, 0.1)])
     macula = disc + radius * np.array([temporal * rng.uniform(0.8, 0.92), rng.uniform(0.02, 0.1)])
 
-    tree = grow(rng, Retina(disc, macula, centre, radius, temporal, set()))
+    tree = grow(rng, Retina(disc, macula, center, radius, temporal, set()))
     arteries = _coverage([v for v in tree if not v.vein])
     veins = _coverage([v for v in tree if v.vein])
     vessels = (np.maximum(arteries, veins) >= 0.5) & fov
@@ -71,12 +71,12 @@ def draw_eye(rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
         noise = ndimage.gaussian_filter(rng.standard_normal(x.shape), size)
         return noise / noise.std()
 
-    colour = np.array([rng.uniform(200, 245), rng.uniform(95, 125), rng.uniform(45, 75)])
-    light = 1 - 0.34 * (from_centre / radius) ** 2.5
-    light *= 1 + 0.14 * ((x - centre[0]) * rng.uniform(-1, 1) + (y - centre[1])) / radius
+    color = np.array([rng.uniform(200, 245), rng.uniform(95, 125), rng.uniform(45, 75)])
+    light = 1 - 0.34 * (from_center / radius) ** 2.5
+    light *= 1 + 0.14 * ((x - center[0]) * rng.uniform(-1, 1) + (y - center[1])) / radius
     light *= 1 + 0.035 * clouds(14) + 0.02 * clouds(4)
     light = np.clip(light, 0.2, None)
-    picture = colour * light[..., None]
+    picture = color * light[..., None]
     dark = 1 - np.array([0.28, 0.42, 0.4]) * blob(macula, 0.13 * radius)[..., None]
     dark -= np.array([0.1, 0.16, 0.2]) * blob(macula, 0.05 * radius)[..., None]
     picture *= dark
@@ -102,7 +102,7 @@ def draw_eye(rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
     reflex = np.clip(ndimage.distance_transform_edt(arteries >= 0.5) - 1.2, 0, 1)
     picture *= 1 + 0.22 * ndimage.gaussian_filter(reflex, 0.5)[..., None]
 
-    edge = np.clip(radius - from_centre + 0.5, 0, 1)[..., None]
+    edge = np.clip(radius - from_center + 0.5, 0, 1)[..., None]
     picture = ndimage.gaussian_filter(picture * edge, (0.45, 0.45, 0))
     picture += rng.normal(0, 1, picture.shape) * np.array([2.2, 2.6, 3.0]) * (0.25 + 0.75 * edge)
     second = _second_observer(rng, tree) & fov
@@ -115,7 +115,7 @@ class Retina:
 
     disc: Array
     macula: Array
-    centre: Array
+    center: Array
     radius: float
     temporal: int
     occupied: set[tuple[int, int]]
@@ -189,7 +189,7 @@ def _walk(
         cell = _cells(points[-1][None])[0]
         crossings += len(points) > 4 and cell in eye.occupied and cell not in own
         own.add(cell)
-        if np.hypot(*(points[-1] - eye.centre)) > eye.radius or crossings > (3 if vein else 2):
+        if np.hypot(*(points[-1] - eye.center)) > eye.radius or crossings > (3 if vein else 2):
             break
     eye.occupied.update(_cells(np.array(points)))
     return Vessel(np.array(points), np.array(radii), vein)

@@ -1,5 +1,6 @@
 """What a LightningModule's ``configure_optimizers`` returns, from the parts its config names."""
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,10 +38,22 @@ def configure_optimizer(
         return built
     with bad_settings("model.lr_scheduler"):
         if isinstance(lr_scheduler, StepSchedule):
-            schedule = lr_scheduler(built, int(module.trainer.estimated_stepping_batches))
+            schedule = lr_scheduler(built, total_steps(module))
             return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
         schedule = lr_scheduler(built)
     return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "monitor": monitor}}
+
+
+def total_steps(module: pl.LightningModule) -> int:
+    """Batches of the whole training.
+
+    Raises:
+        DataError: it has no end.
+    """
+    steps = module.trainer.estimated_stepping_batches
+    if math.isinf(steps):
+        raise DataError("model.lr_scheduler: needs an end; give trainer.max_epochs or another one")
+    return int(steps)
 
 
 def build_optimizer(

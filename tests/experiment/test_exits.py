@@ -8,8 +8,8 @@ import pytest
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from datamodules.errors import DataError
+from experiment.arguments import UsageError
 from experiment.exits import as_constructors_raise, one_line_of, run_and_exit
-from experiment.option_errors import UsageError
 
 
 @pytest.fixture(autouse=True)

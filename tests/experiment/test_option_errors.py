@@ -10,7 +10,8 @@ from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 from pytorch_lightning.cli import OptimizerCallable
 from torch import nn
 
-from experiment.option_errors import OneLineParser, UsageError
+from experiment.arguments import UsageError
+from experiment.option_errors import OneLineParser
 from experiment.type_words import in_words, quoted
 
 

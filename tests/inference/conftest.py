@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import config_args, one_run
 
+from callbacks.run_recorder import run_folder
 from cli import main
 
 LIMITS = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--run.name=run"]
@@ -33,6 +34,6 @@ def predict() -> Callable[..., Path]:
     def run(folder: Path, *more: str) -> Path:
         args = config_args(folder.parent.name, folder.parent.parent, *more)
         cli = main(["predict", *args, f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}"])
-        return Path(cli.trainer.callbacks[0].folder)
+        return run_folder(cli.trainer)
 
     return run

@@ -1,14 +1,21 @@
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
-from inference import export
+from datamodules.errors import DataError
+from inference import export, load
+from inference.examples import examples
+from inference.loading import load_trained
+from inference.results import DefectResult
 
 # Where importing torch fails, as it does for the users of an exported model.
 WITHOUT_TORCH = """
@@ -64,7 +71,8 @@ def same_pixels(folder, other, limit, share=0.02):
 
 
 @pytest.mark.parametrize(
-    ("config", "limit"), [("aoi", 0), ("vessels_best", 66), ("retina_compress", 2), ("blots_best", 0)]
+    ("config", "limit"),
+    [("aoi", 0), ("vessels_best", 66), ("retina_compress", 2), ("blots_best", 0)],
 )
 def test_runner_without_torch_writes_what_predict_writes(
     config, limit, exported, trained, predict, tmp_path
@@ -84,9 +92,7 @@ def test_runner_without_torch_writes_what_predict_writes(
 
 def test_tables_of_the_runner_are_those_of_predict(exported, trained, predict, tmp_path):
     images = examples(load_trained(trained("aoi")).trained, 1)[0].parent
-    written = predict(
-        trained("aoi"), f"--data.predict_dir={images}", "--trainer.precision=32-true"
-    )
+    written = predict(trained("aoi"), f"--data.predict_dir={images}", "--trainer.precision=32-true")
     run_alone(exported("aoi"), tmp_path / "alone", images)
     assert (tmp_path / "alone" / "review.csv").exists() == (written / "review.csv").exists()
     ours, theirs = (
@@ -119,7 +125,7 @@ def test_loads_and_predicts_as_the_checkpoint(config, exported, trained):
     pairs = list(zip(model.predict(images), exported_model.predict(images), strict=True))
     assert len(pairs) == 2
     for expected, found in pairs:
-        assert type(found).__mro__[-4:] == type(expected).__mro__[-4:]
+        assert isinstance(found, type(expected))
         assert found.name == expected.name
         assert found.show().size == expected.show().size
     assert export.compare(*zip(*pairs, strict=True)).ok

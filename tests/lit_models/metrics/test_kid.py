@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torchmetrics.utilities import dim_zero_cat
 
 from datamodules.errors import DataError
 from lit_models.metrics.kid import BlotKID
@@ -23,3 +24,17 @@ def test_kid_is_the_unbiased_estimate(tmp_path):
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(DataError, match=r"other\.pth: not a resnet18"):
         BlotKID(str(tmp_path / "other.pth"))
+
+
+def test_processes_need_not_have_as_many_batches():
+    """torchmetrics gathers a state with one tensor a process; a list of batches it would not."""
+    kid = BlotKID()
+    for _ in range(2):
+        assert [len(features) for features in kid.real_features] == [0]
+        for name in ("real_features", "fake_features"):
+            assert kid._reductions[name] is dim_zero_cat
+        images = torch.rand(3, 1, 32, 32)
+        kid.update(images, real=True)
+        kid.update(images, real=False)
+        assert dim_zero_cat(kid.real_features).shape == (3, 512)
+        kid.reset()
