@@ -22,9 +22,9 @@ from experiment.provenance import git_revision, machine
 ROOT = Path(__file__).parent.parent
 PARTS: dict[str, tuple[str, list[str]]] = {
     "bad_inputs": ("Bad inputs", []),
-    "kills": ("Killed and resumed", ["--times=20"]),
     "processes": ("One process and two", []),
     "resources": ("Lost resources", []),
+    "kills": ("Killed and resumed", ["--times=20"]),
 }
 
 

@@ -19,6 +19,7 @@ TASKS = {
     "ImageReconstructor": "retina",
     "ImageCompressor": "retina",
     "BlotGAN": "blots",
+    "StyledBlotGAN": "blots",
 }
 
 

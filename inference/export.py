@@ -97,6 +97,8 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
     path = find_checkpoint(source)
     folder = (output or prediction_parent(path) / "export").expanduser()
     model = load_trained(path, device="cpu", precision="32-true")
+    if not getattr(model, "resizes", True):
+        raise DataError(f"{path}: {model.trained.method} cannot be exported; use the checkpoint")
     images = examples(model.trained, CHECKED)
     expected = [model.predict(x) for x in images]  # before all else: a classifier may explain then
     graph = GRAPHS[TASKS[model.trained.method]](model).eval()

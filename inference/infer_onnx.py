@@ -17,8 +17,7 @@ def read(path, mode):  # refuses what datamodules.images.read_image refuses
     with Image.open(path) as image:
         if (getattr(image, "n_frames", 1) > 1 and image.format != "MPO") or image.mode[0] in "IF":
             raise ValueError("several pages, or more than 8 bits a channel")
-        alpha = image.convert("RGBA").getchannel("A")
-        if image.has_transparency_data and alpha.getextrema() != (255, 255):
+        if image.has_transparency_data and min(image.convert("RGBA").tobytes()[3::4]) < 255:
             raise ValueError("transparent pixels")
         colors = image.has_transparency_data or image.mode == "P"
         return np.array((image.convert("RGBA").convert("RGB") if colors else image).convert(mode))
@@ -82,7 +81,7 @@ def main():
     run, card = session(Path(__file__).with_name("model.onnx"))
     fov = import_module("field_of_view").network_fov if "fov" in card["inputs"] else None
     options.output.mkdir(parents=True, exist_ok=True)
-    tables, problems = {name: [header] for name, header in card["tables"].items()}, []
+    tables, problems = {name: [] for name in card["tables"]}, []
     for files in inputs(options.images, card):
         try:
             answers = ask(run, card, [read(file, card["mode"]) for file in files], fov)
@@ -90,9 +89,10 @@ def main():
                 tables[table].append(row)
         except (OSError, ValueError) as error:
             problems.append(f"{files[0]}: {error}")
+    tables.get("review", []).sort(key=lambda row: (row[2], row[0]))  # the least confident first
     for table, rows in tables.items():
         with (options.output / f"{table}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows(rows)
+            csv.writer(file).writerows([card["tables"][table], *rows])
     sys.exit("\n".join(problems) or 0)
 
 

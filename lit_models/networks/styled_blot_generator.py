@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
 
+from datamodules.ranges import NonNegativeFinite
 from lit_models.networks.blot_painting import (
     color_noise,
     gaussian_blur,
@@ -70,15 +71,22 @@ class StyledBlotGenerator(nn.Module):
         width: channels at full resolution; twice and four times that below.
         code: width of the style's embedding.
         levels: halvings.
+        eval_grain: factor of the grain outside of training. The grain that is learned also pays for
+            faint bands, scratches and blocks that no template tells, and is too much.
     """
 
     mean: Tensor
     scale: Tensor
 
     def __init__(
-        self, width: PositiveInt = 16, code: PositiveInt = 64, levels: PositiveInt = 3
+        self,
+        width: PositiveInt = 16,
+        code: PositiveInt = 64,
+        levels: PositiveInt = 3,
+        eval_grain: NonNegativeFinite = 0.6,
     ) -> None:
         super().__init__()
+        self.eval_grain = eval_grain
         self.multiple = 2**levels
         self.noise_channels = BANDS + 2 * levels + 3
         self.register_buffer("mean", torch.tensor(STYLE_MEAN))
@@ -128,6 +136,7 @@ class StyledBlotGenerator(nn.Module):
         out = self._unet(inputs, styles, noise[:, BANDS:]).float()
         clean = painting + out[:, :1]
         grain = (strengths * torch.exp(out[:, 1:].clamp(-5, 3)) * colored).sum(1, keepdim=True)
+        grain = grain if self.training else self.eval_grain * grain
         cropped = (x[..., : size[0], : size[1]] for x in (clean, clean + grain))
         return next(cropped), round_to_8_bits(next(cropped))
 

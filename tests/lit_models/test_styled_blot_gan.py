@@ -108,6 +108,9 @@ def test_grain_and_blur_follow_the_style():
         return float(blots["image"].float().diff(dim=3).abs()[:, :, 12:16].max())
 
     model = make()
+    less = grain(predict(model, style(noise=8)))
+    model.generator.eval_grain = 1.0
+    assert grain(predict(model, style(noise=8))) > 1.4 * less
     assert grain(predict(model, style(noise=8))) > 3 * grain(predict(model, style(noise=1)))
     sharp, soft = (predict(model, style(blur=b, noise=0, grain=0)) for b in (0.5, 4))
     assert steepest(sharp) > 2 * steepest(soft)
