@@ -40,6 +40,8 @@ GRAPHS: dict[str, type[graphs.Graph]] = {
     "retina": graphs.RetinaGraph,
     "blots": graphs.BlotGraph,
 }
+# Not StyledBlotGAN, whose style is an input that the runner does not know.
+EXPORTED = TASKS.keys() - {"StyledBlotGAN"}
 OPSET = 18  # the first whose Resize has antialias
 CHECKED = 8  # images
 # A resized pixel may be off by one gray level, see `graphs`.

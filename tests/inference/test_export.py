@@ -86,7 +86,9 @@ def test_runner_without_torch_writes_what_predict_writes(
     for table in tmp_path.glob("alone/*.csv"):
         ours, theirs = (p.read_text().split("\n") for p in (table, written / table.name))
         assert len(ours) == len(theirs)
-        assert [row.split(",")[:2] for row in ours] == [row.split(",")[:2] for row in theirs]
+        # Sorted: review.csv goes by confidence, whose last digits may differ.
+        rows = [sorted(row.split(",")[:2] for row in lines) for lines in (ours, theirs)]
+        assert rows[0] == rows[1]
     same_pixels(tmp_path / "alone", written, limit)
 
 
