@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# What is installed: dev alone, or also codec, export and demo, whose tests are skipped without.
+# What is installed: dev alone, or also bench and demo, whose tests are skipped without.
 EXTRAS ?= dev
 
 .PHONY: help fit demo test check format clean

@@ -61,6 +61,7 @@ def test_plain_blots_trains_as_often_as_there_are_triples(tmp_path):
 
 def test_maps_are_scored_by_protocol(tmp_path):
     """The drawn vessels as predictions: right everywhere."""
+    pytest.importorskip("skimage", reason="needs the extra `bench`")
     write_drive(tmp_path)
     maps = tmp_path / "maps"
     maps.mkdir()
