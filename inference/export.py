@@ -222,7 +222,8 @@ def _dice(a: np.ndarray, b: np.ndarray) -> float:
 
 def _write_beside(folder: Path, card: dict[str, Any], kind: str) -> None:
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    (folder / "model.json").write_text(text, encoding="utf-8")
+    name = "model.json" if kind == "onnx" else f"{FILES[kind]}.json"  # both may lie in one folder
+    (folder / name).write_text(text, encoding="utf-8")
     if kind == "onnx":
         own = Path(__file__).parent
         shutil.copy(own / "infer_onnx.py", folder)

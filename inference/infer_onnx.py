@@ -51,7 +51,7 @@ def inputs(paths, card):  # the files of each prediction
         return zip(*(sorted(paths[0].glob(f"{p}*")) for p in card["templates"]), strict=True)
     every = [f for p in paths for f in (sorted(p.iterdir()) if p.is_dir() else [p])]
     known = [f for f in every if f.suffix.lower() in Image.registered_extensions()]
-    return [known] if card["task"] == "blots" else [[file] for file in known]
+    return zip(*[iter(known)] * (2 if card["task"] == "blots" else 1), strict=True)
 
 
 def write(folder, name, answers, card):  # gives the row of each table

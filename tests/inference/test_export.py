@@ -168,8 +168,8 @@ def test_card_says_what_the_model_is(exported):
 
 def test_torch_export_predicts_as_the_checkpoint(exported):
     folder = exported("blots_best", "torch_export")
-    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.pt2"]
-    parity = json.loads((folder / "model.json").read_text())["parity"]
+    assert sorted(path.name for path in folder.iterdir()) == ["model.pt2", "model.pt2.json"]
+    parity = json.loads((folder / "model.pt2.json").read_text())["parity"]
     assert parity["largest"] <= 1
 
 
