@@ -99,7 +99,7 @@ class Stage:
         left = ""
         if (here / "ran").exists():
             left = "the input's code has run"
-        elif not case.fine and (here / "runs").exists():
+        elif not case.fine and any(here.glob("runs/*/*")):
             left = "a run folder is left"
         shutil.rmtree(here)
         return outcome, left

@@ -60,7 +60,7 @@ def killed_until_finished(args: list[str], here: Path, seconds: float) -> int:
         more = ["--ckpt_path=last"] if resume else []
         pid = forked.start(["fit", *args, *more], here)
         if kills < MOST_KILLS:
-            end = time.monotonic() + random.uniform(0.2, 1.1) * seconds
+            end = time.monotonic() + random.uniform(0.1, 1.0) * seconds
             while time.monotonic() < end and os.waitpid(pid, os.WNOHANG) == (0, 0):
                 time.sleep(0.002)
             try:

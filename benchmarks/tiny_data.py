@@ -38,6 +38,12 @@ SMALL: Mapping[str, list[str]] = {
         "--data.val_size=3",
     ],
     "blots": ["--data.size=16", "--data.batch_size=4"],
+    "blots_style": [
+        "--data.size=32",
+        "--data.batch_size=4",
+        "--model.generator.width=4",
+        "--model.discriminator.width=4",
+    ],
 }
 SMALL = {**SMALL, "aoi_best": SMALL["aoi"], "blots_best": SMALL["blots"]}
 FOLDERS = {"aoi": "aoi", "vessels": "drive", "retina": "drive", "blots": "blots"}

@@ -79,9 +79,10 @@ class NonFiniteGuard(Callback):
         self._bad = None
         if bad:
             step = "" if batch_idx is None else f", step {batch_idx + 1}"
+            kept = " (last.ckpt is of the epoch before)" if trainer.current_epoch else ""
             raise DataError(
                 f"epoch {trainer.current_epoch + 1}{step}: the training loss is not finite; lower "
-                "the learning rate or clip gradients (last.ckpt is of the epoch before)"
+                f"the learning rate or clip gradients{kept}"
             )
 
     @staticmethod

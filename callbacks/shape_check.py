@@ -33,15 +33,20 @@ class ShapeCheck(Callback):
         batch = data.on_after_batch_transfer(batch, 0)
         image, target = batch["image"], batch.get("target")
         # Two, for BatchNorm in training mode refuses one where its map is a single pixel ...
-        check_shapes(pl_module, 2, image.shape[1:], () if target is None else target.shape[1:])
+        shape = () if target is None else target.shape[1:]
+        output = check_shapes(pl_module, 2, image.shape[1:], shape)
         if stage == "fit":  # ... which the last batch of an epoch may be.
+            for name in ("loss", "reconstruction_loss"):
+                loss = getattr(pl_module, name, None)
+                if loss is not None and target is not None:
+                    check_loss(loss, output, torch.cat([target, target]), f"model.{name}")
             last = len(data.train_set) % data.batch_size or data.batch_size
             check_shapes(pl_module, last, image.shape[1:])
 
 
 def check_shapes(
     network: nn.Module, count: int, image: Sequence[int], target: Sequence[int] = ()
-) -> None:
+) -> Tensor:
     """Refuse a network that does not make targets of images of these shapes.
 
     Args:
@@ -49,6 +54,9 @@ def check_shapes(
         count: images in the batch.
         image: ``(C, H, W)``.
         target: of an output of as many dimensions.
+
+    Returns:
+        An output of zeros.
 
     Raises:
         DataError: see there.
@@ -64,6 +72,25 @@ def check_shapes(
     if len(target) == len(made) == 3 and made != tuple(target):
         wrong, right = (" x ".join(map(str, shape)) for shape in (made, target))
         raise DataError(f"model.network: makes {wrong}, not {right}, of {given}")
+    return torch.zeros(output.shape)
+
+
+def check_loss(loss: nn.Module, output: Tensor, target: Tensor, option: str) -> None:
+    """Refuse a loss that does not make one number of the network's output and the target.
+
+    Raises:
+        DataError: see there.
+    """
+    target = target.float() if output.dim() == target.dim() else target
+    shapes = f"{tuple(output.shape)} and {target.dtype} {tuple(target.shape)}"
+    name = f"{option}: {type(loss).__name__}"
+    try:
+        value = loss(output, target)
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        cause = " ".join(str(error).split())[:200]
+        raise DataError(f"{name} does not take outputs and targets {shapes}: {cause}") from None
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise DataError(f"{name} gives more than one number for {shapes}; set its reduction")
 
 
 def _output(network: nn.Module, images: Tensor) -> Tensor:

@@ -5,7 +5,9 @@ import re
 import warnings
 
 # The run's own lines say the last two better.
-LOGGED = re.compile("💡|TPU available|Using .* Precision|Detected KeyboardInterrupt")
+LOGGED = re.compile(
+    "💡|TPU available|Using .* Precision|Detected KeyboardInterrupt|Loading `train_data"
+)
 WARNED = (
     r"Found \d+ module\(s\) in eval mode",  # a frozen backbone is, on purpose
     r".*LeafSpec",  # between Lightning and torch
