@@ -81,7 +81,7 @@ def killed_until_finished(args: list[str], here: Path, seconds: float) -> int:
 def differences(one: Path, other: Path) -> list[str]:
     """What is not the same in two run folders."""
     found = []
-    names = [sorted(p.name for p in run.glob("checkpoints/*.ckpt")) for run in (one, other)]
+    names = [sorted(p.name for p in run.glob("checkpoints/[!.]*.ckpt")) for run in (one, other)]
     if names[0] != names[1]:
         found.append(f"checkpoints {names[0]} and {names[1]}")
     for name in set(names[0]) & set(names[1]):
