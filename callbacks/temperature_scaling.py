@@ -47,11 +47,13 @@ class TemperatureScaling(Callback):
         current = {name: value.clone() for name, value in pl_module.state_dict().items()}
         training = [module for module in pl_module.modules() if module.training]
         pl_module.eval()
+        trainer.validating = True  # else the datamodule takes its images for training ones
         try:
             for path in paths:  # the best comes last, and is what is drawn
                 pl_module.load_state_dict(read_checkpoint(path)["state_dict"])
                 judged = self._calibrate(trainer, pl_module, path)
         finally:
+            trainer.training = True
             pl_module.load_state_dict(current)
             for module in training:
                 module.training = True
