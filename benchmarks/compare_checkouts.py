@@ -3,9 +3,10 @@
 git worktree add /tmp/before 33d2331
 python benchmarks/compare_checkouts.py /tmp/before .
 
-For each config that both have: the training losses of the first steps and all validation metrics
-after them, on the built-in sample, seed 42, CPU, 32-true. Prints the largest difference of each and
-exits with 1 if one is above the tolerance. Metrics are matched by name, ``RENAMED`` says how.
+For each config that both have: the losses of the first training steps and the metrics of a whole
+validation after them, on the built-in sample, seed 42, CPU, 32-true. Prints the largest difference
+of each and exits with 1 if one is above the tolerance. Metrics are matched by name, ``RENAMED`` says
+how.
 """
 
 import argparse
@@ -30,7 +31,7 @@ OPTIONS = {
     "trainer.precision": "32-true",
     "trainer.max_epochs": 1,
     "trainer.limit_train_batches": 3,
-    "trainer.limit_val_batches": 1,
+    "trainer.limit_val_batches": 1.0,
     "trainer.check_val_every_n_epoch": 1,
     "trainer.num_sanity_val_steps": 0,
     "trainer.log_every_n_steps": 1,

@@ -54,7 +54,7 @@ class BlotGAN(pl.LightningModule):
         kid_weights: str | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore="kid_weights")
+        self.save_hyperparameters(ignore="kid_weights", logger=False)  # of whole networks
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
         self.adversarial_loss, self.reconstruction_loss = adversarial_loss, reconstruction_loss

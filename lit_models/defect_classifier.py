@@ -47,7 +47,7 @@ class DefectClassifier(pl.LightningModule):
         class_names: Sequence[str] = CLASS_NAMES,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(logger=False)  # of whole networks
         self.network, self.loss = network(len(class_names)), loss
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.inference = inference

@@ -45,7 +45,7 @@ class ImageReconstructor(pl.LightningModule):
         lr_scheduler: StepSchedule | LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(logger=False)  # of whole networks
         self.network, self.loss = network, loss
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.train_loss = ImageMean()

@@ -49,7 +49,7 @@ class VesselSegmenter(pl.LightningModule):
         fov_only: bool = False,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(logger=False)  # of whole networks
         self.network, self.loss = network, loss
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.inference, self.fov_only = inference, fov_only
