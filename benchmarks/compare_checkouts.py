@@ -5,8 +5,8 @@ python benchmarks/compare_checkouts.py /tmp/before .
 
 For each config that both have: the losses of the first training steps and the metrics of a whole
 validation after them, on the built-in sample, seed 42, CPU, 32-true. Prints the largest difference
-of each and exits with 1 if one is above the tolerance. Metrics are matched by name, ``RENAMED`` says
-how.
+of each and exits with 1 if one is above the tolerance. Metrics are matched by name;
+``RENAMED`` says how.
 """
 
 import argparse

@@ -1,8 +1,7 @@
 """The benchmarks run on the layouts that the tasks read."""
 
 import json
-import subprocess
-import sys
+import runpy
 
 import numpy as np
 import pytest
@@ -17,19 +16,30 @@ from datamodules import BlotDataModule
 from datamodules.synthetic.blots import draw_sample
 
 
-def printed(*command):
-    done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+@pytest.fixture
+def printed(monkeypatch, capsys):
+    """The lines that a script prints when it runs in this process."""
+    monkeypatch.chdir(ROOT)
+
+    def run(script, *options):
+        monkeypatch.setattr("sys.argv", [script, *options])
+        with pytest.MonkeyPatch.context() as path:
+            path.syspath_prepend(str(ROOT / "benchmarks"))
+            exits: list[object] = [0]
+            path.setattr("sys.exit", exits.append)
+            runpy.run_path(script, run_name="__main__")
+        assert not exits[-1]
+        return capsys.readouterr().out.splitlines()
+
+    return run
 
 
-def record(*command):
-    return json.loads(printed(*command)[-1])
+@pytest.fixture
+def record(printed):
+    return lambda *command: json.loads(printed(*command)[-1])
 
 
-def test_blot_baselines_are_scored(tmp_path):
+def test_blot_baselines_are_scored(tmp_path, printed):
     draw_sample(tmp_path, 0)
     lines = printed("benchmarks/blot_baselines.py", str(tmp_path))
     rows = [line for line in lines if line.startswith(("| painted", "| ridge"))]
@@ -38,7 +48,7 @@ def test_blot_baselines_are_scored(tmp_path):
     assert all(0 < value < 1 for value in l1)
 
 
-def test_plain_aoi_runs(aoi_folder, tmp_path):
+def test_plain_aoi_runs(aoi_folder, tmp_path, record):
     torch.manual_seed(0)
     weights = tmp_path / "weights.pth"
     torch.save(resnet18().state_dict(), weights)
@@ -49,7 +59,7 @@ def test_plain_aoi_runs(aoi_folder, tmp_path):
     assert 0 <= min(found["scores"]) <= max(found["scores"]) <= 1
 
 
-def test_plain_blots_trains_as_often_as_there_are_triples(tmp_path):
+def test_plain_blots_trains_as_often_as_there_are_triples(tmp_path, record):
     write_blots(tmp_path)
     data = BlotDataModule(str(tmp_path))
     data.setup("fit")
@@ -59,7 +69,7 @@ def test_plain_blots_trains_as_often_as_there_are_triples(tmp_path):
         assert -1 <= found["scores"][0] <= 1
 
 
-def test_maps_are_scored_by_protocol(tmp_path):
+def test_maps_are_scored_by_protocol(tmp_path, printed):
     """The drawn vessels as predictions: right everywhere."""
     pytest.importorskip("skimage", reason="needs the extra `bench`")
     write_drive(tmp_path)
@@ -78,7 +88,7 @@ def test_maps_are_scored_by_protocol(tmp_path):
     assert lines[-1].endswith("predictions 1.0000")
 
 
-def test_a_config_on_the_accelerator_at_hand():
+def test_a_config_on_the_accelerator_at_hand(printed):
     lines = printed("benchmarks/accelerator.py", "--configs", "blots_best", "--small")
     (row,) = (line.split(" | ") for line in lines if line.startswith("| blots_best"))
     differences = [float(cell) for cell in row[3:9]]
