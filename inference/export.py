@@ -1,6 +1,6 @@
 """``python cli.py export``: a trained model as one file that runs without this project.
 
-Beside it lie ``model.json``, see `model_card`, and for ONNX ``infer_onnx.py``, which predicts files
+``--format checkpoint`` is for use with this project: weights and settings alone. Beside it lie ``model.json``, see `model_card`, and for ONNX ``infer_onnx.py``, which predicts files
 with numpy, pillow and onnxruntime alone. The export is refused where it does not predict what the
 checkpoint predicts (in float32) on images of the run's own data.
 """
@@ -31,9 +31,10 @@ from inference.loading import load_trained
 from inference.model_card import model_card, sha256
 from inference.onnx_model import ExportedModel, load_onnx
 from inference.options import add_checkpoint_options, chosen_checkpoint
+from inference.portable_checkpoint import write_portable
 
 log = logging.getLogger(__name__)
-FILES = {"onnx": "model.onnx", "torch_export": "model.pt2"}
+FILES = {"onnx": "model.onnx", "torch_export": "model.pt2", "checkpoint": "model.ckpt"}
 GRAPHS: dict[str, type[graphs.Graph]] = {
     "aoi": graphs.DefectGraph,
     "vessels": graphs.VesselGraph,
@@ -84,11 +85,11 @@ def main(args: Sequence[str] | None = None) -> Path:
 
 
 def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path:
-    """Write a trained model as ``model.onnx`` or ``model.pt2``, with its card and its runner.
+    """Write a trained model as ``model.onnx``, ``model.pt2`` or ``model.ckpt``, with its card.
 
     Args:
         source: run folder or checkpoint.
-        kind: "onnx" or "torch_export".
+        kind: "onnx", which has a runner beside it, "torch_export" or "checkpoint".
         output: folder; ``export/`` in the run's folder by default. Files of an earlier export are
             replaced, and only when the new ones are whole and checked.
 
@@ -110,7 +111,11 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".half-") as half:
             file = Path(half, FILES[kind])
-            exported = _write(graph, card, file, kind)
+            if kind == "checkpoint":
+                write_portable(path, file)
+                exported: Any = load_trained(file, device="cpu", precision="32-true")
+            else:
+                exported = _write(graph, card, file, kind)
             parity = compare(expected, [exported.predict(x) for x in images])
             if not parity.ok:
                 raise DataError(f"{folder}: not exported, {parity}, more than is allowed")

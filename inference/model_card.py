@@ -66,6 +66,7 @@ def model_card(model: Model, graph: Graph) -> dict[str, Any]:
         "warning": "trained on synthetic drawings; worth nothing on real images"
         if trained.trained_on_sample
         else None,
+        "seed": record.get("seed"),
         "metrics": _metrics(trained, run),
         "protocol": PROTOCOLS[task],
         **_settings(model, task),
