@@ -1,7 +1,8 @@
 """``python cli.py export``: a trained model as one file that runs without this project.
 
-``--format checkpoint`` is for use with this project: weights and settings alone. Beside it lie ``model.json``, see `model_card`, and for ONNX ``infer_onnx.py``, which predicts files
-with numpy, pillow and onnxruntime alone. The export is refused where it does not predict what the
+Beside it lie its card, see `model_card`, and for ONNX ``infer_onnx.py``, which predicts files with
+numpy, pillow and onnxruntime alone. ``--format checkpoint`` is for use with this project: weights
+and settings without the rest of a training. The export is refused where it does not predict what the
 checkpoint predicts (in float32) on images of the run's own data.
 """
 
