@@ -8,5 +8,12 @@ An augmentation is named in a config by its class, for example
 from datamodules.transforms.augmentation import Augmentation, RandomCropFlip
 from datamodules.transforms.defect_augmentation import DefectAugmentation
 from datamodules.transforms.fundus_augmentation import FundusAugmentation
+from datamodules.transforms.panel_corruption import PanelCorruption
 
-__all__ = ["Augmentation", "DefectAugmentation", "FundusAugmentation", "RandomCropFlip"]
+__all__ = [
+    "Augmentation",
+    "DefectAugmentation",
+    "FundusAugmentation",
+    "PanelCorruption",
+    "RandomCropFlip",
+]

@@ -20,6 +20,7 @@ class DefectAugmentation(Augmentation):
         translate: greatest shift as a part of the side, either way, along each axis.
         zoom: greatest change of the magnification, either way.
         color_jitter: greatest change of brightness and of contrast, either way.
+        corruption: what follows, such as `PanelCorruption`; null: nothing.
     """
 
     def __init__(
@@ -29,11 +30,12 @@ class DefectAugmentation(Augmentation):
         translate: ClosedUnitInterval = 0.05,
         zoom: HalfOpenUnitInterval = 0.05,
         color_jitter: ClosedUnitInterval = 0.2,
+        corruption: Augmentation | None = None,
     ) -> None:
         super().__init__()
         refuse_null(DefectAugmentation, locals(), "augmentation")
         self.flip, self.rotation, self.translate = flip, rotation, translate
-        self.zoom, self.color_jitter = zoom, color_jitter
+        self.zoom, self.color_jitter, self.corruption = zoom, color_jitter, corruption
 
     def forward(self, *inputs: Any) -> Any:
         side = inputs[0].shape[-1]
@@ -56,4 +58,5 @@ class DefectAugmentation(Augmentation):
                 v2.ColorJitter(brightness=self.color_jitter, contrast=self.color_jitter),
             ]
         )
-        return steps(*inputs)
+        varied = steps(*inputs)
+        return varied if self.corruption is None else self.corruption(varied)

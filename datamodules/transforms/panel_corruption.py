@@ -1,0 +1,199 @@
+"""What a camera, a lens, a conveyor and a file format do to the photograph of a panel."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jsonargparse.typing import ClosedUnitInterval
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as transforms
+
+from datamodules.ranges import HalfOpenUnitInterval, NonNegativeFinite, refuse_null
+from datamodules.transforms.augmentation import Augmentation
+
+WHITE = 255.0
+
+
+class PanelCorruption(Augmentation):
+    """Damages some training images, so that a network does not lean on what damage removes.
+
+    Of an image uint8 ``(1, H, W)``, each kind with a random strength up to the one given, in the
+    manner of Hendrycks and Dietterich 2019 (arXiv 1903.12261). Lengths are parts of the shorter
+    side: an image that is resized afterwards is damaged alike. 0 leaves a kind out.
+
+    Args:
+        probability: that an image is damaged at all.
+        most: greatest number of kinds in one image.
+        noise: standard deviation in gray levels, of the sensor or of its photons.
+        impulses: part of the pixels that are black or white.
+        stripes: standard deviation in gray levels of an offset of each row, or column.
+        exposure: contrast, brightness and gamma; at 1 by factors up to 2 and by 64 gray levels.
+        light: gray levels between the lightest and darkest place, of a gradient, of dark corners
+            or of a smooth random field.
+        blur: standard deviation of a Gaussian; a lens out of focus has twice that radius.
+        motion: length of the path.
+        low_resolution: the side is reduced by up to 1 / (1 - low_resolution).
+        compression: JPEG quality falls by up to 100 times this.
+        occlusion: side of a gray, black or white patch.
+    """
+
+    def __init__(
+        self,
+        probability: ClosedUnitInterval = 0.7,
+        most: int = 2,
+        noise: NonNegativeFinite = 40.0,
+        impulses: ClosedUnitInterval = 0.05,
+        stripes: NonNegativeFinite = 20.0,
+        exposure: NonNegativeFinite = 1.0,
+        light: NonNegativeFinite = 160.0,
+        blur: ClosedUnitInterval = 0.0125,
+        motion: ClosedUnitInterval = 0.06,
+        low_resolution: HalfOpenUnitInterval = 0.75,
+        compression: HalfOpenUnitInterval = 0.95,
+        occlusion: ClosedUnitInterval = 0.2,
+    ) -> None:
+        super().__init__()
+        refuse_null(PanelCorruption, locals(), "augmentation")
+        self.probability, self.most = probability, most
+        kinds: list[tuple[Callable[[Tensor, float], Tensor], float]] = [
+            (_noise, noise),
+            (_impulses, impulses),
+            (_stripes, stripes),
+            (_exposure, exposure),
+            (_light, light),
+            (_blur, blur),
+            (_motion, motion),
+            (_low_resolution, low_resolution),
+            (_compression, compression),
+            (_occlusion, occlusion),
+        ]
+        self.kinds = [(kind, strength) for kind, strength in kinds if strength > 0]
+
+    def forward(self, *inputs: Any) -> Any:
+        image = inputs[0]
+        if not self.kinds or torch.rand(()) >= self.probability:
+            return image
+        count = int(torch.randint(1, self.most + 1, ()))
+        damaged = image.float()
+        for index in torch.randperm(len(self.kinds))[:count].tolist():
+            kind, strength = self.kinds[index]
+            damaged = kind(damaged, strength).clamp(0, WHITE)
+        return damaged.round().to(image.dtype)
+
+
+def _uniform(low: float, high: float) -> float:
+    return float(torch.empty(()).uniform_(low, high))
+
+
+def _chance() -> bool:
+    return bool(torch.rand(()) < 0.5)
+
+
+def _noise(image: Tensor, strength: float) -> Tensor:
+    deviation = _uniform(0, strength)
+    if _chance():  # of photons: as strong at mid-gray, weaker where it is dark
+        return image + deviation * (image / (WHITE / 2)).sqrt() * torch.randn_like(image)
+    return image + deviation * torch.randn_like(image)
+
+
+def _impulses(image: Tensor, strength: float) -> Tensor:
+    struck = torch.rand_like(image)
+    share = _uniform(0, strength)
+    return image.masked_fill(struck < share / 2, 0).masked_fill(struck > 1 - share / 2, WHITE)
+
+
+def _stripes(image: Tensor, strength: float) -> Tensor:
+    height, width = image.shape[-2:]
+    shape = (1, height, 1) if _chance() else (1, 1, width)
+    return image + _uniform(0, strength) * torch.randn(shape, device=image.device)
+
+
+def _exposure(image: Tensor, strength: float) -> Tensor:
+    contrast = 2 ** _uniform(-strength, strength)
+    gamma = 2 ** _uniform(-strength, strength)
+    offset = 64 * _uniform(-strength, strength)
+    middle = image.mean()
+    return (
+        (image / WHITE) ** gamma * WHITE
+        if _chance()
+        else ((image - middle) * contrast + middle + offset)
+    )
+
+
+def _light(image: Tensor, strength: float) -> Tensor:
+    height, width = image.shape[-2:]
+    amount, kind = _uniform(0, strength), int(torch.randint(3, ()))
+    y = torch.linspace(-0.5, 0.5, height, device=image.device)[:, None]
+    x = torch.linspace(-0.5, 0.5, width, device=image.device)[None]
+    if kind == 0:
+        angle = _uniform(0, 2 * math.pi)
+        field = (math.cos(angle) * x + math.sin(angle) * y) / 2**0.5
+    elif kind == 1:
+        field = 0.25 - x**2 - y**2  # dark corners
+    else:
+        coarse = torch.rand(1, 1, 4, 4, device=image.device) - 0.5
+        field = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)[0, 0]
+    return image + amount * field
+
+
+def _blur(image: Tensor, strength: float) -> Tensor:
+    deviation = min(image.shape[-2:]) * _uniform(0, strength)
+    if deviation < 0.2:
+        return image
+    radius = math.ceil(2 * deviation) if _chance() else 0
+    if not radius:
+        size = 2 * math.ceil(3 * deviation) + 1
+        return transforms.gaussian_blur(image, [size, size], [deviation, deviation])
+    steps = torch.arange(-radius, radius + 1, device=image.device)
+    disk = (steps[:, None] ** 2 + steps[None] ** 2 <= (2 * deviation) ** 2).float()
+    return _filtered(image, disk)
+
+
+def _motion(image: Tensor, strength: float) -> Tensor:
+    length = min(image.shape[-2:]) * _uniform(0, strength)
+    radius = math.ceil(length / 2)
+    if not radius:
+        return image
+    angle = _uniform(0, math.pi)
+    steps = torch.linspace(-length / 2, length / 2, 4 * radius + 1, device=image.device)
+    rows = (math.sin(angle) * steps + radius).round().long()
+    columns = (math.cos(angle) * steps + radius).round().long()
+    path = torch.zeros(2 * radius + 1, 2 * radius + 1, device=image.device)
+    path[rows, columns] = 1
+    return _filtered(image, path)
+
+
+def _filtered(image: Tensor, kernel: Tensor) -> Tensor:
+    radius = len(kernel) // 2
+    padded = F.pad(image[None], [radius] * 4, mode="reflect")
+    return F.conv2d(padded, (kernel / kernel.sum())[None, None])[0]
+
+
+def _low_resolution(image: Tensor, strength: float) -> Tensor:
+    height, width = image.shape[-2:]
+    scale = 1 - _uniform(0, strength)
+    small = [max(2, round(height * scale)), max(2, round(width * scale))]
+    reduced = transforms.resize(image, small, antialias=_chance())
+    nearest = v2.InterpolationMode.NEAREST
+    back = nearest if _chance() else v2.InterpolationMode.BILINEAR
+    return transforms.resize(reduced, [height, width], back)
+
+
+def _compression(image: Tensor, strength: float) -> Tensor:
+    quality = max(1, round(100 * (1 - _uniform(0, strength))))
+    # torchvision encodes on the CPU alone.
+    encoded = transforms.jpeg(image.round().to(torch.uint8).cpu(), quality)
+    return encoded.to(image)
+
+
+def _occlusion(image: Tensor, strength: float) -> Tensor:
+    height, width = image.shape[-2:]
+    rows = max(1, round(height * _uniform(0, strength)))
+    columns = max(1, round(width * _uniform(0, strength)))
+    top, left = (int(torch.randint(0, free + 1, ())) for free in (height - rows, width - columns))
+    covered = image.clone()
+    covered[..., top : top + rows, left : left + columns] = _uniform(0, WHITE)
+    return covered
