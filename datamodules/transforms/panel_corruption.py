@@ -1,12 +1,15 @@
 """What a camera, a lens, a conveyor and a file format do to the photograph of a panel."""
 
+import io
 import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jsonargparse.typing import ClosedUnitInterval
+from jsonargparse.typing import ClosedUnitInterval, PositiveInt
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as transforms
@@ -43,7 +46,7 @@ class PanelCorruption(Augmentation):
     def __init__(
         self,
         probability: ClosedUnitInterval = 0.7,
-        most: int = 2,
+        most: PositiveInt = 2,
         noise: NonNegativeFinite = 40.0,
         impulses: ClosedUnitInterval = 0.05,
         stripes: NonNegativeFinite = 20.0,
@@ -116,11 +119,9 @@ def _exposure(image: Tensor, strength: float) -> Tensor:
     gamma = 2 ** _uniform(-strength, strength)
     offset = 64 * _uniform(-strength, strength)
     middle = image.mean()
-    return (
-        (image / WHITE) ** gamma * WHITE
-        if _chance()
-        else ((image - middle) * contrast + middle + offset)
-    )
+    if _chance():
+        return (image / WHITE) ** gamma * WHITE
+    return (image - middle) * contrast + middle + offset
 
 
 def _light(image: Tensor, strength: float) -> Tensor:
@@ -140,12 +141,13 @@ def _light(image: Tensor, strength: float) -> Tensor:
 
 
 def _blur(image: Tensor, strength: float) -> Tensor:
-    deviation = min(image.shape[-2:]) * _uniform(0, strength)
+    side = min(image.shape[-2:])
+    deviation = side * _uniform(0, strength)
     if deviation < 0.2:
         return image
     radius = math.ceil(2 * deviation) if _chance() else 0
     if not radius:
-        size = 2 * math.ceil(3 * deviation) + 1
+        size = 2 * min(math.ceil(3 * deviation), side - 1) + 1  # it mirrors the border
         return transforms.gaussian_blur(image, [size, size], [deviation, deviation])
     steps = torch.arange(-radius, radius + 1, device=image.device)
     disk = (steps[:, None] ** 2 + steps[None] ** 2 <= (2 * deviation) ** 2).float()
@@ -168,7 +170,7 @@ def _motion(image: Tensor, strength: float) -> Tensor:
 
 def _filtered(image: Tensor, kernel: Tensor) -> Tensor:
     radius = len(kernel) // 2
-    padded = F.pad(image[None], [radius] * 4, mode="reflect")
+    padded = F.pad(image[None], [radius] * 4, mode="replicate")
     return F.conv2d(padded, (kernel / kernel.sum())[None, None])[0]
 
 
@@ -184,9 +186,10 @@ def _low_resolution(image: Tensor, strength: float) -> Tensor:
 
 def _compression(image: Tensor, strength: float) -> Tensor:
     quality = max(1, round(100 * (1 - _uniform(0, strength))))
-    # torchvision encodes on the CPU alone.
-    encoded = transforms.jpeg(image.round().to(torch.uint8).cpu(), quality)
-    return encoded.to(image)
+    buffer = io.BytesIO()
+    pixels = image[0].round().to(torch.uint8).cpu().numpy()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    return torch.from_numpy(np.array(Image.open(buffer))).to(image)[None]
 
 
 def _occlusion(image: Tensor, strength: float) -> Tensor:

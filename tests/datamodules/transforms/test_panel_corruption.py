@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from datamodules.transforms import DefectAugmentation, PanelCorruption
+from datamodules.transforms import panel_corruption as kinds
+
+STRENGTHS = {kind.__name__[1:]: strength for kind, strength in PanelCorruption().kinds}
+OFF = dict.fromkeys(STRENGTHS, 0)
+
+
+def panel(side: int = 64) -> torch.Tensor:
+    image = torch.full((1, side, side), 128, dtype=torch.uint8)
+    image[:, side // 2 :] = 200
+    return image
+
+
+@pytest.mark.parametrize("name", STRENGTHS)
+def test_each_kind_alone_changes_the_image_and_no_more(name):
+    only = OFF | {name: STRENGTHS[name]}
+    corruption = PanelCorruption(probability=1, most=1, **only)
+    torch.manual_seed(0)
+    outs = [corruption(panel()) for _ in range(8)]
+    assert all(out.shape == (1, 64, 64) and out.dtype == torch.uint8 for out in outs)
+    assert any(not torch.equal(out, panel()) for out in outs)
+    assert not torch.equal(outs[0], outs[1]) or not torch.equal(outs[1], outs[2])
+
+
+def test_as_many_images_are_damaged_as_asked():
+    torch.manual_seed(0)
+    noise = PanelCorruption(probability=0.3, most=1, **(OFF | {"noise": 30}))
+    damaged = sum(not torch.equal(noise(panel()), panel()) for _ in range(400))
+    assert 90 <= damaged <= 150
+
+
+def test_without_strength_nothing_changes():
+    assert torch.equal(PanelCorruption(probability=1, **OFF)(panel()), panel())
+
+
+def test_noise_has_the_strength_that_is_drawn(monkeypatch):
+    monkeypatch.setattr(kinds, "_uniform", lambda low, high: high)
+    monkeypatch.setattr(kinds, "_chance", lambda: False)
+    torch.manual_seed(0)
+    flat = torch.full((1, 100, 100), 128.0)
+    assert float(kinds._noise(flat, 20).std()) == pytest.approx(20, rel=0.05)
+    light = kinds._light(flat, 60)
+    assert 30 < float(light.max() - light.min()) <= 90
+
+
+def test_blur_and_motion_keep_the_mean_and_smooth(monkeypatch):
+    monkeypatch.setattr(kinds, "_uniform", lambda low, high: high)
+    torch.manual_seed(0)
+    rough = torch.rand(1, 64, 64) * 255
+    for kind, strength in ((kinds._blur, 0.03), (kinds._motion, 0.1)):
+        smooth = kind(rough, strength)
+        assert float(smooth.mean()) == pytest.approx(float(rough.mean()), rel=0.02)
+        assert float(smooth.std()) < 0.7 * float(rough.std())
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 5, 33])
+def test_every_side_is_kept(side):
+    strong = PanelCorruption(probability=1, most=10, blur=1.0, motion=1.0, occlusion=1.0)
+    torch.manual_seed(side)
+    for _ in range(5):
+        assert strong(panel(side)).shape == (1, side, side)
+
+
+def test_a_seed_repeats_it_after_the_changes_of_place():
+    augmentation = DefectAugmentation(corruption=PanelCorruption(probability=1))
+    outs = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        outs.append(augmentation(panel()))
+    assert torch.equal(*outs)
