@@ -5,6 +5,7 @@ python cli.py fit --config configs/aoi.yaml --data.data_dir my/images --trainer.
 python cli.py fit --config configs/aoi.yaml --ckpt_path last        # go on where it stopped
 python cli.py test --config configs/aoi.yaml --ckpt_path best       # of the newest run, or a file
 python cli.py predict --config configs/aoi.yaml --ckpt_path best --data.predict_dir my/new
+python cli.py crossval --config configs/aoi.yaml --folds 5     # each image is held out once
 python cli.py compare runs/aoi/*                               # one page over several runs
 python cli.py export --config configs/aoi.yaml --ckpt_path best     # one ONNX file, see README
 python cli.py demo --config configs/aoi.yaml --ckpt_path best       # a page to try it on
@@ -29,18 +30,10 @@ import pytorch_lightning as pl
 from jsonargparse import Namespace, namespace_to_dict
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from callbacks.checkpoints import LastCheckpoint
-from callbacks.convolution_layout import ConvolutionLayout
-from callbacks.epoch_seed import EpochSeed
-from callbacks.last_validation import LastValidation
-from callbacks.model_table import ModelTable
-from callbacks.non_finite import NonFiniteGuard
-from callbacks.progress import progress_bar
-from callbacks.report_writer import ReportWriter
 from callbacks.run_recorder import RunRecorder
-from callbacks.shape_check import ShapeCheck
+from callbacks.standard import sort_callbacks, standard_callbacks
 from datamodules.errors import DataError
-from experiment import compare
+from experiment import compare, crossval
 from experiment.arguments import UsageError
 from experiment.checkpoint import (
     check_not_finished,
@@ -50,6 +43,7 @@ from experiment.checkpoint import (
 )
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoint_settings import checkpoint_settings, name_differences
+from experiment.ensemble import check_members, member_paths, share_validation, temperatures
 from experiment.exits import as_constructors_raise, one_line_of, run_and_exit
 from experiment.hardware import (
     MemoryFormat,
@@ -67,11 +61,13 @@ from experiment.run_folder import (
     RunSettings,
     discard_run_folder,
     find_checkpoint,
-    open_run_folder,
-    prediction_parent,
+    results_folder,
 )
 from experiment.torch_ranges import check_torch_ranges
+from experiment.value_checks import check_values
+from experiment.wandb_run import finish_wandb
 from lit_models.networks.pretrained import read_state
+from lit_models.prediction.ensemble import join
 
 log = logging.getLogger(__name__)
 
@@ -120,30 +116,42 @@ class CLI(LightningCLI):
             sys.exit()
         super().parse_arguments(parser, args)
         check_torch_ranges(self._stage_config.as_dict())
+        check_values(self._stage_config)
         self._add_from_scratch(parser, args)
         config = self._stage_config
-        self._ckpt_path: str | None = None
+        self._ckpt_path: str | None = config.ckpt_path
+        self._members: list[Path] = []  # several: an ensemble, of which the first leads
         if config.ckpt_path in ("last", "best"):
             run = RunSettings(**config.run.as_dict())
-            self._ckpt_path = str(find_checkpoint(run, config.ckpt_path))
+            self._members = [find_checkpoint(run, config.ckpt_path)]
         elif config.ckpt_path is not None:
-            self._ckpt_path = str(Path(config.ckpt_path).expanduser())
+            self._members = member_paths(config.ckpt_path)
         elif self.config.subcommand != "fit":
             raise DataError(f"{self.config.subcommand} needs --ckpt_path: a file, last or best")
         # Lightning would let the checkpoint overrule all of the model's options; see below.
         config.ckpt_path = None
-        if self._ckpt_path is not None:
-            self._take_from_checkpoint(parser, Path(self._ckpt_path))
+        if self._members:
+            self._take_from_checkpoints(parser)
 
-    def _take_from_checkpoint(self, parser: LightningArgumentParser, path: Path) -> None:
-        """Let the checkpoint say how the model is built and what it is fed.
+    def _take_from_checkpoints(self, parser: LightningArgumentParser) -> None:
+        """Let the (first) checkpoint say how the model is built and what it is fed.
 
         Of the model that is all but ``inference``, which validate, test and predict may set; of the
         data all but what belongs to the machine or the run (``ImageDataModule.LOCAL``). What was
         asked for and is not used is named in the log.
         """
         subcommand, given = self.config.subcommand, self._stage_config.clone()
-        self._checkpoint = checkpoint = read_checkpoint(path)
+        if subcommand == "fit" and len(self._members) > 1:
+            raise UsageError("ckpt_path: fit goes on from one checkpoint, not several; give one")
+        self._checkpoints = [read_checkpoint(path) for path in self._members]
+        path, checkpoint = self._members[0], self._checkpoints[0]
+        check_members(self._members, self._checkpoints)
+        if subcommand == "validate" and not share_validation(self._checkpoints):
+            log.warning("%s: others trained on its validation images; this score flatters", path)
+        inference = given.model.init_args.get("inference")
+        self._temperatures = temperatures(
+            self._checkpoints, inference and inference.get("temperature")
+        )
         check_same_method(path, checkpoint, given.model.class_path)
         settings = checkpoint_settings(path, checkpoint, given, keep_inference=subcommand == "fit")
         whole = namespace_to_dict(self.config)
@@ -176,7 +184,7 @@ class CLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self._stage_config
-        config.ckpt_path = self._ckpt_path
+        config.ckpt_path = str(self._members[0]) if self._members else None
         if self.config.subcommand == "predict" and config.return_predictions is None:
             config.return_predictions = False  # they are in files; kept, they grow with the data
         ask_cuda_directly()
@@ -190,42 +198,22 @@ class CLI(LightningCLI):
             super().instantiate_classes()
 
     def after_predict(self) -> None:
-        """Say at the end, and by the exit status, that some images are missing.
-
-        Raises:
-            DataError: some could not be read.
-        """
-        recorder = next(c for c in self.trainer.callbacks if isinstance(c, RunRecorder))  # type: ignore[attr-defined]
-        if recorder.skipped:
-            count, table = len(recorder.skipped), recorder.folder / "skipped.csv"
-            raise DataError(f"{table}: {count} images could not be read, all others are predicted")
+        """Say at the end, and by the exit status, that some images are missing."""
+        next(c for c in self.trainer.callbacks if isinstance(c, RunRecorder)).check_skipped()  # type: ignore[attr-defined]
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config, fitting = self._stage_config, self.config.subcommand == "fit"
         run = RunSettings(**config.run.as_dict())
-        checkpoint = Path(config.ckpt_path) if config.ckpt_path else None
-        if checkpoint is not None:
-            check_weights_fit(checkpoint, self._checkpoint, self.model)
-            del self._checkpoint
-        if self.config.subcommand == "predict" and checkpoint is not None:
-            folder = prediction_parent(checkpoint)
-        else:
-            folder = open_run_folder(run, checkpoint)
-        output = Path(config.output).expanduser() if config.output else None
-        self.save_config_kwargs = {"run": run, "folder": folder, "output": output}
-        callbacks = [
-            ShapeCheck(),
-            NonFiniteGuard(),
-            ConvolutionLayout(config.memory_format),
-            LastValidation(),
-        ]
-        if config.seed_everything is not False:
-            callbacks.append(EpochSeed(int(config.seed_everything)))
-        if config.trainer.enable_progress_bar is not False:
-            callbacks.append(progress_bar(run.task))
-        # The report has the last word, below the bars.
-        callbacks += [ModelTable(), LastCheckpoint(), ReportWriter()]
-        self.trainer_defaults["callbacks"] = callbacks
+        self._load_members()
+        predicting = self.config.subcommand == "predict"
+        folder = results_folder(run, self._ckpt_path, self._members, predicting)
+        self.save_config_kwargs = {
+            "run": run,
+            "folder": folder,
+            "output": Path(config.output).expanduser() if config.output else None,
+            "ensemble": (self._ckpt_path, self._members) if len(self._members) > 1 else None,
+        }
+        self.trainer_defaults["callbacks"] = standard_callbacks(config, run.task)
         logger = MetricsCSV(folder) if fitting else False
         plugins = [
             *(self.config_init[self.config.subcommand].trainer.plugins or []),
@@ -237,12 +225,18 @@ class CLI(LightningCLI):
         except DataError:
             discard_run_folder(folder)
             raise
-        # Bad weights are refused before there is a record, which stands before others write;
-        # ModelCheckpoint stays last.
-        first = (NonFiniteGuard, RunRecorder)
-        order = {kind: place for place, kind in enumerate(first)}
-        trainer.callbacks.sort(key=lambda c: order.get(type(c), len(first)))  # type: ignore[attr-defined]
+        sort_callbacks(trainer)
         return trainer
+
+    def _load_members(self) -> None:
+        """Check the weights, and put an ensemble in the network's place where there are several."""
+        checkpoints = self._checkpoints if self._members else []
+        for path, checkpoint in zip(self._members, checkpoints, strict=True):
+            check_weights_fit(path, checkpoint, self.model)
+        if len(checkpoints) > 1:
+            states = [checkpoint["state_dict"] for checkpoint in checkpoints]
+            join(self.model, states, self._temperatures, self._members[0])
+        self._checkpoints = []
 
     @property
     def _stage_config(self) -> Namespace:
@@ -257,7 +251,7 @@ def main(args: ArgsType = None) -> CLI:
     """
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     keep_out_noise()
-    with one_line_of():
+    with one_line_of(), finish_wandb():
         return CLI(
             parser_class=OneLineParser,
             trainer_class=RangedTrainer,
@@ -281,6 +275,8 @@ def run() -> None:
     """The process's own command line, with the subcommands that are no Trainer verbs."""
     if sys.argv[1:2] == ["compare"]:
         compare.main(sys.argv[2:])
+    elif sys.argv[1:2] == ["crossval"]:
+        crossval.main(sys.argv[2:], main)
     elif sys.argv[1:2] == ["export"]:
         from inference import export
 

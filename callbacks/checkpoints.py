@@ -19,6 +19,8 @@ from experiment.atomic import writing
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the best epoch by one metric; names count epochs from 1, as tables and figures do.
 
+    None is kept by a metric of validation where all images are trained on (``data.fold: all``).
+
     Args:
         monitor: a logged metric, such as ``val/loss``.
         mode: whether a smaller or a larger value is better.
@@ -41,6 +43,13 @@ class BestCheckpoint(ModelCheckpoint):
         return super().format_checkpoint_name(
             {**metrics, "epoch": metrics["epoch"] + 1}, *args, **kwargs
         )
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Without validation there is no best epoch; last.ckpt is the run's checkpoint.
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        unknown = getattr(data, "trains_on_all", False) and str(self.monitor).startswith("val/")
+        if not unknown:
+            super().on_train_epoch_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As Lightning's, which forgets the best where the folder is written in another way.

@@ -35,7 +35,9 @@ class FeatureCache(Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         network: Any = pl_module.network
-        images = len(data.train_set) + len(data.val_set)
+        sets = {"train": data.train_set, "val": data.val_set}
+        sets = {split: images for split, images in sets.items() if images is not None}
+        images = sum(map(len, sets.values()))
         if not data.cache_features:
             log.info("feature cache: off by config")
         elif not network.frozen:
@@ -47,8 +49,7 @@ class FeatureCache(Callback):
         else:
             log.info("feature cache: one backbone pass, then every epoch trains on its features")
             data.features = {
-                "train": self._features(trainer, network, data.train_set),
-                "val": self._features(trainer, network, data.val_set),
+                split: self._features(trainer, network, images) for split, images in sets.items()
             }
 
     @torch.no_grad()

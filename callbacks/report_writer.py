@@ -48,6 +48,8 @@ class ReportWriter(Callback):
             return
         if say:
             best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+            if not best and getattr(trainer.datamodule, "trains_on_all", False):  # type: ignore[attr-defined]
+                best = folder / "checkpoints" / "last.ckpt"
             where = [f"checkpoint {_relative(best)}"] if best else []
             print("  ".join([*where, f"report {_relative(report)}"]), flush=True)
 

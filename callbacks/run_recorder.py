@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class RunRecorder(SaveConfigCallback):
         run: the settings of the run.
         folder: the run folder, or for ``predict`` where the predictions' folder shall be.
         output: of ``predict``: the folder that the user chose, if any.
+        ensemble: what was given for several checkpoints, and these; None: there is one.
 
     Attributes:
         folder: where this stage writes; rank 0's choice in every process after ``setup``, for
@@ -53,9 +55,11 @@ class RunRecorder(SaveConfigCallback):
         run: RunSettings,
         folder: Path,
         output: Path | None = None,
+        ensemble: tuple[str, Sequence[Path]] | None = None,
     ) -> None:
         super().__init__(parser, config)
         self.run, self.folder, self.output = run, folder, output
+        self.ensemble = ensemble
         self.skipped: list[tuple[str, str]] = []
         self._lock: RunLock | None = None
         self._record: RunJSON | None = None
@@ -126,6 +130,16 @@ class RunRecorder(SaveConfigCallback):
             write_table(self.folder / "skipped.csv", ("ID", "reason"), self.skipped)
         self._finish(trainer, "finished", skipped=len(self.skipped))
 
+    def check_skipped(self) -> None:
+        """Refuse to call a prediction complete that is not.
+
+        Raises:
+            DataError: some images could not be read.
+        """
+        if self.skipped:
+            table, count = self.folder / "skipped.csv", len(self.skipped)
+            raise DataError(f"{table}: {count} images could not be read, all others are predicted")
+
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
@@ -175,7 +189,10 @@ class RunRecorder(SaveConfigCallback):
     ) -> dict[str, Any]:
         data = trainer.datamodule  # type: ignore[attr-defined]
         weights = getattr(getattr(pl_module, "network", None), "weights", None)
-        return {
+        checkpoint = str(trainer.ckpt_path) if trainer.ckpt_path else None
+        given, members = self.ensemble or (checkpoint, ())
+        facts = {"members": [str(path) for path in members]} if members else {}
+        return facts | {
             "stage": stage,
             "task": self.run.task,
             "config": self.run.config or self.run.task,
@@ -190,7 +207,7 @@ class RunRecorder(SaveConfigCallback):
             "precision": trainer.precision,
             "accelerator": type(trainer.accelerator).__name__,
             "devices": trainer.world_size,
-            "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
+            "checkpoint": given,
             "command": " ".join(sys.argv),
         }
 

@@ -25,7 +25,7 @@ class ShapeCheck(Callback):
             type(pl_module).forward is pl.LightningModule.forward
         ):  # nothing to send an image through
             return
-        dataset = data.val_set or data.test_set or data.predict_set
+        dataset = data.val_set or data.test_set or data.predict_set or data.train_set
         try:
             batch = data.collate_fn([dataset[0]])
         except DataError:  # told, or in predict skipped, when its turn comes

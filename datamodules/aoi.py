@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
+from jsonargparse.typing import NonNegativeInt, OpenUnitInterval
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -26,9 +26,10 @@ from datamodules.aoi_files import (
 )
 from datamodules.base import ImageDataModule
 from datamodules.errors import DataError
+from datamodules.folds import Fold, fold_split, refuse_all
 from datamodules.images import list_images, read_image
 from datamodules.preprocessing import normalize_defects, resize_square
-from datamodules.ranges import ImageSide, Seed
+from datamodules.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.synthetic.aoi import draw_sample
 from datamodules.transforms import Augmentation
 
@@ -102,6 +103,9 @@ class AOIDataModule(ImageDataModule):
         class_names: in the order of the labels 0, 1, ...
         image_size: side in px that images are resized to.
         val_fraction: part of each class of ``train.csv`` that is kept for validation.
+        folds: cut ``train.csv`` into so many parts instead, each class evenly; null takes
+            ``val_fraction``.
+        fold: the part that is kept for validation, from 0; "all" trains on every image.
         batch_size: images in a batch of one process.
         num_workers: processes that decode images.
         augmentation: how training images vary at random, on the device; null: not at all.
@@ -121,7 +125,9 @@ class AOIDataModule(ImageDataModule):
         class_names: list[str] = list(CLASS_NAMES),
         image_size: ImageSide = 224,
         val_fraction: OpenUnitInterval = 0.15,
-        batch_size: PositiveInt = 32,
+        folds: FoldCount | None = None,
+        fold: Fold | None = None,
+        batch_size: BatchSize = 32,
         num_workers: NonNegativeInt = 2,
         augmentation: Augmentation | None = None,
         cache_features: bool = True,
@@ -135,6 +141,8 @@ class AOIDataModule(ImageDataModule):
             eval_batch_size=batch_size,
             num_workers=num_workers,
             seed=seed,
+            folds=folds,
+            fold=fold,
         )
         self.save_hyperparameters()
         if not class_names or not all(class_names) or len(set(class_names)) < len(class_names):
@@ -150,7 +158,7 @@ class AOIDataModule(ImageDataModule):
 
     def setup(self, stage: str) -> None:
         if stage in ("fit", "validate"):
-            self._setup_training()
+            self._setup_training(stage)
         elif stage == "test":
             self.test_set = self._images("test")
             if self.test_set.targets[0] == UNLABELED:
@@ -163,20 +171,36 @@ class AOIDataModule(ImageDataModule):
         else:
             self.predict_set = self._plain(Path(self.predict_dir).expanduser())
 
-    def _setup_training(self) -> None:
+    def _setup_training(self, stage: str) -> None:
         table = self._table("train")
-        parts = stratified_split(table.labels, self.val_fraction, self.seed)
-        folder = self.folder / "train_images"
+        if self.trains_on_all and stage != "fit":
+            raise refuse_all()
+        train, val = self._split(table.labels)
+        folder, size = self.folder / "train_images", self.image_size
         self.train_set, self.val_set = (
-            DefectDataset(folder, table.names[part.numpy()], table.labels[part], self.image_size)
-            for part in parts
+            DefectDataset(folder, table.names[part.numpy()], table.labels[part], size)
+            if len(part)
+            else None
+            for part in (train, val)
         )
-        counts = self.train_set.targets.bincount().tolist()
+        counts = table.labels[train].bincount().tolist()
         rank_zero_info(
-            "%d training and %d validation images; training images by class: %s",
-            *map(len, parts),
+            "%d training and %d validation images%s; training images by class: %s",
+            len(train),
+            len(val),
+            self.split_in_words,
             ", ".join(f"{n} {count}" for n, count in zip(self.class_names, counts, strict=True)),
         )
+
+    def _split(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        if self.trains_on_all:
+            return torch.arange(len(labels)), torch.arange(0)
+        if self.folds is None:
+            return stratified_split(labels, self.val_fraction, self.seed)
+        where = self.folder / "train.csv"
+        parts = fold_split(where, self.folds, self.fold, self.seed, len(labels), labels.numpy())
+        train, val = map(torch.from_numpy, parts)
+        return train, val
 
     def _table(self, split: str) -> Table:
         path = self.folder / f"{split}.csv"
@@ -203,8 +227,9 @@ class AOIDataModule(ImageDataModule):
     def train_dataloader(self) -> DataLoader:
         return self.train_loader(self._seen("train", self.train_set))
 
-    def val_dataloader(self) -> DataLoader:
-        return self.eval_loader(self._seen("val", self.val_set))
+    def val_dataloader(self) -> Any:
+        images = self._seen("val", self.val_set)
+        return [] if images is None else self.eval_loader(images)
 
     def _seen(self, split: str, images: Dataset | None) -> Dataset | None:
         if split not in self.features:

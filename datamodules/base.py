@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from datamodules.errors import DataError
+from datamodules.folds import ALL, check_fold
 from datamodules.loader import CollateReadable, ErrorsAsItems, ImageLoader
 from datamodules.ranges import refuse_null
 from datamodules.samplers import eval_sampler, train_sampler
@@ -30,6 +31,7 @@ class ImageDataModule(pl.LightningDataModule):
 
     - ``train_set``, ``val_set``, ``test_set``, ``predict_set``: data sets, None where a
       stage has none. Each has ``name(index)``, the file's name.
+    - ``folds``, ``fold``, ``trains_on_all``: how training and validation are split.
     - ``skipped``: what ``predict`` could not read, ``(name, reason)``, of this process.
     - `is_sample`, `data_source`, `folder`.
 
@@ -44,6 +46,11 @@ class ImageDataModule(pl.LightningDataModule):
         seed: of the split and of the training order.
         collate_fn: puts evaluation items into a batch.
         train_collate_fn: the same in training.
+        folds: parts of the split; None: the subclass splits otherwise.
+        fold: the held-out one, see `Fold`.
+
+    Raises:
+        DataError: see `check_fold`.
     """
 
     # What belongs to the machine or the run, not to the method: never taken from a checkpoint.
@@ -73,8 +80,12 @@ class ImageDataModule(pl.LightningDataModule):
         seed: int = 0,
         collate_fn: Collate = default_collate,
         train_collate_fn: Collate = default_collate,
+        folds: int | None = None,
+        fold: Any = None,
     ) -> None:
         super().__init__()
+        check_fold(folds, fold)
+        self.folds, self.fold = folds, fold
         self._draw_sample = draw_sample
         self.data_dir, self.predict_dir, self.test_dir = data_dir, predict_dir, test_dir
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -114,6 +125,18 @@ class ImageDataModule(pl.LightningDataModule):
         return "data_dir", self.data_dir
 
     @property
+    def trains_on_all(self) -> bool:
+        """Whether no image is held out from training."""
+        return self.fold == ALL
+
+    @property
+    def split_in_words(self) -> str:
+        """ ", fold 0 of 5" for the log; "" without folds."""
+        if self.trains_on_all:
+            return ", fold all: NO VALIDATION, all epochs are trained and the last one is kept"
+        return "" if self.folds is None else f", fold {self.fold} of {self.folds}"
+
+    @property
     def is_sample(self) -> bool:
         """Whether the images of this stage are the built-in drawings."""
         return self._source()[1] is None
@@ -148,8 +171,9 @@ class ImageDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         return self.train_loader(self.train_set)
 
-    def val_dataloader(self) -> DataLoader:
-        return self.eval_loader(self.val_set)
+    def val_dataloader(self) -> Any:
+        """Of the held-out images; none at all where `trains_on_all`."""
+        return [] if self.val_set is None else self.eval_loader(self.val_set)
 
     def test_dataloader(self) -> DataLoader:
         return self.eval_loader(self.test_set)

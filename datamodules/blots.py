@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeInt
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -21,9 +21,10 @@ from datamodules.base import ImageDataModule
 from datamodules.blot_files import Triple, assign_folds, find_triples, read_groups
 from datamodules.cached_dataset import CachedDataset
 from datamodules.errors import DataError
+from datamodules.folds import Fold, refuse_all
 from datamodules.images import read_image
 from datamodules.preprocessing import blot_input
-from datamodules.ranges import FoldCount, ImageSide, Seed
+from datamodules.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.synthetic.blots import draw_sample
 from datamodules.transforms import Augmentation
 
@@ -93,7 +94,7 @@ class BlotDataModule(ImageDataModule):
         template2: the same for the second.
         size: side in px that images are resized to.
         folds: parts of the split.
-        fold: the held-out one, from 0.
+        fold: the held-out one, from 0; "all" trains on every triple.
         augmentation: how training triples vary at random, on the device; null: not at all.
         batch_size: training triples in a batch of one process.
         eval_batch_size: the same for validation, test and prediction; it changes no result.
@@ -115,10 +116,10 @@ class BlotDataModule(ImageDataModule):
         template2: str = "wb_template2/BasePattern_",
         size: ImageSide = 64,
         folds: FoldCount = 5,
-        fold: NonNegativeInt = 0,
+        fold: Fold = 0,
         augmentation: Augmentation | None = None,
-        batch_size: PositiveInt = 1,
-        eval_batch_size: PositiveInt = 32,
+        batch_size: BatchSize = 1,
+        eval_batch_size: BatchSize = 32,
         num_workers: NonNegativeInt = 0,
         seed: Seed = 0,
     ) -> None:
@@ -131,14 +132,14 @@ class BlotDataModule(ImageDataModule):
             eval_batch_size=eval_batch_size,
             num_workers=num_workers,
             seed=seed,
+            folds=folds,
+            fold=fold,
         )
         self.save_hyperparameters()
-        if fold >= folds:
-            raise DataError(f"data.fold: fold {fold} of {folds} folds; they are counted from 0")
         if target in (template1, template2):
             raise DataError(f"data.target: {target} is a template too; a template is not the blot")
         self.target, self.template1, self.template2 = target, template1, template2
-        self.size, self.folds, self.fold = size, folds, fold
+        self.size = size
         self.augmentation = augmentation
         self.membrane_of: dict[str, str] = {}  # by stem, once the folds are made
 
@@ -160,13 +161,16 @@ class BlotDataModule(ImageDataModule):
             triples = self._triples(Path(self.test_dir).expanduser())
             self.test_set = CachedDataset(self.make_dataset(triples, self.size))
         else:
+            if self.trains_on_all and stage != "fit":
+                raise refuse_all()
             train, held_out = self._split()
             if stage == "fit":
                 self.train_set = CachedDataset(self.make_dataset(train, self.size))
             if stage == "test":
                 rank_zero_info("the held-out fold, which chose the checkpoint, is not a test set")
-            self.val_set = self.test_set = CachedDataset(self.make_dataset(held_out, self.size))
-            self.predict_set = self.val_set
+            if held_out:
+                self.val_set = CachedDataset(self.make_dataset(held_out, self.size))
+            self.test_set = self.predict_set = self.val_set
 
     def _triples(self, root: Path) -> list[Triple]:
         return find_triples(root, self.template1, self.template2, self.target)
@@ -178,6 +182,10 @@ class BlotDataModule(ImageDataModule):
         if table.is_file():
             groups = read_groups(table, groups)
         self.membrane_of = {t.stem: group for t, group in zip(triples, groups, strict=True)}
+        if self.trains_on_all:
+            rank_zero_info("%d training triples%s", len(triples), self.split_in_words)
+            return triples, []
+        assert self.folds is not None
         if len(set(groups)) < self.folds:
             kind = "membranes" if table.is_file() else "triples"
             raise DataError(

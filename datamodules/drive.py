@@ -10,13 +10,17 @@ from torchvision.transforms.v2 import functional as F
 
 from datamodules.drive_files import FundusFiles, read_drive
 from datamodules.errors import DataError
+from datamodules.folds import ALL, fold_split
 from datamodules.images import list_images
 
 
 def training_split(
-    folder: Path, val_size: int, seed: int
+    folder: Path, val_size: int, seed: int, folds: int | None = None, fold: Any = None
 ) -> tuple[list[FundusFiles], list[FundusFiles]]:
     """Training and validation images: ``val_size`` of the training folder, drawn by ``seed``.
+
+    With ``folds``, the part ``fold`` of so many in place of ``val_size`` images; with fold "all"
+    none.
 
     Raises:
         DataError: no training folder, or too few images in it.
@@ -24,6 +28,11 @@ def training_split(
     files = read_drive(folder).get("training")
     if files is None:
         raise DataError(f"{folder}: holds no training/ folder; only test and predict")
+    if fold == ALL:
+        return files, []
+    if folds is not None:
+        train, val = fold_split(folder, folds, fold, seed, len(files))
+        return [files[i] for i in train], [files[i] for i in val]
     if not 0 < val_size < len(files):
         raise DataError(
             f"{folder}: {len(files)} training images, so data.val_size is 1 to {len(files) - 1}, "

@@ -68,6 +68,14 @@ def _by_key(folder: Path) -> dict[str, Path]:
     return found
 
 
+def _is_empty(folder: Path) -> bool:
+    """Whether there is nothing in ``folder`` but hidden files."""
+    try:
+        return all(path.name.startswith(".") for path in folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror})") from None
+
+
 def read_split(folder: Path) -> list[FundusFiles]:
     """The photographs of one split, each with what belongs to it by name.
 
@@ -86,9 +94,7 @@ def read_split(folder: Path) -> list[FundusFiles]:
     for names in (VESSEL_NAMES, FOV_NAMES, SECOND_NAMES):
         part_folder = _folder(folder, names)
         part = {}
-        if part_folder is not None and any(
-            not path.name.startswith(".") for path in part_folder.iterdir()
-        ):
+        if part_folder is not None and not _is_empty(part_folder):
             part = _by_key(part_folder)
             for key in images.keys() - part.keys():
                 raise DataError(

@@ -6,15 +6,17 @@ from typing import Any
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch.utils.data import ConcatDataset, Dataset
 
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
 from datamodules.drive import collate, plain_images, test_split, training_split
 from datamodules.drive_files import FundusFiles
+from datamodules.folds import Fold, refuse_all
 from datamodules.images import read_image
 from datamodules.preprocessing import photograph_input
-from datamodules.ranges import ImageSide, Seed
+from datamodules.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.synthetic.drive import draw_sample
 from datamodules.transforms import Augmentation
 
@@ -66,6 +68,8 @@ class DRIVEReconstructionDataModule(ImageDataModule):
         batch_size: of training; evaluation takes one image at a time, for sizes may differ.
         num_workers: processes that decode.
         val_size: how many of the training images are kept for validation.
+        folds: cut the training images into so many parts instead; null takes ``val_size``.
+        fold: the part that is kept for validation, from 0; "all" trains on every image.
         seed: of that choice and of the training order.
         size: squash to size x size px, as the reference does; null keeps the native size.
         augmentation: how training images vary at random, on the device; null: not at all.
@@ -80,9 +84,11 @@ class DRIVEReconstructionDataModule(ImageDataModule):
         data_dir: str | None = None,
         predict_dir: str | None = None,
         recursive: bool = False,
-        batch_size: PositiveInt = 1,
+        batch_size: BatchSize = 1,
         num_workers: NonNegativeInt = 0,
         val_size: PositiveInt = 4,
+        folds: FoldCount | None = None,
+        fold: Fold | None = None,
         seed: Seed = 42,
         size: ImageSide | None = 512,
         augmentation: Augmentation | None = None,
@@ -95,6 +101,8 @@ class DRIVEReconstructionDataModule(ImageDataModule):
             batch_size=batch_size,
             num_workers=num_workers,
             seed=seed,
+            folds=folds,
+            fold=fold,
             collate_fn=collate_reconstruction,
             # Whole pictures that are going to be cut need not be stacked before.
             train_collate_fn=list if augmentation else collate_reconstruction,
@@ -109,11 +117,21 @@ class DRIVEReconstructionDataModule(ImageDataModule):
         elif stage == "test":
             self.test_set = PhotographDataset(test_split(self.folder), self.size)
         else:
-            train, val = training_split(self.folder, self.val_size, self.seed)
-            self.val_set = PhotographDataset(val, self.size)
+            train, val = self._split(stage)
+            self.val_set = PhotographDataset(val, self.size) if val else None
             if stage == "fit":
                 cached = CachedDataset(PhotographDataset(train, self.size))
                 self.train_set = ConcatDataset([cached] * self.crops_per_image)
+
+    def _split(self, stage: str) -> tuple[list[FundusFiles], list[FundusFiles]]:
+        if self.trains_on_all and stage != "fit":
+            raise refuse_all()
+        split = training_split(self.folder, self.val_size, self.seed, self.folds, self.fold)
+        if self.split_in_words:
+            rank_zero_info(
+                "%d training and %d validation images%s", *map(len, split), self.split_in_words
+            )
+        return split
 
     def _predict_files(self) -> list[FundusFiles]:
         if self.predict_dir is None:

@@ -17,9 +17,10 @@ from datamodules.cached_dataset import CachedDataset
 from datamodules.drive import collate, plain_images, test_split, training_split
 from datamodules.drive_files import FundusFiles, read_masks
 from datamodules.errors import DataError
+from datamodules.folds import Fold, refuse_all
 from datamodules.fundus_input import FundusInput
 from datamodules.images import read_image
-from datamodules.ranges import Seed
+from datamodules.ranges import BatchSize, FoldCount, Seed
 from datamodules.synthetic.drive import draw_sample
 from datamodules.transforms import Augmentation
 
@@ -66,6 +67,8 @@ class DRIVESegmentationDataModule(ImageDataModule):
         batch_size: of training; evaluation takes one image at a time, for sizes may differ.
         num_workers: processes that decode.
         val_size: how many of the training images are kept for validation.
+        folds: cut the training images into so many parts instead; null takes ``val_size``.
+        fold: the part that is kept for validation, from 0; "all" trains on every image.
         seed: of that choice and of the training order.
         test_on: "validation" lets ``test`` score the validation images, for sets whose test images
             have no manual masks (the present official download).
@@ -82,9 +85,11 @@ class DRIVESegmentationDataModule(ImageDataModule):
         data_dir: str | None = None,
         predict_dir: str | None = None,
         recursive: bool = False,
-        batch_size: PositiveInt = 1,
+        batch_size: BatchSize = 1,
         num_workers: NonNegativeInt = 0,
         val_size: PositiveInt = 4,
+        folds: FoldCount | None = None,
+        fold: Fold | None = None,
         seed: Seed = 42,
         test_on: Literal["test", "validation"] = "test",
         inputs: FundusInput = FundusInput(),
@@ -98,6 +103,8 @@ class DRIVESegmentationDataModule(ImageDataModule):
             batch_size=batch_size,
             num_workers=num_workers,
             seed=seed,
+            folds=folds,
+            fold=fold,
             collate_fn=collate,
             # Whole pictures that are going to be cut need not be stacked before.
             train_collate_fn=list if augmentation else collate,
@@ -124,14 +131,24 @@ class DRIVESegmentationDataModule(ImageDataModule):
                 )
             self.test_set = self._checked(test)
         else:
-            train, val = training_split(self.folder, self.val_size, self.seed)
+            train, val = self._split(stage)
             if train[0].vessels is None:
                 folder = train[0].image.parent.parent
                 raise DataError(f"{folder}: no manual masks (1st_manual/) to train on; add them")
-            self.val_set = self.test_set = self._checked(val)
+            self.val_set = self.test_set = self._checked(val) if val else None
             if stage == "fit":
                 cached = CachedDataset(FundusDataset(train, self.inputs))
                 self.train_set = ConcatDataset([cached] * self.crops_per_image)
+
+    def _split(self, stage: str) -> tuple[list[FundusFiles], list[FundusFiles]]:
+        if self.trains_on_all and stage != "fit":
+            raise refuse_all()
+        split = training_split(self.folder, self.val_size, self.seed, self.folds, self.fold)
+        if self.split_in_words:
+            rank_zero_info(
+                "%d training and %d validation images%s", *map(len, split), self.split_in_words
+            )
+        return split
 
     def _predict_files(self) -> list[FundusFiles]:
         if self.predict_dir is not None:

@@ -1,6 +1,7 @@
 """Finding and reading image files, with errors that name them."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -24,10 +25,13 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
         recursive: in the folders below too, but hidden ones.
 
     Raises:
-        DataError: no such folder, one that must not be read, or no image in it.
+        DataError: no such folder, one that must not be read, no image in it, or a file of another
+            kind.
     """
     if folder.is_file() and folder.suffix.lower() in IMAGE_SUFFIXES:
         return [folder]
+    if folder.is_file():
+        raise DataError(f"{folder}: is no image ({' '.join(IMAGE_SUFFIXES)}); give one or a folder")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     paths = []
@@ -54,8 +58,14 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
         DataError: missing, unreadable or truncated file, several pages, more pixels than Pillow
             takes for an attack, and what `to_pixels` refuses.
     """
+    if path.is_fifo():  # opening it would wait for ever
+        raise DataError(f"{path}: a pipe, no image; replace or remove it")
     try:
-        with Image.open(path) as file:
+        # Pillow warns of large images and refuses huge ones; the line about these is enough.
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            Image.open(path) as file,
+        ):
             # A camera's MPO is a JPEG with a preview behind it.
             pages = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)
             if pages == 1:

@@ -15,6 +15,7 @@ from datamodules.errors import DataError
 
 if TYPE_CHECKING:
     Seed = int
+    BatchSize = int
     ImageSide = int
     FoldCount = int
     Degrees = float
@@ -32,6 +33,7 @@ else:
         return made
 
     Seed = _range("Seed", "int from 0 to 4294967295", int, (">=", 0), ("<=", 2**32 - 1))
+    BatchSize = _range("BatchSize", "int from 1 to 65536", int, (">=", 1), ("<=", 65536))
     ImageSide = _range("ImageSide", "int from 1 to 16384", int, (">=", 1), ("<=", 16384))
     FoldCount = _range("FoldCount", "int from 2", int, (">=", 2))
     Degrees = _range("Degrees", "float from 0 to 180", float, (">=", 0), ("<=", 180))

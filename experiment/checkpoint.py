@@ -11,6 +11,11 @@ import torch
 from torch import nn
 
 from datamodules.errors import DataError
+from datamodules.folds import ALL
+from experiment.atomic import HALF
+from experiment.run_json import read_run_json
+
+RECORD = "crossval.json"  # in the folder of a cross-validation
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -39,6 +44,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a checkpoint of Lightning ({kind}); give one `fit` wrote")
     if "state_dict" not in checkpoint:
         raise DataError(f"{path}: holds no weights; give a checkpoint that `fit` wrote")
+    for part in ("state_dict", "hyper_parameters", "datamodule_hyper_parameters"):
+        value = checkpoint.get(part, {})
+        whole = isinstance(value, dict) and all(isinstance(name, str) for name in value)
+        tensors = part != "state_dict" or (whole and all(map(torch.is_tensor, value.values())))
+        if not whole or not tensors:
+            raise DataError(f"{path}: damaged ({part} is not what `fit` writes); give another one")
     return checkpoint
 
 
@@ -67,14 +78,19 @@ def check_weights_fit(path: Path, checkpoint: dict[str, Any], model: nn.Module) 
 def best_beside(last: Path) -> Path:
     """The best checkpoint as ``last`` names it, or the newest beside it if that one is gone.
 
+    ``last`` itself where it was trained on all images: nothing was held out to find a best one by.
+
     Raises:
         DataError: there is none.
     """
-    for state in read_checkpoint(last).get("callbacks", {}).values():
+    checkpoint = read_checkpoint(last)
+    for state in checkpoint.get("callbacks", {}).values():
         # The path as it was at training; the folder may have been moved since.
         best = last.with_name(Path(state.get("best_model_path", "") or last).name)
         if best != last and best.is_file():
             return best
+    if (checkpoint.get("datamodule_hyper_parameters") or {}).get("fold") == ALL:
+        return last
     # Killed after a better one took its place, and before that was known to last.ckpt.
     others = [path for path in last.parent.glob("[!.]*.ckpt") if path != last]
     if not others:
@@ -107,6 +123,8 @@ def check_same_method(path: Path, checkpoint: dict[str, Any], class_path: str) -
 def check_not_finished(path: Path, checkpoint: dict[str, Any], max_epochs: int | None) -> None:
     """Refuse to resume a run that has done its epochs: there is nothing to train.
 
+    But not one that was killed after its last epoch: its figures and its report are still to come.
+
     Args:
         path: of the checkpoint, for the message.
         checkpoint: as `read_checkpoint` returns it.
@@ -117,12 +135,44 @@ def check_not_finished(path: Path, checkpoint: dict[str, Any], max_epochs: int |
     """
     if "loops" not in checkpoint or "optimizer_states" not in checkpoint:
         raise DataError(f"{path}: holds weights alone; test and predict take it, fit cannot go on")
+    if not _can_go_on(checkpoint):
+        raise DataError(f"{path}: damaged (its state of training is not whole); give another one")
     done = finished_epochs(checkpoint)
+    if done == max_epochs and _lacks_report(path.resolve().parent.parent):
+        return
     if max_epochs is not None and 0 <= max_epochs <= done:
         raise DataError(
             f"{path}: has trained its {done} epochs; raise trainer.max_epochs (now {max_epochs}) "
             "to train on"
         )
+
+
+def _can_go_on(checkpoint: dict[str, Any]) -> bool:
+    """Whether what Lightning restores beside the weights has its form."""
+    optimizers = checkpoint["optimizer_states"]
+    try:
+        finished_epochs(checkpoint)
+        return (
+            len(optimizers) > 0
+            and all({"state", "param_groups"} <= one.keys() for one in optimizers)
+            and isinstance(checkpoint["epoch"], int)
+            and isinstance(checkpoint["callbacks"], dict)
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+
+
+def _lacks_report(run: Path) -> bool:
+    """Whether ``run`` is a run's folder in which the last process did not come to its report."""
+    record, report = run / "run.json", run / "report.html"
+    if not record.is_file():
+        return False
+    return (
+        read_run_json(record).get("status") != "finished"
+        or not report.is_file()
+        or report.stat().st_mtime_ns < record.stat().st_mtime_ns
+        or any(run.rglob(f"{HALF}*"))
+    )
 
 
 def finished_epochs(checkpoint: dict[str, Any]) -> int:

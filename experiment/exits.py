@@ -9,6 +9,7 @@
 """
 
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -141,14 +142,19 @@ def as_constructors_raise() -> Iterator[None]:
     """Raise what the constructor of a config's class raised, not jsonargparse's report of it.
 
     Raises:
-        UsageError: of a ValueError, which says that an argument is wrong.
+        UsageError: of a ValueError, which says that an argument is wrong; of a TypeError where
+            the class does not take what every class in its place is given.
     """
     try:
         yield
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
+        called = re.match(r"(\w+)\.__init__\(\) (takes|got|missing) ", str(cause))
+        if called is not None:
+            line = f"{called[1]}: cannot be made by a config ({cause}); name another class"
+            raise UsageError(line) from None
         if isinstance(cause, ValueError):
             raise UsageError(str(cause).strip().partition("\n")[0]) from None
         raise cause from None

@@ -14,8 +14,11 @@ WARNED = (
     "Precision bf16-mixed is not supported by the model summary",
     ".*does not have many workers",  # the configs' were measured
     ".*is smaller than the logging interval",  # epochs are logged anyway
+    "LightningCLI.s args parameter is intended",  # crossval and searches call main(args)
+    "Total length of `list` across ranks is zero",  # trained on all images, on purpose
     "Checkpoint directory .* exists and is not empty",
     "The dirpath has changed from",  # the best checkpoint is looked for beside the last
+    "It is recommended to use `self.log",  # what is logged is over all processes already
     "The ``compute`` method of metric",  # of a process, or a region, that had no image
 )
 

@@ -21,11 +21,12 @@ from pytorch_lightning.cli import LightningArgumentParser
 
 from experiment.arguments import UsageError
 from experiment.type_words import base_classes, in_words, quoted, shown
+from experiment.yaml_checks import check_yaml
 
 # What a config or a checkpoint names must not run programs: jsonargparse's list, as a refusal.
 set_parsing_settings(import_path_denylist=[])
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict", "compare", "export", "demo")
+SUBCOMMANDS = ("fit", "validate", "test", "predict", "compare", "export", "demo", "crossval")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class OneLineParser(LightningArgumentParser):
     def parse_path(self, path: Any, *rest: Any, **kwargs: Any) -> Namespace:
         """As jsonargparse's, for errors that name the file."""
         self._reading = str(path)
+        check_yaml(Path(path))
         try:
             return super().parse_path(path, *rest, **kwargs)
         except (OSError, UnicodeDecodeError) as error:

@@ -90,9 +90,11 @@ def _rank(results: RunResults, metric: str) -> tuple[Any, ...]:
 
 def _evaluation(results: RunResults, record: dict[str, Any]) -> dict[str, Any]:
     metrics = record.get("metrics") or {}
+    members = record.get("members") or ()
+    one = Path(record.get("checkpoint") or "no checkpoint").name
     return {
         "title": f"{EVALUATIONS[record['stage']]} of "
-        + Path(record.get("checkpoint") or "no checkpoint").name,
+        + (f"an ensemble of {len(members)}" if members else one),
         "facts": " · ".join(
             str(part)
             for part in (

@@ -2,6 +2,7 @@
 
 import glob
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -130,6 +131,31 @@ def discard_run_folder(folder: Path) -> None:
 def prediction_parent(ckpt_path: Path) -> Path:
     """Where the predictions of a checkpoint belong: its run's folder, or else beside it."""
     return run_folder_of(ckpt_path) or ckpt_path.resolve().parent
+
+
+def results_folder(
+    run: RunSettings, given: str | None, checkpoints: Sequence[Path], predicting: bool
+) -> Path:
+    """Where a subcommand writes, or for ``predict`` where the predictions' folder shall be.
+
+    The results of several checkpoints belong to none of their runs: they go into the folder of the
+    cross-validation that was given, or else into a run folder of their own.
+
+    Args:
+        given: what ``--ckpt_path`` was.
+        checkpoints: that it stands for.
+        predicting: whether the subcommand is ``predict``.
+
+    Raises:
+        DataError: see `open_run_folder`.
+    """
+    if len(checkpoints) > 1:
+        folder = Path(given or "").expanduser()
+        if folder.is_dir():
+            return folder
+        return run.folder if predicting else open_run_folder(run, None)
+    only = checkpoints[0] if checkpoints else None
+    return prediction_parent(only) if predicting and only else open_run_folder(run, only)
 
 
 def open_prediction_folder(parent: Path, source: str, output: Path | None) -> Path:

@@ -14,6 +14,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "eps": (0, math.inf),
     "momentum": (0, 1),
     "label_smoothing": (0, 1),
+    "factor": (0, math.inf),
     "patience": (0, math.inf),
     "cooldown": (0, math.inf),
 }

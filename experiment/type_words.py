@@ -29,7 +29,7 @@ def in_words(kind: Any, several: bool = False) -> str:
     if kind in WORDS:
         return WORDS[kind][several]
     if origin is Literal:
-        return "one of " + ", ".join(dict.fromkeys(map(str, args)))
+        return ("one of " if len(args) > 1 else "") + ", ".join(dict.fromkeys(map(str, args)))
     if origin in (Union, types.UnionType):
         return _union_in_words(args, several)
     if hasattr(kind, "_restrictions"):

@@ -2,7 +2,10 @@
 
 import logging
 import os
+import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -14,8 +17,26 @@ log = logging.getLogger(__name__)
 
 
 def new_wandb_id() -> str:
-    """An id that no other run has, to be kept in ``run.json`` for the run's whole life."""
+    """An id that no other run has, to be kept in ``run.json`` for the run's whole life.
+
+    A sweep's agent has chosen it already.
+    """
+    if "WANDB_SWEEP_ID" in os.environ and "WANDB_RUN_ID" in os.environ:
+        return os.environ["WANDB_RUN_ID"]
     return uuid.uuid4().hex[:12]
+
+
+@contextmanager
+def finish_wandb() -> Iterator[None]:
+    """End at the end of the block the W&B run that began in it; one process may train several."""
+    before, status = getattr(sys.modules.get("wandb"), "run", None), 1
+    try:
+        yield
+        status = 0
+    finally:
+        wandb = sys.modules.get("wandb")
+        if wandb is not None and getattr(wandb, "run", None) not in (None, before):
+            wandb.finish(exit_code=status)
 
 
 def is_disabled(run: RunSettings) -> bool:

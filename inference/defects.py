@@ -15,6 +15,7 @@ from inference.model import Model
 from inference.results import DefectResult
 from lit_models.networks.torchvision_classifier import TorchvisionClassifier
 from lit_models.prediction.defects import DefectInference
+from lit_models.prediction.ensemble import Ensemble
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +70,12 @@ class DefectModel(Model[DefectResult]):
             )
             if not self.explains:
                 name = getattr(network, "name", type(network).__name__)
-                log.warning(
-                    "%s does not end in global average pooling: results have no heatmap", name
+                reason = (
+                    "has no one feature map"
+                    if isinstance(network, Ensemble)
+                    else ("does not end in global average pooling")
                 )
+                log.warning("%s %s: results have no heatmap", name, reason)
         if self.explains and isinstance(network, TorchvisionClassifier):
             return self.inference.explain(network, images)
         return self.inference.log_probabilities(network, images), None

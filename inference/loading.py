@@ -1,6 +1,7 @@
 """From a run folder or a checkpoint to a model that predicts."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from datamodules.errors import DataError
+from experiment.checkpoint import RECORD, read_checkpoint
 from experiment.hardware import FORMATS, native_memory_format, native_precision
 from inference.building import build_network
 from inference.checkpoint import Trained, find_checkpoint, read_trained
@@ -29,7 +31,7 @@ PRECISIONS = ("32-true", *AUTOCAST)
 
 
 def load(
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     device: str | torch.device = "auto",
     precision: str | None = None,
     batch_size: int | None = None,
@@ -39,7 +41,8 @@ def load(
 
     Args:
         source: a run folder, which stands for its best checkpoint, a ``.ckpt`` file, or the
-            ``.onnx`` that ``cli.py export`` wrote, to which the arguments below do not apply.
+            ``.onnx`` that ``cli.py export`` wrote, to which the arguments below do not apply. Of
+            several runs or files, or a cross-validation's folder, the average answers.
         device: "auto" takes a CUDA GPU if there is one, else the CPU.
         precision: "32-true", "bf16-mixed" or "16-mixed"; None takes that of the training where the
             device computes in it natively, else "32-true".
@@ -49,14 +52,37 @@ def load(
 
     Raises:
         DataError: no such run or checkpoint, one that cannot be read, of another method, or that
-            names a class of a package that is not trusted; a device that is not there.
+            names a class of a package that is not trusted; a device that is not there; members
+            of an ensemble that differ, or are of a method whose outputs have no average.
     """
+    if not isinstance(source, str | Path) or (Path(source).expanduser() / RECORD).is_file():
+        return _load_ensemble(source, device, precision, batch_size, trusted)
     path = Path(source).expanduser()
     if path.suffix == ".onnx":
         from inference.onnx_model import load_onnx
 
         return load_onnx(path)
     return load_trained(path, device, precision, batch_size, trusted)
+
+
+def _load_ensemble(
+    source: str | Path | Sequence[str | Path], device: Any, *settings: Any
+) -> Model[Any]:
+    from experiment.ensemble import check_members, member_paths, temperatures
+    from lit_models.prediction.ensemble import Ensemble, average_of
+
+    paths = [find_checkpoint(path) for path in member_paths(source)]
+    checkpoints = [read_checkpoint(path) for path in paths]
+    check_members(paths, checkpoints)
+    models = [load_trained(path, device, *settings) for path in paths]
+    lead = models[0]
+    if len(models) > 1:
+        average = average_of(lead.trained.method, paths[0])
+        networks = [model.network for model in models]
+        lead.network = Ensemble(networks, average, temperatures(checkpoints, None)).eval()
+        if hasattr(getattr(lead, "inference", None), "temperature"):
+            lead.inference = replace(lead.inference, temperature=None)  # type: ignore[attr-defined]
+    return lead
 
 
 def load_trained(

@@ -12,13 +12,13 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from lit_models.losses.adversarial import AdversarialLoss
-from lit_models.metrics.blot_scores import BlotScores
+from lit_models.metrics.blot_scores import BlotScores, scores_by_image
 from lit_models.metrics.image_mean import ImageMean
 from lit_models.networks.diff_augment import DiffAugment
 from lit_models.optim.alternating import step_schedulers, update
 from lit_models.optim.configure import bad_settings, build_optimizer, total_steps
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.blots import generate
+from lit_models.prediction.blots import generate, seeded_blots
 
 
 class BlotGAN(pl.LightningModule):
@@ -111,10 +111,14 @@ class BlotGAN(pl.LightningModule):
 
     def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real = batch["image"], batch["target"]
-        fake = self(templates)
+        fake = seeded_blots(self.generator, templates)
         logits = (self.discriminator(templates, images) for images in (real, fake))
         scores.update(fake, real, *logits)
-        return {"image": fake}
+        return {"image": fake} | self._own_scores(fake, real)
+
+    def _own_scores(self, fake: Tensor, real: Tensor) -> dict[str, Any]:
+        fitting = self.trainer.state.fn == "fit"  # where nobody asks for them
+        return {} if fitting else {"scores": scores_by_image(fake, real)}
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict({f"val/{k}": v for k, v in self.val_scores.compute_and_reset().items()})

@@ -12,7 +12,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from lit_models.metrics.classification_scores import ClassificationScores
+from lit_models.metrics.classification_scores import ClassificationScores, scores_by_image
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
 from lit_models.prediction.defects import DefectInference
@@ -82,7 +82,9 @@ class DefectClassifier(pl.LightningModule):
         else:
             logs = self.inference.log_probabilities(self, batch["image"])
         self._scores(stage).update(logs, target, F.nll_loss(logs, target))
-        return {"probabilities": logs.exp(), "target": target, "index": batch["index"]}
+        scores = scores_by_image(logs, target)
+        index = batch["index"]
+        return {"probabilities": logs.exp(), "target": target, "index": index, "scores": scores}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         return self._evaluate(batch, "val/")

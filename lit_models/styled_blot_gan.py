@@ -17,7 +17,7 @@ from lit_models.networks.styled_blot_discriminator import StyledBlotDiscriminato
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator
 from lit_models.optim.alternating import update
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.styled_blots import complete_styles, generate_styled
+from lit_models.prediction.styled_blots import complete_styles, generate_styled, seeded_styled
 
 
 class StyledBlotGAN(BlotGAN):
@@ -125,10 +125,10 @@ class StyledBlotGAN(BlotGAN):
 
     def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real, styles = batch["image"], batch["target"], batch["style"]
-        fake = self(templates, styles)
+        fake = seeded_styled(self.generator, templates, styles)
         logits = (self.discriminator(templates, styles, images) for images in (real, fake))
         scores.update(fake, real, *logits)
-        return {"image": fake}
+        return {"image": fake} | self._own_scores(fake, real)
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """As `BlotGAN.predict_step`, and ``style`` and ``sample`` of each blot."""

@@ -11,6 +11,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from lit_models.metrics.image_mean import ImageMean
+from lit_models.metrics.image_scores import by_image
 from lit_models.metrics.vessel_scores import VesselScores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
@@ -95,9 +96,10 @@ class VesselSegmenter(pl.LightningModule):
         probability = self.inference.probability(self, batch["image"], batch["fov"])
         scores.loss.update(self._loss(probability.logit(1e-6), batch), len(probability))
         maps = self._native(batch, probability)
-        for one in zip(maps, batch["native_target"], batch["native_fov"], strict=True):
-            scores.update(*one)
-        return {"name": batch["name"], "index": batch["index"], "probability": maps}
+        images = zip(maps, batch["native_target"], batch["native_fov"], strict=True)
+        own = by_image([scores.update(*one) for one in images])
+        index = batch["index"]
+        return {"name": batch["name"], "index": index, "probability": maps, "scores": own}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         return self._evaluate(batch, self.val_scores)

@@ -98,7 +98,7 @@ class BlotFigures(HeldOutFigures):
             for name, color in (("real", SKY), ("fake", VERMILION)):
                 percent = {
                     epoch: 100 * value
-                    for epoch, value in results.by_epoch[f"val/d_accuracy_{name}"].items()
+                    for epoch, value in results.by_epoch.get(f"val/d_accuracy_{name}", {}).items()
                 }
                 plot_by_epoch(panels["accuracy"], percent, f"{name} blots", color)
             panels["accuracy"].set_ylim(-5, 105)

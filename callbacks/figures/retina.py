@@ -43,13 +43,13 @@ class RetinaFigures(HeldOutFigures):
         return [pair[..., :h, :w] for pair, (h, w) in zip(pixels, sizes, strict=False)]
 
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
-        psnr, best = results.by_epoch["val/psnr"], results.best_epoch
+        psnr, best = results.by_epoch.get("val/psnr", {}), results.best_epoch
         caption = f"The best epoch is {best}, by {results.monitor}." if best else ""
         with figure(trainer, "curves", (7.2, 3), "Loss and PSNR by epoch", caption) as fig:
             left, right = fig.subplots(1, 2)
             left.set_title("Loss")
             plot_by_epoch(left, results.by_epoch["train/loss"], "train", BLUE)
-            plot_by_epoch(left, results.by_epoch["val/loss"], "validation", VERMILION)
+            plot_by_epoch(left, results.by_epoch.get("val/loss", {}), "validation", VERMILION)
             left.set_yscale("log")
             left.legend()
             right.set_title("PSNR in dB")

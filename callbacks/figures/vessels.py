@@ -96,15 +96,15 @@ class VesselFigures(HeldOutFigures):
 
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
         names = ("val/fov/iou_pooled", "val/full_image/iou_pooled")
-        name = next(name for name in names if name in results.by_epoch)
-        iou, best = results.by_epoch[name], results.best_epoch
+        name = next((name for name in names if name in results.by_epoch), names[0])
+        iou, best = results.by_epoch.get(name, {}), results.best_epoch
         region = "in the field of view" if "fov" in name else "of the full image"
         caption = f"The best epoch is {best}, by {results.monitor}." if best else ""
         with figure(trainer, "curves", (7.2, 3), "Loss and vessel IoU by epoch", caption) as fig:
             left, right = fig.subplots(1, 2)
             left.set_title("Loss")
             plot_by_epoch(left, results.by_epoch["train/loss"], "train", BLUE)
-            plot_by_epoch(left, results.by_epoch["val/loss"], "validation", VERMILION)
+            plot_by_epoch(left, results.by_epoch.get("val/loss", {}), "validation", VERMILION)
             left.legend()
             right.set_title(f"Vessel IoU {region}")
             plot_by_epoch(right, iou, "validation", VERMILION)

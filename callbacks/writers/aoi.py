@@ -12,6 +12,7 @@ from callbacks.writers.prediction_writer import PredictionWriter, Row
 from datamodules.ranges import HalfOpenUnitInterval
 from experiment.atomic import write_table
 from inference.calibration import review_threshold
+from lit_models.prediction.ensemble import Ensemble
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ class AOIWriter(PredictionWriter):
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_predict_start(trainer, pl_module)
         path = getattr(trainer, "ckpt_path", None)
+        if isinstance(getattr(pl_module, "network", None), Ensemble):
+            log.info("no review.csv: how sure an ensemble is of held-out images is not known")
+            path = None
         held_out = held_out_confidence(path) if path else None
         self._threshold = None if held_out is None else review_threshold(*held_out, self.max_error)
 

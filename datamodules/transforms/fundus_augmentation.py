@@ -69,7 +69,7 @@ class RandomView(v2.Transform):
     def __init__(self, crop: int | None, zoom: tuple[float, float], aspect: float) -> None:
         super().__init__()
         if zoom[0] > zoom[1]:
-            raise DataError(f"augmentation.zoom: {list(zoom)}; give the least magnification first")
+            raise DataError(f"data.augmentation.zoom: {list(zoom)}; give the smaller number first")
         self.crop, self.zoom, self.aspect = crop, zoom, aspect
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:

@@ -4,7 +4,10 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
 from torchmetrics.classification import BinaryAccuracy
-from torchmetrics.functional.image import peak_signal_noise_ratio
+from torchmetrics.functional.image import (
+    peak_signal_noise_ratio,
+    structural_similarity_index_measure,
+)
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from lit_models.metrics.kid import BlotKID
@@ -29,6 +32,19 @@ def image_metrics() -> dict[str, Metric]:
             data_range=(0.0, 1.0), gaussian_kernel=False, kernel_size=7
         ),
     }
+
+
+def scores_by_image(fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+    """``l1``, ``psnr`` and ``ssim`` ``(N,)`` of blots ``(N, 1, H, W)`` in [-1, 1], as 8-bit."""
+    fake8, real8 = (((x.float() + 1) * 127.5).round() / 255 for x in (fake, real))
+    unit: tuple[float, float] = (0.0, 1.0)
+    with torch.autocast(fake.device.type, enabled=False):
+        ssim = structural_similarity_index_measure(
+            fake8, real8, False, kernel_size=7, reduction="none", data_range=unit
+        )
+    assert isinstance(ssim, Tensor)
+    psnr = peak_signal_noise_ratio(fake8, real8, data_range=unit, reduction="none", dim=(1, 2, 3))
+    return {"l1": (fake8 - real8).abs().mean(dim=(1, 2, 3)), "psnr": psnr, "ssim": ssim}
 
 
 class BlotScores(nn.Module):

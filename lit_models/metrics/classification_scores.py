@@ -2,11 +2,18 @@
 
 from collections.abc import Sequence
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import ClasswiseWrapper, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from lit_models.metrics.image_mean import ImageMean
+
+
+def scores_by_image(logs: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """``accuracy``, 0 or 1, and ``loss`` ``(N,)`` of log probabilities ``(N, K)``."""
+    right = (logs.argmax(dim=1) == target).float()
+    return {"accuracy": right, "loss": F.nll_loss(logs, target, reduction="none")}
 
 
 class ClassificationScores(nn.Module):

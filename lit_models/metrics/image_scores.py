@@ -1,5 +1,6 @@
 """How close a generated or reconstructed image is to the true one."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -10,6 +11,11 @@ from torchmetrics.functional.image import (
 )
 
 SSIM_RADIUS = 5  # of its Gaussian window
+
+
+def by_image(scores: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """``{"psnr": (N,), ...}`` of the scores of N images by name, which all of them have."""
+    return {name: torch.stack([one[name].flatten()[0] for one in scores]) for name in scores[0]}
 
 
 def image_scores(copy: Tensor, truth: Tensor) -> dict[str, Tensor]:

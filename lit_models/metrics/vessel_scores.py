@@ -92,13 +92,19 @@ class RegionScores(nn.Module):
         self.image_mean = nn.ModuleDict({name: ImageMean() for name in pixel_scores(threshold)})
         self.images = SumMetric()
 
-    def update(self, probability: Tensor, truth: Tensor) -> None:
-        """Add one image: flat float32 probabilities and 0/1 integers of its pixels."""
-        for name, value in self.pooled(probability, truth).items():
+    def update(self, probability: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        """Add one image: flat float32 probabilities and 0/1 integers of its pixels.
+
+        Returns:
+            The image's own scores by name.
+        """
+        own: dict[str, Tensor] = self.pooled(probability, truth)
+        for name, value in own.items():
             cast(ImageMean, self.image_mean[name]).update(value)
         if self.best_threshold is not None:
             self.best_threshold.update(probability, truth)
         self.images.update(1)
+        return own
 
     def compute_and_reset(self) -> dict[str, Tensor]:
         """The scores over all processes; empty if none of them had an image."""
@@ -129,11 +135,16 @@ class VesselScores(nn.Module):
         self.fov = RegionScores(threshold, find_threshold)
         self.full_image = RegionScores(threshold, find_threshold)
 
-    def update(self, probability: Tensor, truth: Tensor, fov: Tensor | None) -> None:
-        """Add one image: float32 ``(H, W)``, bool ``(1, H, W)``, and its mask or None."""
-        self.full_image.update(probability.flatten(), truth.flatten().long())
+    def update(self, probability: Tensor, truth: Tensor, fov: Tensor | None) -> dict[str, Tensor]:
+        """Add one image: float32 ``(H, W)``, bool ``(1, H, W)``, and its mask or None.
+
+        Returns:
+            The image's own scores, by the names of the images' means.
+        """
+        own = {"full_image": self.full_image.update(probability.flatten(), truth.flatten().long())}
         if fov is not None:
-            self.fov.update(probability[fov[0]], truth[fov].long())
+            own["fov"] = self.fov.update(probability[fov[0]], truth[fov].long())
+        return {f"{r}/{k}_image_mean": v for r, values in own.items() for k, v in values.items()}
 
     def compute_and_reset(self) -> dict[str, Tensor]:
         """The scores over all processes, by name."""

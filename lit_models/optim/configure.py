@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from datamodules.errors import DataError
 from lit_models.optim.schedules import StepSchedule
@@ -31,7 +32,7 @@ def configure_optimizer(
         monitor: the metric that ReduceLROnPlateau looks at.
 
     Raises:
-        DataError: a setting of either is out of its range.
+        DataError: a setting of either is out of its range; a plateau of what is not validated.
     """
     built = build_optimizer(optimizer, parameters, "model.optimizer")
     if lr_scheduler is None:
@@ -41,7 +42,18 @@ def configure_optimizer(
             schedule = lr_scheduler(built, total_steps(module))
             return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
         schedule = lr_scheduler(built)
+    if isinstance(schedule, ReduceLROnPlateau) and not has_validation(module):
+        raise DataError(
+            f"model.lr_scheduler: ReduceLROnPlateau waits for {monitor}, and with data.fold all "
+            "there is no validation; give another, such as lit_models.optim.CosineAnnealing"
+        )
     return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "monitor": monitor}}
+
+
+def has_validation(module: pl.LightningModule) -> bool:
+    """Whether any image is held out from this training."""
+    data = getattr(module.trainer, "datamodule", None)
+    return not getattr(data, "trains_on_all", False)
 
 
 def total_steps(module: pl.LightningModule) -> int:

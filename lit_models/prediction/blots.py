@@ -11,16 +11,18 @@ from lit_models.networks.blot_generators import UNetGenerator
 
 
 def generate(generator: nn.Module, templates: Tensor) -> Tensor:
-    """Blots uint8 ``(N, 1, H, W)`` for templates ``(N, 2, H, W)`` in [-1, 1].
+    """Blots uint8 ``(N, 1, H, W)`` for templates ``(N, 2, H, W)`` in [-1, 1]."""
+    return ((seeded_blots(generator, templates) + 1) * 127.5).round().to(torch.uint8)
+
+
+def seeded_blots(generator: nn.Module, templates: Tensor) -> Tensor:
+    """Blots float32 ``(N, 1, H, W)`` in [-1, 1] for templates ``(N, 2, H, W)``.
 
     The grain of a `UNetGenerator` is drawn anew for each pair, but by a seed made of the pair's own
     pixels: a pair gives the same blot alone, in a batch, and in any process.
     """
-    if isinstance(generator, UNetGenerator):
-        blots = generator(templates, seeded_noise(templates))
-    else:
-        blots = generator(templates)
-    return ((blots.float() + 1) * 127.5).round().to(torch.uint8)
+    noise = (seeded_noise(templates),) if isinstance(generator, UNetGenerator) else ()
+    return generator(templates, *noise).float()
 
 
 def seeded_noise(

@@ -12,17 +12,24 @@ from lit_models.prediction.blots import checksum, seeded_noise
 def generate_styled(
     generator: StyledBlotGenerator, templates: Tensor, styles: Tensor, samples: Tensor
 ) -> Tensor:
-    """Blots uint8 ``(N, 1, H, W)``, of which pair, style and number decide.
+    """Blots uint8 ``(N, 1, H, W)``, see `seeded_styled`."""
+    blots = seeded_styled(generator, templates, styles, samples)
+    return ((blots + 1) * 127.5).round().to(torch.uint8)
+
+
+def seeded_styled(
+    generator: StyledBlotGenerator, templates: Tensor, styles: Tensor, samples: Tensor | None = None
+) -> Tensor:
+    """Blots float32 ``(N, 1, H, W)`` in [-1, 1], of which pair, style and number decide.
 
     Args:
         generator: in eval mode.
         templates: ``(N, 2, H, W)`` in [-1, 1].
         styles: ``(N, 8)``.
-        samples: number ``(N,)`` of each of several blots of one pair, from 0.
+        samples: number ``(N,)`` of each of several blots of one pair, from 0; None: the first.
     """
     noise = seeded_noise(templates, generator.noise_size(templates), samples)
-    blots = generator(templates, styles, noise)[1]
-    return ((blots.float() + 1) * 127.5).round().to(torch.uint8)
+    return generator(templates, styles, noise)[1].float()
 
 
 def complete_styles(asked: Tensor, templates: Tensor, samples: Tensor, known: Tensor) -> Tensor:

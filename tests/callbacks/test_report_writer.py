@@ -10,7 +10,7 @@ PICTURE = 'src="data:image/png;base64,'
 
 
 def test_fit_and_test_leave_a_report(aoi_folder, tmp_path, capsys):
-    args = aoi_args(aoi_folder, tmp_path / "runs", "--trainer.max_epochs=2")
+    args = aoi_args(aoi_folder, tmp_path / "runs", "--trainer.max_epochs=2", figures=True)
     main(["fit", *args])
     folder = one_run(tmp_path / "runs")
     out = capsys.readouterr().out
@@ -36,7 +36,7 @@ class Interrupt(Callback):
 
 
 def test_interrupted_run_leaves_a_report(aoi_folder, tmp_path, capsys):
-    args = aoi_args(aoi_folder, tmp_path / "runs")
+    args = aoi_args(aoi_folder, tmp_path / "runs", figures=True)
     with pytest.raises(SystemExit):
         main(["fit", *args, f"--trainer.callbacks+={__name__}.Interrupt"])
     folder = one_run(tmp_path / "runs")

@@ -42,7 +42,8 @@ def fitted(confusing, tmp_path_factory, runs):
             root = tmp_path_factory.mktemp(config)
             more = ["--model.inference.tta=true"] if config == "aoi_best" else []
             more.append("--trainer.precision=32-true")  # batches differ, and bf16 rounds them
-            main(["fit", *config_args(config, root, f"--data.data_dir={confusing}", *FIT, *more)])
+            more += [f"--data.data_dir={confusing}", *FIT]
+            main(["fit", *config_args(config, root, *more, figures=True)])
             runs[config] = one_run(root)
         return runs[config]
 
@@ -128,7 +129,8 @@ def test_review_lists_the_doubtful_images(fitted, confusing, tmp_path, max_error
 
 def test_tested_figures(fitted, confusing):
     run = fitted("aoi")
-    main(["test", *aoi_args(confusing, run.parent.parent), f"--ckpt_path={load(run).trained.path}"])
+    args = aoi_args(confusing, run.parent.parent, figures=True)
+    main(["test", *args, f"--ckpt_path={load(run).trained.path}"])
     assert (run / "figures" / "test_reliability.png").exists()
     assert (run / "figures" / "test_coverage.png").exists()
 

@@ -139,6 +139,7 @@ def test_subcommands_are_suggested(parser):
     for args, line in [
         (["fitt"], "'fitt' is no subcommand; did you mean fit?"),
         (["compre"], "did you mean compare?"),
+        (["crosval"], "did you mean crossval?"),
         (["xyzzy"], "give fit, validate, test, predict, compare"),
         ([], "no subcommand; give fit"),
         (["--epochs=3", "fit"], "epochs: comes before the subcommand; give it after"),
@@ -169,6 +170,7 @@ def test_types_in_words():
     assert in_words(tuple[float, float]) == "a list of 2 numbers"
     assert in_words(float | torch.Tensor) == "a number"
     assert in_words(Literal["a", 1] | None) == "one of a, 1 or null"
+    assert in_words(PositiveInt | Literal["all"]) == "a whole number > 0 or all"
     assert in_words(dict[str, int]) == "a mapping"
     assert quoted("None") == "null"
     assert quoted("a\nb") == "'a b'"

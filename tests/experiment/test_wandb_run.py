@@ -10,7 +10,13 @@ import pytest
 from conftest import ROOT
 
 from experiment.run_folder import RunSettings
-from experiment.wandb_run import is_disabled, new_wandb_id, start_wandb, wandb_mode
+from experiment.wandb_run import (
+    finish_wandb,
+    is_disabled,
+    new_wandb_id,
+    start_wandb,
+    wandb_mode,
+)
 
 PROCESS = """
 import sys, time
@@ -124,3 +130,34 @@ def test_a_run_that_will_not_start_is_a_warning(monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(wandb, "init", refuse)
     assert start_wandb(RunSettings("aoi"), tmp_path, "x", {}, []) is None
     assert [m for m in caplog.messages if "W&B" in m] == ["W&B did not start (offline): no room"]
+
+
+class PretendWandb:
+    """Holds the process's run, as the package does."""
+
+    def __init__(self, run=None):
+        self.run, self.finished = run, []
+
+    def finish(self, exit_code):
+        self.run = None
+        self.finished.append(exit_code)
+
+
+def begin_and_fail(wandb):
+    wandb.run = "own"
+    raise KeyError
+
+
+def test_a_run_ends_with_what_began_it(monkeypatch):
+    wandb = PretendWandb()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    with finish_wandb():
+        wandb.run = "own"
+    wandb.run = None
+    with pytest.raises(KeyError), finish_wandb():
+        begin_and_fail(wandb)
+    assert wandb.finished == [0, 1]
+    wandb.run = "of the caller"
+    with finish_wandb():
+        pass
+    assert wandb.run == "of the caller"

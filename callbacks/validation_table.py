@@ -1,0 +1,52 @@
+"""What each validation image scores, as a table."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from callbacks.gather import gather
+from callbacks.run_recorder import run_folder
+from experiment.atomic import write_table
+from experiment.crossval_scores import IMAGE_TABLE
+
+
+class ValidationTable(Callback):
+    """Writes ``validation_images.csv`` in ``validate``: ``ID`` and the scores of each image.
+
+    ``validation_step`` returns ``scores``, values ``(N,)`` by name; without them there is no table.
+    Batches have ``name`` and ``index``. Cross-validation pools these tables.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[int, str, dict[str, float]]] = []
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._rows = []
+
+    def on_validation_batch_end(  # type: ignore[override]
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        scores = outputs.get("scores") if isinstance(outputs, dict) else None
+        if trainer.state.fn != "validate" or not scores:
+            return
+        columns = [values.tolist() for values in scores.values()]
+        for index, name, *values in zip(
+            batch["index"].tolist(), batch["name"], *columns, strict=True
+        ):
+            self._rows.append((index, name, dict(zip(scores, values, strict=True))))
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn != "validate":
+            return
+        rows = sorted(gather(trainer, self._rows), key=lambda row: row[0])
+        if rows and trainer.is_global_zero:
+            columns = list(rows[0][2])
+            table = [(name, *(f"{scores[c]:.6g}" for c in columns)) for _, name, scores in rows]
+            write_table(run_folder(trainer) / IMAGE_TABLE, ("ID", *columns), table)

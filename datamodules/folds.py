@@ -1,0 +1,73 @@
+"""Cross-validation: which samples train, and which are held out."""
+
+from typing import Any, Literal
+
+import numpy as np
+from jsonargparse.typing import NonNegativeInt
+
+from datamodules.errors import DataError
+
+# The held-out fold, counted from 0; "all" trains on every sample and holds none out.
+Fold = NonNegativeInt | Literal["all"]
+ALL: Literal["all"] = "all"
+
+
+def check_fold(folds: int | None, fold: Any) -> None:
+    """Refuse folds that do not go together.
+
+    Args:
+        folds: parts of the split; None: the data module splits otherwise.
+        fold: the held-out one, see `Fold`; None with ``folds`` alone.
+
+    Raises:
+        DataError: a fold without folds or folds without a fold, or one that there is not.
+    """
+    if fold == ALL:
+        return
+    if folds is None and fold is not None:
+        raise DataError(f"data.fold: fold {fold} of how many? Give data.folds, such as 5")
+    if folds is not None and fold is None:
+        raise DataError(f"data.folds: which of the {folds} is held out? Give data.fold, 0 or all")
+    if folds is not None and fold >= folds:
+        raise DataError(f"data.fold: fold {fold} of {folds} folds; they are counted from 0")
+
+
+def fold_split(
+    where: Any, folds: int, fold: int, seed: int, count: int, labels: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted positions of the training and the held-out samples, int64.
+
+    scikit-learn's ``KFold`` or, with labels, ``StratifiedKFold``, shuffled by ``seed``.
+
+    Args:
+        where: the samples are from, for messages.
+        folds: parts of the split.
+        fold: the held-out one.
+        seed: of the shuffle.
+        count: of samples.
+        labels: class of each sample, an array ``(count,)``; each fold gets its share of each class.
+
+    Raises:
+        DataError: more folds than samples, or than samples of a class.
+    """
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    rarest, kind = count, "training images"
+    if labels is not None:
+        classes, sizes = np.unique(labels, return_counts=True)
+        rarest, kind = int(sizes.min()), f"training images of class {classes[sizes.argmin()]}"
+    if rarest < folds:
+        raise DataError(
+            f"{where}: {rarest} {kind} do not fill {folds} folds; lower data.folds or add images"
+        )
+    splitter = KFold if labels is None else StratifiedKFold
+    parts = splitter(folds, shuffle=True, random_state=seed).split(np.zeros(count), labels)
+    return list(parts)[fold]
+
+
+def refuse_all() -> DataError:
+    """The error where a stage needs what ``fold: all`` has not."""
+    return DataError(
+        "data.fold: all images are trained on and none are held out to score; use test or predict "
+        "with other images"
+    )

@@ -1,0 +1,239 @@
+"""``python cli.py crossval --config configs/aoi.yaml --folds 5``: train each fold, pool the scores.
+
+Each fold (and seed) is an ordinary run in the folder of the cross-validation; the command, given
+again, goes on where it was stopped.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from datamodules.errors import DataError
+from experiment.arguments import OneLineArguments, UsageError
+from experiment.atomic import atomic_write, writing
+from experiment.checkpoint import RECORD, best_beside, finished_epochs, read_checkpoint
+from experiment.compare import write_comparison
+from experiment.crossval_report import summary, write_tables
+from experiment.crossval_scores import IMAGE_TABLE, ImageScores, read_image_table
+from experiment.run_folder import RunSettings
+from experiment.run_json import read_run_json
+from experiment.run_lock import RunLock
+from experiment.run_results import read_results
+
+log = logging.getLogger(__name__)
+
+Main = Callable[[list[str]], Any]
+OURS = ("--data.fold", "--data.folds", "--seed_everything", "--ckpt_path", "--run.config")
+
+
+class Member(NamedTuple):
+    """One training: fold, from 0, and ``seed_everything``."""
+
+    fold: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its run."""
+        return f"fold-{self.fold}_seed-{self.seed}"
+
+
+def main(args: Sequence[str], fit: Main) -> Path:
+    """Run ``crossval`` with the command line ``args`` and return the folder it filled.
+
+    Args:
+        fit: runs a command line of the Trainer's subcommands.
+
+    Raises:
+        DataError: bad options, other ones than the folder was begun with, or what ``fit`` raises.
+    """
+    options, given = _parse(args)
+    run = _run_settings(options, given)
+    folder = run.folder / (f"crossval_{run.name}" if run.name else f"crossval_{options.folds}")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = RunLock(folder)
+    lock.acquire()
+    try:
+        _cross_validate(folder, options, given, run, fit)
+    finally:
+        lock.discard()
+    return folder
+
+
+def _parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = OneLineArguments(
+        prog="cli.py crossval",
+        description="Train each fold of a config, and pool what is held out. All other options are "
+        "those of fit. Given again, the command goes on where it was stopped.",
+    )
+    parser.add_argument("--config", required=True, action="append", help="as of fit")
+    parser.add_argument("--folds", type=int, default=5, help="parts of the training data")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each fold")
+    parser.add_argument("--seed", type=int, default=42, help="the first one's seed_everything")
+    parser.add_argument("--run.name", dest="name", help="the result lies in crossval_<name>")
+    options, given = parser.parse_known_args(args)
+    for option, least in (("folds", 2), ("seeds", 1), ("seed", 0)):
+        if getattr(options, option) < least:
+            raise UsageError(f"{option}: must be a whole number >= {least}")
+    for arg in given:
+        name = arg.partition("=")[0]
+        if name in OURS:
+            raise UsageError(f"{name[2:]}: is set for each fold; give --folds, --seeds, --seed")
+        if name == "--trainer.devices":
+            raise UsageError("trainer.devices: crossval trains in one process; leave it out")
+    return options, given
+
+
+def _run_settings(options: argparse.Namespace, given: Sequence[str]) -> RunSettings:
+    """Those of the config, with what the command line says of ``run``."""
+    settings: dict[str, Any] = {}
+    for path in map(Path, options.config):
+        try:
+            settings |= yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))["run"] or {}
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read ({error.strerror}); see configs/") from None
+        except (ValueError, TypeError, yaml.YAMLError):
+            raise UsageError(f"{path}: not a config; see configs/") from None
+        except KeyError:
+            continue  # a part of a config
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("task", "root"):
+        parser.add_argument(f"--run.{name}", dest=name)
+    settings |= {k: v for k, v in vars(parser.parse_known_args(given)[0]).items() if v is not None}
+    known = {k: v for k, v in settings.items() if k in ("task", "config", "root")}
+    return RunSettings(**known, name=options.name)
+
+
+def _cross_validate(
+    folder: Path, options: argparse.Namespace, given: Sequence[str], run: RunSettings, fit: Main
+) -> None:
+    record = _begin(folder, options, given)
+    configs = [f"--config={path}" for path in options.config]
+    fixed = [
+        *configs,
+        *given,
+        "--trainer.devices=1",
+        f"--data.folds={options.folds}",
+        f"--run.root={folder.parent}",
+        f"--run.config={folder.name}",
+    ]
+    members = [
+        Member(fold, options.seed + more)
+        for more in range(options.seeds)
+        for fold in range(options.folds)
+    ]
+    done = {Member(one["fold"], one["seed"]): one for one in record["members"]}
+    for number, member in enumerate(members, start=1):
+        where = f"crossval {number}/{len(members)}: fold {member.fold}, seed {member.seed}"
+        if member in done and (folder / done[member]["checkpoint"]).is_file():
+            print(f"{where}: done before, {folder / member.name}", flush=True)
+            continue
+        print(f"{where}: {folder / member.name}", flush=True)
+        _train(folder / member.name, member, fixed, fit)
+        done[member] = _validate(folder, member, fit)
+        record["members"] = [done[one] for one in members if one in done]
+        _write(folder, record)
+    record |= {"status": "finished", "seeds": options.seeds}
+    record["members"] = [done[member] for member in members]
+    tables = {member.name: _images(folder, member) for member in members}
+    record |= summary(record["members"], list(tables.values()))
+    _write(folder, record)
+    command = f"python cli.py fit {shlex.join([*configs, *given])} --data.fold all"
+    if record["best_epoch"] is not None:
+        command += f" --trainer.max_epochs {record['best_epoch']}"
+    write_tables(folder, record, tables, command)
+    write_comparison([folder / member.name for member in members], folder / "compare.html")
+    print((folder / "crossval.md").read_text(encoding="utf-8"), flush=True)
+    print(f"cross-validation {folder}", flush=True)
+
+
+def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> dict[str, Any]:
+    """The record that was begun with these options, or a new one.
+
+    Raises:
+        DataError: it was begun with other ones.
+    """
+    path = folder / RECORD
+    texts = [Path(config).expanduser().read_bytes() for config in options.config]
+    begun = {
+        "configs": options.config,
+        "sha256": [hashlib.sha256(text).hexdigest() for text in texts],
+        "folds": options.folds,
+        "seed": options.seed,
+        "options": [*given],
+    }
+    if path.is_file():
+        try:
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise DataError(f"{path}: not readable; remove it to begin anew") from None
+        for name, value in begun.items():
+            if record.get(name) != value:
+                raise DataError(
+                    f"{folder}: was begun with other {name} ({record.get(name)}); choose another "
+                    "--run.name, or remove it"
+                )
+        return record | {"status": "running"}
+    record = {**begun, "status": "running", "members": []}
+    _write(folder, record)
+    return record
+
+
+def _write(folder: Path, record: dict[str, Any]) -> None:
+    with atomic_write(folder / RECORD) as half:
+        half.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _train(run: Path, member: Member, fixed: Sequence[str], fit: Main) -> None:
+    """Train, or go on from the last checkpoint, unless all epochs are done."""
+    last = run / "checkpoints" / "last.ckpt"
+    args = [
+        "fit",
+        *fixed,
+        f"--data.fold={member.fold}",
+        f"--seed_everything={member.seed}",
+        f"--run.name={member.name}",
+    ]
+    if last.is_file():
+        epochs = finished_epochs(read_checkpoint(last))
+        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        if epochs == config["trainer"]["max_epochs"]:
+            if read_run_json(run / "run.json").get("status") != "finished":
+                log.warning("%s: stopped after its last epoch, without figures", run)
+            return
+        print(f"goes on after epoch {epochs}", flush=True)
+        args.append(f"--ckpt_path={last}")
+    elif run.exists():  # stopped before the end of its first epoch
+        shutil.rmtree(run)
+    fit(args)
+
+
+def _validate(folder: Path, member: Member, fit: Main) -> dict[str, Any]:
+    """Score the held-out images with the best checkpoint."""
+    run = folder / member.name
+    best = best_beside(run / "checkpoints" / "last.ckpt")
+    (run / IMAGE_TABLE).unlink(missing_ok=True)
+    fit(["validate", f"--config={run / 'config.yaml'}", f"--ckpt_path={best}"])
+    results = read_results(run)
+    scores = [one for one in results.evaluations if one["stage"] == "validate"][-1]["metrics"]
+    return {
+        **member._asdict(),
+        "checkpoint": best.relative_to(folder).as_posix(),
+        "best_epoch": results.best_epoch,
+        "images": len(_images(folder, member)),
+        "minutes": results.record.get("minutes"),
+        "metrics": scores,
+    }
+
+
+def _images(folder: Path, member: Member) -> dict[str, ImageScores]:
+    return read_image_table(folder / member.name / IMAGE_TABLE)

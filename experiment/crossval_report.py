@@ -1,0 +1,100 @@
+"""Tables of a cross-validation: crossval.md, crossval.csv, out_of_fold.csv."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiment.atomic import atomic_write, write_table
+from experiment.crossval_scores import ImageScores, pooled, spread
+from experiment.report import short
+
+NOTE = (
+    "Each fold is scored by the epoch that was best on it, which flatters by a little. Intervals "
+    "(95 %) are of the mean over images as independent draws: Wilson's for shares, else the "
+    "bootstrap over images. They do not cover other training images; the standard deviation over "
+    "the runs does, but its runs share most of theirs."
+)
+
+
+def summary(
+    members: Sequence[dict[str, Any]], tables: Sequence[dict[str, ImageScores]]
+) -> dict[str, Any]:
+    """What the record says beside the members.
+
+    Args:
+        members: of the record.
+        tables: scores by held-out image of each.
+
+    Returns:
+        ``metrics``, the spread of each over the runs; ``out_of_fold``, see `pooled`;
+        ``best_epoch``, the median over the runs, None where none is known.
+    """
+    names = dict.fromkeys(name for one in members for name in one["metrics"])
+    values = {
+        name: [one["metrics"][name] for one in members if name in one["metrics"]] for name in names
+    }
+    epochs = [one["best_epoch"] for one in members if one["best_epoch"] is not None]
+    return {
+        "metrics": {name: spread(own) for name, own in values.items()},
+        "out_of_fold": pooled(tables),
+        "best_epoch": round(statistics.median(epochs)) if epochs else None,
+    }
+
+
+def write_tables(
+    folder: Path,
+    record: dict[str, Any],
+    tables: dict[str, dict[str, ImageScores]],
+    command: str,
+) -> None:
+    """Write them.
+
+    Args:
+        folder: of the cross-validation.
+        record: of it, with its `summary`.
+        tables: scores by held-out image of each run, by its name.
+        command: that trains on all images.
+    """
+    metrics = list(record["metrics"])
+    rows = [
+        [one[name] for name in ("fold", "seed", "best_epoch", "images")]
+        + [one["metrics"].get(name, "") for name in metrics]
+        for one in record["members"]
+    ]
+    write_table(folder / "crossval.csv", ("fold", "seed", "best_epoch", "images", *metrics), rows)
+    scores = list(record["out_of_fold"])
+    if scores:
+        images = [
+            (name, run, *(own.get(score, "") for score in scores))
+            for run, table in tables.items()
+            for name, own in table.items()
+        ]
+        write_table(folder / "out_of_fold.csv", ("ID", "run", *scores), images)
+    with atomic_write(folder / "crossval.md") as half:
+        half.write_text(_page(record, command), encoding="utf-8")
+
+
+def _page(record: dict[str, Any], command: str) -> str:
+    runs, folds = len(record["members"]), record["folds"]
+    lines = [f"# {folds} folds, {runs} runs: {', '.join(record['configs'])}", ""]
+    if record["out_of_fold"]:
+        lines += ["| all held-out images | mean | 95 % interval | images |", "|---|---|---|---|"]
+        for name, one in record["out_of_fold"].items():
+            interval = f"{_short(one['low'])} to {_short(one['high'])} ({one['interval']})"
+            lines.append(f"| {name} | {_short(one['value'])} | {interval} | {one['images']} |")
+        lines.append("")
+    lines += [
+        f"| over {runs} runs | mean | standard deviation | min | max |",
+        "|---|---|---|---|---|",
+    ]
+    for name, one in record["metrics"].items():
+        cells = (_short(one[key]) for key in ("mean", "std", "min", "max"))
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    epochs = ", ".join(str(one["best_epoch"]) for one in record["members"])
+    lines += ["", f"Best epochs: {epochs}. {NOTE}", "", "Train on all images:", ""]
+    return "\n".join([*lines, f"    {command}", ""])
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else short(value)

@@ -1,0 +1,59 @@
+"""Values that jsonargparse lets through: null for what has no such value, a list for a group."""
+
+import dataclasses
+import inspect
+from collections.abc import Iterator, Mapping
+from types import NoneType
+from typing import Any, get_args
+
+from jsonargparse import Namespace
+from jsonargparse.util import import_object
+
+from experiment.arguments import UsageError
+from experiment.type_words import in_words, quoted
+
+# Filled from other options when the classes are made.
+LINKED = ("model.class_names",)
+
+
+def check_values(config: Namespace) -> None:
+    """Refuse such values in every class that a config names, however deep.
+
+    Args:
+        config: the options of a subcommand, parsed.
+
+    Raises:
+        UsageError: names the option, and what it takes.
+    """
+    values = config.as_dict()
+    for group in ("model", "data", "trainer", "run"):
+        if not isinstance(values[group], Mapping):
+            given = quoted(str(values[group]))
+            raise UsageError(f"{group}: must be a group of options, not {given}")
+    callbacks = values["trainer"].get("callbacks") or []
+    found = [("model", values["model"]), ("data", values["data"])]
+    found += [("trainer.callbacks", one) for one in callbacks if isinstance(one, Mapping)]
+    for option, value in found:
+        for name, hint, inner in _arguments(option, value):
+            no_group = dataclasses.is_dataclass(hint) and not isinstance(inner, Mapping)
+            if name not in LINKED and (no_group or inner is None):
+                shown = "null" if inner is None else quoted(str(inner))
+                words = "a group of options" if no_group else in_words(hint)
+                raise UsageError(f"{name}: must be {words}, not {shown}")
+
+
+def _arguments(option: str, value: Any) -> Iterator[tuple[str, Any, Any]]:
+    """``(option, type, value)`` of what must not be null, in the classes below ``option``."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("class_path"), str):
+        return
+    arguments = value.get("init_args") or {}
+    kind = import_object(value["class_path"])
+    parameters = inspect.signature(kind.__init__ if isinstance(kind, type) else kind).parameters  # type: ignore[misc]
+    for name, inner in arguments.items():
+        known = parameters.get(name)
+        hint = known.annotation if known is not None else inspect.Parameter.empty
+        declared = hint is not inspect.Parameter.empty and not isinstance(hint, str)
+        optional = hint in (Any, None) or NoneType in get_args(hint)
+        if known is not None and declared and not optional and known.default is not None:
+            yield f"{option}.{name}", hint, inner
+        yield from _arguments(f"{option}.{name}", inner)

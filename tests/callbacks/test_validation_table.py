@@ -1,0 +1,75 @@
+"""What a module says of each image is what it says of all of them."""
+
+import csv
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from callbacks.validation_table import ValidationTable
+from lit_models.metrics.blot_scores import BlotScores, scores_by_image
+from lit_models.metrics.classification_scores import ClassificationScores
+from lit_models.metrics.classification_scores import scores_by_image as class_scores
+from lit_models.metrics.image_scores import by_image
+from lit_models.metrics.vessel_scores import VesselScores
+
+
+def test_the_table_is_in_the_order_of_the_data(tmp_path):
+    trainer = SimpleNamespace(
+        state=SimpleNamespace(fn="validate"),
+        callbacks=[],
+        default_root_dir=str(tmp_path),
+        world_size=1,
+        is_global_zero=True,
+    )
+    table = ValidationTable()
+    table.on_validation_epoch_start(trainer, None)
+    for index in (2, 0):
+        batch = {"index": torch.tensor([index, index + 1]), "name": [f"{index}.png", "b.png"]}
+        outputs = {"scores": {"dice": torch.tensor([index / 10, 1.0])}}
+        table.on_validation_batch_end(trainer, None, outputs, batch, 0)
+    table.on_validation_batch_end(trainer, None, None, batch, 0)  # a task that says nothing
+    table.on_validation_end(trainer, None)
+    with (tmp_path / "validation_images.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["ID", "dice"],
+        ["0.png", "0"],
+        ["b.png", "1"],
+        ["2.png", "0.2"],
+        ["b.png", "1"],
+    ]
+
+
+def test_classes():
+    logs, target = torch.randn(8, 3).log_softmax(1), torch.arange(8) % 3
+    whole = ClassificationScores(["a", "b", "c"])
+    whole.update(logs, target, torch.nn.functional.nll_loss(logs, target))
+    values, own = whole.compute_and_reset(), class_scores(logs, target)
+    for name in ("accuracy", "loss"):
+        torch.testing.assert_close(own[name].mean(), values[name])
+
+
+def test_vessels():
+    whole, own = VesselScores(0.5), []
+    for seed in (0, 1, 2):
+        generator = torch.Generator().manual_seed(seed)
+        p = torch.rand(8, 8, generator=generator)
+        truth = torch.rand(1, 8, 8, generator=generator) < 0.3
+        fov = torch.rand(1, 8, 8, generator=generator) < 0.8
+        own.append(whole.update(p, truth, fov))
+    values, images = whole.compute_and_reset(), by_image(own)
+    assert {"fov/dice_image_mean", "full_image/auroc_image_mean"} <= images.keys()
+    for name, value in images.items():
+        assert value.shape == (3,)
+        torch.testing.assert_close(value.mean(), values[name])
+
+
+def test_blots():
+    fake, real = torch.rand(2, 4, 1, 16, 16) * 2 - 1
+    whole = BlotScores()
+    whole.update(fake, real, torch.zeros(4, 1), torch.zeros(4, 1))
+    values, own = whole.compute_and_reset(), scores_by_image(fake, real)
+    for name in ("l1", "psnr", "ssim"):
+        assert own[name].shape == (4,)
+        assert own[name].mean().item() == pytest.approx(float(values[name]), rel=1e-5)

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+import torch
+
+from datamodules import (
+    AOIDataModule,
+    BlotDataModule,
+    DRIVEReconstructionDataModule,
+    DRIVESegmentationDataModule,
+)
+from datamodules.aoi_files import stratified_split
+from datamodules.errors import DataError
+from datamodules.folds import check_fold, fold_split
+
+
+def test_each_sample_is_held_out_once():
+    parts = [fold_split("here", 3, fold, 0, 10) for fold in range(3)]
+    assert sorted(np.concatenate([held_out for _, held_out in parts])) == list(range(10))
+    for train, held_out in parts:
+        assert sorted([*train, *held_out]) == list(range(10))
+
+
+def test_each_class_is_spread_evenly_and_the_seed_shuffles():
+    labels = np.repeat([0, 1, 2], [20, 10, 5])
+    for fold in range(5):
+        _, held_out = fold_split("here", 5, fold, 0, 35, labels)
+        assert np.bincount(labels[held_out]).tolist() == [4, 2, 1]
+    first, other = (fold_split("here", 5, 0, seed, 35, labels)[1].tolist() for seed in (0, 1))
+    assert first == fold_split("here", 5, 0, 0, 35, labels)[1].tolist() != other
+    assert first != list(range(7)), "not in the order of the table"
+
+
+def test_too_many_folds():
+    with pytest.raises(DataError, match="here: 4 training images do not fill 5 folds"):
+        fold_split("here", 5, 0, 0, 4)
+    with pytest.raises(DataError, match="here: 2 training images of class 1 do not fill 3"):
+        fold_split("here", 3, 0, 0, 9, np.repeat([0, 1], [7, 2]))
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "line"),
+    [
+        (5, 5, "data.fold: fold 5 of 5 folds; they are counted from 0"),
+        (None, 0, "data.fold: fold 0 of how many"),
+        (5, None, "data.folds: which of the 5"),
+    ],
+)
+def test_folds_that_do_not_go_together(folds, fold, line):
+    with pytest.raises(DataError, match=line):
+        AOIDataModule(folds=folds, fold=fold)
+
+
+def test_what_goes_together():
+    for folds, fold in ((None, None), (None, "all"), (5, "all"), (5, 4)):
+        check_fold(folds, fold)
+
+
+def held_out(data):
+    return [data.val_set.name(i) for i in range(len(data.val_set))]
+
+
+def test_aoi_folds_hold_each_image_out_once(aoi_folder, ready):
+    names = []
+    for fold in range(4):
+        data = ready(AOIDataModule(str(aoi_folder), folds=4, fold=fold, num_workers=0))
+        names += held_out(data)
+        assert len(data.train_set) == 36
+        assert data.val_set.targets.bincount().tolist() == [2] * 6
+        trained = {data.train_set.name(i) for i in range(36)}
+        assert not trained & {*held_out(data)}
+    assert len(names) == len({*names}) == 48
+
+
+def test_without_folds_the_split_is_what_it_was(aoi_folder, official, ready):
+    data = ready(AOIDataModule(str(aoi_folder), num_workers=0))
+    labels = torch.arange(48) % 6
+    _, val = stratified_split(labels, 0.15, 0)
+    assert held_out(data) == [f"train_{i:05d}.png" for i in val.tolist()]
+    data = ready(DRIVEReconstructionDataModule(str(official), size=32, val_size=2))
+    order = torch.randperm(6, generator=torch.Generator().manual_seed(42))[:2]
+    assert held_out(data) == [f"{21 + i}_training.tif" for i in sorted(order.tolist())]
+
+
+@pytest.mark.parametrize("kind", [DRIVEReconstructionDataModule, DRIVESegmentationDataModule])
+def test_drive_folds_are_of_images(kind, official, ready):
+    names = [
+        name
+        for fold in range(3)
+        for name in held_out(ready(kind(str(official), folds=3, fold=fold)))
+    ]
+    assert sorted(names) == [f"{n}_training.tif" for n in range(21, 27)]
+    with pytest.raises(DataError, match="6 training images do not fill 7 folds"):
+        ready(kind(str(official), folds=7, fold=0))
+
+
+def test_all_trains_on_everything(aoi_folder, official, blots, ready, caplog):
+    for data, count in (
+        (AOIDataModule(str(aoi_folder), fold="all", num_workers=0), 48),
+        (DRIVESegmentationDataModule(str(official), fold="all"), 6),
+        (DRIVEReconstructionDataModule(str(official), fold="all", size=32), 6),
+        (BlotDataModule(str(blots), fold="all", size=16), 10),
+    ):
+        caplog.clear()
+        ready(data)
+        assert len(data.train_set) == count
+        assert data.val_set is None
+        assert data.val_dataloader() == []
+        assert "NO VALIDATION" in caplog.text
+        with pytest.raises(DataError, match="none are held out to score"):
+            ready(data, "validate")

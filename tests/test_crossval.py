@@ -1,0 +1,161 @@
+"""Cross-validation from the command line, and what its members say together."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from conftest import aoi_args, config_args, write_aoi
+
+from benchmarks.tiny_data import write_drive
+from callbacks.run_recorder import run_folder
+from cli import main
+from datamodules.errors import DataError
+from experiment import crossval
+from experiment.arguments import UsageError
+from inference import load
+
+CALLBACKS = (
+    "--trainer.callbacks=[{class_path: callbacks.TemperatureScaling},"
+    "{class_path: callbacks.AOIWriter}, {class_path: callbacks.BestCheckpoint, "
+    "init_args: {monitor: val/accuracy, mode: max}}]"
+)
+SMALL = ["--model.network.name=shufflenet_v2_x0_5", "--model.optimizer.lr=0.5", CALLBACKS]
+SHORT = ["--folds=2", "--trainer.max_epochs=2"]
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def crossvalidated(tmp_path_factory):
+    """A finished cross-validation of aoi on tiny data: its folder, and arguments for the others."""
+    root = tmp_path_factory.mktemp("crossval")
+    images = write_aoi(root / "images", images_per_class=4)
+    args = aoi_args(images, root / "runs", *SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "disabled")
+        folder = crossval.main([*args, *SHORT], main)
+    return folder, args
+
+
+def test_what_it_leaves(crossvalidated):
+    folder, _ = crossvalidated
+    record = json.loads((folder / "crossval.json").read_text())
+    images = table(folder / "out_of_fold.csv")
+    assert len(images) == len({row["ID"] for row in images}) == 24, "each image is held out once"
+    accuracy = record["out_of_fold"]["accuracy"]
+    assert accuracy["value"] == pytest.approx(np.mean([float(row["accuracy"]) for row in images]))
+    assert (accuracy["images"], accuracy["interval"]) == (24, "Wilson")
+    runs = [one["metrics"]["val/accuracy"] for one in record["members"]]
+    assert record["metrics"]["val/accuracy"]["mean"] == pytest.approx(np.mean(runs))
+    assert record["metrics"]["val/accuracy"]["std"] == pytest.approx(np.std(runs, ddof=1))
+    page = (folder / "crossval.md").read_text()
+    assert "| accuracy |" in page
+    assert "--data.fold all --trainer.max_epochs" in page
+    assert (folder / "compare.html").is_file()
+
+
+def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
+    whole, args = crossvalidated
+    args = [*args, *SHORT, f"--run.root={tmp_path}"]
+    stop = "--trainer.callbacks+=tests.callbacks_that_kill.RaiseAt"
+    with pytest.raises(RuntimeError, match="stopped"):  # in the second epoch of the first fold
+        crossval.main(args, lambda given: main([*given, stop, "--trainer.callbacks.epoch=1"]))
+    folder = tmp_path / "aoi" / "crossval_2"
+    with pytest.raises(DataError, match="0 trained so far; run crossval again to go on"):
+        main(["test", *crossvalidated[1], f"--ckpt_path={folder}"])
+
+    def first_fold(given):
+        if "--data.fold=1" in given:
+            raise InterruptedError
+        main(given)
+
+    capsys.readouterr()
+    with pytest.raises(InterruptedError):
+        crossval.main(args, first_fold)
+    said = capsys.readouterr().out
+    assert "goes on after epoch 1" in said
+    assert "crossval 2/2: fold 1, seed 42" in said
+    scores = "fold-0_seed-42/validation_images.csv"
+    assert (folder / scores).read_text() == (whole / scores).read_text(), "as uninterrupted"
+
+
+def test_an_ensemble_is_the_mean_of_its_members(crossvalidated, tmp_path):
+    folder, args = crossvalidated
+    members = sorted(folder.glob("fold-*"))
+    images = folder.parents[2] / "images" / "test_images"
+
+    def predicted(ckpt_path, name):
+        main(["predict", *args, f"--ckpt_path={ckpt_path}", f"--output={tmp_path / name}"])
+        return {row.pop("ID"): row for row in table(tmp_path / name / "probabilities.csv")}
+
+    def probabilities(results):
+        return np.array([list(result.probabilities.values()) for result in results])
+
+    single = [probabilities(load(m, device="cpu").predict(images)) for m in members]
+    assert abs(single[0] - single[1]).max() > 1e-4
+    results = list(load(folder, device="cpu").predict(images))
+    np.testing.assert_allclose(probabilities(results), np.mean(single, axis=0), atol=1e-6)
+    written = predicted(folder, "whole")
+    for result in results:
+        for name, value in result.probabilities.items():
+            assert written[result.name][name] == f"{value:.6f}"
+    assert predicted(f"[{','.join(str(member) for member in members)}]", "files") == written
+
+
+def test_an_ensembles_scores_are_its_own(crossvalidated, caplog, tmp_path):
+    folder, args = crossvalidated
+    before = (folder / "fold-0_seed-42" / "run.json").read_text()
+    main(["test", *args, f"--ckpt_path={folder}"])
+    main(["validate", *args, f"--ckpt_path={folder}"])
+    assert "others trained on its validation images" in caplog.text
+    record = json.loads((folder / "run.json").read_text())
+    assert [one["stage"] for one in record["evaluations"]] == ["test", "validate"]
+    assert [len(one["members"]) for one in record["evaluations"]] == [2, 2]
+    assert "an ensemble of 2" in (folder / "report.html").read_text()
+    assert (folder / "fold-0_seed-42" / "run.json").read_text() == before
+    files = f"[{folder / 'fold-0_seed-42'},{folder / 'fold-1_seed-42'}]"
+    cli = main(["test", *args, f"--run.root={tmp_path}", f"--ckpt_path={files}"])
+    own = json.loads((run_folder(cli.trainer) / "run.json").read_text())
+    assert run_folder(cli.trainer).parent == tmp_path / "aoi"
+    assert own["evaluations"][0]["metrics"] == record["evaluations"][0]["metrics"]
+
+
+def test_ensembles_that_cannot_be(crossvalidated, tmp_path):
+    folder, args = crossvalidated
+    with pytest.raises(UsageError, match="fit goes on from one checkpoint"):
+        main(["fit", *args, f"--ckpt_path={folder}"])
+    other = ["--run.name=other", "--trainer.max_epochs=1", "--data.image_size=40"]
+    main(["fit", *args, f"--run.root={tmp_path}", *other, "--trainer.limit_train_batches=1"])
+    files = [folder / "fold-0_seed-42", tmp_path / "aoi" / "other"]
+    line = r"other/checkpoints/.*: data.image_size is 40, but 32 in "
+    with pytest.raises(DataError, match=line):
+        main(["test", *args, f"--ckpt_path=[{','.join(map(str, files))}]"])
+    with pytest.raises(DataError, match=line):
+        load(files)
+
+
+def test_images_are_averaged_too(tmp_path):
+    """Of retina; the scores by image are pooled to what the runs score."""
+    callbacks = (
+        "[{class_path: callbacks.BestCheckpoint, init_args: {monitor: val/psnr, mode: max}},"
+        "{class_path: callbacks.RetinaWriter}]"
+    )
+    write_drive(tmp_path / "drive")
+    args = [*config_args("retina", tmp_path), f"--data.data_dir={tmp_path / 'drive'}"]
+    args += [f"--trainer.callbacks={callbacks}", "--data.size=32"]
+    short = ["--folds=2", "--trainer.max_epochs=1", "--trainer.limit_train_batches=1"]
+    folder = crossval.main([*args, *short], main)
+    record = json.loads((folder / "crossval.json").read_text())
+    metrics = [one["metrics"]["val/psnr"] for one in record["members"]]
+    counts = [one["images"] for one in record["members"]]
+    found = record["out_of_fold"]["psnr"]
+    assert found["images"] == sum(counts) == 8
+    assert found["value"] == pytest.approx(np.average(metrics, weights=counts), rel=1e-4)
+    main(["predict", *args, f"--ckpt_path={folder}"])
+    rows = table(folder / "predictions" / "drive" / "predictions.csv")
+    found = load(folder, device="cpu").predict(tmp_path / "drive" / "test" / "images")
+    assert [row["psnr"] for row in rows] == [f"{one.psnr:.4f}" for one in found]
