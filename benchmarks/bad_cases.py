@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import bad_rare
 from bad_files import (
     LAYOUTS,
     RUN_FILES,
@@ -29,6 +30,7 @@ class Case:
             of the task's data in it, ``{run}`` a copy of a finished run of the config.
         spoil: changes files below ``{here}`` beforehand.
         fine: the input is good after all.
+        env: variables of the environment.
     """
 
     kind: str
@@ -36,16 +38,67 @@ class Case:
     args: tuple[str, ...]
     spoil: Spoil | None = field(default=None, compare=False)
     fine: bool = False
+    env: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
         """The case in a line."""
         spoiled = "" if self.spoil is None else f" ({self.spoil.__doc__})"
-        return f"{self.config or '-'}: {' '.join(self.args)}{spoiled}"
+        env = "".join(f"{name}={value} " for name, value in self.env)
+        return f"{self.config or '-'}: {env}{' '.join(self.args)}{spoiled}"
 
 
 def cases() -> Iterator[Case]:
     """All of them."""
+    yield from _common()
+    yield from _rare()
+
+
+def _rare() -> Iterator[Case]:
+    best = "--ckpt_path={run}/checkpoints/last.ckpt"
+    for config, options in bad_rare.VALUES.items():
+        for option, values in options.items():
+            for value in values:
+                given = "" if value == "''" else value
+                spoil = write_bytes("file", b"text") if "{here}/file" in value else None
+                yield Case("rare value", config, ("fit", f"--{option}={given}"), spoil)
+    for name, content in bad_rare.CONFIGS.items():
+        spoil = spoiled(name)(write_bytes("c.yaml", content))
+        yield Case("rare config", "aoi", ("fit", "--config={here}/c.yaml"), spoil)
+    for name, spoil in bad_rare.checkpoints().items():
+        for stage in ("fit", "test", "predict"):
+            more = ("--trainer.max_epochs=9",) if stage == "fit" else ()
+            args = (stage, "--ckpt_path={here}/bad.ckpt", *more)
+            config = "vessels" if stage == "test" else "aoi"
+            yield Case("rare checkpoint", config, args, spoiled(name)(spoil))
+    for name, spoil in bad_rare.resumed_checkpoints().items():
+        args = ("fit", "--ckpt_path={here}/bad.ckpt", "--trainer.max_epochs=9")
+        yield Case("rare checkpoint", "aoi", args, spoiled(name)(spoil))
+    for name, change in bad_rare.images().items():
+        for config, pattern in (
+            ("aoi", "data/train_images/*"),
+            ("vessels", "data/training/1st_manual/*"),
+            ("blots", "data/wb_dataset/*"),
+        ):
+            yield Case("rare image", config, ("fit",), spoil_image(pattern, name, change))
+        spoil = spoil_image("data/test_images/*", name, change)
+        args = ("predict", best, "--data.predict_dir={data}/test_images")
+        yield Case("rare image", "aoi", args, spoil)
+    for fine, tables in ((False, bad_rare.TABLES), (True, bad_rare.FINE_TABLES)):
+        for name, content in tables.items():
+            spoil = spoiled(f"train.csv: {name}")(write_bytes("data/train.csv", content))
+            yield Case("rare table", "aoi", ("fit",), spoil, fine)
+    for name, env in bad_rare.ENVIRONMENTS.items():
+        spoil = spoiled(name)(lambda here: None)
+        yield Case("environment", "aoi", ("fit",), spoil, True, tuple(env.items()))
+    for name, spoil in bad_rare.PREDICT_DIRS.items():
+        for config in ("aoi", "vessels", "retina"):
+            source = "x.csv" if name == "a table" else "x"
+            args = ("predict", best, f"--data.predict_dir={{here}}/{source}")
+            yield Case("predict_dir", config, args, spoiled(name)(spoil))
+
+
+def _common() -> Iterator[Case]:
     for config, options in VALUES.items():
         for option, values in options.items():
             for value in values:

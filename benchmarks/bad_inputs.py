@@ -95,7 +95,7 @@ class Stage:
             for name, path in places.items():
                 arg = arg.replace(name, str(path))
             args.append(arg)
-        outcome = forked.run([args[0], *options, *args[1:]], here)
+        outcome = forked.run([args[0], *options, *args[1:]], here, dict(case.env))
         left = ""
         if (here / "ran").exists():
             left = "the input's code has run"

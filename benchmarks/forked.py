@@ -2,10 +2,11 @@
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -89,6 +90,34 @@ def run(
     return wait(start(args, folder, env), args, folder, timeout)
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def in_two(args: Sequence[str], folder: Path, timeout: float = 120) -> Outcome:
+    """`run` in two processes, as Lightning or torchrun would start them.
+
+    Returns:
+        How the first ended, or the second if that alone failed.
+    """
+    env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
+    two = [*args, "--trainer.devices=2", "--trainer.strategy=ddp"]
+    other = folder / "rank 1"
+    other.mkdir(exist_ok=True)
+    pids = [
+        start(two, where, {**env, "NODE_RANK": "0", "LOCAL_RANK": str(rank)})
+        for rank, where in enumerate((folder, other))
+    ]
+    second = wait(pids[1], two, other, timeout)
+    first = wait(pids[0], two, folder, timeout)
+    if first.status or not second.status:
+        return replace(first, output=second.output + first.output)
+    return second
+
+
 def _run(
     args: Sequence[str], folder: Path, env: Mapping[str, str], before: Callable[[], object]
 ) -> None:
@@ -99,6 +128,7 @@ def _run(
         output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", 1), os.fdopen(2, "w", 1)  # not pytest's
         os.chdir(folder)
         os.environ.update(env)
         before()

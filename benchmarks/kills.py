@@ -93,10 +93,9 @@ def differences(one: Path, other: Path) -> list[str]:
                 found.append(f"{part} of {name}")
     if (one / "metrics.csv").read_bytes() != (other / "metrics.csv").read_bytes():
         found.append("metrics.csv")
-    # Killed in its last report, a run has nothing left to train, and keeps a hidden file.
-    if (other / "report.html").exists():
-        found += [f"left over: {path.name}" for path in other.rglob(".half-*")]
-    return found
+    if not (other / "report.html").exists():
+        found.append("no report")
+    return found + [f"left over: {path.name}" for path in other.rglob(".half-*")]
 
 
 def _equal(one: object, other: object) -> bool:

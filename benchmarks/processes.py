@@ -4,45 +4,27 @@ python benchmarks/processes.py [--configs aoi vessels]
 
 Each task's small data have odd splits; then once more with a single image to test and to predict,
 so that one process has none. Every metric of validate and test must agree to 1e-6, and predict must
-write the same files. Prints a Markdown table; the exit status says whether anything differs.
+write the same files. "half" is `fit` on two processes with half the batch, whose weights must agree
+with one process's to 1e-5; of aoi alone, whose backbone is frozen: elsewhere BatchNorm is of each
+process's own part of the batch, or noise and augmentation are drawn by each process.
+Prints a Markdown table; the exit status says whether anything differs.
 """
 
 import argparse
 import json
 import shutil
-import socket
 import sys
 import tempfile
 from pathlib import Path
 
 import forked
+import kills
 import tiny_data
+import torch
 
-CONFIGS = ("aoi", "vessels", "retina", "retina_compress", "blots")
+CONFIGS = ("aoi", "vessels", "retina", "retina_compress", "blots", "blots_best", "blots_style")
+IMAGES = ("odd", "one", "half")
 TOLERANCE = 1e-6
-
-
-def in_two(args: list[str], here: Path) -> forked.Outcome:
-    """Run a command line in two processes, as torchrun would start them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
-        "NODE_RANK": "0",
-    }
-    two = [*args, "--trainer.devices=2", "--trainer.strategy=ddp"]
-    other = here / "rank 1"
-    other.mkdir(exist_ok=True)
-    pids = [
-        forked.start(two, folder, {**env, "LOCAL_RANK": str(rank)})
-        for rank, folder in enumerate((here, other))
-    ]
-    second = forked.wait(pids[1], two, other, 120)
-    first = forked.wait(pids[0], two, here, 120)
-    return first if first.status or not second.status else second
 
 
 def single(config: str, data: Path) -> None:
@@ -104,7 +86,7 @@ def compare(config: str, root: Path, one_image: bool) -> tuple[float, list[str]]
     worst, odd = 0.0, []
     for stage in ("test",) if one_image else ("validate", "test"):
         found = []
-        for start in (forked.run, in_two):
+        for start in (forked.run, forked.in_two):
             done = start([stage, *common, *more], here)
             if done.status != 0:
                 return float("nan"), [*odd, f"{stage}: {done.output}"]
@@ -118,7 +100,7 @@ def compare(config: str, root: Path, one_image: bool) -> tuple[float, list[str]]
                 odd.append(f"{stage}: {name} is {one} and {two}")
             worst = max(worst, gap)
     written = []
-    for name, start in (("one", forked.run), ("two", in_two)):
+    for name, start in (("one", forked.run), ("two", forked.in_two)):
         done = start(["predict", *common, *more, f"--output={here / name}"], here)
         if done.status != 0:
             return worst, [*odd, f"predict: {done.output}"]
@@ -129,11 +111,33 @@ def compare(config: str, root: Path, one_image: bool) -> tuple[float, list[str]]
     return worst, odd
 
 
+def trained_alike(config: str, root: Path) -> tuple[float, list[str]]:
+    """The greatest difference of a weight that one process and two with half the batch train."""
+    weights = []
+    for name, start, batch in (("one", forked.run, 8), ("two", forked.in_two, 4)):
+        here = root / f"{config}-{name}"
+        here.mkdir(parents=True)
+        args = [
+            *kills.options(config, root / "data", epochs=2),
+            f"--run.root={here / 'runs'}",  # the second process has a working folder of its own
+            f"--data.batch_size={batch}",
+            "--trainer.limit_train_batches=4",  # the last one is smaller, and padded over two
+        ]
+        done = start(["fit", *args], here)
+        if done.status:
+            return float("nan"), [done.output]
+        last = kills.finished_run(here) / "checkpoints/last.ckpt"
+        weights.append(torch.load(last, weights_only=True)["state_dict"])
+    gaps = {name: (weights[0][name] - weights[1][name]).abs().max() for name in weights[0]}
+    odd = [f"{name} differs by {gap:.1e}" for name, gap in gaps.items() if not gap <= 1e-5]
+    return float(max(gaps.values())), odd
+
+
 def main() -> None:
     """Compare, print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--configs", nargs="+", default=CONFIGS, choices=CONFIGS)
-    parser.add_argument("--images", nargs="+", default=["odd", "one"], choices=["odd", "one"])
+    parser.add_argument("--images", nargs="+", default=IMAGES, choices=IMAGES)
     chosen = parser.parse_args()
     forked.warm_up()
     failed = False
@@ -143,7 +147,12 @@ def main() -> None:
         tiny_data.write_all(root / "data")
         for config in chosen.configs:
             for images in chosen.images:
-                worst, odd = compare(config, root, images == "one")
+                if images != "half":
+                    worst, odd = compare(config, root, images == "one")
+                elif config == "aoi":
+                    worst, odd = trained_alike(config, root)
+                else:
+                    continue
                 print(f"| {config} | {images} | {worst:.1e} | {len(odd)} |", flush=True)
                 for line in odd:
                     print(f"    {line}", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
 """Nothing wrong, nothing lost, one clear line: all parts, and docs/reliability.md.
 
-python benchmarks/reliability.py [bad_inputs kills processes resources]
+python benchmarks/reliability.py [bad_inputs kills processes agents resources]
 
 Without names all parts run, which takes an hour or so; with names those alone, and nothing is
 written. Each part is a script of its own with options of its own.
@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 PARTS: dict[str, tuple[str, list[str]]] = {
     "bad_inputs": ("Bad inputs", []),
     "processes": ("One process and two", []),
+    "agents": ("Two nodes, one of them killed", []),
     "resources": ("Lost resources", []),
     "kills": ("Killed and resumed", ["--times=20"]),
 }

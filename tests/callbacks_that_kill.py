@@ -17,3 +17,14 @@ class StopAt(Callback):
             if self.signal == signal.SIGINT:  # which a shell's background jobs ignore
                 signal.signal(signal.SIGINT, signal.default_int_handler)
             os.kill(os.getpid(), self.signal)
+
+
+class RaiseAt(Callback):
+    """Raises RuntimeError when an epoch begins: a run that ends early within a test's process."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == self.epoch:
+            raise RuntimeError("stopped")

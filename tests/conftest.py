@@ -4,6 +4,8 @@ import csv
 import os
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 # Networks this small gain nothing from a second thread, and lose much where cores are busy.
@@ -12,7 +14,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
+
+from benchmarks import forked
 
 ROOT = Path(__file__).parent.parent
 
@@ -54,6 +59,24 @@ def aoi_folder(tmp_path):
     return write_aoi(tmp_path / "images")
 
 
+def as_processes(args: list[str], processes: int = 1) -> subprocess.CompletedProcess:
+    """``cli.py`` in one process of its own or in two that work together.
+
+    On Linux they are forked, which spares them the imports; ``stderr`` has all that is written.
+    """
+    two = ["--trainer.devices=2", "--trainer.strategy=ddp"] if processes == 2 else []
+    if sys.platform != "linux":
+        command = [sys.executable, "cli.py", *args, *two]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if two:
+            done = forked.in_two(args, folder, timeout=120)
+        else:
+            done = forked.run(args, folder, timeout=120)
+    return subprocess.CompletedProcess(args, done.status, "", done.output)
+
+
 def stopped_fit(args: list[str], epoch: int, signal_name: str) -> subprocess.CompletedProcess:
     """``cli.py fit`` as a process that gets a signal within an epoch, see ``StopAt``."""
     stop = [
@@ -61,8 +84,7 @@ def stopped_fit(args: list[str], epoch: int, signal_name: str) -> subprocess.Com
         f"--trainer.callbacks.epoch={epoch}",
         f"--trainer.callbacks.signal_name={signal_name}",
     ]
-    command = [sys.executable, "cli.py", "fit", *args, *stop]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return as_processes(["fit", *args, *stop])
 
 
 # Smaller networks and images than the methods', so that a run takes seconds.
@@ -99,10 +121,26 @@ SMALL["blots_style"] = [
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
 
 
-def config_args(config: str, root: Path, *more: str) -> list[str]:
+_PLAIN = tempfile.TemporaryDirectory(prefix="configs-")
+
+
+@cache
+def _without_figures(config: str) -> Path:
+    """The config but for its figures, which take a third of a small run."""
+    settings = yaml.safe_load((ROOT / "configs" / f"{config}.yaml").read_text(encoding="utf-8"))
+    callbacks = settings["trainer"]["callbacks"]
+    kept = [one for one in callbacks if not one["class_path"].endswith("Figures")]
+    settings["trainer"]["callbacks"] = kept
+    path = Path(_PLAIN.name) / f"{config}.yaml"
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def config_args(config: str, root: Path, *more: str, figures: bool = False) -> list[str]:
     """Arguments behind ``cli.py <subcommand>`` for a small, fast run of a config."""
+    path = ROOT / "configs" / f"{config}.yaml" if figures else _without_figures(config)
     return [
-        f"--config={ROOT / 'configs' / config}.yaml",
+        f"--config={path}",
         f"--run.root={root}",
         "--trainer.accelerator=cpu",
         "--trainer.enable_progress_bar=false",
@@ -111,10 +149,10 @@ def config_args(config: str, root: Path, *more: str) -> list[str]:
     ]
 
 
-def aoi_args(folder: Path | None, root: Path, *more: str) -> list[str]:
+def aoi_args(folder: Path | None, root: Path, *more: str, figures: bool = False) -> list[str]:
     """`config_args` of aoi, on the images in ``folder`` or the built-in sample."""
     data = [] if folder is None else [f"--data.data_dir={folder}"]
-    return config_args("aoi", root, *data, *more)
+    return config_args("aoi", root, *data, *more, figures=figures)
 
 
 def one_run(root: Path) -> Path:

@@ -2,13 +2,11 @@
 
 import json
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, aoi_args, config_args, one_run, stopped_fit
+from conftest import ROOT, aoi_args, as_processes, config_args, one_run, stopped_fit
 
 from cli import main
 from datamodules.errors import DataError
@@ -43,6 +41,10 @@ def line_of(*args, error=DataError):
         ("--trainer.devices=99999", "trainer.devices: 99999 processes"),
         ("--seed_everything=-1", "seed_everything: must be a number from 0"),
         ("--model.class_names=[a]", "give data.class_names"),
+        ("--data.class_names=null", "data.class_names: must be a list of texts, not null"),
+        ("--data.batch_size=99999999999", "data.batch_size: must be a whole number >= 1 and <="),
+        ("--model.inference=[]", "model.inference: must be a group of options, not []"),
+        ("--model.network=torch.nn.Module", "Module: cannot be made by a config"),
         ("--from_scratch=gone.yaml", "gone.yaml: no such file"),
     ],
 )
@@ -69,6 +71,19 @@ def test_options_that_contradict_each_other(config, options, line, tmp_path):
     assert not list(tmp_path.glob("runs/*/*")), "nothing half-written"
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("data:\n  init_args: {seed: 1}\ndata: {}\n", "line 3: data is there twice"),
+        ("a: &a [*a]\n", "line 1: holds itself by an alias"),
+    ],
+)
+def test_yaml_that_nobody_means(aoi_folder, tmp_path, text, line):
+    (tmp_path / "c.yaml").write_text(text)
+    args = aoi_args(aoi_folder, tmp_path / "runs", f"--config={tmp_path / 'c.yaml'}")
+    assert line in line_of("fit", *args, error=UsageError)
+
+
 class Runs:
     def __reduce__(self):
         return Path.touch, (Path("ran"),)
@@ -83,6 +98,7 @@ def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
     torch.save({**good, "state_dict": state}, "names.ckpt")
     torch.save({k: v for k, v in good.items() if k != "state_dict"}, "weightless.ckpt")
     torch.save(good["state_dict"], "bare.ckpt")
+    torch.save({**good, "hyper_parameters": [1]}, "list.ckpt")
     torch.save(Runs(), "code.ckpt")
     Path("pickle.ckpt").write_bytes(pickle.dumps(Runs()))
     Path("cut.ckpt").write_bytes(whole.read_bytes()[:10000])
@@ -93,6 +109,7 @@ def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
         "names": "of its weights are not those of this model",
         "weightless": "holds no weights",
         "bare": "bare weights",
+        "list": "damaged (hyper_parameters",
         "code": "it holds objects that would run code",
         "pickle": "not a checkpoint that can be read",
         "cut": "damaged",
@@ -111,9 +128,7 @@ def test_a_corrupt_image_with_workers_and_in_two_processes(aoi_folder, tmp_path)
         path.write_bytes(path.read_bytes()[:60])
     args = aoi_args(aoi_folder, tmp_path / "runs")
     assert "not a readable image" in line_of("fit", *args, "--data.num_workers=2")
-    two = ["--trainer.devices=2", "--trainer.strategy=ddp"]
-    command = [sys.executable, "cli.py", "fit", *args, *two]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = as_processes(["fit", *args], processes=2)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.count("error: ") == 1

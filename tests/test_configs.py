@@ -20,7 +20,7 @@ LIMITS = [
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_config_runs_through_every_subcommand(config, tmp_path):
-    args = config_args(config, tmp_path, *LIMITS)
+    args = config_args(config, tmp_path, *LIMITS, figures=True)
     main(["fit", *args])
     folder = one_run(tmp_path)
     assert folder.parent.name == config

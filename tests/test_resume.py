@@ -2,13 +2,44 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 import torch
-from conftest import aoi_args, config_args, one_run, stopped_fit
+from conftest import aoi_args, config_args, one_run, stopped_fit, write_aoi
 
+from benchmarks import tiny_data
 from cli import main
 from datamodules.errors import DataError
+
+NETWORK = "--model.network.name=shufflenet_v2_x0_5"  # whose checkpoints are small
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The images and the folder of the runs of one that has trained an epoch."""
+    root = tmp_path_factory.mktemp("trained")
+    images = write_aoi(root / "images")
+    options = [
+        NETWORK,
+        "--trainer.max_epochs=1",
+        "--run.wandb=disabled",
+        "--model.optimizer.lr=0.1",
+    ]
+    main(["fit", *aoi_args(images, root / "runs", "--data.seed=3", *options)])
+    return images, root / "runs"
+
+
+@pytest.fixture
+def finished(trained, tmp_path):
+    """A copy of that run, and a function that makes arguments for more of its kind."""
+    images, runs = trained
+    shutil.copytree(runs, tmp_path / "runs")
+
+    def args(*more):
+        return aoi_args(images, tmp_path / "runs", NETWORK, *more)
+
+    return one_run(tmp_path / "runs"), args
 
 
 def read_metrics(folder):
@@ -22,12 +53,13 @@ def checkpoint(folder):
 
 @pytest.mark.parametrize("signal_name", ["SIGINT", "SIGKILL"])
 def test_interrupted_and_resumed_equals_uninterrupted(aoi_folder, tmp_path, signal_name):
-    args = ["--trainer.max_epochs=6", "--data.batch_size=8", "--trainer.log_every_n_steps=1"]
+    args = [NETWORK, "--trainer.max_epochs=2", "--data.batch_size=16"]
+    args.append("--trainer.log_every_n_steps=1")
     main(["fit", *aoi_args(aoi_folder, tmp_path / "whole", *args)])
-    stopped = stopped_fit(aoi_args(aoi_folder, tmp_path / "cut", *args), 3, signal_name)
+    stopped = stopped_fit(aoi_args(aoi_folder, tmp_path / "cut", *args), 1, signal_name)
     assert stopped.returncode != 0, stopped.stderr
     cut = one_run(tmp_path / "cut")
-    assert max(int(row["epoch"]) for row in read_metrics(cut) if row["epoch"]) <= 3
+    assert max(int(row["epoch"]) for row in read_metrics(cut) if row["epoch"]) <= 1
     if signal_name == "SIGINT":
         assert json.loads((cut / "run.json").read_text())["status"] == "interrupted"
 
@@ -47,8 +79,14 @@ def test_interrupted_and_resumed_equals_uninterrupted(aoi_folder, tmp_path, sign
 @pytest.mark.parametrize("config", ["blots_best", "blots_style", "vessels_best"])
 def test_all_that_has_a_state_comes_back(config, tmp_path):
     """Schedules, averaged weights and those being trained, noise, augmentation, spectral norm."""
-    short = ["--trainer.max_epochs=3", "--trainer.limit_train_batches=3"]
-    short += ["--trainer.limit_val_batches=1"]
+    tiny_data.write_all(tmp_path / "data")
+    short = [
+        f"--data.data_dir={tiny_data.data_of(config, tmp_path / 'data')}",
+        *tiny_data.SMALL[config],
+        "--trainer.max_epochs=3",
+        "--trainer.limit_train_batches=3",
+        "--trainer.limit_val_batches=1",
+    ]
 
     def args(name, *more):
         return config_args(config, tmp_path / name, *short, *more)
@@ -73,24 +111,29 @@ def test_all_that_has_a_state_comes_back(config, tmp_path):
 
 def test_a_resumed_compressor_keeps_its_transform(tmp_path):
     """The linear fit is of the first start alone: going on must not undo what was learnt."""
+    tiny_data.write_drive(tmp_path / "data")
     short = ["--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1"]
+    short += tiny_data.SMALL["retina_compress"]
+    short.append(f"--data.data_dir={tmp_path / 'data'}")
     rates = ["--model.optimizer.lr=0", "--model.linear_lr=0"]
-    args = config_args("retina_compress", tmp_path, *short, *rates)
+    args = config_args("retina_compress", tmp_path / "runs", *short, *rates)
     first = main(["fit", *args, "--trainer.max_epochs=1"]).model.network.analysis.weight.clone()
-    other = ["--trainer.max_epochs=2", "--data.data_dir=null", "--ckpt_path=last"]
+    other = ["--trainer.max_epochs=2", "--ckpt_path=last"]
     again = main(["fit", *args, *other]).model.network
     assert torch.equal(again.analysis.weight, first)
     assert bool(again.fitted)
 
 
-def test_second_run_leaves_the_first_alone(aoi_folder, tmp_path):
-    args = aoi_args(aoi_folder, tmp_path / "runs", "--trainer.max_epochs=1")
-    main(["fit", *args])
-    first = one_run(tmp_path / "runs")
-    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
-    main(["fit", *args])
-    assert len(list((tmp_path / "runs" / "aoi").iterdir())) == 2
-    assert before == {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+def files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_second_run_leaves_the_first_alone(finished):
+    first, args = finished
+    before = files(first)
+    main(["fit", *args("--trainer.max_epochs=1")])
+    assert len(list(first.parent.iterdir())) == 2
+    assert files(first) == before
 
 
 def test_taken_name_and_missing_checkpoints_are_one_clear_error(aoi_folder, tmp_path):
@@ -106,22 +149,20 @@ def test_taken_name_and_missing_checkpoints_are_one_clear_error(aoi_folder, tmp_
         main(["fit", *args])
 
 
-def test_checkpoint_overrides_the_command_line_and_says_so(aoi_folder, tmp_path, caplog):
-    args = aoi_args(aoi_folder, tmp_path)
-    main(["fit", *args, "--trainer.max_epochs=1", "--model.optimizer.lr=0.1"])
+def test_checkpoint_overrides_the_command_line_and_says_so(finished, caplog):
+    _, args = finished
     changed = ["--model.optimizer.lr=0.5", "--data.image_size=48", "--ckpt_path=last"]
-    cli = main(["fit", *args, "--trainer.max_epochs=2", *changed])
+    cli = main(["fit", *args("--trainer.max_epochs=2", *changed)])
     assert cli.trainer.optimizers[0].param_groups[0]["lr"] == 0.1
     assert "model.optimizer.lr is the checkpoint's 0.1, not 0.5" in caplog.text
     assert "data.image_size is the checkpoint's 32, not 48" in caplog.text
     assert cli.datamodule.image_size == 32
 
 
-def test_preprocessing_is_the_checkpoints_and_inference_may_be_set(aoi_folder, tmp_path, caplog):
-    main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1", "--data.seed=3")])
+def test_preprocessing_is_the_checkpoints_and_inference_may_be_set(finished, caplog):
     other = ["--data.image_size=64", "--data.seed=0", "--data.batch_size=5"]
     names = "--data.class_names=[a,b,c,d,e]"
-    args = aoi_args(aoi_folder, tmp_path, *other, names, "--model.inference.tta=true")
+    args = finished[1](*other, names, "--model.inference.tta=true")
     cli = main(["validate", *args, "--ckpt_path=best"])
     data = cli.datamodule
     assert (data.image_size, data.seed, data.batch_size) == (32, 3, 5)
@@ -132,47 +173,57 @@ def test_preprocessing_is_the_checkpoints_and_inference_may_be_set(aoi_folder, t
     assert "batch_size is" not in caplog.text
 
 
-def test_resuming_a_finished_run_changes_nothing(aoi_folder, tmp_path):
-    args = aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1")
-    main(["fit", *args])
-    before = {p: p.read_bytes() for p in one_run(tmp_path).rglob("*") if p.is_file()}
+def test_resuming_a_finished_run_changes_nothing(finished):
+    folder, args = finished
+    before = files(folder)
     with pytest.raises(DataError, match=r"raise trainer\.max_epochs"):
-        main(["fit", *args, "--ckpt_path=last"])
-    assert before == {p: p.read_bytes() for p in one_run(tmp_path).rglob("*") if p.is_file()}
+        main(["fit", *args("--trainer.max_epochs=1", "--ckpt_path=last")])
+    assert files(folder) == before
 
 
-def test_the_config_of_a_resumed_run_starts_a_new_one(aoi_folder, tmp_path):
-    args = aoi_args(aoi_folder, tmp_path)
-    main(["fit", *args, "--trainer.max_epochs=1"])
-    main(["fit", *args, "--trainer.max_epochs=2", "--ckpt_path=last"])
-    config = one_run(tmp_path) / "config.yaml"
-    main(["fit", f"--config={config}", "--trainer.max_epochs=1"])
-    assert len(list((tmp_path / "aoi").iterdir())) == 2
+def test_a_run_killed_in_its_report_is_finished_by_resuming(finished):
+    folder, args = finished
+    weights, rows = checkpoint(folder)["state_dict"], read_metrics(folder)
+    (folder / "report.html").unlink()
+    (folder / ".half-report-x.html").write_text("<html>")
+    again = args("--trainer.max_epochs=1", "--ckpt_path=last")
+    main(["fit", *again])
+    assert (folder / "report.html").exists()
+    assert not list(folder.rglob(".half-*"))
+    assert json.loads((folder / "run.json").read_text())["status"] == "finished"
+    torch.testing.assert_close(checkpoint(folder)["state_dict"], weights, rtol=0, atol=0)
+    assert read_metrics(folder) == rows
+    with pytest.raises(DataError, match=r"raise trainer\.max_epochs"):
+        main(["fit", *again])
 
 
-def test_a_checkpoint_of_another_method_is_refused_before_anything_is_written(aoi_folder, tmp_path):
-    main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1")])
-    folder = one_run(tmp_path)
-    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+def test_the_config_of_a_resumed_run_starts_a_new_one(finished):
+    folder, args = finished
+    main(["fit", *args("--trainer.max_epochs=2", "--ckpt_path=last")])
+    main(["fit", f"--config={folder / 'config.yaml'}", "--trainer.max_epochs=1"])
+    assert len(list(folder.parent.iterdir())) == 2
+
+
+def test_a_checkpoint_of_another_method_is_refused_before_anything_is_written(finished, tmp_path):
+    folder, _ = finished
+    before = files(folder)
     last = folder / "checkpoints" / "last.ckpt"
     with pytest.raises(DataError, match="a DefectClassifier's checkpoint, this config is"):
         main(["fit", *config_args("vessels", tmp_path, f"--ckpt_path={last}")])
-    assert before == {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert files(folder) == before
 
 
 @pytest.mark.parametrize("part", ["network", "optimizer", "loss"])
-def test_a_checkpoint_cannot_name_code_to_run(aoi_folder, tmp_path, part):
+def test_a_checkpoint_cannot_name_code_to_run(finished, tmp_path, part):
     """A stranger's checkpoint names classes; only those that fit the part's type are built."""
-    main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1")])
-    folder = one_run(tmp_path)
-    bad = checkpoint(folder)
-    touched = tmp_path / "touched"
+    folder, args = finished
+    bad, touched = checkpoint(folder), tmp_path / "touched"
     for class_path in ("subprocess.Popen", "os.system", "torch.utils.cpp_extension.load"):
         arguments = {"args": ["touch", str(touched)]}
         bad["hyper_parameters"][part] = {"class_path": class_path, "init_args": arguments}
         torch.save(bad, folder / "bad.ckpt")
         with pytest.raises(DataError) as caught:
-            main(["validate", *aoi_args(aoi_folder, tmp_path, f"--ckpt_path={folder}/bad.ckpt")])
+            main(["validate", *args(f"--ckpt_path={folder}/bad.ckpt")])
         assert class_path in str(caught.value)
         assert "\n" not in str(caught.value)
     assert not touched.exists()
