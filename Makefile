@@ -1,13 +1,23 @@
-PYTHON ?= python3
 VENV := .venv
+ifeq ($(OS),Windows_NT)  # make itself comes by `choco install make`; run it in Git's bash
+PYTHON ?= python
+BIN := $(VENV)/Scripts
+else
+PYTHON ?= python3
 BIN := $(VENV)/bin
-# What is installed: dev alone, or also bench and demo, whose tests are skipped without.
+endif
+# What is installed: dev alone, or also bench, demo and search, whose tests are skipped without.
 EXTRAS ?= dev
+# Taken at their newest by test-lowest: torch's older wheels are gigabytes.
+NEWEST ?= torch torchvision
+LOWEST_TESTS ?= tests/datamodules tests/lit_models tests/experiment tests/callbacks tests/inference
+NOTEBOOKS := $(wildcard docs/*.ipynb docs/notebooks/*.ipynb)
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help fit demo test check format clean
+.PHONY: help fit demo test test-lowest check format docs notebooks check-commands clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 fit: $(VENV)/installed  ## set up, then train AOI classification on the built-in sample
 	$(BIN)/python cli.py fit --config configs/aoi.yaml
@@ -19,19 +29,34 @@ demo: $(VENV)/installed  ## set up, then open a page for the newest run of confi
 test: $(VENV)/installed  ## set up, then run the tests
 	$(BIN)/python -m pytest
 
-check: $(VENV)/installed  ## lint, formatting, types
+test-lowest:  ## the packages' tests with the lowest versions that pyproject.toml allows
+	$(PYTHON) .ci/lowest.py --except $(NEWEST) > lowest.txt
+	$(MAKE) VENV=.venv-lowest CONSTRAINTS=lowest.txt EXTRAS=dev,bench .venv-lowest/installed
+	.venv-lowest$(BIN:$(VENV)%=%)/python -m pytest $(LOWEST_TESTS)
+
+check: $(VENV)/installed  ## lint, formatting, types, docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mkdocs build --strict --quiet
 
 format: $(VENV)/installed  ## apply the formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+docs: $(VENV)/installed  ## build the documentation into build/site
+	$(BIN)/mkdocs build --strict --quiet
+
+notebooks: $(VENV)/installed  ## run every notebook in docs
+	$(BIN)/jupyter execute $(NOTEBOOKS)
+
+check-commands: $(VENV)/installed  ## run the commands of README and docs with small limits
+	$(BIN)/python docs/check_commands.py
+
+clean:  ## remove the virtual environments, built docs and caches
+	rm -rf $(VENV) .venv-lowest lowest.txt build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS)) --editable ".[$(EXTRAS)]"
 	touch $@
