@@ -238,9 +238,6 @@ def images() -> dict[str, Callable[[Path], None]]:
         path.unlink()
         os.mkfifo(path)
 
-    def wide(path: Path) -> None:
-        Image.new("L", (5000, 1)).save(path, "PNG")
-
     return {
         "a huge header": header,
         "an animated GIF": animated,
@@ -250,7 +247,6 @@ def images() -> dict[str, Callable[[Path], None]]:
         "a pipe": pipe,
         "a web page": lambda p: p.write_text("<html></html>") and None,
         "an SVG": lambda p: p.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>") and None,
-        "of 5000 x 1 px": wide,
     }
 
 

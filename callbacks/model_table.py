@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class ModelTable(Callback):
-    """One line in the place of Lightning's table (``enable_model_summary: false``).
+    """One line instead of Lightning's table (``enable_model_summary: false``).
 
     Metrics and losses, which hold no parameters, are left out.
     """

@@ -8,6 +8,7 @@
 ==============  ====================================================
 """
 
+import errno
 import os
 import re
 import signal
@@ -27,6 +28,17 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from datamodules.errors import DataError
 from experiment.arguments import UsageError
 
+# Why the operating system refuses a path that a person gave, and what would be right.
+REFUSED = {
+    errno.EACCES: "change its permissions or give another path",
+    errno.EPERM: "change its permissions or give another path",
+    errno.ELOOP: "mend its links or give another path",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EIO: "mend the disk",
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EROFS: "give another path",
+}
 # Seconds: until another process's error is known, and until rank 0 has ended after it.
 PATIENCE, LAST_PATIENCE = 5.0, 30.0
 
@@ -50,18 +62,17 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     status = 0
     try:
         main()
-    except DataError as error:
-        status = 2 if isinstance(error, UsageError) else 1
-        if not stopped and claim.is_first():
-            print(f"error: {error}", file=sys.stderr, flush=True)
     except (KeyboardInterrupt, SystemExit) as error:
         status = int(getattr(error, "code", 1) or 0)
         if isinstance(error.__context__, KeyboardInterrupt) and not stopped:
             stopped.append(signal.SIGINT)  # by another handler, such as a debugger's
     except Exception as error:
-        status = 1
+        status = 2 if isinstance(error, UsageError) else 1
+        line = _line_of(error)
         lost_connection = isinstance(error, RuntimeError) and claim.is_taken()
-        if not stopped and not lost_connection:
+        if line is not None and not stopped and claim.is_first():
+            print(f"error: {line}", file=sys.stderr, flush=True)
+        elif line is None and not stopped and not lost_connection:
             claim.is_first()
             traceback.print_exc()
     for signum in (signal.SIGINT, signal.SIGTERM):
@@ -71,6 +82,18 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     if stopped and not claim.launched:
         print(f"stopped by {signal.Signals(stopped[0]).name}", file=sys.stderr, flush=True)
     sys.exit(128 + stopped[0] if stopped else status)
+
+
+def _line_of(error: Exception) -> str | None:
+    """What a person is told; None: it is a bug, which the traceback is for."""
+    if isinstance(error, OSError) and error.filename is not None and error.errno in REFUSED:
+        line = f"{error.filename}: {error.strerror}; {REFUSED[error.errno]}"
+    elif isinstance(error, DataError):
+        line = str(error)
+    else:
+        return None
+    # A file's name may hold line breaks.
+    return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], line)
 
 
 class _Claim:

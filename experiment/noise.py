@@ -4,10 +4,12 @@ import logging
 import re
 import warnings
 
-# The run's own lines say the last two better.
+# The run's own lines say the last three better.
 LOGGED = re.compile(
     "💡|TPU available|Using .* Precision|Detected KeyboardInterrupt|Loading `train_data"
+    r"|(\[rank: \d+\] )?Received SIGTERM"
 )
+LOGGERS = ("utilities.rank_zero", "trainer.connectors.signal_connector")
 WARNED = (
     r"Found \d+ module\(s\) in eval mode",  # a frozen backbone is, on purpose
     r".*LeafSpec",  # between Lightning and torch
@@ -27,5 +29,6 @@ def keep_out_noise() -> None:
     """Pass over those lines from now on."""
     for message in WARNED:
         warnings.filterwarnings("ignore", message)
-    lightning_log = logging.getLogger("pytorch_lightning.utilities.rank_zero")
-    lightning_log.addFilter(lambda record: not LOGGED.match(record.getMessage().strip()))
+    for name in LOGGERS:
+        lightning_log = logging.getLogger(f"pytorch_lightning.{name}")
+        lightning_log.addFilter(lambda record: not LOGGED.match(record.getMessage().strip()))

@@ -215,6 +215,8 @@ def _class_problem(path: str, bases: Sequence[type], denied: bool) -> str:
         near = get_close_matches(name, dir(module), 1, 0.7)
         advice = f"did you mean {module_name}.{near[0]}?" if near else f"give that of a {wanted}"
         return f"{module_name} has no {name}; {advice}"
+    if isinstance(getattr(module, name), type) and issubclass(getattr(module, name), tuple(bases)):
+        return f"{path}: its init_args must be a group of options"
     return f"{path} is no {wanted}"
 
 

@@ -98,7 +98,7 @@ def average_of(method: str, path: Path) -> Callable[[Tensor], Tensor]:
 def join(
     module: Any, states: Sequence[dict[str, Tensor]], temperatures: Sequence[float], path: Path
 ) -> None:
-    """Put an `Ensemble` in the place of a LightningModule's ``network``.
+    """Replace a LightningModule's ``network`` by an `Ensemble`.
 
     Args:
         module: has the network of the first member, whose weights are still to be loaded.

@@ -23,7 +23,9 @@ def lightning_checkpoint(processed=3, **hyper_parameters):
         "pytorch-lightning_version": pl.__version__,
         "hyper_parameters": hyper_parameters,
         "state_dict": {"weight": torch.zeros(1000)},
-        "optimizer_states": [],
+        "epoch": processed - 1,
+        "callbacks": {},
+        "optimizer_states": [{"state": {}, "param_groups": []}],
         "loops": {"fit_loop": {"epoch_progress": {"current": {"processed": processed}}}},
     }
 

@@ -32,5 +32,5 @@ def test_an_empty_field_of_view_is_cropped_in_the_middle():
 
 
 def test_zoom_is_given_from_least_to_greatest():
-    with pytest.raises(DataError, match=r"augmentation\.zoom: \[2, 1\]; give the least"):
+    with pytest.raises(DataError, match=r"augmentation\.zoom: \[2, 1\]; give the smaller"):
         FundusAugmentation(zoom=(2, 1))
