@@ -186,7 +186,7 @@ def test_ranges_are_in_the_help(capsys):
     parser.add_class_arguments(FundusInput, "inputs")
     parser.print_help()
     shown = " ".join(capsys.readouterr().out.split())
-    for words in ("int from 1 to 16384", "OpenUnitInterval", "PositiveInt", "int from 2"):
+    for words in ("int from 1 to 16384", "OpenUnitInterval", "int from 1 to 65536"):
         assert f"(type: {words}, default" in shown
     assert "(type: float above 0 to 16384 | null, default: null)" in shown
 
