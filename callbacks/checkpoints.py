@@ -14,6 +14,7 @@ from callbacks.gather import on_rank_zero
 from callbacks.run_recorder import run_folder
 from datamodules.errors import DataError
 from experiment.atomic import writing
+from lit_models.optim.configure import has_validation
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -46,9 +47,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Without validation there is no best epoch; last.ckpt is the run's checkpoint.
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        unknown = getattr(data, "trains_on_all", False) and str(self.monitor).startswith("val/")
-        if not unknown:
+        if has_validation(pl_module) or not str(self.monitor).startswith("val/"):
             super().on_train_epoch_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from callbacks.run_recorder import has_begun, run_folder
 from experiment.report import print_table, write_report
 from experiment.run_results import read_results
+from lit_models.optim.configure import has_validation
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class ReportWriter(Callback):
             return
         if say:
             best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-            if not best and getattr(trainer.datamodule, "trains_on_all", False):  # type: ignore[attr-defined]
+            if not best and not has_validation(trainer.lightning_module):
                 best = folder / "checkpoints" / "last.ckpt"
             where = [f"checkpoint {_relative(best)}"] if best else []
             print("  ".join([*where, f"report {_relative(report)}"]), flush=True)

@@ -26,7 +26,7 @@ from datamodules.aoi_files import (
 )
 from datamodules.base import ImageDataModule
 from datamodules.errors import DataError
-from datamodules.folds import Fold, fold_split, refuse_all
+from datamodules.folds import Fold, fold_split
 from datamodules.images import list_images, read_image
 from datamodules.preprocessing import normalize_defects, resize_square
 from datamodules.ranges import BatchSize, FoldCount, ImageSide, Seed
@@ -173,8 +173,7 @@ class AOIDataModule(ImageDataModule):
 
     def _setup_training(self, stage: str) -> None:
         table = self._table("train")
-        if self.trains_on_all and stage != "fit":
-            raise refuse_all()
+        self.refuse_to_score_all(stage)
         train, val = self._split(table.labels)
         folder, size = self.folder / "train_images", self.image_size
         self.train_set, self.val_set = (

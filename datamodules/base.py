@@ -129,6 +129,18 @@ class ImageDataModule(pl.LightningDataModule):
         """Whether no image is held out from training."""
         return self.fold == ALL
 
+    def refuse_to_score_all(self, stage: str) -> None:
+        """Refuse any stage but ``fit`` on the training folder where `trains_on_all`.
+
+        Raises:
+            DataError: nothing is held out.
+        """
+        if self.trains_on_all and stage != "fit":
+            raise DataError(
+                "data.fold: all images are trained on and none are held out to score; use test or "
+                "predict with other images"
+            )
+
     @property
     def split_in_words(self) -> str:
         """ ", fold 0 of 5" for the log; "" without folds."""

@@ -21,7 +21,7 @@ from datamodules.base import ImageDataModule
 from datamodules.blot_files import Triple, assign_folds, find_triples, read_groups
 from datamodules.cached_dataset import CachedDataset
 from datamodules.errors import DataError
-from datamodules.folds import Fold, refuse_all
+from datamodules.folds import Fold
 from datamodules.images import read_image
 from datamodules.preprocessing import blot_input
 from datamodules.ranges import BatchSize, FoldCount, ImageSide, Seed
@@ -161,8 +161,7 @@ class BlotDataModule(ImageDataModule):
             triples = self._triples(Path(self.test_dir).expanduser())
             self.test_set = CachedDataset(self.make_dataset(triples, self.size))
         else:
-            if self.trains_on_all and stage != "fit":
-                raise refuse_all()
+            self.refuse_to_score_all(stage)
             train, held_out = self._split()
             if stage == "fit":
                 self.train_set = CachedDataset(self.make_dataset(train, self.size))

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from datamodules.base import ImageDataModule
 from datamodules.drive_files import FundusFiles, read_drive
 from datamodules.errors import DataError
 from datamodules.folds import ALL, fold_split
@@ -44,6 +46,23 @@ def training_split(
         [one for i, one in enumerate(files) if i not in held_out],
         [one for i, one in enumerate(files) if i in held_out],
     )
+
+
+def split_of(
+    data: ImageDataModule, val_size: int, stage: str
+) -> tuple[list[FundusFiles], list[FundusFiles]]:
+    """`training_split` as a data module's options want it; the log names its fold.
+
+    Raises:
+        DataError: see `training_split`; all images train, and ``stage`` is not ``fit``.
+    """
+    data.refuse_to_score_all(stage)
+    split = training_split(data.folder, val_size, data.seed, data.folds, data.fold)
+    if data.split_in_words:
+        rank_zero_info(
+            "%d training and %d validation images%s", *map(len, split), data.split_in_words
+        )
+    return split
 
 
 def test_split(folder: Path) -> list[FundusFiles]:

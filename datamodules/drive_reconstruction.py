@@ -6,14 +6,13 @@ from typing import Any
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
-from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch.utils.data import ConcatDataset, Dataset
 
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
-from datamodules.drive import collate, plain_images, test_split, training_split
+from datamodules.drive import collate, plain_images, split_of, test_split
 from datamodules.drive_files import FundusFiles
-from datamodules.folds import Fold, refuse_all
+from datamodules.folds import Fold
 from datamodules.images import read_image
 from datamodules.preprocessing import photograph_input
 from datamodules.ranges import BatchSize, FoldCount, ImageSide, Seed
@@ -117,21 +116,11 @@ class DRIVEReconstructionDataModule(ImageDataModule):
         elif stage == "test":
             self.test_set = PhotographDataset(test_split(self.folder), self.size)
         else:
-            train, val = self._split(stage)
+            train, val = split_of(self, self.val_size, stage)
             self.val_set = PhotographDataset(val, self.size) if val else None
             if stage == "fit":
                 cached = CachedDataset(PhotographDataset(train, self.size))
                 self.train_set = ConcatDataset([cached] * self.crops_per_image)
-
-    def _split(self, stage: str) -> tuple[list[FundusFiles], list[FundusFiles]]:
-        if self.trains_on_all and stage != "fit":
-            raise refuse_all()
-        split = training_split(self.folder, self.val_size, self.seed, self.folds, self.fold)
-        if self.split_in_words:
-            rank_zero_info(
-                "%d training and %d validation images%s", *map(len, split), self.split_in_words
-            )
-        return split
 
     def _predict_files(self) -> list[FundusFiles]:
         if self.predict_dir is None:

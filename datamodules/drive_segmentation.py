@@ -14,10 +14,10 @@ from torchvision import tv_tensors
 
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
-from datamodules.drive import collate, plain_images, test_split, training_split
+from datamodules.drive import collate, plain_images, split_of, test_split
 from datamodules.drive_files import FundusFiles, read_masks
 from datamodules.errors import DataError
-from datamodules.folds import Fold, refuse_all
+from datamodules.folds import Fold
 from datamodules.fundus_input import FundusInput
 from datamodules.images import read_image
 from datamodules.ranges import BatchSize, FoldCount, Seed
@@ -131,7 +131,7 @@ class DRIVESegmentationDataModule(ImageDataModule):
                 )
             self.test_set = self._checked(test)
         else:
-            train, val = self._split(stage)
+            train, val = split_of(self, self.val_size, stage)
             if train[0].vessels is None:
                 folder = train[0].image.parent.parent
                 raise DataError(f"{folder}: no manual masks (1st_manual/) to train on; add them")
@@ -139,16 +139,6 @@ class DRIVESegmentationDataModule(ImageDataModule):
             if stage == "fit":
                 cached = CachedDataset(FundusDataset(train, self.inputs))
                 self.train_set = ConcatDataset([cached] * self.crops_per_image)
-
-    def _split(self, stage: str) -> tuple[list[FundusFiles], list[FundusFiles]]:
-        if self.trains_on_all and stage != "fit":
-            raise refuse_all()
-        split = training_split(self.folder, self.val_size, self.seed, self.folds, self.fold)
-        if self.split_in_words:
-            rank_zero_info(
-                "%d training and %d validation images%s", *map(len, split), self.split_in_words
-            )
-        return split
 
     def _predict_files(self) -> list[FundusFiles]:
         if self.predict_dir is not None:

@@ -63,11 +63,3 @@ def fold_split(
     splitter = KFold if labels is None else StratifiedKFold
     parts = splitter(folds, shuffle=True, random_state=seed).split(np.zeros(count), labels)
     return list(parts)[fold]
-
-
-def refuse_all() -> DataError:
-    """The error where a stage needs what ``fold: all`` has not."""
-    return DataError(
-        "data.fold: all images are trained on and none are held out to score; use test or predict "
-        "with other images"
-    )

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -67,6 +68,12 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             half.replace(path)
         finally:
             half.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON; a kill leaves the old file whole."""
+    with atomic_write(path) as half:
+        half.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

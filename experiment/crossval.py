@@ -18,7 +18,7 @@ import yaml
 
 from datamodules.errors import DataError
 from experiment.arguments import OneLineArguments, UsageError
-from experiment.atomic import atomic_write, writing
+from experiment.atomic import write_json, writing
 from experiment.checkpoint import RECORD, best_beside, finished_epochs, read_checkpoint
 from experiment.compare import write_comparison
 from experiment.crossval_report import summary, write_tables
@@ -141,12 +141,12 @@ def _cross_validate(
         _train(folder / member.name, member, fixed, fit)
         done[member] = _validate(folder, member, fit)
         record["members"] = [done[one] for one in members if one in done]
-        _write(folder, record)
+        write_json(folder / RECORD, record)
     record |= {"status": "finished", "seeds": options.seeds}
     record["members"] = [done[member] for member in members]
     tables = {member.name: _images(folder, member) for member in members}
     record |= summary(record["members"], list(tables.values()))
-    _write(folder, record)
+    write_json(folder / RECORD, record)
     command = f"python cli.py fit {shlex.join([*configs, *given])} --data.fold all"
     if record["best_epoch"] is not None:
         command += f" --trainer.max_epochs {record['best_epoch']}"
@@ -184,13 +184,8 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
                 )
         return record | {"status": "running"}
     record = {**begun, "status": "running", "members": []}
-    _write(folder, record)
+    write_json(folder / RECORD, record)
     return record
-
-
-def _write(folder: Path, record: dict[str, Any]) -> None:
-    with atomic_write(folder / RECORD) as half:
-        half.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def _train(run: Path, member: Member, fixed: Sequence[str], fit: Main) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.errors import DataError
-from experiment.atomic import atomic_write
+from experiment.atomic import write_json
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +88,7 @@ class RunJSON:
             total = sum(entry.get("minutes") or 0 for entry in entries)
             shown = {name: self._entry[name] for name in ("status", "started", "finished")}
             self.record |= shown | {"minutes": round(total, 2), **facts}
-        with atomic_write(self.path) as half:
-            half.write_text(json.dumps(self.record, indent=2) + "\n", encoding="utf-8")
+        write_json(self.path, self.record)
 
     def finish(self, status: str, **facts: Any) -> None:
         """Write how it ended: "finished", "interrupted" or "failed"."""

@@ -73,7 +73,7 @@ class DefectModel(Model[DefectResult]):
                 reason = (
                     "has no one feature map"
                     if isinstance(network, Ensemble)
-                    else ("does not end in global average pooling")
+                    else "does not end in global average pooling"
                 )
                 log.warning("%s %s: results have no heatmap", name, reason)
         if self.explains and isinstance(network, TorchvisionClassifier):

@@ -1,7 +1,6 @@
 """From a run folder or a checkpoint to a model that predicts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +68,7 @@ def _load_ensemble(
     source: str | Path | Sequence[str | Path], device: Any, *settings: Any
 ) -> Model[Any]:
     from experiment.ensemble import check_members, member_paths, temperatures
-    from lit_models.prediction.ensemble import Ensemble, average_of
+    from lit_models.prediction.ensemble import Ensemble, answer_as_one, average_of
 
     paths = [find_checkpoint(path) for path in member_paths(source)]
     checkpoints = [read_checkpoint(path) for path in paths]
@@ -79,9 +78,8 @@ def _load_ensemble(
     if len(models) > 1:
         average = average_of(lead.trained.method, paths[0])
         networks = [model.network for model in models]
-        lead.network = Ensemble(networks, average, temperatures(checkpoints, None)).eval()
-        if hasattr(getattr(lead, "inference", None), "temperature"):
-            lead.inference = replace(lead.inference, temperature=None)  # type: ignore[attr-defined]
+        ensemble = Ensemble(networks, average, temperatures(checkpoints, None))
+        answer_as_one(lead, ensemble.eval())
     return lead
 
 

@@ -2,9 +2,15 @@
 
 from typing import Any
 
+import torch
 from torchvision.transforms import v2
 
 from datamodules.ranges import ImageSide
+
+
+def uniform(low: float, high: float) -> float:
+    """A number from torch's global generator."""
+    return float(torch.empty(()).uniform_(low, high))
 
 
 class Augmentation(v2.Transform):

@@ -11,11 +11,7 @@ from torchvision.transforms import v2
 
 from datamodules.errors import DataError
 from datamodules.ranges import ImageSide, NonNegativeFinite, PositiveFinite, refuse_null
-from datamodules.transforms.augmentation import Augmentation
-
-
-def _uniform(low: float, high: float) -> float:
-    return float(torch.empty(()).uniform_(low, high))
+from datamodules.transforms.augmentation import Augmentation, uniform
 
 
 class FundusAugmentation(Augmentation):
@@ -81,9 +77,9 @@ class RandomView(v2.Transform):
             inside = masks[-1].flatten().nonzero()
             point = int(inside[torch.randint(len(inside), ())]) if len(inside) else 0
             center = [point // width, point % width] if len(inside) else center
-        angle = _uniform(-math.pi, math.pi)
-        zoom = math.exp(_uniform(*(math.log(limit) for limit in self.zoom)))
-        stretch = math.exp(_uniform(-self.aspect, self.aspect))
+        angle = uniform(-math.pi, math.pi)
+        zoom = math.exp(uniform(*(math.log(limit) for limit in self.zoom)))
+        stretch = math.exp(uniform(-self.aspect, self.aspect))
         mirror = 1 if torch.rand(()) < 0.5 else -1
         y = (torch.arange(rows, device=masks.device) - (rows - 1) / 2) / zoom / stretch
         x = (torch.arange(columns, device=masks.device) - (columns - 1) / 2) / zoom * stretch
@@ -121,7 +117,7 @@ class RandomIntensity(v2.Transform):
 
     def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
         channels = len(inpt)
-        contrast = _uniform(-self.contrast, self.contrast)
+        contrast = uniform(-self.contrast, self.contrast)
         spread = self.channel_contrast
         contrasts = contrast + torch.empty(channels).uniform_(-spread, spread)
         mixture = torch.eye(channels) + self.channel_mixing * torch.randn(channels, channels)
@@ -130,5 +126,5 @@ class RandomIntensity(v2.Transform):
             "ij,jhw->ihw", (mixture * contrasts.exp()).to(inpt), inpt.as_subclass(Tensor)
         )
         image += brightness.to(inpt)[:, None, None]
-        image += _uniform(0, self.noise) * torch.randn_like(image)
+        image += uniform(0, self.noise) * torch.randn_like(image)
         return image

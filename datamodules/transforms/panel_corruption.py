@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as transforms
 
 from datamodules.ranges import HalfOpenUnitInterval, NonNegativeFinite, refuse_null
-from datamodules.transforms.augmentation import Augmentation
+from datamodules.transforms.augmentation import Augmentation, uniform
 
 WHITE = 255.0
 
@@ -87,16 +87,12 @@ class PanelCorruption(Augmentation):
         return damaged.round().to(image.dtype)
 
 
-def _uniform(low: float, high: float) -> float:
-    return float(torch.empty(()).uniform_(low, high))
-
-
 def _chance() -> bool:
     return bool(torch.rand(()) < 0.5)
 
 
 def _noise(image: Tensor, strength: float) -> Tensor:
-    deviation = _uniform(0, strength)
+    deviation = uniform(0, strength)
     if _chance():  # of photons: as strong at mid-gray, weaker where it is dark
         return image + deviation * (image / (WHITE / 2)).sqrt() * torch.randn_like(image)
     return image + deviation * torch.randn_like(image)
@@ -104,20 +100,20 @@ def _noise(image: Tensor, strength: float) -> Tensor:
 
 def _impulses(image: Tensor, strength: float) -> Tensor:
     struck = torch.rand_like(image)
-    share = _uniform(0, strength)
+    share = uniform(0, strength)
     return image.masked_fill(struck < share / 2, 0).masked_fill(struck > 1 - share / 2, WHITE)
 
 
 def _stripes(image: Tensor, strength: float) -> Tensor:
     height, width = image.shape[-2:]
     shape = (1, height, 1) if _chance() else (1, 1, width)
-    return image + _uniform(0, strength) * torch.randn(shape, device=image.device)
+    return image + uniform(0, strength) * torch.randn(shape, device=image.device)
 
 
 def _exposure(image: Tensor, strength: float) -> Tensor:
-    contrast = 2 ** _uniform(-strength, strength)
-    gamma = 2 ** _uniform(-strength, strength)
-    offset = 64 * _uniform(-strength, strength)
+    contrast = 2 ** uniform(-strength, strength)
+    gamma = 2 ** uniform(-strength, strength)
+    offset = 64 * uniform(-strength, strength)
     middle = image.mean()
     if _chance():
         return (image / WHITE) ** gamma * WHITE
@@ -126,11 +122,11 @@ def _exposure(image: Tensor, strength: float) -> Tensor:
 
 def _light(image: Tensor, strength: float) -> Tensor:
     height, width = image.shape[-2:]
-    amount, kind = _uniform(0, strength), int(torch.randint(3, ()))
+    amount, kind = uniform(0, strength), int(torch.randint(3, ()))
     y = torch.linspace(-0.5, 0.5, height, device=image.device)[:, None]
     x = torch.linspace(-0.5, 0.5, width, device=image.device)[None]
     if kind == 0:
-        angle = _uniform(0, 2 * math.pi)
+        angle = uniform(0, 2 * math.pi)
         field = (math.cos(angle) * x + math.sin(angle) * y) / 2**0.5
     elif kind == 1:
         field = 0.25 - x**2 - y**2  # dark corners
@@ -142,7 +138,7 @@ def _light(image: Tensor, strength: float) -> Tensor:
 
 def _blur(image: Tensor, strength: float) -> Tensor:
     side = min(image.shape[-2:])
-    deviation = side * _uniform(0, strength)
+    deviation = side * uniform(0, strength)
     if deviation < 0.2:
         return image
     radius = math.ceil(2 * deviation) if _chance() else 0
@@ -155,11 +151,11 @@ def _blur(image: Tensor, strength: float) -> Tensor:
 
 
 def _motion(image: Tensor, strength: float) -> Tensor:
-    length = min(image.shape[-2:]) * _uniform(0, strength)
+    length = min(image.shape[-2:]) * uniform(0, strength)
     radius = math.ceil(length / 2)
     if not radius:
         return image
-    angle = _uniform(0, math.pi)
+    angle = uniform(0, math.pi)
     steps = torch.linspace(-length / 2, length / 2, 4 * radius + 1, device=image.device)
     rows = (math.sin(angle) * steps + radius).round().long()
     columns = (math.cos(angle) * steps + radius).round().long()
@@ -176,7 +172,7 @@ def _filtered(image: Tensor, kernel: Tensor) -> Tensor:
 
 def _low_resolution(image: Tensor, strength: float) -> Tensor:
     height, width = image.shape[-2:]
-    scale = 1 - _uniform(0, strength)
+    scale = 1 - uniform(0, strength)
     small = [max(2, round(height * scale)), max(2, round(width * scale))]
     reduced = transforms.resize(image, small, antialias=_chance())
     nearest = v2.InterpolationMode.NEAREST
@@ -185,7 +181,7 @@ def _low_resolution(image: Tensor, strength: float) -> Tensor:
 
 
 def _compression(image: Tensor, strength: float) -> Tensor:
-    quality = max(1, round(100 * (1 - _uniform(0, strength))))
+    quality = max(1, round(100 * (1 - uniform(0, strength))))
     buffer = io.BytesIO()
     pixels = image[0].round().to(torch.uint8).cpu().numpy()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
@@ -194,9 +190,9 @@ def _compression(image: Tensor, strength: float) -> Tensor:
 
 def _occlusion(image: Tensor, strength: float) -> Tensor:
     height, width = image.shape[-2:]
-    rows = max(1, round(height * _uniform(0, strength)))
-    columns = max(1, round(width * _uniform(0, strength)))
+    rows = max(1, round(height * uniform(0, strength)))
+    columns = max(1, round(width * uniform(0, strength)))
     top, left = (int(torch.randint(0, free + 1, ())) for free in (height - rows, width - columns))
     covered = image.clone()
-    covered[..., top : top + rows, left : left + columns] = _uniform(0, WHITE)
+    covered[..., top : top + rows, left : left + columns] = uniform(0, WHITE)
     return covered

@@ -34,9 +34,15 @@ def image_metrics() -> dict[str, Metric]:
     }
 
 
+def _eight_bit(fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """Blots in [-1, 1] as they are written to files, in [0, 1]."""
+    fake8, real8 = (((x + 1) * 127.5).round() / 255 for x in (fake, real))
+    return fake8, real8
+
+
 def scores_by_image(fake: Tensor, real: Tensor) -> dict[str, Tensor]:
     """``l1``, ``psnr`` and ``ssim`` ``(N,)`` of blots ``(N, 1, H, W)`` in [-1, 1], as 8-bit."""
-    fake8, real8 = (((x.float() + 1) * 127.5).round() / 255 for x in (fake, real))
+    fake8, real8 = _eight_bit(fake.float(), real.float())
     unit: tuple[float, float] = (0.0, 1.0)
     with torch.autocast(fake.device.type, enabled=False):
         ssim = structural_similarity_index_measure(
@@ -66,7 +72,7 @@ class BlotScores(nn.Module):
     def update(self, fake: Tensor, real: Tensor, real_logits: Tensor, fake_logits: Tensor) -> None:
         """Add blots ``(N, 1, H, W)`` in [-1, 1] and D's logits ``(N, ...)`` of them."""
         # Of the 8-bit image, as it is written to a file; in float32, for SSIM has convolutions.
-        fake8, real8 = (((x + 1) * 127.5).round() / 255 for x in (fake, real))
+        fake8, real8 = _eight_bit(fake, real)
         with torch.autocast(fake.device.type, enabled=False):
             for metric in self.images.values():
                 metric.update(fake8, real8)  # type: ignore[operator]

@@ -37,7 +37,7 @@ def test_without_strength_nothing_changes():
 
 
 def test_noise_has_the_strength_that_is_drawn(monkeypatch):
-    monkeypatch.setattr(kinds, "_uniform", lambda low, high: high)
+    monkeypatch.setattr(kinds, "uniform", lambda low, high: high)
     monkeypatch.setattr(kinds, "_chance", lambda: False)
     torch.manual_seed(0)
     flat = torch.full((1, 100, 100), 128.0)
@@ -47,7 +47,7 @@ def test_noise_has_the_strength_that_is_drawn(monkeypatch):
 
 
 def test_blur_and_motion_keep_the_mean_and_smooth(monkeypatch):
-    monkeypatch.setattr(kinds, "_uniform", lambda low, high: high)
+    monkeypatch.setattr(kinds, "uniform", lambda low, high: high)
     torch.manual_seed(0)
     rough = torch.rand(1, 64, 64) * 255
     for kind, strength in ((kinds._blur, 0.03), (kinds._motion, 0.1)):
