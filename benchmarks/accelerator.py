@@ -217,13 +217,16 @@ def output_difference(done: cli.CLI, checkpoint: Path) -> float:
     """Of a checkpoint's network on validation images: the accelerator beside the CPU."""
     data, trainer = done.datamodule, done.trainer
     batch = next(iter(data.eval_loader(data.val_set)))
-    images = data.on_after_batch_transfer(batch, 0)["image"]
+    batch = data.on_after_batch_transfer(batch, 0)
+    inputs = [batch[key] for key in ("image", "style") if key in batch]
     outputs: list[Tensor] = []
     for device, precision in (("cpu", "32-true"), (accelerator(), str(trainer.precision))):
         model = load(checkpoint, device, precision)
         torch.manual_seed(0)
         with DrawnOnCPU(), model.settings.autocast():
-            outputs.append(model.network(images.to(device)).float().cpu())
+            output = model.network(*(x.to(device) for x in inputs))
+            output = output[-1] if isinstance(output, tuple) else output
+            outputs.append(output.float().cpu())
     reference, found = outputs
     return float((found - reference).abs().max() / reference.abs().max())
 

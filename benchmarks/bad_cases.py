@@ -1,9 +1,12 @@
 """Several hundred bad inputs to ``cli.py``, out of tables; see benchmarks/bad_inputs.py."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import bad_commands
 import bad_rare
+import bad_surroundings
 from bad_files import (
     LAYOUTS,
     RUN_FILES,
@@ -31,6 +34,8 @@ class Case:
         spoil: changes files below ``{here}`` beforehand.
         fine: the input is good after all.
         env: variables of the environment.
+        bare: the small options do not come first, for the subcommand has none of them.
+        nobody: as a user who owns nothing; needs Linux and root.
     """
 
     kind: str
@@ -39,6 +44,8 @@ class Case:
     spoil: Spoil | None = field(default=None, compare=False)
     fine: bool = False
     env: tuple[tuple[str, str], ...] = ()
+    bare: bool = False
+    nobody: bool = False
 
     @property
     def name(self) -> str:
@@ -52,6 +59,44 @@ def cases() -> Iterator[Case]:
     """All of them."""
     yield from _common()
     yield from _rare()
+    yield from _uses()
+
+
+def _uses() -> Iterator[Case]:
+    file = write_bytes("file", b"text")
+    for stage, lines in bad_commands.STAGES.items():
+        for line in lines:
+            yield Case(f"{stage} options", "aoi", (stage, *line.split(" ")), file)
+    for line in bad_commands.LINES:
+        yield Case(f"{line.split()[0]} options", "", tuple(line.split(" ")), file)
+    for line in bad_commands.RUN_LINES:
+        args = tuple(line.split(" "))
+        yield Case(f"{args[0]} options", "aoi", args, file, bare=True)
+    for name, content in bad_commands.RECORDS.items():
+        spoil = spoiled(name)(write_bytes("run/run.json", content))
+        yield Case("compare options", "aoi", ("compare", "{run}"), spoil, bare=True)
+    for config, options in bad_commands.FIT.items():
+        for option in options:
+            args = (option,) if "[" in option or "{" in option else tuple(option.split(" "))
+            yield Case("rare value", config, ("fit", *args), file)
+    for name, (fine, change) in bad_surroundings.images().items():
+        for config, pattern in (
+            ("aoi", "data/train_images/*"),
+            ("vessels", "data/training/images/*"),
+            ("retina", "data/training/images/*"),
+            ("blots", "data/wb_template2/*"),
+        ):
+            yield Case("rare image", config, ("fit",), spoil_image(pattern, name, change), fine)
+    for name, content in bad_surroundings.TABLES.items():
+        spoil = spoiled(f"train.csv: {name}")(write_bytes("data/train.csv", content))
+        yield Case("rare table", "aoi", ("fit",), spoil)
+    for name, env in bad_surroundings.ENVIRONMENTS.items():
+        spoil = spoiled(name)(lambda here: None)
+        yield Case("environment", "aoi", ("fit",), spoil, True, tuple(env.items()))
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        for config, closed in bad_surroundings.PERMISSIONS.items():
+            for stage, line, spoil in closed:
+                yield Case("permissions", config, (stage, *line.split()), spoil, nobody=True)
 
 
 def _rare() -> Iterator[Case]:

@@ -9,6 +9,7 @@ that are neither of the first two; the exit status says whether there are any.
 """
 
 import argparse
+import os
 import re
 import shutil
 import sys
@@ -22,6 +23,7 @@ import tiny_data
 from bad_cases import Case, cases
 
 CLASSES = ("line", "usage", "traceback", "dump", "silent", "no end")
+NOBODY = 65534
 LONGEST = 500  # characters of a line that a person still reads
 
 
@@ -34,10 +36,9 @@ def classify(outcome: forked.Outcome) -> str:
         return "traceback"
     if outcome.status == 0:
         return "silent"
-    before, found, error = text.rpartition("error: ")
-    line = error.strip()
-    known = found and (not before or before.endswith("\n"))
-    if not known or "\n" in line or len(line) > LONGEST or "weights_only=False" in text:
+    line = text.strip().rpartition("\n")[2]
+    known = line.startswith("error: ") and text.count("\nerror: ") + text.startswith("error: ") == 1
+    if not known or len(line) > LONGEST or "weights_only=False" in text:
         return "dump"
     return "usage" if outcome.status == 2 else "line"
 
@@ -81,7 +82,7 @@ class Stage:
         options: list[str] = []
         if case.config:
             self._copy(case.config, here)
-            options = self.options(case.config, here)
+            options = [] if case.bare else self.options(case.config, here)
             for name, config in (("run", case.config), ("other", "vessels")):
                 run = self.root / "runs" / config / "runs" / config / "run"
                 if run.exists():
@@ -95,7 +96,10 @@ class Stage:
             for name, path in places.items():
                 arg = arg.replace(name, str(path))
             args.append(arg)
-        outcome = forked.run([args[0], *options, *args[1:]], here, dict(case.env))
+        whole = [args[0], *options, *args[1:]]
+        before = (lambda: os.setuid(NOBODY)) if case.nobody else None
+        pid = forked.start(whole, here, dict(case.env), before)
+        outcome = forked.wait(pid, whole, here, 60)
         left = ""
         if (here / "ran").exists():
             left = "the input's code has run"
@@ -118,11 +122,12 @@ def main() -> None:
     table: dict[str, Counter[str]] = {}
     failed = []
     with tempfile.TemporaryDirectory(prefix="bad-inputs-") as root:
+        Path(root).chmod(0o755)
         stage = Stage(Path(root))
         for number, case in enumerate(chosen):
             outcome, left = stage.run(case, number)
             found = classify(outcome)
-            line = " ".join(outcome.output.rpartition("error: ")[2].split())[:400]
+            line = outcome.output.strip().rpartition("\n")[2][:400]
             if options.verbose:
                 print(
                     f"{found:9} {outcome.seconds:4.1f} s  {case.name}\n          {line}", flush=True

@@ -86,7 +86,7 @@ VALUES: dict[str, dict[str, list[str]]] = {
     },
     "retina_compress": {
         "model.network.widths": ["[0]", "[1.5,2,2]", "null"],
-        "model.network.step": ["inf", "null"],
+        "model.network.step": ["inf", "[1]"],
         "model.rate_weight": ["inf", "[]"],
         "model.network.patch": ["1e9", "[4]"],
     },

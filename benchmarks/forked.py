@@ -29,6 +29,7 @@ ON_THE_WAY = (
     "callbacks.figures.retina",
     "callbacks.figures.blots",
     "matplotlib.backends.backend_agg",
+    "encodings.utf_8_sig",
 )
 
 
@@ -98,17 +99,18 @@ def free_port() -> int:
 
 
 def in_two(args: Sequence[str], folder: Path, timeout: float = 120) -> Outcome:
-    """`run` in two processes, as Lightning or torchrun would start them.
+    """`run` in two processes, as torchrun would start them.
 
     Returns:
         How the first ended, or the second if that alone failed.
     """
-    env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
+    env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "TORCHELASTIC_RUN_ID": "x"}
+    env |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
     two = [*args, "--trainer.devices=2", "--trainer.strategy=ddp"]
     other = folder / "rank 1"
     other.mkdir(exist_ok=True)
     pids = [
-        start(two, where, {**env, "NODE_RANK": "0", "LOCAL_RANK": str(rank)})
+        start(two, where, {**env, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank, where in enumerate((folder, other))
     ]
     second = wait(pids[1], two, other, timeout)

@@ -45,7 +45,11 @@ SMALL: Mapping[str, list[str]] = {
         "--model.discriminator.width=4",
     ],
 }
-SMALL = {**SMALL, "aoi_best": SMALL["aoi"], "blots_best": SMALL["blots"]}
+SMALL = {
+    **SMALL,
+    "aoi_best": SMALL["aoi"],
+    "blots_best": [*SMALL["blots"], *SMALL["blots_style"][2:]],
+}
 FOLDERS = {"aoi": "aoi", "vessels": "drive", "retina": "drive", "blots": "blots"}
 
 

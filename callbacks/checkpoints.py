@@ -1,13 +1,17 @@
 """Checkpoints of the best epoch and of the last one."""
 
 import os
+import re
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from callbacks.gather import on_rank_zero
@@ -26,11 +30,16 @@ class BestCheckpoint(ModelCheckpoint):
         monitor: a logged metric, such as ``val/loss``.
         mode: whether a smaller or a larger value is better.
         filename: as `ModelCheckpoint` takes it; null names epoch and metric.
+
+    Raises:
+        DataError: ``filename`` leads to another folder, or nothing is logged as ``monitor``.
     """
 
     def __init__(
         self, monitor: str, mode: Literal["min", "max"] = "min", filename: str | None = None
     ) -> None:
+        if filename is not None and re.search(r"[/\\]", re.sub(r"\{.*?\}", "", filename)):
+            raise DataError(f"trainer.callbacks.filename: {filename} is a path; give a plain name")
         super().__init__(
             monitor=monitor,
             mode=mode,
@@ -48,7 +57,26 @@ class BestCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Without validation there is no best epoch; last.ckpt is the run's checkpoint.
         if has_validation(pl_module) or not str(self.monitor).startswith("val/"):
-            super().on_train_epoch_end(trainer, pl_module)
+            with self._one_line(trainer):
+                super().on_train_epoch_end(trainer, pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        with self._one_line(trainer):
+            super().on_validation_end(trainer, pl_module)
+
+    @contextmanager
+    def _one_line(self, trainer: pl.Trainer) -> Iterator[None]:
+        try:
+            yield
+        except MisconfigurationException as error:
+            known = [*trainer.callback_metrics, "epoch", "step"]
+            if self.monitor in known:
+                raise
+            near = get_close_matches(str(self.monitor), known, 1, 0)[0]
+            raise DataError(
+                f"trainer.callbacks.monitor: nothing is logged as {self.monitor}; "
+                f"did you mean {near}?"
+            ) from error
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As Lightning's, which forgets the best where the folder is written in another way.

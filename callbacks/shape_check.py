@@ -1,6 +1,6 @@
 """The network takes the images that the data module gives; seen before anything is trained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,7 +16,7 @@ class ShapeCheck(Callback):
     """Sends the shape of an image through the network, which computes nothing.
 
     Raises:
-        DataError: channels or sizes do not fit.
+        DataError: channels or sizes do not fit, or the data module is of another method.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -31,17 +31,40 @@ class ShapeCheck(Callback):
         except DataError:  # told, or in predict skipped, when its turn comes
             return
         batch = data.on_after_batch_transfer(batch, 0)
+        check_keys(pl_module, data, batch)
         image, target = batch["image"], batch.get("target")
         # Two, for BatchNorm in training mode refuses one where its map is a single pixel ...
         shape = () if target is None else target.shape[1:]
         output = check_shapes(pl_module, 2, image.shape[1:], shape)
+        if target is not None and hasattr(pl_module, "discriminator"):
+            keys = [k for k in ("style",) if k in getattr(pl_module, "needs", ())]
+            check_discriminator(
+                pl_module.discriminator, [batch[k].shape[1:] for k in ("image", *keys, "target")]
+            )
         if stage == "fit":  # ... which the last batch of an epoch may be.
             for name in ("loss", "reconstruction_loss"):
                 loss = getattr(pl_module, name, None)
                 if loss is not None and target is not None:
                     check_loss(loss, output, torch.cat([target, target]), f"model.{name}")
             last = len(data.train_set) % data.batch_size or data.batch_size
-            check_shapes(pl_module, last, image.shape[1:])
+            side = getattr(getattr(data, "augmentation", None), "crop", None)
+            shape = image.shape[1:] if side is None else (image.shape[1], side, side)
+            check_shapes(pl_module, last, shape)
+
+
+def check_keys(module: pl.LightningModule, data: object, batch: Mapping[str, Any]) -> None:
+    """Refuse a data module whose batches lack what the module says it ``needs``.
+
+    Raises:
+        DataError: see there.
+    """
+    for key in getattr(module, "needs", ()):
+        if key not in batch:
+            names = type(data).__name__, type(module).__name__
+            raise DataError(
+                f"data: the batches of {names[0]} have no {key}, which {names[1]} needs; "
+                "give another class"
+            )
 
 
 def check_shapes(
@@ -65,7 +88,7 @@ def check_shapes(
     given = f"{count} images of {size} (channels, height, width), as the data options make them"
     try:
         output = _output(network, torch.zeros(count, *image, device="meta"))
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         cause = " ".join(str(error).split())
         raise DataError(f"model.network: does not take {given}: {cause}") from None
     made = output.shape[1:]
@@ -73,6 +96,19 @@ def check_shapes(
         wrong, right = (" x ".join(map(str, shape)) for shape in (made, target))
         raise DataError(f"model.network: makes {wrong}, not {right}, of {given}")
     return torch.zeros(output.shape)
+
+
+def check_discriminator(network: Any, shapes: Sequence[Sequence[int]]) -> None:
+    """Refuse a discriminator that does not take the parts of a batch, whose shapes are given.
+
+    Raises:
+        DataError: see there.
+    """
+    try:
+        _output(network, *(torch.zeros(2, *shape, device="meta") for shape in shapes))
+    except (RuntimeError, TypeError, ValueError) as error:
+        cause, given = " ".join(str(error).split()), ", ".join(map(str, map(tuple, shapes)))
+        raise DataError(f"model.discriminator: does not take {given} together: {cause}") from None
 
 
 def check_loss(loss: nn.Module, output: Tensor, target: Tensor, option: str) -> None:
@@ -93,13 +129,14 @@ def check_loss(loss: nn.Module, output: Tensor, target: Tensor, option: str) -> 
         raise DataError(f"{name} gives more than one number for {shapes}; set its reduction")
 
 
-def _output(network: nn.Module, images: Tensor) -> Tensor:
+def _output(network: nn.Module, *inputs: Tensor) -> Tensor:
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     on_meta = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
     with torch.no_grad():
         try:
-            return functional_call(network, on_meta, (images,))
+            return functional_call(network, on_meta, inputs)
         except (RuntimeError, ValueError):  # or an operation that meta tensors do not have
             device = next(iter(tensors.values())).device
             copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
-            return functional_call(network, copies, (torch.zeros(images.shape, device=device),))
+            zeros = tuple(torch.zeros(x.shape, device=device) for x in inputs)
+            return functional_call(network, copies, zeros)

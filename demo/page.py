@@ -1,7 +1,7 @@
 """``python cli.py demo``: drop images on a page of this computer, see a trained model's answers."""
 
-import argparse
 import os
+import socket
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from datamodules.errors import DataError
+from experiment.arguments import OneLineArguments, UsageError
 from inference import load, results
 from inference.examples import TASKS, examples
 from inference.options import add_checkpoint_options, chosen_checkpoint
@@ -30,17 +31,30 @@ THEME = gr.themes.Base(font=["system-ui"], font_mono=["monospace"])  # others fe
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run ``demo`` with the command line ``args``, until it is stopped; see `serve`."""
-    parser = argparse.ArgumentParser(prog="cli.py demo", description=__doc__)
+    parser = OneLineArguments(prog="cli.py demo", description=__doc__)
     add_checkpoint_options(parser, default="best")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other computers in")
     parser.add_argument("--port", type=int, help="the first free one from 7860 by default")
     options = parser.parse_args(args)
+    _check_address(options.host, options.port or 0)
     try:
         path = chosen_checkpoint(options)
     except DataError as error:
         raise DataError(f"{error}; `make fit` trains one on the sample") from None
     with tempfile.TemporaryDirectory(prefix="demo-") as folder:
         serve(load(path), folder, server_name=options.host, server_port=options.port)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Refuse what Gradio would try for a minute; DataError."""
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OverflowError:
+        raise UsageError(f"--port: {port}; give 1 to 65535") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"--host {host} --port {port or 7860}: {reason}; give others") from None
 
 
 def serve(model: Any, folder: str, **options: Any) -> gr.Blocks:

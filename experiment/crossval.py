@@ -11,6 +11,7 @@ import logging
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,8 +65,14 @@ def main(args: Sequence[str], fit: Main) -> Path:
     lock.acquire()
     try:
         _cross_validate(folder, options, given, run, fit)
+    except DataError:
+        if not any(path.is_dir() for path in folder.iterdir()):
+            (folder / RECORD).unlink(missing_ok=True)  # it would refuse the mended command
+        raise
     finally:
         lock.discard()
+        with suppress(OSError):  # it holds something
+            folder.rmdir()
     return folder
 
 

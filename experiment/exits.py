@@ -2,7 +2,7 @@
 
 ==============  ====================================================
 0               done
-1               bad data, see `DataError`; or a bug, with its traceback
+1               bad data, see `DataError`; a path that is refused; or a bug, with its traceback
 2               bad option or config, see `UsageError`
 130, 143        stopped by Ctrl-C, by SIGTERM
 ==============  ====================================================
@@ -104,6 +104,7 @@ class _Claim:
 
     def __init__(self) -> None:
         self.launched = "LOCAL_RANK" in os.environ  # by rank 0 or torchrun
+        self.by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
         owner = os.getppid() if self.launched else os.getpid()
         self.path = Path(tempfile.gettempdir()) / f"lightning-image-tasks-{os.getuid()}-{owner}"
         if os.environ.get("LOCAL_RANK", "0") == "0":
@@ -133,8 +134,9 @@ class _Claim:
         """Let rank 0 end first: Lightning kills it where it is found alive without the others."""
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()  # what rank 0 waits for will not come
+        by_rank_zero = self.launched and not self.by_torchrun
         end = time.monotonic() + LAST_PATIENCE
-        while self.launched and not self._alone() and time.monotonic() < end:
+        while by_rank_zero and not self._alone() and time.monotonic() < end:
             time.sleep(0.1)
         if self._alone():
             self.path.unlink(missing_ok=True)

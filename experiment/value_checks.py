@@ -16,16 +16,19 @@ from experiment.type_words import in_words, quoted
 LINKED = ("model.class_names",)
 
 
-def check_values(config: Namespace) -> None:
+def check_values(config: Namespace, subcommand: str) -> None:
     """Refuse such values in every class that a config names, however deep.
 
     Args:
-        config: the options of a subcommand, parsed.
+        config: the options of the subcommand, parsed.
+        subcommand: one of the Trainer's.
 
     Raises:
         UsageError: names the option, and what it takes.
     """
     values = config.as_dict()
+    if values["output"] is not None and subcommand != "predict":
+        raise UsageError(f"output: is of predict; {subcommand} writes into the run's folder")
     for group in ("model", "data", "trainer", "run"):
         if not isinstance(values[group], Mapping):
             given = quoted(str(values[group]))

@@ -4,7 +4,7 @@ Reference method: ResNet-18, all of it frozen but the head 512 -> 6, cross-entro
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytorch_lightning as pl
 import torch.nn.functional as F
@@ -36,6 +36,8 @@ class DefectClassifier(pl.LightningModule):
         inference: what may also be set after training.
         class_names: in the order of the labels 0, 1, ...
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("image", "index")  # of a batch
 
     def __init__(
         self,

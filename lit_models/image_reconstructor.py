@@ -3,7 +3,7 @@
 Reference method: a convolutional autoencoder with skips at three levels, MSE, Adam at 1e-3.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -34,6 +34,8 @@ class ImageReconstructor(pl.LightningModule):
         optimizer: of all parameters.
         lr_scheduler: null leaves the learning rate as it is.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("image", "input_size")  # of a batch
 
     means: tuple[str, ...] = ("loss", "psnr", "ssim")
 

@@ -1,6 +1,6 @@
 """Western blots in a given style, that look like photographs of real ones."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
@@ -43,6 +43,8 @@ class StyledBlotGAN(BlotGAN):
         kept_styles: training blots whose style is kept.
         kid_weights: see `BlotKID`; how to measure, so not the checkpoint's.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("image", "style")  # of a batch
 
     generator: StyledBlotGenerator
     discriminator: StyledBlotDiscriminator

@@ -3,7 +3,7 @@
 Reference method: a five-level U-Net on gray images, Focal Tversky loss, Adam at 1e-3.
 """
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
@@ -39,6 +39,8 @@ class VesselSegmenter(pl.LightningModule):
         fov_only: leave pixels outside the field of view out of the loss, and call none of them
             vessel; the field of view is estimated where an image has no mask of it.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("image", "fov", "input_size", "native_size")  # of a batch
 
     def __init__(
         self,

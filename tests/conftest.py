@@ -112,12 +112,9 @@ SMALL = {
     ],
     "blots": ["--data.size=16"],
 }
-SMALL |= {"aoi_best": SMALL["aoi"], "blots_best": SMALL["blots"]}
-SMALL["blots_style"] = [
-    "--data.size=32",
-    "--model.generator.width=4",
-    "--model.discriminator.width=4",
-]
+NARROW = ["--model.generator.width=4", "--model.discriminator.width=4"]
+SMALL |= {"aoi_best": SMALL["aoi"], "blots_best": [*SMALL["blots"], *NARROW]}
+SMALL["blots_style"] = ["--data.size=32", *NARROW]
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
 
 

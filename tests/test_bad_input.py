@@ -8,9 +8,17 @@ import pytest
 import torch
 from conftest import ROOT, aoi_args, as_processes, config_args, one_run, stopped_fit
 
+from benchmarks import tiny_data
 from cli import main
 from datamodules.errors import DataError
 from experiment.arguments import UsageError
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    tiny_data.write_all(root)
+    return root
 
 
 def line_of(*args, error=DataError):
@@ -37,6 +45,7 @@ def line_of(*args, error=DataError):
         ("--trainer.max_epoch=3", "trainer.max_epoch: unknown; did you mean trainer.max_epochs?"),
         ("--trainer.max_epochs=0", "trainer.max_epochs: must be a whole number -1 or >= 1"),
         ("--trainer.limit_train_batches=0", "trainer.limit_train_batches: must not be 0"),
+        ("--trainer.limit_test_batches=0", "trainer.limit_test_batches: must not be 0"),
         ("--trainer.accelerator=foo", "trainer: You selected an invalid accelerator"),
         ("--trainer.devices=99999", "trainer.devices: 99999 processes"),
         ("--seed_everything=-1", "seed_everything: must be a number from 0"),
@@ -46,6 +55,7 @@ def line_of(*args, error=DataError):
         ("--model.inference=[]", "model.inference: must be a group of options, not []"),
         ("--model.network=torch.nn.Module", "Module: cannot be made by a config"),
         ("--from_scratch=gone.yaml", "gone.yaml: no such file"),
+        ("--output=x", "output: is of predict; fit writes into the run's folder"),
     ],
 )
 def test_bad_option(aoi_folder, tmp_path, option, line):
@@ -65,8 +75,9 @@ def test_bad_option(aoi_folder, tmp_path, option, line):
         ("blots", ["--trainer.gradient_clip_val=1"], "gradient clipping is not supported"),
     ],
 )
-def test_options_that_contradict_each_other(config, options, line, tmp_path):
-    args = config_args(config, tmp_path / "runs", "--trainer.max_epochs=1", *options)
+def test_options_that_contradict_each_other(config, options, line, data, tmp_path):
+    folder = f"--data.data_dir={tiny_data.data_of(config, data)}"
+    args = config_args(config, tmp_path / "runs", "--trainer.max_epochs=1", folder, *options)
     assert line in line_of("fit", *args)
     assert not list(tmp_path.glob("runs/*/*")), "nothing half-written"
 
@@ -90,7 +101,8 @@ class Runs:
 
 
 def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
-    main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1")])
+    small = "--model.network.name=shufflenet_v2_x0_5"
+    main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1", small)])
     whole = one_run(tmp_path) / "checkpoints/last.ckpt"
     monkeypatch.chdir(tmp_path)
     good = torch.load(whole, weights_only=True)
@@ -115,7 +127,7 @@ def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
         "cut": "damaged",
         "flipped": "damaged",
     }.items():
-        args = aoi_args(aoi_folder, tmp_path, f"--ckpt_path={name}.ckpt")
+        args = aoi_args(aoi_folder, tmp_path, small, f"--ckpt_path={name}.ckpt")
         told = line_of("test", *args)
         assert line in told
         assert "weights_only" not in told
@@ -140,6 +152,7 @@ def test_sigterm_saves_as_ctrl_c_does(aoi_folder, tmp_path):
     done = stopped_fit(args, 1, "SIGTERM")
     assert done.returncode == 143
     assert "Traceback" not in done.stderr
+    assert "Received SIGTERM" not in done.stderr
     assert done.stderr.splitlines()[-1] == "stopped by SIGTERM"
     folder = one_run(tmp_path)
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"

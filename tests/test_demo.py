@@ -120,6 +120,19 @@ def test_blots_are_drawn_on_white_paper(model, tmp_path, monkeypatch):
     assert shown == []
 
 
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ("--port=99999", r"^--port: 99999; give 1 to 65535"),
+        ("--port=x", r"--port: invalid int value: 'x'; see --help"),
+        ("--host=192.0.2.1", r"^--host 192\.0\.2\.1 --port 7860: .*; give others"),
+    ],
+)
+def test_an_address_that_cannot_be_had_is_one_line(given, line):
+    with pytest.raises(DataError, match=line):
+        page.main([given])
+
+
 def test_fetches_nothing_from_elsewhere_and_says_that_it_is_the_sample(served):
     with urllib.request.urlopen(served("aoi")) as answer:
         text = answer.read().decode()

@@ -51,29 +51,37 @@ def checkpoint(folder):
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGKILL"])
-def test_interrupted_and_resumed_equals_uninterrupted(aoi_folder, tmp_path, signal_name):
-    args = [NETWORK, "--trainer.max_epochs=2", "--data.batch_size=16"]
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Images, arguments for a training of two epochs on them, and a run that nobody stopped."""
+    root = tmp_path_factory.mktemp("whole")
+    images = write_aoi(root / "images")
+    args = [NETWORK, "--trainer.max_epochs=2", "--data.batch_size=16", "--run.wandb=disabled"]
     args.append("--trainer.log_every_n_steps=1")
-    main(["fit", *aoi_args(aoi_folder, tmp_path / "whole", *args)])
-    stopped = stopped_fit(aoi_args(aoi_folder, tmp_path / "cut", *args), 1, signal_name)
+    main(["fit", *aoi_args(images, root / "runs", *args)])
+    return images, args, one_run(root / "runs")
+
+
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGKILL"])
+def test_interrupted_and_resumed_equals_uninterrupted(whole, tmp_path, signal_name):
+    images, args, uninterrupted = whole
+    stopped = stopped_fit(aoi_args(images, tmp_path / "cut", *args), 1, signal_name)
     assert stopped.returncode != 0, stopped.stderr
     cut = one_run(tmp_path / "cut")
     assert max(int(row["epoch"]) for row in read_metrics(cut) if row["epoch"]) <= 1
     if signal_name == "SIGINT":
         assert json.loads((cut / "run.json").read_text())["status"] == "interrupted"
 
-    main(["fit", *aoi_args(aoi_folder, tmp_path / "cut", *args, "--ckpt_path=last")])
+    main(["fit", *aoi_args(images, tmp_path / "cut", *args, "--ckpt_path=last")])
 
-    whole = one_run(tmp_path / "whole")
     assert one_run(tmp_path / "cut") == cut, "the resumed run goes on in its folder"
     record = json.loads((cut / "run.json").read_text())
     assert record["status"] == "finished"
     before = {"SIGINT": "interrupted", "SIGKILL": "killed"}[signal_name]
     assert [one["status"] for one in record["history"]] == [before, "finished"]
-    states = [checkpoint(folder)["state_dict"] for folder in (whole, cut)]
+    states = [checkpoint(folder)["state_dict"] for folder in (uninterrupted, cut)]
     torch.testing.assert_close(*states, rtol=0, atol=0)
-    assert read_metrics(cut) == read_metrics(whole)
+    assert read_metrics(cut) == read_metrics(uninterrupted)
 
 
 @pytest.mark.parametrize("config", ["blots_best", "blots_style", "vessels_best"])
@@ -83,8 +91,8 @@ def test_all_that_has_a_state_comes_back(config, tmp_path):
     short = [
         f"--data.data_dir={tiny_data.data_of(config, tmp_path / 'data')}",
         *tiny_data.SMALL[config],
-        "--trainer.max_epochs=3",
-        "--trainer.limit_train_batches=3",
+        "--trainer.max_epochs=2",
+        "--trainer.limit_train_batches=2",
         "--trainer.limit_val_batches=1",
     ]
 
@@ -105,7 +113,7 @@ def test_all_that_has_a_state_comes_back(config, tmp_path):
     assert moved
     if config.startswith("blots"):
         assert all(name.startswith("generator.") for name in moved), "D is not averaged"
-        assert whole["global_step"] == 9, "a batch is one step"
+        assert whole["global_step"] == 4, "a batch is one step"
     assert read_metrics(folders[0]) == read_metrics(folders[1])
 
 

@@ -118,9 +118,10 @@ class HeldOutFigures(Callback):
         self._keep(trainer, outputs, batch)
 
     def _keep(self, trainer: pl.Trainer, outputs: Any, batch: Any) -> None:
-        part = self.keep(trainer, outputs, batch, self._passing)
-        if part is not None:
-            self._passing.append(part)
+        with warn_on_error(f"{type(self).__name__}: figures"):
+            part = self.keep(trainer, outputs, batch, self._passing)
+            if part is not None:
+                self._passing.append(part)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:

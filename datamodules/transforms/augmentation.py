@@ -38,6 +38,7 @@ class RandomCropFlip(Augmentation):
 
     def __init__(self, crop: ImageSide | None = None, flip: bool = True) -> None:
         super().__init__()
+        self.crop = crop
         steps: list[v2.Transform] = []
         if crop is not None:
             steps.append(v2.RandomCrop(crop, pad_if_needed=True))

@@ -46,6 +46,7 @@ class FundusAugmentation(Augmentation):
         super().__init__()
         refuse_null(FundusAugmentation, locals(), "augmentation")
         intensity = RandomIntensity(contrast, channel_contrast, brightness, channel_mixing, noise)
+        self.crop = crop
         self.steps = v2.Compose([RandomView(crop, zoom, aspect), intensity])
 
 

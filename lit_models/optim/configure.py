@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch.optim import Optimizer
+from torch.optim import Optimizer, SparseAdam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from datamodules.errors import DataError
@@ -79,10 +79,13 @@ def build_optimizer(
         option: that it was given by, for messages.
 
     Raises:
-        DataError: a setting is out of its range.
+        DataError: a setting is out of its range, or it does not take such gradients.
     """
     with bad_settings(option):
-        return optimizer(parameters)
+        built = optimizer(parameters)
+    if isinstance(built, SparseAdam):
+        raise DataError(f"{option}: SparseAdam takes sparse gradients, which no model here has")
+    return built
 
 
 @contextmanager

@@ -233,3 +233,11 @@ def test_the_best_is_known_in_a_moved_folder(tmp_path):
     assert again.best_model_score == 0.5
     assert again.best_k_models == {str(tmp_path / "epoch=2.ckpt"): 0.5}
     assert again.best_model_path == again.kth_best_model_path == str(tmp_path / "epoch=2.ckpt")
+
+
+def test_a_path_for_a_name_and_a_metric_that_is_not_logged_are_one_line(tmp_path):
+    with pytest.raises(DataError, match=r"filename: \.\./x is a path"):
+        BestCheckpoint("val/loss", filename="../x")
+    BestCheckpoint("val/loss", filename="a-{val/loss:.2f}")
+    with pytest.raises(DataError, match=r"monitor: nothing is logged as val/los; did you mean val"):
+        fit(tmp_path, epochs=1, callbacks=[BestCheckpoint("val/los", filename="other")])

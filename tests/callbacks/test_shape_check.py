@@ -4,9 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from callbacks.shape_check import check_loss, check_shapes
+from callbacks.shape_check import check_discriminator, check_keys, check_loss, check_shapes
 from datamodules.errors import DataError
-from lit_models.networks import Compressor, ReferenceGenerator, UNet
+from lit_models import StyledBlotGAN
+from lit_models.networks import (
+    Compressor,
+    ReferenceGenerator,
+    StyledBlotDiscriminator,
+    UNet,
+)
 
 
 def test_networks_that_take_the_images():
@@ -28,6 +34,7 @@ def test_networks_that_take_the_images():
         (ReferenceGenerator(), 2, (2, 20, 20), (1, 20, 20), "makes 1 x 16 x 16, not 1 x 20 x 20"),
         (nn.BatchNorm2d(3), 1, (3, 1, 1), (), "Expected more than 1 value per channel"),
         (nn.Linear(3, 3), 2, (1, 4, 4), (), "does not take 2 images"),
+        (nn.Bilinear(3, 3, 3), 2, (1, 4, 4), (), "missing 1 required positional argument"),
     ],
 )
 def test_networks_that_do_not(network, count, image, target, line):
@@ -45,3 +52,18 @@ def test_losses():
         check_loss(nn.BCEWithLogitsLoss(), torch.zeros(2, 6), classes, "model.loss")
     with pytest.raises(DataError, match="more than one number"):
         check_loss(nn.L1Loss(reduction="none"), torch.zeros(2, 1, 4, 4), masks, "model.loss")
+
+
+def test_a_data_module_of_another_method_is_named():
+    check_keys(nn.Module(), object(), {})
+    with pytest.raises(
+        DataError, match=r"^data: the batches of object have no style, which Styled"
+    ):
+        check_keys(StyledBlotGAN.__new__(StyledBlotGAN), object(), {"image": 1})
+
+
+def test_a_discriminator_of_another_method():
+    shapes = [(2, 32, 32), (8,), (1, 32, 32)]
+    check_discriminator(StyledBlotDiscriminator(4), shapes)
+    with pytest.raises(DataError, match=r"^model\.discriminator: does not take \(2, 32, 32\), \(1"):
+        check_discriminator(StyledBlotDiscriminator(4), [shapes[0], shapes[2]])

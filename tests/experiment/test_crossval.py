@@ -168,3 +168,12 @@ def test_bad_options(args, tmp_path, option, line):
     with pytest.raises(UsageError, match=line):
         crossval.main([*args, option], Pretend())
     assert not list(tmp_path.iterdir()), "nothing half-written"
+
+
+def test_a_bad_option_leaves_nothing_that_would_refuse_the_good_one(args, tmp_path):
+    def refuse(given):
+        raise UsageError("trainer.max_epoch: unknown")
+
+    with pytest.raises(UsageError):
+        crossval.main([*args, "--trainer.max_epoch=1"], refuse)
+    assert not (tmp_path / "aoi" / "crossval_3").exists()

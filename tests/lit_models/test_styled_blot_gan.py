@@ -93,6 +93,16 @@ def test_trains_and_scores(precision):
     assert model.discriminator.middle != 0
 
 
+def test_scores_are_the_same_however_the_blots_are_spread_over_batches():
+    """And so over processes: the grain of each is drawn by its own templates."""
+    model, found = make(), []
+    for size in (6, 1):
+        batches = DataLoader([item(i) for i in range(6)], batch_size=size)
+        (scores,) = trainer().validate(model, batches, verbose=False)
+        found.append(scores)
+    assert found[0] == pytest.approx(found[1], rel=1e-4, abs=1e-5)
+
+
 def test_a_blot_has_the_gray_levels_that_are_asked_for():
     for paper, band in ((230, 20), (140, 80)):
         blots = predict(make(), style(paper=paper, band=band, blur=0.5, noise=1))["image"].float()
