@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -132,6 +132,60 @@ def _scratches(x: Pixels, draw: Draw) -> Pixels:
     return x
 
 
+def _moved(x: Pixels, places: Pixels) -> Pixels:
+    return ndimage.map_coordinates(x, places, order=1, mode="reflect")
+
+
+def _swaying(x: Pixels, draw: Draw) -> Pixels:
+    """The belt shakes sideways by 3 px while a line camera looks."""
+    rows, columns = np.mgrid[: x.shape[0], : x.shape[1]].astype(float)
+    return _moved(x, np.stack([rows, columns + 3 * np.sin(rows / 5 + draw.uniform(0, 2 * np.pi))]))
+
+
+def _moire(x: Pixels, draw: Draw) -> Pixels:
+    """The sum of two screens, of 18 gray levels each."""
+    rows, columns = np.mgrid[: x.shape[0], : x.shape[1]]
+    for period in draw.uniform(3, 9, 2):
+        angle = draw.uniform(0, np.pi)
+        along = np.cos(angle) * rows + np.sin(angle) * columns
+        x = x + 18 * np.sin(2 * np.pi * along / period)
+    return x
+
+
+def _dithered(x: Pixels, draw: Draw) -> Pixels:
+    """Four gray levels, by thresholds that vary at random."""
+    return np.floor(x / LIMIT * 3 + draw.uniform(0, 1, x.shape)).clip(0, 3) / 3 * LIMIT
+
+
+def _equalized(x: Pixels, draw: Draw) -> Pixels:
+    return np.array(ImageOps.equalize(Image.fromarray(x.astype(np.uint8))), float)
+
+
+def _barrel(x: Pixels, draw: Draw) -> Pixels:
+    places = np.mgrid[: x.shape[0], : x.shape[1]].astype(float)
+    middle = (np.array(x.shape) / 2)[:, None, None]
+    away = (places - middle) / middle
+    return _moved(x, middle + away * middle * (0.8 + 0.2 * (away**2).sum(0)))
+
+
+def _dead_lines(x: Pixels, draw: Draw) -> Pixels:
+    """Six columns of the sensor are dead or stuck."""
+    x = x.copy()
+    x[:, draw.integers(0, x.shape[1], 6)] = draw.choice([0, LIMIT], 6)
+    return x
+
+
+def _drops(x: Pixels, draw: Draw) -> Pixels:
+    """Ten drops on the lens, each a blurred and lighter disk of 5 to 12 px radius."""
+    smooth = ndimage.gaussian_filter(x, 4) + 20
+    rows, columns = np.mgrid[: x.shape[0], : x.shape[1]]
+    for _ in range(10):
+        top, left = draw.uniform(0, x.shape[0], 2)
+        inside = (rows - top) ** 2 + (columns - left) ** 2 < draw.uniform(5, 12) ** 2
+        x = np.where(inside, smooth, x)
+    return x
+
+
 KINDS: dict[str, dict[str, Callable[[Pixels, Draw], Pixels]]] = {
     "": {"clean": lambda x, draw: x},
     "trained": {
@@ -152,15 +206,9 @@ KINDS: dict[str, dict[str, Callable[[Pixels, Draw], Pixels]]] = {
         "JPEG, quality 10": _coded("JPEG", 10),
         "pixels of 3x3": _pixelated,
         "a patch of a sixth": _patch,
-    },
-    "new": {
         "fog": _fog,
-        "elastic, 4 px": _elastic,
         "oversharpened": _sharpened,
-        "interlaced, 3 px": _interlaced,
-        "ghost of 30 %": _ghost,
         "hairs": _scratches,
-        "WebP, quality 5": _coded("WEBP", 5),
         "8 gray levels": lambda x, draw: (x // 32) * 32 + 16,
         "coarse noise": lambda x, draw: (
             x + 15 * ndimage.gaussian_filter(draw.standard_normal(x.shape), 1) * 3.5
@@ -168,6 +216,22 @@ KINDS: dict[str, dict[str, Callable[[Pixels, Draw], Pixels]]] = {
         "negative offsets of columns": lambda x, draw: (
             x - 25 * draw.exponential(1, (1, x.shape[1]))
         ),
+    },
+    "new": {
+        "elastic, 4 px": _elastic,
+        "interlaced, 3 px": _interlaced,
+        "ghost of 30 %": _ghost,
+        "WebP, quality 5": _coded("WEBP", 5),
+        "rows that sway": _swaying,
+        "moire": _moire,
+        "bloom": lambda x, draw: x + ndimage.gaussian_filter((x - 128).clip(0), 6),
+        "dithered to 4 levels": _dithered,
+        "median of 5 px": lambda x, draw: ndimage.median_filter(x, 5),
+        "equalized": _equalized,
+        "barrel": _barrel,
+        "dead lines": _dead_lines,
+        "speckle of 30 %": lambda x, draw: x * (1 + 0.3 * draw.standard_normal(x.shape)),
+        "drops": _drops,
     },
 }
 

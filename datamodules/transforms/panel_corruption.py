@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jsonargparse.typing import ClosedUnitInterval, PositiveInt
-from PIL import Image
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as transforms
@@ -18,6 +18,7 @@ from datamodules.ranges import HalfOpenUnitInterval, NonNegativeFinite, refuse_n
 from datamodules.transforms.augmentation import Augmentation, uniform
 
 WHITE = 255.0
+GRAIN = 1 / 50  # of the shorter side, the greatest
 
 
 class PanelCorruption(Augmentation):
@@ -30,33 +31,43 @@ class PanelCorruption(Augmentation):
     Args:
         probability: that an image is damaged at all.
         most: greatest number of kinds in one image.
-        noise: standard deviation in gray levels, of the sensor or of its photons.
+        noise: standard deviation in gray levels, of the sensor or of its photons; in grains of
+            a pixel up to 1/50 of the side.
         impulses: part of the pixels that are black or white.
-        stripes: standard deviation in gray levels of an offset of each row, or column.
+        stripes: standard deviation in gray levels of an offset of each row, or column, or of
+            wider ones; of either sign, or all lighter or all darker.
         exposure: contrast, brightness and gamma; at 1 by factors up to 2 and by 64 gray levels.
         light: gray levels between the lightest and darkest place, of a gradient, of dark corners
             or of a smooth random field.
+        haze: part of the contrast that a smooth veil of any gray hides.
         blur: standard deviation of a Gaussian; a lens out of focus has twice that radius.
         motion: length of the path.
+        sharpening: times that the difference from a blurred image is added.
+        quantization: gray levels from one to the next that is left.
         low_resolution: the side is reduced by up to 1 / (1 - low_resolution).
         compression: JPEG quality falls by up to 100 times this.
         occlusion: side of a gray, black or white patch.
+        hairs: greatest number of curved lines, up to 1/100 wide.
     """
 
     def __init__(
         self,
-        probability: ClosedUnitInterval = 0.7,
-        most: PositiveInt = 2,
+        probability: ClosedUnitInterval = 0.8,
+        most: PositiveInt = 3,
         noise: NonNegativeFinite = 40.0,
         impulses: ClosedUnitInterval = 0.05,
         stripes: NonNegativeFinite = 20.0,
         exposure: NonNegativeFinite = 1.0,
         light: NonNegativeFinite = 160.0,
+        haze: ClosedUnitInterval = 0.6,
         blur: ClosedUnitInterval = 0.0125,
         motion: ClosedUnitInterval = 0.06,
+        sharpening: NonNegativeFinite = 4.0,
+        quantization: NonNegativeFinite = 48.0,
         low_resolution: HalfOpenUnitInterval = 0.75,
         compression: HalfOpenUnitInterval = 0.95,
         occlusion: ClosedUnitInterval = 0.2,
+        hairs: NonNegativeInt = 4,
     ) -> None:
         super().__init__()
         refuse_null(PanelCorruption, locals(), "augmentation")
@@ -67,11 +78,15 @@ class PanelCorruption(Augmentation):
             (_stripes, stripes),
             (_exposure, exposure),
             (_light, light),
+            (_haze, haze),
             (_blur, blur),
             (_motion, motion),
+            (_sharpening, sharpening),
+            (_quantization, quantization),
             (_low_resolution, low_resolution),
             (_compression, compression),
             (_occlusion, occlusion),
+            (_hairs, hairs),
         ]
         self.kinds = [(kind, strength) for kind, strength in kinds if strength > 0]
 
@@ -91,11 +106,23 @@ def _chance() -> bool:
     return bool(torch.rand(()) < 0.5)
 
 
+def _grains(height: int, width: int, image: Tensor) -> Tensor:
+    """Normal numbers ``(1, height, width)``, each of a pixel, or of grains of the image's scale."""
+    size = 1.0 if _chance() else uniform(1, max(1, GRAIN * min(image.shape[-2:])))
+    if size <= 1:
+        return torch.randn(1, height, width, device=image.device)
+    coarse = [max(2, math.ceil(side / size)) if side > 1 else 1 for side in (height, width)]
+    fine = transforms.resize(
+        torch.randn(1, *coarse, device=image.device), [height, width], v2.InterpolationMode.BICUBIC
+    )
+    return fine / fine.square().mean().sqrt()
+
+
 def _noise(image: Tensor, strength: float) -> Tensor:
-    deviation = uniform(0, strength)
+    noise = uniform(0, strength) * _grains(*image.shape[-2:], image)
     if _chance():  # of photons: as strong at mid-gray, weaker where it is dark
-        return image + deviation * (image / (WHITE / 2)).sqrt() * torch.randn_like(image)
-    return image + deviation * torch.randn_like(image)
+        return image + (image / (WHITE / 2)).sqrt() * noise
+    return image + noise
 
 
 def _impulses(image: Tensor, strength: float) -> Tensor:
@@ -106,8 +133,10 @@ def _impulses(image: Tensor, strength: float) -> Tensor:
 
 def _stripes(image: Tensor, strength: float) -> Tensor:
     height, width = image.shape[-2:]
-    shape = (1, height, 1) if _chance() else (1, 1, width)
-    return image + uniform(0, strength) * torch.randn(shape, device=image.device)
+    offsets = _grains(height, 1, image) if _chance() else _grains(1, width, image)
+    if _chance():
+        offsets = offsets.abs() * (1 if _chance() else -1)
+    return image + uniform(0, strength) * offsets
 
 
 def _exposure(image: Tensor, strength: float) -> Tensor:
@@ -120,20 +149,28 @@ def _exposure(image: Tensor, strength: float) -> Tensor:
     return (image - middle) * contrast + middle + offset
 
 
-def _light(image: Tensor, strength: float) -> Tensor:
+def _field(image: Tensor) -> Tensor:
+    """``(H, W)``: a gradient, dark corners or a smooth random field, about -0.5 to 0.5."""
     height, width = image.shape[-2:]
-    amount, kind = uniform(0, strength), int(torch.randint(3, ()))
+    kind = int(torch.randint(3, ()))
     y = torch.linspace(-0.5, 0.5, height, device=image.device)[:, None]
     x = torch.linspace(-0.5, 0.5, width, device=image.device)[None]
     if kind == 0:
         angle = uniform(0, 2 * math.pi)
-        field = (math.cos(angle) * x + math.sin(angle) * y) / 2**0.5
-    elif kind == 1:
-        field = 0.25 - x**2 - y**2  # dark corners
-    else:
-        coarse = torch.rand(1, 1, 4, 4, device=image.device) - 0.5
-        field = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)[0, 0]
-    return image + amount * field
+        return (math.cos(angle) * x + math.sin(angle) * y) / 2**0.5
+    if kind == 1:
+        return 0.25 - x**2 - y**2
+    coarse = torch.rand(1, 1, 4, 4, device=image.device) - 0.5
+    return F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)[0, 0]
+
+
+def _light(image: Tensor, strength: float) -> Tensor:
+    return image + uniform(0, strength) * _field(image)
+
+
+def _haze(image: Tensor, strength: float) -> Tensor:
+    veil = uniform(0, strength) * (_field(image) + 0.5).clamp(0, 1)
+    return image * (1 - veil) + uniform(0, WHITE) * veil
 
 
 def _blur(image: Tensor, strength: float) -> Tensor:
@@ -143,11 +180,16 @@ def _blur(image: Tensor, strength: float) -> Tensor:
         return image
     radius = math.ceil(2 * deviation) if _chance() else 0
     if not radius:
-        size = 2 * min(math.ceil(3 * deviation), side - 1) + 1  # it mirrors the border
-        return transforms.gaussian_blur(image, [size, size], [deviation, deviation])
+        return _smooth(image, deviation)
     steps = torch.arange(-radius, radius + 1, device=image.device)
     disk = (steps[:, None] ** 2 + steps[None] ** 2 <= (2 * deviation) ** 2).float()
     return _filtered(image, disk)
+
+
+def _smooth(image: Tensor, deviation: float) -> Tensor:
+    most = min(image.shape[-2:]) - 1  # it mirrors the border
+    size = 2 * min(math.ceil(3 * deviation), most) + 1
+    return transforms.gaussian_blur(image, [size, size], [deviation, deviation])
 
 
 def _motion(image: Tensor, strength: float) -> Tensor:
@@ -168,6 +210,16 @@ def _filtered(image: Tensor, kernel: Tensor) -> Tensor:
     radius = len(kernel) // 2
     padded = F.pad(image[None], [radius] * 4, mode="replicate")
     return F.conv2d(padded, (kernel / kernel.sum())[None, None])[0]
+
+
+def _sharpening(image: Tensor, strength: float) -> Tensor:
+    deviation = max(0.5, uniform(0, GRAIN) * min(image.shape[-2:]))
+    return image + uniform(0, strength) * (image - _smooth(image, deviation))
+
+
+def _quantization(image: Tensor, strength: float) -> Tensor:
+    step = max(1.0, uniform(0, strength))
+    return (image / step).floor() * step + step / 2
 
 
 def _low_resolution(image: Tensor, strength: float) -> Tensor:
@@ -196,3 +248,17 @@ def _occlusion(image: Tensor, strength: float) -> Tensor:
     covered = image.clone()
     covered[..., top : top + rows, left : left + columns] = uniform(0, WHITE)
     return covered
+
+
+def _hairs(image: Tensor, strength: float) -> Tensor:
+    height, width = image.shape[-2:]
+    mask = Image.new("L", (width, height))
+    thickest = max(1, round(min(height, width) / 100))
+    for _ in range(int(torch.randint(1, int(strength) + 1, ()))):
+        start, bend, end = torch.rand(3, 2) * torch.tensor([width, height])
+        steps = torch.linspace(0, 1, 33)[:, None]  # along a quadratic Bezier curve
+        path = (1 - steps) ** 2 * start + 2 * steps * (1 - steps) * bend + steps**2 * end
+        thickness = int(torch.randint(1, thickest + 1, ()))
+        ImageDraw.Draw(mask).line(path.flatten().tolist(), fill=255, width=thickness)
+    covered = torch.from_numpy(np.array(mask)).to(image) / 255 * uniform(0.3, 1)
+    return image * (1 - covered) + uniform(0, WHITE) * covered
