@@ -92,7 +92,7 @@ def _mode(relative: str, mode: int) -> Spoil:
     def spoil(here: Path) -> None:
         secret = here / "secret/x"
         secret.mkdir(parents=True)
-        shutil.copy(next(here.glob("data/**/*.png")), secret)
+        shutil.copy(next(p for p in here.glob("data/*/**/*") if p.is_file()), secret)
         for path in [here, *here.rglob("*")]:
             path.chmod(0o777)
         for path in here.glob(relative):
