@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 
 from datamodules.transforms import DefectAugmentation, PanelCorruption
 from datamodules.transforms import panel_corruption as kinds
 
+CONFIGS = Path(__file__).parents[3] / "configs"
 STRENGTHS = {kind.__name__[1:]: strength for kind, strength in PanelCorruption().kinds}
 OFF = dict.fromkeys(STRENGTHS, 0)
 
@@ -71,3 +75,15 @@ def test_a_seed_repeats_it_after_the_changes_of_place():
         torch.manual_seed(3)
         outs.append(augmentation(panel()))
     assert torch.equal(*outs)
+
+
+def test_the_strong_preset_is_more_of_each_kind_than_the_best_recipe():
+    def settings(name):
+        config = yaml.safe_load((CONFIGS / name).read_text())
+        augmentation = config["data"]["init_args"]["augmentation"]
+        return augmentation["init_args"]["corruption"]["init_args"]
+
+    best, strong = settings("aoi_best.yaml"), settings("augmentation/strong.yaml")
+    assert set(strong) == set(best) == {*OFF, "probability", "most"}
+    assert all(strong[name] > best[name] for name in best)
+    PanelCorruption(**strong)
