@@ -48,6 +48,9 @@ def warm_up() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in ("cli", *ON_THE_WAY):
         import_module(name)
+    # Too late for the variable where torch was there before; a child of a process whose OpenMP has
+    # threads waits for them for ever.
+    import_module("torch").set_num_threads(1)
 
 
 def start(
