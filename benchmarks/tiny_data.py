@@ -48,6 +48,7 @@ SMALL: Mapping[str, list[str]] = {
 SMALL = {
     **SMALL,
     "aoi_best": SMALL["aoi"],
+    "aoi_probe": SMALL["aoi"],
     "blots_best": [*SMALL["blots"], *SMALL["blots_style"][2:]],
 }
 FOLDERS = {"aoi": "aoi", "vessels": "drive", "retina": "drive", "blots": "blots"}

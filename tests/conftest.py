@@ -113,7 +113,11 @@ SMALL = {
     "blots": ["--data.size=16"],
 }
 NARROW = ["--model.generator.width=4", "--model.discriminator.width=4"]
-SMALL |= {"aoi_best": SMALL["aoi"], "blots_best": [*SMALL["blots"], *NARROW]}
+SMALL |= {
+    "aoi_best": SMALL["aoi"],
+    "aoi_probe": SMALL["aoi"],
+    "blots_best": [*SMALL["blots"], *NARROW],
+}
 SMALL["blots_style"] = ["--data.size=32", *NARROW]
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
 
