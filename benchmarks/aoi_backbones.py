@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--images", type=int, default=2149, help="85 %% of AOI's 2,528")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=10)
     options = parser.parse_args()
     steps = options.epochs * options.images / options.batch_size
     print("| network | parameters | seconds a step | peak memory | an epoch | all epochs |")
