@@ -6,12 +6,13 @@ import runpy
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, config_args, one_run
 from PIL import Image
 from torchvision.models import resnet18
 
 from benchmarks.probe import DrawnOnCPU
 from benchmarks.tiny_data import write_blots, write_drive
+from cli import main
 from datamodules import BlotDataModule
 from datamodules.synthetic.blots import draw_sample
 
@@ -86,6 +87,20 @@ def test_maps_are_scored_by_protocol(tmp_path, printed):
     assert [row[1] for row in rows] == protocols
     assert all(row[2] == "1.0000" for row in rows)
     assert lines[-1].endswith("predictions 1.0000")
+
+
+def test_views_and_thresholds_of_a_segmenter(tmp_path, printed):
+    pytest.importorskip("skimage", reason="needs the extra `bench`")
+    write_drive(tmp_path / "drive")
+    args = config_args("vessels_best", tmp_path, f"--data.data_dir={tmp_path / 'drive'}")
+    main(["fit", *args, "--trainer.max_epochs=1", "--trainer.limit_train_batches=1"])
+    last = one_run(tmp_path) / "checkpoints" / "last.ckpt"
+    lines = printed("benchmarks/vessel_views.py", str(last), f"--data_dir={tmp_path / 'drive'}")
+    rows = [[float(c) for c in line.split("|")[3:-1]] for line in lines if line.startswith("| 1 |")]
+    assert len(rows) == 2, "one scale, and the checkpoint's"
+    assert all(dice <= best <= 1 and auroc <= 1 for dice, best, auroc, _ in rows)
+    curve = [[float(c) for c in line.split("|")[1:-1]] for line in lines if line.startswith("| 0.")]
+    assert [row[2] for row in curve] == sorted((row[2] for row in curve), reverse=True)
 
 
 def test_a_config_on_the_accelerator_at_hand(printed):
