@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from vessel_protocols import THIN, thin_vessels
 
 from datamodules.drive import training_split
-from datamodules.drive_files import read_mask
+from datamodules.drive_files import FundusFiles, read_mask
 from inference import load
 
 THRESHOLDS = np.arange(0.1, 0.9, 0.01)
@@ -35,6 +36,28 @@ def dice(called: np.ndarray, truth: np.ndarray) -> float:
     return 2 * float((called & truth).sum()) / float(called.sum() + truth.sum())
 
 
+def own_split(model: Any, data_dir: Path) -> tuple[list[FundusFiles], list[FundusFiles]]:
+    """The photographs that the model was trained and validated on."""
+    trained = model.trained.data
+    kept = (trained.get(key) for key in ("folds", "fold"))
+    return training_split(data_dir, trained["val_size"], trained["seed"], *kept)
+
+
+def masks(photographs: list[FundusFiles]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Vessels and field of view of each, bool ``(H, W)``."""
+    truths, inside = [], []
+    for files in photographs:
+        size = torch.Size(Image.open(files.image).size[::-1])
+        truths.append(read_mask(files.vessels, files.image, size)[0].numpy())
+        inside.append(read_mask(files.fov, files.image, size, full=True)[0].numpy())
+    return truths, inside
+
+
+def within(maps: list[np.ndarray], inside: list[np.ndarray]) -> np.ndarray:
+    """The values of all maps inside their fields of view, one after the other."""
+    return np.concatenate([one[i] for one, i in zip(maps, inside, strict=True)])
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -43,20 +66,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = load(options.checkpoint, device="cpu", precision="32-true")
-    own, trained = model.inference, model.trained.data
-    split = (trained.get(key) for key in ("folds", "fold"))
-    _, held_out = training_split(options.data_dir, trained["val_size"], trained["seed"], *split)
-    truths, inside, thin = [], [], []
-    for files in held_out:
-        size = torch.Size(Image.open(files.image).size[::-1])
-        truth = read_mask(files.vessels, files.image, size)[0].numpy()
-        truths.append(truth)
-        inside.append(read_mask(files.fov, files.image, size, full=True)[0].numpy())
-        thin.append(thin_vessels(truth))
-    truth, thin_truth = (
-        np.concatenate([a[i] for a, i in zip(arrays, inside, strict=True)])
-        for arrays in (truths, thin)
-    )
+    own = model.inference
+    _, held_out = own_split(model, options.data_dir)
+    truths, inside = masks(held_out)
+    truth = within(truths, inside)
+    thin_truth = within([thin_vessels(one) for one in truths], inside)
 
     print(f"{len(held_out)} validation images; threshold {own.threshold}\n")
     print("| views | scales | Dice | at the best threshold | AUROC | seconds a photograph |")
@@ -68,7 +82,7 @@ def main() -> None:
             for files in held_out:
                 maps.append(model.predict(files.image).probability)
             seconds = (time.process_time() - start) / len(maps)
-            p = np.concatenate([m[i] for m, i in zip(maps, inside, strict=True)])
+            p = within(maps, inside)
             best = max(dice(p > t, truth) for t in THRESHOLDS)
             print(
                 f"| {views} | {', '.join(map(str, scales))} | {dice(p > own.threshold, truth):.4f} "

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datamodules.errors import DataError
 from datamodules.preprocessing import normalize_defects
 from inference.blots import BlotModel
 from inference.defects import DefectModel
@@ -71,6 +72,10 @@ class VesselGraph(Graph):
     def __init__(self, model: VesselModel) -> None:
         super().__init__(model)
         self.settings, self.inference, self.fov_only = model.inputs, model.inference, model.fov_only
+        if self.inference.vessel_share is not None:
+            raise DataError(
+                "model.inference.vessel_share: is not exported; train or set it to null"
+            )
         settings = self.settings
         self.inputs = {"pixels": _pixels(0 if settings.mode == "L" else 3)}
         needs_fov = settings.local_normalization or settings.diameter or self.fov_only

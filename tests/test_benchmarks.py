@@ -101,6 +101,11 @@ def test_views_and_thresholds_of_a_segmenter(tmp_path, printed):
     assert all(dice <= best <= 1 and auroc <= 1 for dice, best, auroc, _ in rows)
     curve = [[float(c) for c in line.split("|")[1:-1]] for line in lines if line.startswith("| 0.")]
     assert [row[2] for row in curve] == sorted((row[2] for row in curve), reverse=True)
+    lines = printed("benchmarks/vessel_cameras.py", str(last), f"--data_dir={tmp_path / 'drive'}")
+    rows = [[float(c) for c in line.split("|")[2:-1]] for line in lines if " | 0." in line]
+    assert len(rows) == 8
+    assert all(fixed <= best for fixed, _, best in rows)
+    assert any(fixed != shared for fixed, shared, _ in rows)
 
 
 def test_a_config_on_the_accelerator_at_hand(printed):

@@ -3,15 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
-from jsonargparse.typing import ClosedUnitInterval
+from jsonargparse.typing import ClosedUnitInterval, OpenUnitInterval
 from torch import Tensor, nn
 
 from datamodules.errors import DataError
 from datamodules.ranges import PositiveFinite, TileSide
+
+LEAST = 1e-6  # probability whose logit is still finite
 
 
 @dataclass(frozen=True)
@@ -26,19 +28,29 @@ class VesselInference:
         scales: sizes at which to look at an image, of which that with the highest confidence is
             taken: the greatest expected precision, sum(p^2) / sum(p). Cameras of a narrower angle
             show wider vessels in the same field of view.
+        vessel_share: part of the field of view that is to be called vessel, such as that of the
+            training masks; each image's probabilities are shifted (as logits) until it is. For
+            cameras other than the training's, whose probabilities are too high or too low. null
+            leaves them as they are.
         tile: side in px, 64 or more, above which an image is cut into tiles that overlap by an
             eighth or a little more.
 
     Raises:
-        DataError: no scale.
+        DataError: no scale; a share with a threshold of 0 or 1.
     """
 
     threshold: ClosedUnitInterval = 0.5
     tta: Literal[1, 4, 8] = 1
     scales: Sequence[PositiveFinite] = (1.0,)
+    vessel_share: OpenUnitInterval | None = None
     tile: TileSide = 768
 
     def __post_init__(self) -> None:
+        if self.vessel_share is not None and not 0 < self.threshold < 1:
+            raise DataError(
+                "model.inference.vessel_share: needs a threshold between 0 and 1, not "
+                f"{self.threshold:g}"
+            )
         if not self.scales:
             raise DataError("model.inference.scales: empty; give 1.0 to look at an image as it is")
 
@@ -63,6 +75,25 @@ class VesselInference:
             Probability and standard deviation over the views (0 to 0.5; None where there is one
             view), float32 ``(N, 1, H, W)``.
         """
+        mean, spread = self._at_best_scale(network, images, fov)
+        if self.vessel_share is not None:
+            mean = self._shifted(mean, torch.ones_like(mean) if fov is None else fov)
+        return mean, spread
+
+    def _shifted(self, probability: Tensor, fov: Tensor) -> Tensor:
+        shifted = []
+        for p, inside in zip(probability, fov > 0, strict=True):
+            logits, known = p.logit(LEAST), p[inside]
+            called = round(cast(float, self.vessel_share) * len(known))
+            if called:
+                limit = known.topk(called).values[-1].logit(LEAST)
+                logits = logits - limit + math.log(self.threshold / (1 - self.threshold))
+            shifted.append(logits.sigmoid())
+        return torch.stack(shifted)
+
+    def _at_best_scale(
+        self, network: nn.Module, images: Tensor, fov: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         if len(self.scales) == 1:
             return self._averaged(network, images, self.scales[0], self.tta)
         found = []

@@ -3,6 +3,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from datamodules.errors import DataError
 from lit_models.networks import UNet
 from lit_models.prediction.vessels import VesselInference, native_maps
 
@@ -54,6 +55,36 @@ def test_the_scale_of_highest_confidence_is_taken_for_each_image():
         assert p.shape == images.shape
         alone = VesselInference(scales=[scale]).probability(Confident(), images)
         assert torch.equal(p, alone)
+
+
+@torch.no_grad()
+def test_each_image_has_the_share_of_vessel_that_is_asked_for():
+    images = torch.randn(3, 1, 32, 32) + torch.tensor([-3.0, 0.0, 3.0])[:, None, None, None]
+    fov = torch.zeros_like(images)
+    fov[..., 4:24, 4:24] = 1
+    network = torch.nn.Identity()
+    plain = VesselInference(threshold=0.4).probability(network, images, fov)
+    inference = VesselInference(threshold=0.4, vessel_share=0.25)
+    shifted = inference.probability(network, images, fov)
+    inside = fov[0] > 0
+    shares = [float((p[inside] >= 0.4 - 1e-5).float().mean()) for p in shifted]
+    assert shares == pytest.approx([0.25] * 3, abs=0.01)
+    assert float((plain[0][inside] > 0.4).float().mean()) < 0.1, "it was another one before"
+    for p, q in zip(plain, shifted, strict=True):
+        assert torch.equal(p.flatten().argsort(), q.flatten().argsort()), "the order stays"
+
+
+@torch.no_grad()
+def test_an_image_without_field_of_view_keeps_its_probabilities():
+    images = torch.randn(1, 1, 32, 32)
+    inference = VesselInference(vessel_share=0.25)
+    found = inference.probability(torch.nn.Identity(), images, torch.zeros_like(images))
+    assert torch.allclose(found, images.sigmoid())
+
+
+def test_a_share_needs_a_threshold():
+    with pytest.raises(DataError, match=r"^model\.inference\.vessel_share: needs a threshold"):
+        VesselInference(threshold=1.0, vessel_share=0.1)
 
 
 def test_maps_come_back_to_native_size_without_padding():
