@@ -1,6 +1,7 @@
 """Tiny data sets, written at test time in the layouts that users have."""
 
 import csv
+import gc
 import os
 import subprocess
 import sys
@@ -27,13 +28,21 @@ def adam(params):
     return torch.optim.Adam(params, lr=0.001)
 
 
+def pytest_collection_finish():
+    """Torch's objects stay; without this, each full garbage collection goes through them all."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def quiet_machine(monkeypatch, tmp_path_factory, caplog):
     """No W&B, no download, and a cache of drawn samples that the whole test run shares."""
     caplog.set_level("INFO")
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.getbasetemp() / "torch"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(base / "torch"))
     monkeypatch.setattr("sys.argv", ["cli.py"])
 
 
@@ -89,7 +98,12 @@ def stopped_fit(args: list[str], epoch: int, signal_name: str) -> subprocess.Com
 
 # Smaller networks and images than the methods', so that a run takes seconds.
 SMALL = {
-    "aoi": ["--data.image_size=32", "--data.num_workers=0", "--model.network.weights=random"],
+    "aoi": [
+        "--data.image_size=32",
+        "--data.num_workers=0",
+        "--model.network.weights=random",
+        "--model.network.name=shufflenet_v2_x0_5",
+    ],
     "vessels": ["--model.network.widths=[4,8]", "--data.inputs.size=64"],
     "vessels_best": [
         "--model.network.widths=[4,8]",

@@ -101,8 +101,7 @@ class Runs:
 
 
 def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
-    small = "--model.network.name=shufflenet_v2_x0_5"
-    main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1", small)])
+    main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1")])
     whole = one_run(tmp_path) / "checkpoints/last.ckpt"
     monkeypatch.chdir(tmp_path)
     good = torch.load(whole, weights_only=True)
@@ -127,7 +126,7 @@ def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
         "cut": "damaged",
         "flipped": "damaged",
     }.items():
-        args = aoi_args(aoi_folder, tmp_path, small, f"--ckpt_path={name}.ckpt")
+        args = aoi_args(aoi_folder, tmp_path, f"--ckpt_path={name}.ckpt")
         told = line_of("test", *args)
         assert line in told
         assert "weights_only" not in told

@@ -70,12 +70,13 @@ def test_notebooks_are_short_and_have_no_outputs(path):
         assert cell.get("execution_count") is None
 
 
-def test_quickstart_runs(tmp_path):
+def test_quickstart_runs(tmp_path, monkeypatch):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     pytest.importorskip("onnxscript")
     for name in ("configs", "cli.py"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "docs").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # before an installed project, which may be another
     notebook = nbformat.read(ROOT / "docs" / "quickstart.ipynb", 4)
     resources = {"metadata": {"path": str(tmp_path / "docs")}}
     nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()

@@ -1,5 +1,6 @@
 """Small trained runs, one a config, that all tests here share."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,9 @@ def trained(tmp_path_factory) -> Callable[[str], Path]:
     def run(config: str) -> Path:
         if config not in _RUNS:
             root = tmp_path_factory.mktemp(config)
-            main(["fit", *config_args(config, root, *LIMITS)])
+            # Its graph is exported several times faster than that of a network of many layers.
+            more = ["--model.network.name=resnet18"] if config.startswith("aoi") else []
+            main(["fit", *config_args(config, root, *LIMITS, *more)])
             _RUNS[config] = one_run(root)
         return _RUNS[config]
 
@@ -37,3 +40,20 @@ def predict() -> Callable[..., Path]:
         return run_folder(cli.trainer)
 
     return run
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Callable[..., Path]:
+    """A copy of a folder of images, of which the first ones stay; with the folders beside it.
+
+    More than a batch: 34 small ones, 2 large ones.
+    """
+
+    def copy(images: Path, small: bool) -> Path:
+        copied = tmp_path / "few" / images.parent.name
+        shutil.copytree(images.parent, copied)
+        for path in sorted((copied / images.name).iterdir())[34 if small else 2 :]:
+            path.unlink()
+        return copied / images.name
+
+    return copy

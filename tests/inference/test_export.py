@@ -75,11 +75,14 @@ def same_pixels(folder, other, limit, share=0.02):
     [("aoi", 0), ("vessels_best", 66), ("retina_compress", 2), ("blots_best", 0)],
 )
 def test_runner_without_torch_writes_what_predict_writes(
-    config, limit, exported, trained, predict, tmp_path
+    config, limit, exported, trained, predict, few, tmp_path
 ):
     run, folder = trained(config), exported(config)
     first = examples(load_trained(run).trained, 1)[0]
-    images = (first[0].parent.parent if config == "blots_best" else first.parent).resolve()
+    if config in ("aoi", "vessels_best"):
+        images = few(first.parent, small=config == "aoi")
+    else:
+        images = (first[0].parent.parent if config == "blots_best" else first.parent).resolve()
     written = predict(run, f"--data.predict_dir={images}", "--trainer.precision=32-true")
     done = run_alone(folder, tmp_path / "alone", images)
     assert done.returncode == 0, done.stderr

@@ -64,7 +64,7 @@ SAME = {"aoi": same_defects, "vessels": same_vessels, "retina": same_copies, "bl
 
 
 @pytest.fixture
-def images(request):
+def images(few):
     """A folder of what the task of a config takes, from the built-in sample."""
 
     def folder(task):
@@ -72,7 +72,9 @@ def images(request):
         from datamodules.synthetic.cache import cached_sample
 
         drawn = cached_sample({"aoi": aoi, "blots": blots}.get(task, drive).draw_sample, 0)
-        return {"aoi": drawn / "test_images", "blots": drawn}.get(task, drawn / "test" / "images")
+        if task == "blots":
+            return drawn
+        return few(drawn / ("test_images" if task == "aoi" else "test/images"), small=task == "aoi")
 
     return folder
 
