@@ -49,7 +49,8 @@ class ShapeCheck(Callback):
             last = len(data.train_set) % data.batch_size or data.batch_size
             side = getattr(getattr(data, "augmentation", None), "crop", None)
             shape = image.shape[1:] if side is None else (image.shape[1], side, side)
-            check_shapes(pl_module, last, shape)
+            if last == 1 or side is not None:
+                check_shapes(pl_module, last, shape)
 
 
 def check_keys(module: pl.LightningModule, data: object, batch: Mapping[str, Any]) -> None:

@@ -50,8 +50,9 @@ class TemperatureScaling(Callback):
         trainer.validating = True  # else the datamodule takes its images for training ones
         try:
             for path in paths:  # the best comes last, and is what is drawn
-                pl_module.load_state_dict(read_checkpoint(path)["state_dict"])
-                judged = self._calibrate(trainer, pl_module, path)
+                checkpoint = read_checkpoint(path)
+                pl_module.load_state_dict(checkpoint["state_dict"])
+                judged = self._calibrate(trainer, pl_module, checkpoint, path)
         finally:
             trainer.training = True
             pl_module.load_state_dict(current)
@@ -64,9 +65,9 @@ class TemperatureScaling(Callback):
                 draw_coverage(trainer, "coverage", "validation", list(judged.values())[-1])
 
     def _calibrate(
-        self, trainer: pl.Trainer, pl_module: Any, path: Path
+        self, trainer: pl.Trainer, pl_module: Any, checkpoint: dict[str, Any], path: Path
     ) -> dict[str, Judged] | None:
-        """Fit the temperature of the weights that are loaded, and write it into ``path``."""
+        """Fit the temperature of the checkpoint, whose weights are loaded, and write it there."""
         inference: DefectInference = pl_module.inference
         logits, target = self._validation_logits(trainer, pl_module)
         if not len(target):
@@ -82,7 +83,6 @@ class TemperatureScaling(Callback):
         before, after = judged.values()
 
         def write() -> None:
-            checkpoint = read_checkpoint(path)
             parameters = checkpoint["hyper_parameters"]
             inference = parameters.get("inference") or {}
             parameters["inference"] = {**dict(inference), "temperature": temperature}
