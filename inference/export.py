@@ -14,12 +14,13 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.export import Dim, ExportedProgram
+from torch.export import ExportedProgram
 
 from datamodules.errors import DataError
 from experiment.arguments import OneLineArguments
@@ -27,7 +28,7 @@ from experiment.atomic import writing
 from experiment.run_folder import prediction_parent
 from inference import graphs
 from inference.checkpoint import find_checkpoint
-from inference.examples import TASKS, examples
+from inference.examples import examples
 from inference.loading import load_trained
 from inference.model_card import model_card, sha256
 from inference.onnx_model import ExportedModel, load_onnx
@@ -37,13 +38,13 @@ from inference.portable_checkpoint import write_portable
 log = logging.getLogger(__name__)
 FILES = {"onnx": "model.onnx", "torch_export": "model.pt2", "checkpoint": "model.ckpt"}
 GRAPHS: dict[str, type[graphs.Graph]] = {
-    "aoi": graphs.DefectGraph,
-    "vessels": graphs.VesselGraph,
-    "retina": graphs.RetinaGraph,
-    "blots": graphs.BlotGraph,
+    "DefectClassifier": graphs.DefectGraph,
+    "VesselSegmenter": graphs.VesselGraph,
+    "ImageReconstructor": graphs.RetinaGraph,
+    "ImageCompressor": graphs.RetinaGraph,
+    "BlotGAN": graphs.BlotGraph,
+    "StyledBlotGAN": graphs.StyledBlotGraph,
 }
-# Not StyledBlotGAN, whose style is an input that the runner does not know.
-EXPORTED = TASKS.keys() - {"StyledBlotGAN"}
 OPSET = 18  # the first whose Resize has antialias
 CHECKED = 8  # images
 # A resized pixel may be off by one gray level, see `graphs`.
@@ -98,14 +99,14 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
         DataError: no such checkpoint, a package is missing, a network that cannot be exported, or
             a difference above the tolerance.
     """
+    if kind == "onnx":
+        _check_packages()
     path = find_checkpoint(source)
     folder = (output or prediction_parent(path) / "export").expanduser()
     model = load_trained(path, device="cpu", precision="32-true")
-    if not getattr(model, "resizes", True):
-        raise DataError(f"{path}: {model.trained.method} cannot be exported; use the checkpoint")
     images = examples(model.trained, CHECKED)
     expected = [model.predict(x) for x in images]  # before all else: a classifier may explain then
-    graph = GRAPHS[TASKS[model.trained.method]](model).eval()
+    graph = GRAPHS[model.trained.method](model).eval()
     card = model_card(model, graph)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,6 +135,15 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
     return folder
 
 
+def _check_packages() -> None:
+    """Now, and not after a minute of tracing; DataError."""
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        try:
+            import_module(name)
+        except ImportError:
+            raise DataError(f"{name} is missing; pip install -e '.[export]'") from None
+
+
 def _write(graph: graphs.Graph, card: dict[str, Any], file: Path, kind: str) -> ExportedModel:
     try:
         program = trace(graph)
@@ -143,10 +153,7 @@ def _write(graph: graphs.Graph, card: dict[str, Any], file: Path, kind: str) -> 
     if kind == "torch_export":
         torch.export.save(program, file, extra_files={"model_card": json.dumps(card)})
         return ExportedModel(_asks(torch.export.load(file)), card, file)
-    try:
-        onnx = _to_onnx(program, graph)
-    except ImportError as error:
-        raise DataError(f"{error.name} is missing; pip install -e '.[export]'") from None
+    onnx = _to_onnx(program, graph)
     onnx.model.metadata_props["model_card"] = json.dumps(card)
     onnx.save(file, external_data=False)
     return load_onnx(file)
@@ -154,15 +161,11 @@ def _write(graph: graphs.Graph, card: dict[str, Any], file: Path, kind: str) -> 
 
 def trace(graph: graphs.Graph) -> ExportedProgram:
     """The graph of any batch, height and width, but where the network's size is fixed."""
-    shapes = [
-        dict.fromkeys([0] if name in graph.fixed else [0, 1, 2], Dim.DYNAMIC)
-        for name in graph.inputs
-    ]
     with torch.no_grad():
         return torch.export.export(
             graph,
             tuple(graph.inputs.values()),
-            dynamic_shapes=tuple(shapes),
+            dynamic_shapes=graph.free_sides(),
             strict=False,
             prefer_deferred_runtime_asserts_over_guards=True,
         )
@@ -233,5 +236,7 @@ def _write_beside(folder: Path, card: dict[str, Any], kind: str) -> None:
     if kind == "onnx":
         own = Path(__file__).parent
         shutil.copy(own / "infer_onnx.py", folder)
-        if "fov" in card["inputs"]:
-            shutil.copy(own / "field_of_view.py", folder)
+        from inference.infer_onnx import BESIDE  # needs onnxruntime
+
+        for needed in BESIDE.keys() & card["inputs"].keys():
+            shutil.copy(own / f"{BESIDE[needed]}.py", folder)

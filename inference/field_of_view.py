@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 
 
+def more_inputs(pixels: np.ndarray, card: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The graph's inputs beside the pixels of an image, by name; see `network_fov`."""
+    return {"fov": network_fov(pixels, card["size"], card["diameter"])}
+
+
 def network_fov(pixels: np.ndarray, size: int | None, diameter: float | None) -> np.ndarray:
     """Field of view bool ``(h, w)``, of the size that the network is to see.
 

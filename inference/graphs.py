@@ -7,10 +7,12 @@ less than 2 % of the pixels in six sizes tried, and none where the side is halve
 """
 
 from fractions import Fraction
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.export import Dim
 
 from datamodules.errors import DataError
 from datamodules.preprocessing import normalize_defects
@@ -18,9 +20,11 @@ from inference.blots import BlotModel
 from inference.defects import DefectModel
 from inference.model import Model
 from inference.retina import RetinaModel
+from inference.styled_blots import StyledBlotModel
 from inference.vessels import VesselModel
 from lit_models.networks.blot_generators import UNetGenerator
 from lit_models.networks.compressor import Compressor
+from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
 from lit_models.prediction.retina import to_unit
 
 SIDES = (67, 81)  # of what is traced: multiples of nothing, so that no padding is left out
@@ -33,15 +37,22 @@ class Graph(nn.Module):
         inputs: name and example of each; batch, height and width of the example become free.
         outputs: their names.
         fixed: inputs of which the batch alone is free.
+        noise: its channels, and what its sides are multiples of; None where there is none.
     """
 
     inputs: dict[str, Tensor]
     outputs: tuple[str, ...]
     fixed: tuple[str, ...] = ()
+    noise: tuple[int, int] | None = None
 
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.network = model.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+    def free_sides(self) -> tuple[dict[int, Any], ...]:
+        """Of each input, in the terms of ``torch.export``."""
+        axes = ([0] if name in self.fixed else [0, 1, 2] for name in self.inputs)
+        return tuple(dict.fromkeys(free, Dim.DYNAMIC) for free in axes)
 
 
 class DefectGraph(Graph):
@@ -176,12 +187,43 @@ class BlotGraph(Graph):
         self.inputs = {"pixels": torch.zeros(2, 2, model.size, model.size, dtype=torch.uint8)}
         if isinstance(model.network, UNetGenerator):
             self.inputs["noise"] = torch.zeros(2, 1, model.size, model.size)
+            self.noise = 1, 1
         self.outputs = ("image",)
         self.fixed = tuple(self.inputs)
 
     def forward(self, pixels: Tensor, noise: Tensor | None = None) -> tuple[Tensor, ...]:
         templates = pixels.float() / 127.5 - 1
         blots = self.network(templates) if noise is None else self.network(templates, noise)
+        return (((blots.float() + 1) * 127.5).round().to(torch.uint8)[:, 0],)
+
+
+class StyledBlotGraph(Graph):
+    """Blots uint8 ``(N, H, W)`` of both templates, uint8 ``(N, 2, H, W)``, in styles ``(N, 8)``.
+
+    The noise has the size that `StyledBlotGenerator.noise_size` gives.
+    """
+
+    network: StyledBlotGenerator
+
+    def __init__(self, model: StyledBlotModel) -> None:
+        super().__init__(model)
+        pixels = torch.zeros(2, 2, *SIDES, dtype=torch.uint8)
+        self.inputs = {
+            "pixels": pixels,
+            "style": typical_style().expand(2, -1).contiguous(),
+            "noise": torch.zeros(2, *self.network.noise_size(pixels)),
+        }
+        self.noise = self.network.noise_channels, self.network.multiple
+        self.outputs = ("image",)
+
+    def free_sides(self) -> tuple[dict[int, Any], ...]:
+        sides = [Dim(name, min=2) for name in ("rows", "columns")]  # sides of 1 are traced apart
+        noise = {axis: self.network.multiple * side for axis, side in enumerate(sides, start=2)}
+        batch = {0: Dim.DYNAMIC}
+        return {**batch, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, batch, {**batch, **noise}
+
+    def forward(self, pixels: Tensor, style: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+        blots = self.network(pixels.float() / 127.5 - 1, style, noise)[1]
         return (((blots.float() + 1) * 127.5).round().to(torch.uint8)[:, 0],)
 
 

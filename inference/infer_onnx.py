@@ -3,7 +3,6 @@
 import csv
 import json
 import sys
-import zlib
 from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from PIL import Image
+
+BESIDE = {"fov": "field_of_view", "noise": "blot_draws"}  # by input
 
 
 def read(path, mode):  # refuses what datamodules.images.read_image refuses
@@ -29,21 +30,18 @@ def session(path):
     return lambda feeds: model.run(None, feeds), card
 
 
-def ask(run, card, images, find_fov=None):
-    """Answers by name, of pixels uint8 (H, W) or (H, W, 3); for blots of both templates."""
-    feeds = {"pixels": images[0]}
-    if "fov" in card["inputs"]:
-        feeds["fov"] = find_fov(images[0], card["size"], card["diameter"])
+def ask(run, card, images, modules):  # answers and inputs by name, of uint8 (H, W) or (H, W, 3)
+    pixels = images[0]
     if card["task"] == "blots":
-        bilinear, size = Image.Resampling.BILINEAR, [card["size"]] * 2
-        squares = [Image.fromarray(image).resize(size, bilinear) for image in images]
-        feeds["pixels"] = np.array([np.array(square) for square in squares])
-    if "noise" in card["inputs"]:  # as lit_models.prediction.blots.seeded_noise
-        floats = feeds["pixels"] / np.float32(127.5) - np.float32(1)
-        generator = np.random.RandomState(zlib.crc32(floats.tobytes()))
-        feeds["noise"] = generator.standard_normal((1, *floats.shape[1:])).astype(np.float32)
-    answers = run({name: value[None] for name, value in feeds.items()})
-    return dict(zip(card["outputs"], (answer[0] for answer in answers), strict=True))
+        if len({x.shape for x in images}) > 1:
+            raise ValueError("templates of different sizes; give one size")
+        size = [card["size"]] * 2 if card["size"] else pixels.shape[::-1]
+        pixels = np.array([Image.fromarray(x).resize(size, Image.BILINEAR) for x in images])
+    feeds = {"pixels": pixels}
+    for module in modules:
+        feeds |= module.more_inputs(pixels, card)
+    answers = [answer[0] for answer in run({name: value[None] for name, value in feeds.items()})]
+    return feeds | dict(zip(card["outputs"], answers, strict=True))
 
 
 def inputs(paths, card):  # the files of each prediction
@@ -67,10 +65,12 @@ def write(folder, name, answers, card):  # gives the row of each table
     if card["task"] == "vessels":
         mask = answers["probability"] > card["threshold"]
         files = [save(np.uint8(mask) * 255, "_mask.png")]
-        files += [save(np.uint16(np.rint(p * 65535)), f"_{k}.png") for k, p in answers.items()]
+        for kind in card["outputs"]:
+            files.append(save(np.uint16(np.rint(answers[kind] * 65535)), f"_{kind}.png"))
         return {"predictions": [name, *files[:2], f"{mask.mean():.5f}"]}
     scores = [f"{answers[k]:.{n}f}" for k, n in (("psnr", 4), ("ssim", 5)) if k in answers]
-    return {"predictions": [name, save(answers["image"]), *scores]}
+    file, style = save(answers["image"]), answers.get("style", ())
+    return {"predictions": [name, file, *scores], "styles": [file, *(f"{x:.4g}" for x in style)]}
 
 
 def main():
@@ -79,20 +79,20 @@ def main():
     parser.add_argument("--output", type=Path, default=Path("predictions"))
     options = parser.parse_args()
     run, card = session(Path(__file__).with_name("model.onnx"))
-    fov = import_module("field_of_view").network_fov if "fov" in card["inputs"] else None
+    modules = [import_module(BESIDE[name]) for name in card["inputs"] if name in BESIDE]
     options.output.mkdir(parents=True, exist_ok=True)
-    tables, problems = {name: [] for name in card["tables"]}, []
+    tables, problems = {name: [] for name in (*card["tables"], "styles")}, []
     for files in inputs(options.images, card):
         try:
-            answers = ask(run, card, [read(file, card["mode"]) for file in files], fov)
+            answers = ask(run, card, [read(file, card["mode"]) for file in files], modules)
             for table, row in write(options.output, files[0].name, answers, card).items():
                 tables[table].append(row)
         except (OSError, ValueError) as error:
             problems.append(f"{files[0]}: {error}")
     tables.get("review", []).sort(key=lambda row: (row[2], row[0]))  # the least confident first
-    for table, rows in tables.items():
+    for table, header in card["tables"].items():
         with (options.output / f"{table}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([card["tables"][table], *rows])
+            csv.writer(file, lineterminator="\n").writerows([header, *tables[table]])
     sys.exit("\n".join(problems) or 0)
 
 

@@ -109,8 +109,7 @@ class LatentCoder:
             import constriction
         except ImportError:
             raise DataError(
-                "constriction: not installed; compression needs it: pip install "
-                "'lightning-image-tasks[codec]'"
+                "constriction: not installed; compression needs it: pip install -e '.[codec]'"
             ) from None
         self._stream = constriction.stream
         self.family = constriction.stream.model.Categorical(perfect=False)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from datamodules.blot_style import NAMES
 from experiment.provenance import git_revision
 from experiment.run_folder import run_folder_of
 from experiment.run_results import read_results
@@ -14,9 +15,10 @@ from inference.calibration import review_threshold
 from inference.checkpoint import Trained
 from inference.defects import DefectModel
 from inference.examples import TASKS
-from inference.graphs import Graph
+from inference.graphs import Graph, StyledBlotGraph
 from inference.model import Model
 from inference.retina import RetinaModel
+from inference.styled_blots import StyledBlotModel
 from inference.vessels import VesselModel
 
 USES = {
@@ -69,8 +71,11 @@ def model_card(model: Model, graph: Graph) -> dict[str, Any]:
         "seed": record.get("seed"),
         "metrics": _metrics(trained, run),
         "protocol": PROTOCOLS[task],
-        **_settings(model, task),
-        "inputs": {name: _in_words(x, name in graph.fixed) for name, x in graph.inputs.items()},
+        **_settings(model, graph, task),
+        "inputs": {
+            name: _in_words(x, free)
+            for (name, x), free in zip(graph.inputs.items(), graph.free_sides(), strict=True)
+        },
         "outputs": list(graph.outputs),
         "precision": "float32",
         "network": type(model.network).__name__,
@@ -91,13 +96,13 @@ def _name(data: dict[str, Any]) -> str:
     return Path(data["data_dir"]).expanduser().resolve().name
 
 
-def _in_words(example: torch.Tensor, fixed: bool) -> str:
-    free = ["N"] if fixed else ["N", "H", "W"]
-    sides = [*free, *map(str, example.shape[len(free) :])]
+def _in_words(example: torch.Tensor, free: dict[int, Any]) -> str:
+    names = dict(zip(free, "NHW", strict=False))
+    sides = [names.get(axis, str(side)) for axis, side in enumerate(example.shape)]
     return f"{str(example.dtype).removeprefix('torch.')} ({', '.join(sides)})"
 
 
-def _settings(model: Model, task: str) -> dict[str, Any]:
+def _settings(model: Model, graph: Graph, task: str) -> dict[str, Any]:
     """What the runner needs to know."""
     tables = {"predictions": ["ID", *TABLES.get(task, ["Label"])]}
     if isinstance(model, DefectModel):
@@ -126,7 +131,12 @@ def _settings(model: Model, task: str) -> dict[str, Any]:
         }
     if isinstance(model, BlotModel):
         patterns = [model.trained.data["template1"], model.trained.data["template2"]]
-        return {"mode": "L", "size": model.size, "templates": patterns, "tables": tables}
+        blots = {"mode": "L", "size": model.size, "templates": patterns, "noise": graph.noise}
+        if isinstance(model, StyledBlotModel) and isinstance(graph, StyledBlotGraph):
+            tables["styles"] = ["image", *NAMES]
+            known = [" ".join(map(str, row)) for row in model.known_rows()]  # a line each
+            blots |= {"size": None, "known_styles": known}
+        return {**blots, "tables": tables}
     assert isinstance(model, RetinaModel)
     return {"mode": "RGB", "size": model.size, "tables": tables}
 

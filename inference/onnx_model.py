@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import torch
 from PIL import Image
 
 from datamodules.blot_files import find_triples
+from datamodules.blot_style import NAMES
 from datamodules.errors import DataError
 from inference import results
-from inference.field_of_view import network_fov
 from inference.inputs import each, is_one, read_pixels
 
 Run = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
@@ -59,10 +60,12 @@ class ExportedModel:
         arrays = [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p, _ in read]
         if len({a.shape for a in arrays}) > 1:
             raise DataError(f"{read[0][1]}: templates of different sizes; give one size")
-        from inference.infer_onnx import ask  # needs onnxruntime
+        from inference.infer_onnx import BESIDE, ask  # needs onnxruntime
 
+        needed = [BESIDE[name] for name in self.card["inputs"] if name in BESIDE]
+        modules = [import_module(f"inference.{name}") for name in needed]
         try:
-            answers = ask(self.run, self.card, arrays, network_fov)
+            answers = ask(self.run, self.card, arrays, modules)
         except ValueError as error:
             raise DataError(f"{read[0][1]}: {error}") from None
         return self._result(read[0][1], [Image.fromarray(a) for a in arrays], answers)
@@ -79,7 +82,11 @@ class ExportedModel:
             return results.VesselResult(name, shown[0], p, threshold, answers.get("uncertainty"))
         image = Image.fromarray(answers["image"])
         if self.card["task"] == "blots":
-            return results.BlotResult(name, (shown[0], shown[1]), image)
+            numbers = answers.get("style")
+            style = None
+            if numbers is not None:
+                style = dict(zip(NAMES, numbers.tolist(), strict=True))
+            return results.BlotResult(name, (shown[0], shown[1]), image, style)
         scores = {kind: float(answers[kind]) for kind in ("psnr", "ssim")}
         return ExportedRetinaResult(name, shown[0], image, scores=scores)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -12,6 +13,7 @@ from datamodules.errors import DataError
 from inference.blots import BlotModel
 from inference.inputs import Source, read_pixels
 from inference.results import BlotResult
+from lit_models.networks.styled_blot_generator import typical_style
 from lit_models.prediction.styled_blots import complete_styles, generate_styled
 
 
@@ -52,6 +54,15 @@ class StyledBlotModel(BlotModel):
         view = copy(self)
         view.asked, view.samples = _style_vector(style), samples
         return BlotModel.predict(view, x, template2)
+
+    def known_rows(self) -> np.ndarray:
+        """Float32 ``(M, 9)``: membrane and style of blots to draw from, one typical one at least.
+
+        Drawn from them, what is not asked for is what `complete_styles` gives.
+        """
+        rows = self.known.detach().cpu().numpy()
+        rows = rows[rows[:, 0] >= 0]
+        return rows if len(rows) else np.append(np.float32(0), typical_style().numpy())[None]
 
     def run(self, items: Sequence[dict[str, Any]]) -> list[Any]:
         results = [self._results(item) for item in items]  # one by one: each has its own size

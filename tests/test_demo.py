@@ -1,9 +1,11 @@
 import os
 import re
 import shutil
+import sys
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -180,6 +182,13 @@ def test_limits_the_size_of_a_file_and_what_it_serves(served):
 def test_says_how_to_train_where_there_is_no_run(tmp_path):
     with pytest.raises(DataError, match=r"no checkpoint.*make fit"):
         page.main(["--config=configs/aoi.yaml", f"--run.root={tmp_path}"])
+
+
+def test_without_gradio_the_page_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "demo")
+    with pytest.raises(DataError, match=r"^gradio is missing; pip install -e '.\[demo\]'$"):
+        import_module("demo")
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1200, "light"), (500, "dark")])

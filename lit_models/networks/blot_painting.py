@@ -13,6 +13,8 @@ def gaussian_blur(images: Tensor, sigma: Tensor | float, radius: int) -> Tensor:
     """``(N, C, H, W)`` with a sigma in px, or one for each sample ``(N,)``; edges replicated."""
     n, c, height, width = images.shape
     sigmas = torch.as_tensor(sigma, dtype=images.dtype, device=images.device).expand(n)
+    if torch.compiler.is_exporting():  # ONNX's convolutions have no free number of groups
+        return blur_by_products(images, sigmas, radius)
     steps = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
     kernel = torch.exp(-0.5 * (steps / sigmas[:, None]) ** 2)
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(c, 0)
@@ -20,6 +22,19 @@ def gaussian_blur(images: Tensor, sigma: Tensor | float, radius: int) -> Tensor:
     x = F.conv2d(x, kernel[:, None, :, None], groups=n * c)
     x = F.conv2d(x, kernel[:, None, None, :], groups=n * c)
     return x.view(n, c, height, width)
+
+
+def blur_by_products(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
+    """`gaussian_blur` as a product with a band matrix from each side, for any batch and size."""
+
+    def band(side: int) -> Tensor:
+        rows, columns = torch.arange(side)[:, None], torch.arange(side + 2 * radius)
+        steps = (columns - rows - radius).to(images)
+        weights = torch.exp(-0.5 * (steps / sigmas[:, None, None]) ** 2) * (steps.abs() <= radius)
+        return (weights / weights.sum(2, keepdim=True))[:, None]
+
+    x = F.pad(images, [radius] * 4, mode="replicate")
+    return band(images.shape[2]) @ x @ band(images.shape[3]).mT
 
 
 def paint(templates: Tensor, styles: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class FiLM(nn.Module):
 
 
 class Block(nn.Module):
-    """Convolution, FiLM, leaky ReLU; takes white noise ``(N, 1, H, W)`` of the blot's size."""
+    """Convolution, FiLM, leaky ReLU; takes white noise ``(N, 1, H, W)`` of its output's size."""
 
     def __init__(self, inputs: int, outputs: int, code: int, stride: int = 1) -> None:
         super().__init__()
@@ -55,9 +55,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, code: Tensor, noise: Tensor) -> Tensor:
-        x = self.conv(x)
-        step = noise.shape[-1] // x.shape[-1]
-        return F.leaky_relu(self.film(x, code, noise[..., ::step, ::step]), 0.2)
+        return F.leaky_relu(self.film(self.conv(x), code, noise), 0.2)
 
 
 class StyledBlotGenerator(nn.Module):
@@ -108,7 +106,9 @@ class StyledBlotGenerator(nn.Module):
 
     def noise_size(self, templates: Tensor) -> tuple[int, int, int]:
         """Channels, height and width of the noise for templates; sides are padded to a multiple."""
-        height, width = (-(-side // self.multiple) * self.multiple for side in templates.shape[-2:])
+        sides = (side + self.multiple - 1 for side in templates.shape[-2:])
+        # Not -(-side // multiple): ONNX divides negative numbers otherwise.
+        height, width = (side // self.multiple * self.multiple for side in sides)
         return self.noise_channels, height, width
 
     def forward(
@@ -121,12 +121,12 @@ class StyledBlotGenerator(nn.Module):
             styles: ``(N, 8)``.
             noise: normal, of `noise_size`; None draws it.
         """
-        size, (_, height, width) = templates.shape[-2:], self.noise_size(templates)
+        if noise is None:
+            shape = len(templates), *self.noise_size(templates)
+            noise = torch.randn(shape, device=templates.device)
+        size, (height, width) = templates.shape[-2:], noise.shape[-2:]
         pad = [0, width - size[1], 0, height - size[0]]
         templates = F.pad(templates.float(), pad, mode="replicate")
-        if noise is None:
-            shape = len(templates), self.noise_channels, height, width
-            noise = torch.randn(shape, device=templates.device)
         with torch.autocast(templates.device.type, enabled=False):
             painting = paint(templates, styles)
             colored = color_noise(noise[:, :BANDS])
@@ -152,7 +152,9 @@ class StyledBlotGenerator(nn.Module):
     def _unet(self, x: Tensor, styles: Tensor, noise: Tensor) -> Tensor:
         logs = torch.cat([styles[:, :5], torch.log2(0.125 + styles[:, 5:])], 1)
         code = self.code((logs - self.mean) / self.scale)
-        channels = iter(noise.split(1, 1))
+        levels = [*range(len(self.down) + 1), *reversed(range(len(self.down) + 1)), 0]
+        every = zip(noise.split(1, 1), (2**level for level in levels), strict=True)
+        channels = (one[..., ::step, ::step] for one, step in every)
         x = self.first(x, code, next(channels))
         skips = []
         for block in self.down:

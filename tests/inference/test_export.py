@@ -6,15 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
+from datamodules.blot_style import NAMES
 from datamodules.errors import DataError
 from inference import export, load
 from inference.examples import examples
 from inference.loading import load_trained
+from inference.model_card import model_card
+from inference.onnx_model import ExportedModel
 from inference.results import DefectResult
 
 # Where importing torch fails, as it does for the users of an exported model.
@@ -141,6 +145,30 @@ def test_loads_and_predicts_as_the_checkpoint(config, exported, trained):
         assert pairs[0][1].ssim == pytest.approx(pairs[0][0].ssim, abs=0.005)
 
 
+@pytest.mark.parametrize("sides", [(45, 70), (16, 16)])
+def test_styled_blots_of_the_runner_are_those_of_the_checkpoint(sides, trained):
+    model = load_trained(trained("blots_style"), device="cpu", precision="32-true")
+    graph = export.graphs.StyledBlotGraph(model).eval()
+    rng = np.random.default_rng(0)
+    templates = tuple(rng.integers(0, 256, sides, dtype=np.uint8) for _ in range(2))
+
+    def run(feeds):  # tracing takes most of a minute; `export` checks what it gives
+        assert list(feeds) == list(graph.inputs)
+        with torch.inference_mode():
+            return [y.numpy() for y in graph(*map(torch.from_numpy, feeds.values()))]
+
+    found = ExportedModel(run, model_card(model, graph), Path("model.onnx")).predict(*templates)
+    expected = model.predict(*templates)
+    assert found.style == expected.style
+    assert found.style.keys() == set(NAMES)
+    assert np.array_equal(np.array(found.image), np.array(expected.image))
+    assert found.image.size == sides[::-1]
+    with pytest.raises(DataError, match="templates of different sizes"):
+        ExportedModel(run, {"task": "blots", "mode": "L"}, Path("model.onnx")).predict(
+            templates[0], templates[1][1:]
+        )
+
+
 def test_one_folder_array_and_pil_image(exported, tmp_path):
     model = load(exported("aoi") / "model.onnx")
     pixels = np.random.default_rng(0).integers(0, 256, (50, 40), dtype=np.uint8)
@@ -185,6 +213,13 @@ def test_difference_fails_the_export_and_leaves_nothing(trained, tmp_path, monke
         export.export(trained("blots_best"), "torch_export", tmp_path / "out")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_missing_package_is_one_line(package, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(DataError, match=rf"^{package} is missing; pip install -e '.\[export\]'$"):
+        export.export(tmp_path)
 
 
 def test_best_needs_to_know_of_which_run():
