@@ -286,9 +286,9 @@ def run() -> None:
 
         export.main(sys.argv[2:])
     elif sys.argv[1:2] == ["demo"]:
-        from demo import page
+        from demo import server
 
-        page.main(sys.argv[2:])
+        server.main(sys.argv[2:])
     elif sys.argv[1:] == ["--version"]:
         print(f"lightning-image-tasks {version('lightning-image-tasks')}, {git_revision()}")
     else:

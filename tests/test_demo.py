@@ -15,8 +15,9 @@ from PIL import Image
 pytest.importorskip("gradio")
 
 from cli import main
+from datamodules.blot_style import NAMES
 from datamodules.errors import DataError
-from demo import page
+from demo import page, server, styles
 from inference import load
 from inference.examples import examples
 
@@ -49,7 +50,7 @@ def served(model, tmp_path, monkeypatch):
 
     def at(config):
         folder, host = str(tmp_path / "page"), "127.0.0.1"
-        made = page.serve(
+        made = server.serve(
             model(config), folder, server_name=host, quiet=True, prevent_thread_lock=True
         )
         pages.append(made)
@@ -122,6 +123,24 @@ def test_blots_are_drawn_on_white_paper(model, tmp_path, monkeypatch):
     assert shown == []
 
 
+def test_a_style_is_drawn_or_set(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    assert styles.style_inputs(model("blots")) == []
+    with import_module("gradio").Blocks():
+        inputs = styles.style_inputs(model("blots_style"))
+    assert [one.label for one in inputs[1:]] == [n.replace("_", " ") for n in NAMES]
+    assert all(one.minimum <= one.value <= one.maximum for one in inputs[1:])
+    template = {"composite": Image.new("L", (64, 64), 255)}
+    template["composite"].paste(0, (16, 24, 48, 40))
+    values = [200, 50, 0, 0, 1, 1, 1, 1]
+    tables = [
+        page.answer(model("blots_style"), [template, template, switch, *values])[3].value["data"]
+        for switch in (False, True)
+    ]
+    assert tables[0][0][3:5] != ["200", "50"]
+    assert tables[1][0][3:5] == ["200", "50"], "paper and band"
+
+
 @pytest.mark.parametrize(
     ("given", "line"),
     [
@@ -132,7 +151,7 @@ def test_blots_are_drawn_on_white_paper(model, tmp_path, monkeypatch):
 )
 def test_an_address_that_cannot_be_had_is_one_line(given, line):
     with pytest.raises(DataError, match=line):
-        page.main([given])
+        server.main([given])
 
 
 def test_fetches_nothing_from_elsewhere_and_says_that_it_is_the_sample(served):
@@ -153,7 +172,13 @@ def test_survives_fifty_concurrent_uploads(served, model, tmp_path, monkeypatch)
 
     def upload(number):
         file = files[number % len(files)]
-        one = client.Client(url, verbose=False, analytics_enabled=False, download_files=False)
+        one = client.Client(
+            url,
+            verbose=False,
+            analytics_enabled=False,
+            download_files=False,
+            httpx_kwargs={"timeout": 120},
+        )
         problems, shown, *_ = one.predict([client.handle_file(str(file))], api_name="/predict")
         return len(shown["value"] if isinstance(shown, dict) else shown), problems["value"]
 
@@ -181,7 +206,7 @@ def test_limits_the_size_of_a_file_and_what_it_serves(served):
 
 def test_says_how_to_train_where_there_is_no_run(tmp_path):
     with pytest.raises(DataError, match=r"no checkpoint.*make fit"):
-        page.main(["--config=configs/aoi.yaml", f"--run.root={tmp_path}"])
+        server.main(["--config=configs/aoi.yaml", f"--run.root={tmp_path}"])
 
 
 def test_without_gradio_the_page_is_one_line(monkeypatch):

@@ -11,6 +11,12 @@ from callbacks.run_recorder import run_folder
 from cli import main
 
 LIMITS = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--run.name=run"]
+# Whose graphs are exported in seconds: networks of few layers, and few of them.
+QUICK = {
+    "aoi": ["--model.network.name=resnet18"],
+    "aoi_best": ["--model.network.name=resnet18"],
+    "vessels_best": ["--model.inference.tta=4", "--model.inference.scales=[1.0,0.8]"],
+}
 _RUNS: dict[str, Path] = {}
 
 
@@ -21,9 +27,7 @@ def trained(tmp_path_factory) -> Callable[[str], Path]:
     def run(config: str) -> Path:
         if config not in _RUNS:
             root = tmp_path_factory.mktemp(config)
-            # Its graph is exported several times faster than that of a network of many layers.
-            more = ["--model.network.name=resnet18"] if config.startswith("aoi") else []
-            main(["fit", *config_args(config, root, *LIMITS, *more)])
+            main(["fit", *config_args(config, root, *LIMITS, *QUICK.get(config, []))])
             _RUNS[config] = one_run(root)
         return _RUNS[config]
 
@@ -35,7 +39,8 @@ def predict() -> Callable[..., Path]:
     """``cli.py predict`` of a run: the folder it wrote."""
 
     def run(folder: Path, *more: str) -> Path:
-        args = config_args(folder.parent.name, folder.parent.parent, *more)
+        config = folder.parent.name
+        args = config_args(config, folder.parent.parent, *QUICK.get(config, []), *more)
         cli = main(["predict", *args, f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}"])
         return run_folder(cli.trainer)
 

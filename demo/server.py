@@ -1,0 +1,63 @@
+"""``python cli.py demo``: serves the page of a trained model on this computer."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from datamodules.errors import DataError
+from demo import page
+from experiment.arguments import OneLineArguments, UsageError
+from inference import load
+from inference.options import add_checkpoint_options, chosen_checkpoint
+
+MOST_BYTES = "25mb"  # of a file
+WAITING = 100  # uploads; those beyond are told to come again
+CSS = ".thumbnail-item {aspect-ratio: auto !important} .grid-wrap {max-height: none !important}"
+THEME = gr.themes.Base(font=["system-ui"], font_mono=["monospace"])  # others fetch their fonts
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run ``demo`` with the command line ``args``, until it is stopped; see `serve`."""
+    parser = OneLineArguments(prog="cli.py demo", description=page.__doc__)
+    add_checkpoint_options(parser, default="best")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other computers in")
+    parser.add_argument("--port", type=int, help="the first free one from 7860 by default")
+    options = parser.parse_args(args)
+    _check_address(options.host, options.port or 0)
+    try:
+        path = chosen_checkpoint(options)
+    except DataError as error:
+        raise DataError(f"{error}; `make fit` trains one on the sample") from None
+    with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+        serve(load(path), folder, server_name=options.host, server_port=options.port)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Refuse what Gradio would try for a minute; DataError."""
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OverflowError:
+        raise UsageError(f"--port: {port}; give 1 to 65535") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"--host {host} --port {port or 7860}: {reason}; give others") from None
+
+
+def serve(model: Any, folder: str, **options: Any) -> gr.Blocks:
+    """Launch the page of a model, its files in ``folder``; DataError where a port is taken."""
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder}
+    gr.routes.DEFAULT_TEMP_DIR = folder  # else Gradio makes an empty folder beside it
+    Image.MAX_IMAGE_PIXELS = page.MOST_PIXELS // 2  # Pillow warns above it, and refuses twice of it
+    blocks = page.build(model).queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
+    options |= {"share": False, "ssr_mode": False, "footer_links": []}
+    try:
+        blocks.launch(theme=THEME, css=CSS, max_file_size=MOST_BYTES, **options)
+    except OSError as error:
+        raise DataError(f"--port: {str(error).partition('. ')[0]}; give another one") from None
+    return blocks
