@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -236,3 +237,10 @@ def test_other_files_are_one_line(content, tmp_path):
     with pytest.raises(DataError, match="cannot be loaded") as error:
         load(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_share_of_vessel_is_refused(trained):
+    model = load_trained(trained("vessels_best"), device="cpu")
+    model.inference = replace(model.inference, vessel_share=0.1)
+    with pytest.raises(DataError, match=r"vessel_share: is not exported"):
+        export.graphs.VesselGraph(model)
