@@ -17,12 +17,12 @@ FIT = ["fit", "--config=configs/aoi_best.yaml", "--data.folds=5", "--data.fold=0
 
 
 def objective(trial: optuna.Trial) -> float:
-    """Lowest validation loss of one training; test images choose nothing."""
+    """Validation loss of one training; test images choose nothing."""
     lr = trial.suggest_float("model.optimizer.lr", 1e-4, 3e-3, log=True)
     smoothing = trial.suggest_categorical("model.loss.label_smoothing", [0.0, 0.05, 0.1])
     options = [f"--model.optimizer.lr={lr}", f"--model.loss.label_smoothing={smoothing}"]
     done = main([*FIT, *options, *sys.argv[1:]])
-    return float(done.trainer.checkpoint_callback.best_model_score)
+    return float(done.trainer.callback_metrics["val/loss"])  # of the last epoch
 
 
 if __name__ == "__main__":
