@@ -37,6 +37,10 @@ def _field(draw: Draw, shape: tuple[int, ...], cells: int) -> Pixels:
     ]
 
 
+def _moved(x: Pixels, places: Pixels) -> Pixels:
+    return ndimage.map_coordinates(x, places, order=1, mode="reflect")
+
+
 def _gradient(x: Pixels, draw: Draw) -> Pixels:
     angle = draw.uniform(0, 2 * np.pi)
     y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in x.shape), indexing="ij")
@@ -99,7 +103,7 @@ def _fog(x: Pixels, draw: Draw) -> Pixels:
 def _elastic(x: Pixels, draw: Draw) -> Pixels:
     places = np.mgrid[: x.shape[0], : x.shape[1]].astype(float)
     shift = np.stack([4 * _field(draw, x.shape, 7) for _ in range(2)])
-    return ndimage.map_coordinates(x, places + shift, order=1, mode="reflect")
+    return _moved(x, places + shift)
 
 
 def _sharpened(x: Pixels, draw: Draw) -> Pixels:
@@ -130,10 +134,6 @@ def _scratches(x: Pixels, draw: Draw) -> Pixels:
         rows, columns = path.round().astype(int).clip(0, x.shape[0] - 1).T
         x[rows, columns % x.shape[1]] = 240
     return x
-
-
-def _moved(x: Pixels, places: Pixels) -> Pixels:
-    return ndimage.map_coordinates(x, places, order=1, mode="reflect")
 
 
 def _swaying(x: Pixels, draw: Draw) -> Pixels:

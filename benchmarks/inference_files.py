@@ -38,7 +38,7 @@ def linked(images: Path, folder: Path, count: int) -> list[Path]:
 
 
 def run_program(*command: str) -> None:
-    """Run it; its last line on failure."""
+    """Run it; on failure end with what it said."""
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stderr[-2000:]}")

@@ -8,21 +8,17 @@ masks; and at the best threshold for each camera, which only its labels would te
 differ in other ways, too. Prints Markdown.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from vessel_views import THRESHOLDS, dice, masks, own_split, within
-
-from inference import load
+from vessel_views import THRESHOLDS, dice, given, masks, within
 
 Pixels = np.ndarray  # float64 (H, W, 3), 0 to 255
 Draw = np.random.Generator
@@ -63,14 +59,8 @@ CAMERAS: dict[str, Callable[[Pixels, Draw], Pixels]] = {
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("checkpoint")
-    parser.add_argument("--data_dir", type=Path, required=True, help="in the layout of DRIVE")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    model = load(options.checkpoint, device="cpu", precision="32-true")
+    model, trained, held_out = given(__doc__ or "")
     own = model.inference
-    trained, held_out = own_split(model, options.data_dir)
     share = round(float(within(*masks(trained)).mean()), 3)
     truths, inside = masks(held_out)
     truth = within(truths, inside)

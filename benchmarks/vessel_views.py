@@ -36,11 +36,18 @@ def dice(called: np.ndarray, truth: np.ndarray) -> float:
     return 2 * float((called & truth).sum()) / float(called.sum() + truth.sum())
 
 
-def own_split(model: Any, data_dir: Path) -> tuple[list[FundusFiles], list[FundusFiles]]:
-    """The photographs that the model was trained and validated on."""
+def given(about: str) -> tuple[Any, list[FundusFiles], list[FundusFiles]]:
+    """The command line's model, on one core, and the photographs of its own split."""
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
+    parser.add_argument("checkpoint")
+    parser.add_argument("--data_dir", type=Path, required=True, help="in the layout of DRIVE")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model = load(options.checkpoint, device="cpu", precision="32-true")
     trained = model.trained.data
     kept = (trained.get(key) for key in ("folds", "fold"))
-    return training_split(data_dir, trained["val_size"], trained["seed"], *kept)
+    split = training_split(options.data_dir, trained["val_size"], trained["seed"], *kept)
+    return model, *split
 
 
 def masks(photographs: list[FundusFiles]) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -60,14 +67,8 @@ def within(maps: list[np.ndarray], inside: list[np.ndarray]) -> np.ndarray:
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("checkpoint")
-    parser.add_argument("--data_dir", type=Path, required=True, help="in the layout of DRIVE")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    model = load(options.checkpoint, device="cpu", precision="32-true")
+    model, _, held_out = given(__doc__ or "")
     own = model.inference
-    _, held_out = own_split(model, options.data_dir)
     truths, inside = masks(held_out)
     truth = within(truths, inside)
     thin_truth = within([thin_vessels(one) for one in truths], inside)

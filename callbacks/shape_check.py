@@ -37,10 +37,8 @@ class ShapeCheck(Callback):
         shape = () if target is None else target.shape[1:]
         output = check_shapes(pl_module, 2, image.shape[1:], shape)
         if target is not None and hasattr(pl_module, "discriminator"):
-            keys = [k for k in ("style",) if k in getattr(pl_module, "needs", ())]
-            check_discriminator(
-                pl_module.discriminator, [batch[k].shape[1:] for k in ("image", *keys, "target")]
-            )
+            judged = (*getattr(pl_module, "needs", ("image",)), "target")
+            check_discriminator(pl_module.discriminator, [batch[k].shape[1:] for k in judged])
         if stage == "fit":  # ... which the last batch of an epoch may be.
             for name in ("loss", "reconstruction_loss"):
                 loss = getattr(pl_module, name, None)

@@ -13,8 +13,7 @@ from datamodules.errors import DataError
 from inference.blots import BlotModel
 from inference.inputs import Source, read_pixels
 from inference.results import BlotResult
-from lit_models.networks.styled_blot_generator import typical_style
-from lit_models.prediction.styled_blots import complete_styles, generate_styled
+from lit_models.prediction.styled_blots import complete_styles, generate_styled, known_rows
 
 
 class StyledBlotModel(BlotModel):
@@ -60,9 +59,7 @@ class StyledBlotModel(BlotModel):
 
         Drawn from them, what is not asked for is what `complete_styles` gives.
         """
-        rows = self.known.detach().cpu().numpy()
-        rows = rows[rows[:, 0] >= 0]
-        return rows if len(rows) else np.append(np.float32(0), typical_style().numpy())[None]
+        return known_rows(self.known)
 
     def run(self, items: Sequence[dict[str, Any]]) -> list[Any]:
         results = [self._results(item) for item in items]  # one by one: each has its own size

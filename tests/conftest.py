@@ -3,6 +3,7 @@
 import csv
 import gc
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -174,3 +175,21 @@ def one_run(root: Path) -> Path:
     """The only run folder below ``root``."""
     (folder,) = root.glob("*/*/run.json")
     return folder.parent
+
+
+@pytest.fixture
+def printed(monkeypatch, capsys):
+    """The lines that a script prints when it runs in this process."""
+    monkeypatch.chdir(ROOT)
+
+    def run(script, *options):
+        monkeypatch.setattr("sys.argv", [script, *options])
+        with pytest.MonkeyPatch.context() as path:
+            path.syspath_prepend(str(ROOT / "benchmarks"))
+            exits: list[object] = [0]
+            path.setattr("sys.exit", exits.append)
+            runpy.run_path(script, run_name="__main__")
+        assert not exits[-1]
+        return capsys.readouterr().out.splitlines()
+
+    return run

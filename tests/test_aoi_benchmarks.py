@@ -1,7 +1,6 @@
 """The benchmarks of AOI: heads, backbones, damaged panels."""
 
 import runpy
-import sys
 
 import numpy as np
 import pytest
@@ -12,16 +11,11 @@ from cli import main
 
 
 @pytest.fixture
-def table(monkeypatch, capsys):
+def table(printed):
     """The rows of the Markdown table that a script prints, as lists of cells."""
 
     def run(script, *options):
-        path = ROOT / "benchmarks" / script
-        monkeypatch.syspath_prepend(str(path.parent))
-        monkeypatch.setattr(sys, "argv", [str(path), *map(str, options)])
-        capsys.readouterr()
-        runpy.run_path(str(path), run_name="__main__")
-        lines = capsys.readouterr().out.splitlines()
+        lines = printed(f"benchmarks/{script}", *map(str, options))
         rows = [line.split("|")[1:-1] for line in lines if line.startswith("| ")]
         return [[cell.strip() for cell in row] for row in rows[1:]]
 

@@ -1,12 +1,11 @@
 """The benchmarks run on the layouts that the tasks read."""
 
 import json
-import runpy
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, config_args, one_run
+from conftest import config_args, one_run
 from PIL import Image
 from torchvision.models import resnet18
 
@@ -15,24 +14,6 @@ from benchmarks.tiny_data import write_blots, write_drive
 from cli import main
 from datamodules import BlotDataModule
 from datamodules.synthetic.blots import draw_sample
-
-
-@pytest.fixture
-def printed(monkeypatch, capsys):
-    """The lines that a script prints when it runs in this process."""
-    monkeypatch.chdir(ROOT)
-
-    def run(script, *options):
-        monkeypatch.setattr("sys.argv", [script, *options])
-        with pytest.MonkeyPatch.context() as path:
-            path.syspath_prepend(str(ROOT / "benchmarks"))
-            exits: list[object] = [0]
-            path.setattr("sys.exit", exits.append)
-            runpy.run_path(script, run_name="__main__")
-        assert not exits[-1]
-        return capsys.readouterr().out.splitlines()
-
-    return run
 
 
 @pytest.fixture

@@ -44,18 +44,16 @@ def complete_styles(asked: Tensor, templates: Tensor, samples: Tensor, known: Te
         samples: number ``(N,)`` of each of several blots of one pair, from 0.
         known: ``(M, 9)``, a membrane and its style in each row; membrane -1: the row is empty.
     """
+    rows = known_rows(known)
+    drawn = [
+        draw_styles(rows[:, 1:], rows[:, 0], number + 1, [checksum(pair)])[-1]
+        for pair, number in zip(templates, samples.tolist(), strict=True)
+    ]
+    return torch.where(asked.isnan(), torch.from_numpy(np.stack(drawn)).to(asked), asked)
+
+
+def known_rows(known: Tensor) -> np.ndarray:
+    """Float32 ``(M, 9)``: the rows that are not empty, or before training a typical one."""
     rows = known.detach().cpu().numpy()
     rows = rows[rows[:, 0] >= 0]
-    if not len(rows):  # before training
-        drawn = typical_style().expand(len(asked), -1)
-    else:
-        pairs = zip(templates, samples.tolist(), strict=True)
-        drawn = torch.from_numpy(
-            np.stack(
-                [
-                    draw_styles(rows[:, 1:], rows[:, 0], number + 1, [checksum(pair)])[-1]
-                    for pair, number in pairs
-                ]
-            )
-        )
-    return torch.where(asked.isnan(), drawn.to(asked), asked)
+    return rows if len(rows) else np.append(np.float32(0), typical_style().numpy())[None]

@@ -83,12 +83,13 @@ class VesselInference:
     def _shifted(self, probability: Tensor, fov: Tensor) -> Tensor:
         shifted = []
         for p, inside in zip(probability, fov > 0, strict=True):
-            logits, known = p.logit(LEAST), p[inside]
+            known = p[inside]
             called = round(cast(float, self.vessel_share) * len(known))
             if called:
-                limit = known.topk(called).values[-1].logit(LEAST)
-                logits = logits - limit + math.log(self.threshold / (1 - self.threshold))
-            shifted.append(logits.sigmoid())
+                shift = math.log(self.threshold / (1 - self.threshold))
+                shift = shift - known.topk(called).values[-1].logit(LEAST)
+                p = (p.logit(LEAST) + shift).sigmoid()
+            shifted.append(p)
         return torch.stack(shifted)
 
     def _at_best_scale(
