@@ -38,12 +38,11 @@ def _grains(height: int, width: int, image: Tensor) -> Tensor:
 
 
 def noise(image: Tensor, strength: float) -> Tensor:
-    """Of the sensor, or of its photons: standard deviation in gray levels."""
+    """Of the sensor, of its photons, or speckle: standard deviation in gray levels at mid-gray."""
     height, width = image.shape[-2:]
     added = uniform(0, strength) * _grains(height, width, image)
-    if _chance():  # of photons: as strong at mid-gray, weaker where it is dark
-        return image + (image / (WHITE / 2)).sqrt() * added
-    return image + added
+    growth = float(torch.randint(3, ())) / 2  # with the light: not, by its square root, as it does
+    return image + (image / (WHITE / 2)) ** growth * added
 
 
 def impulses(image: Tensor, strength: float) -> Tensor:

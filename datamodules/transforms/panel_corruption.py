@@ -22,8 +22,8 @@ class PanelCorruption(Augmentation):
     Args:
         probability: that an image is damaged at all.
         most: greatest number of kinds in one image.
-        noise: standard deviation in gray levels, of the sensor or of its photons; in grains of
-            a pixel up to 1/50 of the side.
+        noise: standard deviation in gray levels at mid-gray, of the sensor, of its photons or of
+            speckle; in grains of a pixel up to 1/50 of the side.
         impulses: part of the pixels, or of the rows or columns, that are black or white.
         stripes: standard deviation in gray levels of an offset of each row, or column, or of
             wider ones; of either sign, or all lighter or all darker.
@@ -52,7 +52,7 @@ class PanelCorruption(Augmentation):
         noise: NonNegativeFinite = 40.0,
         impulses: ClosedUnitInterval = 0.05,
         stripes: NonNegativeFinite = 20.0,
-        texture: NonNegativeFinite = 20.0,
+        texture: NonNegativeFinite = 40.0,
         exposure: NonNegativeFinite = 1.0,
         equalization: ClosedUnitInterval = 1.0,
         light: NonNegativeFinite = 160.0,
