@@ -3,7 +3,7 @@
 python cli.py fit --config configs/aoi.yaml
 python cli.py fit --config configs/aoi.yaml --data.data_dir my/images --trainer.max_epochs 20
 python cli.py fit --config configs/aoi.yaml --ckpt_path last        # go on where it stopped
-python cli.py test --config configs/aoi.yaml --ckpt_path best       # of the newest run, or a file
+python cli.py test --config configs/aoi.yaml --ckpt_path best       # newest run's, or a run, a file
 python cli.py predict --config configs/aoi.yaml --ckpt_path best --data.predict_dir my/new
 python cli.py crossval --config configs/aoi.yaml --folds 5     # each image is held out once
 python cli.py compare runs/aoi/*                               # one page over several runs
@@ -24,7 +24,7 @@ if __name__ == "__main__" and sys.argv[1:] in ([], ["-h"], ["--help"]):
 import logging
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from jsonargparse import Namespace, namespace_to_dict
@@ -132,9 +132,10 @@ class CLI(LightningCLI):
             run = RunSettings(**config.run.as_dict())
             self._members = [find_checkpoint(run, config.ckpt_path)]
         elif config.ckpt_path is not None:
-            self._members = member_paths(config.ckpt_path)
+            which: Literal["last", "best"] = "last" if self.config.subcommand == "fit" else "best"
+            self._members = member_paths(config.ckpt_path, which)
         elif self.config.subcommand != "fit":
-            raise DataError(f"{self.config.subcommand} needs --ckpt_path: a file, last or best")
+            raise DataError(f"{self.config.subcommand} needs --ckpt_path: best, last, a run, file")
         # Lightning would let the checkpoint overrule all of the model's options; see below.
         config.ckpt_path = None
         if self._members:
@@ -210,9 +211,8 @@ class CLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config, fitting = self._stage_config, self.config.subcommand == "fit"
-        run = RunSettings(**config.run.as_dict())
+        run, predicting = RunSettings(**config.run.as_dict()), self.config.subcommand == "predict"
         self._load_members()
-        predicting = self.config.subcommand == "predict"
         folder = results_folder(run, self._ckpt_path, self._members, predicting)
         self.save_config_kwargs = {
             "run": run,

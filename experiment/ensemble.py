@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -20,12 +20,15 @@ ALIKE = ("_class_path", "network", "class_names", "fov_only")  # of the model
 STARTS = ("network.weights", "network.frozen")  # what its network began with
 
 
-def member_paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
+def member_paths(
+    source: str | Path | Sequence[str | Path], which: Literal["last", "best"] = "best"
+) -> list[Path]:
     """The checkpoints that ``source`` stands for.
 
     Args:
-        source: a path; several of them, also as the text ``[a.ckpt, b.ckpt]``, in which a run
-            folder stands for its best checkpoint; or the folder of a cross-validation.
+        source: a path; several of them, also as the text ``[a.ckpt, b.ckpt]``; or the folder of a
+            cross-validation.
+        which: of its checkpoints a run folder stands for.
 
     Raises:
         UsageError: not a list of paths.
@@ -40,12 +43,17 @@ def member_paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
             raise UsageError('ckpt_path: not a list of files; give "[a.ckpt, b.ckpt]"')
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
-        return _of_crossval(path) if (path / RECORD).is_file() else [path]
+        return _of_crossval(path) if (path / RECORD).is_file() else [_of_run(path, which)]
     if not source:
         raise UsageError("ckpt_path: an empty list; give one file or more")
-    paths = [Path(one).expanduser() for one in source]
-    lasts = [path / "checkpoints" / "last.ckpt" for path in paths]
-    return [best_beside(b) if b.is_file() else a for a, b in zip(paths, lasts, strict=True)]
+    return [_of_run(Path(one).expanduser(), which) for one in source]
+
+
+def _of_run(path: Path, which: Literal["last", "best"]) -> Path:
+    last = path / "checkpoints" / "last.ckpt"
+    if not last.is_file():
+        return path  # a file, or the reader's error
+    return last if which == "last" else best_beside(last)
 
 
 def _of_crossval(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from datamodules.errors import DataError
 from experiment.arguments import UsageError
@@ -15,6 +16,17 @@ def test_what_a_user_may_give(tmp_path):
     for wrong in ("[a.ckpt", "[1, 2]", "[]"):
         with pytest.raises(UsageError, match="ckpt_path: "):
             member_paths(wrong)
+
+
+def test_a_run_folder_is_its_best_checkpoint_and_to_go_on_its_last(tmp_path):
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+    for name in ("epoch=3.ckpt", "last.ckpt"):
+        torch.save({"state_dict": {}, "hyper_parameters": {}}, checkpoints / name)
+    best = checkpoints / "epoch=3.ckpt"
+    assert member_paths(str(tmp_path)) == [best]
+    assert member_paths(f"[{tmp_path}]") == [best]
+    assert member_paths(tmp_path, "last") == [checkpoints / "last.ckpt"]
 
 
 def test_the_folder_of_a_cross_validation(tmp_path):
