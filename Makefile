@@ -11,7 +11,7 @@ EXTRAS ?= dev
 # Taken at their newest by test-lowest: torch's older wheels are gigabytes.
 NEWEST ?= torch torchvision
 LOWEST_TESTS ?= tests/datamodules tests/lit_models tests/experiment tests/callbacks tests/inference
-NOTEBOOKS := $(wildcard docs/*.ipynb docs/notebooks/*.ipynb)
+NOTEBOOKS ?= $(wildcard docs/*.ipynb docs/notebooks/*.ipynb)
 export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help fit demo test test-lowest check format docs notebooks check-commands clean

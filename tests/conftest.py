@@ -15,6 +15,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest
+import tiny_network
 import torch
 import yaml
 from PIL import Image
@@ -27,6 +28,27 @@ ROOT = Path(__file__).parent.parent
 def adam(params):
     """The simplest optimizer a config could name."""
     return torch.optim.Adam(params, lr=0.001)
+
+
+# Whose tests are long: begun first, so that no worker is left alone with one of them.
+LONG = [
+    "test_configs.py",
+    "inference/test_export.py",
+    "test_resume.py",
+    "test_processes.py",
+    "test_demo.py",
+    "callbacks/test_run_recorder.py",
+    "inference/test_parity.py",
+    "test_benchmarks.py",
+    "test_crossval.py",
+    "callbacks/test_temperature_scaling.py",
+]
+
+
+def pytest_collection_modifyitems(items):
+    order = {path: place for place, path in enumerate(LONG)}
+    files = {item: item.path.relative_to(ROOT / "tests").as_posix() for item in items}
+    items.sort(key=lambda item: order.get(files[item], len(LONG)))
 
 
 def pytest_collection_finish():
@@ -76,7 +98,7 @@ def as_processes(args: list[str], processes: int = 1) -> subprocess.CompletedPro
     """
     two = ["--trainer.devices=2", "--trainer.strategy=ddp"] if processes == 2 else []
     if sys.platform != "linux":
-        command = [sys.executable, "cli.py", *args, *two]
+        command = [sys.executable, "-m", "tests.tiny_network", *args, *two]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -103,7 +125,7 @@ SMALL = {
         "--data.image_size=32",
         "--data.num_workers=0",
         "--model.network.weights=random",
-        "--model.network.name=shufflenet_v2_x0_5",
+        f"--model.network.name={tiny_network.NAME}",
     ],
     "vessels": ["--model.network.widths=[4,8]", "--data.inputs.size=64"],
     "vessels_best": [

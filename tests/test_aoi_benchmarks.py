@@ -43,8 +43,7 @@ def test_each_damage_is_of_its_seed_and_keeps_the_size(kinds):
 
 def test_damaged_panels_are_classified(table, tmp_path):
     images = write_aoi(tmp_path / "images")
-    args = aoi_args(images, tmp_path, "--model.network.name=shufflenet_v2_x0_5")
-    main(["fit", *args, "--trainer.max_epochs=1"])
+    main(["fit", *aoi_args(images, tmp_path, "--trainer.max_epochs=1")])
     rows = table("aoi_corruptions.py", one_run(tmp_path), "--data_dir", images)
     assert [row[0] for row in rows].count("new") == 11
     shares = [float(row[2].partition("%")[0]) for row in rows if "mean" not in row[1]]

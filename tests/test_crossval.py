@@ -20,7 +20,7 @@ CALLBACKS = (
     "{class_path: callbacks.AOIWriter}, {class_path: callbacks.BestCheckpoint, "
     "init_args: {monitor: val/accuracy, mode: max}}]"
 )
-SMALL = ["--model.network.name=shufflenet_v2_x0_5", "--model.optimizer.lr=0.5", CALLBACKS]
+SMALL = ["--model.optimizer.lr=0.5", CALLBACKS]
 SHORT = ["--folds=2", "--trainer.max_epochs=2"]
 
 

@@ -18,7 +18,7 @@ def test_trains_on_all_images(config, tmp_path, recwarn, caplog):
     more = []
     if config == "aoi":
         images = write_aoi(tmp_path / "images", images_per_class=2)
-        more = ["--model.network.name=shufflenet_v2_x0_5", f"--data.data_dir={images}"]
+        more = [f"--data.data_dir={images}"]
     more += [COSINE] if config == "vessels" else []
     more += ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1"]
     main(["fit", *config_args(config, tmp_path, *more, "--data.fold=all", figures=True)])

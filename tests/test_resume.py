@@ -12,8 +12,6 @@ from benchmarks import tiny_data
 from cli import main
 from datamodules.errors import DataError
 
-NETWORK = "--model.network.name=shufflenet_v2_x0_5"  # whose checkpoints are small
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
@@ -21,7 +19,6 @@ def trained(tmp_path_factory):
     root = tmp_path_factory.mktemp("trained")
     images = write_aoi(root / "images")
     options = [
-        NETWORK,
         "--trainer.max_epochs=1",
         "--run.wandb=disabled",
         "--model.optimizer.lr=0.1",
@@ -37,7 +34,7 @@ def finished(trained, tmp_path):
     shutil.copytree(runs, tmp_path / "runs")
 
     def args(*more):
-        return aoi_args(images, tmp_path / "runs", NETWORK, *more)
+        return aoi_args(images, tmp_path / "runs", *more)
 
     return one_run(tmp_path / "runs"), args
 
@@ -56,7 +53,7 @@ def whole(tmp_path_factory):
     """Images, arguments for a training of two epochs on them, and a run that nobody stopped."""
     root = tmp_path_factory.mktemp("whole")
     images = write_aoi(root / "images")
-    args = [NETWORK, "--trainer.max_epochs=2", "--data.batch_size=16", "--run.wandb=disabled"]
+    args = ["--trainer.max_epochs=2", "--data.batch_size=16", "--run.wandb=disabled"]
     args.append("--trainer.log_every_n_steps=1")
     main(["fit", *aoi_args(images, root / "runs", *args)])
     return images, args, one_run(root / "runs")

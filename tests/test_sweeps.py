@@ -10,7 +10,6 @@ from conftest import ROOT, config_args, write_aoi
 from cli import main
 
 SMALL = [
-    "--model.network.name=shufflenet_v2_x0_5",
     "--data.folds=2",  # of few images
     "--trainer.max_epochs=1",
     "--trainer.limit_train_batches=1",

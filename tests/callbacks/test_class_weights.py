@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 import torch
-from conftest import ROOT, config_args
+from conftest import config_args
 
 from cli import main
 from datamodules.errors import DataError
@@ -21,10 +23,11 @@ def best(folder, root, *more):
 
 
 def test_rare_classes_weigh_more_and_the_mean_weight_is_one(uneven, tmp_path):
-    text = (ROOT / "configs" / "aoi_best.yaml").read_text()
+    plain, *options = best(uneven, tmp_path)
     config = tmp_path / "power.yaml"
+    text = Path(plain.partition("=")[2]).read_text()
     config.write_text(text.replace("power: 0.5", "power: 1.0"))
-    cli = main(["fit", f"--config={config}", *best(uneven, tmp_path)[1:]])
+    cli = main(["fit", f"--config={config}", *options])
     labels, weights = cli.datamodule.train_set.targets, cli.model.loss.weight
     assert weights.argmax() == 3
     torch.testing.assert_close(weights[labels].mean(), torch.tensor(1.0))

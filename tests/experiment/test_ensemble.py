@@ -21,8 +21,9 @@ def test_what_a_user_may_give(tmp_path):
 def test_a_run_folder_is_its_best_checkpoint_and_to_go_on_its_last(tmp_path):
     checkpoints = tmp_path / "checkpoints"
     checkpoints.mkdir()
+    checkpoint = {"pytorch-lightning_version": "2.6", "state_dict": {}, "hyper_parameters": {}}
     for name in ("epoch=3.ckpt", "last.ckpt"):
-        torch.save({"state_dict": {}, "hyper_parameters": {}}, checkpoints / name)
+        torch.save(checkpoint, checkpoints / name)
     best = checkpoints / "epoch=3.ckpt"
     assert member_paths(str(tmp_path)) == [best]
     assert member_paths(f"[{tmp_path}]") == [best]

@@ -4,6 +4,7 @@ import csv
 import json
 
 import pytest
+import tiny_network
 import torch
 from conftest import aoi_args, config_args, one_run
 
@@ -16,7 +17,7 @@ def test_a_frozen_backbone_does_not_move(aoi_folder, tmp_path):
     cli = main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=2")])
     backbone = cli.model.network.backbone.state_dict()
     torch.manual_seed(42)
-    fresh = TorchvisionClassifier(6, "shufflenet_v2_x0_5", "random").backbone.state_dict()
+    fresh = TorchvisionClassifier(6, tiny_network.NAME, "random").backbone.state_dict()
     assert any("running_mean" in name for name in fresh)
     assert all(torch.equal(value, fresh[name]) for name, value in backbone.items())
     (group,) = cli.trainer.optimizers[0].param_groups
@@ -56,7 +57,7 @@ def test_the_best_recipe_runs_one_cycle_and_averages_views(aoi_folder, tmp_path,
     assert "feature cache" not in caplog.text
     cycle = cli.trainer.lr_scheduler_configs[0].scheduler
     assert (cycle.total_steps, cycle.last_epoch) == (4, 4)
-    assert cli.model.network.backbone.conv1[1].num_batches_tracked == 4
+    assert cli.model.network.backbone[1].num_batches_tracked == 4
     model = main(["validate", *args, "--ckpt_path=last"]).model.eval()
     images = torch.rand(2, 3, 32, 32)
     batch = {"name": ["a", "b"], "index": torch.arange(2)}
@@ -77,6 +78,7 @@ def no_internet(monkeypatch):
 
 
 PRETRAINED = "--model.network.weights=IMAGENET1K_V1"
+SHUFFLENET = "--model.network.name=shufflenet_v2_x0_5"
 
 
 def test_unreachable_imagenet_weights_are_an_error_on_real_data(aoi_folder, tmp_path, no_internet):
@@ -87,7 +89,7 @@ def test_unreachable_imagenet_weights_are_an_error_on_real_data(aoi_folder, tmp_
 
 def test_on_the_sample_all_is_trained_from_random_weights_then(tmp_path, no_internet, caplog):
     limits = ["--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1"]
-    args = aoi_args(None, tmp_path, PRETRAINED, "--trainer.max_epochs=1", *limits)
+    args = aoi_args(None, tmp_path, PRETRAINED, SHUFFLENET, "--trainer.max_epochs=1", *limits)
     main(["fit", *args])
     folder = one_run(tmp_path)
     record = json.loads((folder / "run.json").read_text())
