@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
-from jsonargparse import Namespace, namespace_to_dict
+from jsonargparse import Namespace
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from callbacks.run_recorder import RunRecorder
@@ -162,7 +162,7 @@ class CLI(LightningCLI):
         )
         check_same_method(path, checkpoint, given.model.class_path)
         settings = checkpoint_settings(path, checkpoint, given, keep_inference=subcommand == "fit")
-        whole = namespace_to_dict(self.config)
+        whole = self.config.clone().as_dict()
         for part, init_args in settings.items():
             whole[subcommand][part]["init_args"] |= init_args
         whole[subcommand]["model"]["init_args"].pop("class_names", None)  # linked to the data's

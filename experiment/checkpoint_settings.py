@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import Namespace, namespace_to_dict
+from jsonargparse import Namespace
 
 from datamodules.base import ImageDataModule
 from datamodules.errors import DataError
@@ -43,7 +43,7 @@ def checkpoint_settings(
         {k: v for k, v in checkpoint.get(key, {}).items() if not k.startswith("_")}
         for key in ("hyper_parameters", "datamodule_hyper_parameters")
     )
-    known = _class_paths(namespace_to_dict(given))
+    known = _class_paths(given.clone().as_dict())
     for class_path in _class_paths({"model": model, "data": data}):
         if class_path not in known and not class_path.startswith(TRUSTED):
             raise DataError(
@@ -69,7 +69,7 @@ def checkpoint_settings(
 def name_differences(given: Namespace, used: Namespace) -> None:
     """Name each option of model and data in the log that was given one way and is used another."""
     for part in ("model", "data"):
-        before, after = (flat_settings(namespace_to_dict(c[part]), part) for c in (given, used))
+        before, after = (flat_settings(c[part].clone().as_dict(), part) for c in (given, used))
         for name in sorted(before.keys() | after.keys()):
             if name == "model.inference.temperature" and before.get(name) is None:
                 continue  # the checkpoint's is what was asked for

@@ -4,9 +4,11 @@ import csv
 import gc
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -38,7 +40,6 @@ LONG = [
     "test_processes.py",
     "test_demo.py",
     "callbacks/test_run_recorder.py",
-    "inference/test_parity.py",
     "test_benchmarks.py",
     "test_crossval.py",
     "callbacks/test_temperature_scaling.py",
@@ -125,7 +126,7 @@ SMALL = {
         "--data.image_size=32",
         "--data.num_workers=0",
         "--model.network.weights=random",
-        f"--model.network.name={tiny_network.NAME}",
+        "--model.network.name=shufflenet_v2_x0_5",
     ],
     "vessels": ["--model.network.widths=[4,8]", "--data.inputs.size=64"],
     "vessels_best": [
@@ -183,6 +184,7 @@ def config_args(config: str, root: Path, *more: str, figures: bool = False) -> l
         "--trainer.accelerator=cpu",
         "--trainer.enable_progress_bar=false",
         *SMALL[config],
+        *([f"--model.network.name={tiny_network.NAME}"] if config.startswith("aoi") else []),
         *more,
     ]
 
@@ -197,6 +199,23 @@ def one_run(root: Path) -> Path:
     """The only run folder below ``root``."""
     (folder,) = root.glob("*/*/run.json")
     return folder.parent
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Callable[..., Path]:
+    """A copy of a folder of images, of which the first ones stay; with the folders beside it.
+
+    More than a batch: 34 small ones, 2 large ones.
+    """
+
+    def copy(images: Path, small: bool) -> Path:
+        copied = tmp_path / "few" / images.parent.name
+        shutil.copytree(images.parent, copied)
+        for path in sorted((copied / images.name).iterdir())[34 if small else 2 :]:
+            path.unlink()
+        return copied / images.name
+
+    return copy
 
 
 @pytest.fixture

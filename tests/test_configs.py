@@ -1,46 +1,124 @@
-"""Every config of the project through the real command line, on the built-in sample."""
+"""Every config of the project through the real command line, on the built-in sample.
 
+And ``load().predict``, which gives what ``cli.py predict`` writes, bit for bit.
+"""
+
+import csv
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import CONFIGS, config_args, one_run
+from PIL import Image
 
 from cli import main
+from inference import load
 
 LIMITS = [
     "--trainer.max_epochs=1",
     "--trainer.limit_train_batches=2",
     "--trainer.limit_val_batches=1",
     "--trainer.limit_test_batches=1",
-    "--trainer.limit_predict_batches=1",
     "--trainer.log_every_n_steps=1",
 ]
 
 
+def pixels(path):
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def same_defects(results, written):
+    rows = {row["ID"]: row for row in table(written / "probabilities.csv")}
+    labels = {row["ID"]: row["Label"] for row in table(written / "predictions.csv")}
+    assert len(results) == len(rows)
+    for result in results:
+        names = list(result.probabilities)
+        assert names.index(result.label) == int(labels[result.name])
+        for name, value in result.probabilities.items():
+            assert rows[result.name][name] == f"{value:.6f}"
+
+
+def same_vessels(results, written):
+    for result in results:
+        stem = Path(result.name).stem
+        mask = pixels(written / f"{stem}_mask.png")
+        assert np.array_equal(mask, result.mask * np.uint8(255))
+        for kind in ("probability", "uncertainty"):
+            values = getattr(result, kind)
+            path = written / f"{stem}_{kind}.png"
+            assert path.exists() == (values is not None)
+            if values is not None:
+                assert np.array_equal(pixels(path), np.rint(values * 65535).astype(np.uint16))
+
+
+def same_copies(results, written):
+    rows = {row["ID"]: row for row in table(written / "predictions.csv")}
+    for result in results:
+        written_pixels = pixels(written / f"{Path(result.name).stem}.png")
+        assert np.array_equal(written_pixels, np.array(result.reconstruction))
+        assert rows[result.name]["psnr"] == f"{result.psnr:.4f}"
+        assert rows[result.name]["ssim"] == f"{result.ssim:.5f}"
+
+
+def same_blots(results, written):
+    for result in results:
+        path = written / f"{Path(result.name).stem}.png"
+        assert np.array_equal(pixels(path), np.array(result.image))
+
+
+SAME = {"aoi": same_defects, "vessels": same_vessels, "retina": same_copies, "blots": same_blots}
+
+
+@pytest.fixture
+def images(few):
+    """A folder of what the task of a config takes, from the built-in sample."""
+
+    def folder(task):
+        from datamodules.synthetic import aoi, blots, drive
+        from datamodules.synthetic.cache import cached_sample
+
+        drawn = cached_sample({"aoi": aoi, "blots": blots}.get(task, drive).draw_sample, 0)
+        if task == "blots":
+            return drawn
+        return few(drawn / ("test_images" if task == "aoi" else "test/images"), small=task == "aoi")
+
+    return folder
+
+
 @pytest.mark.parametrize("config", CONFIGS)
-def test_config_runs_through_every_subcommand(config, tmp_path):
-    args = config_args(config, tmp_path, *LIMITS, figures=True)
-    main(["fit", *args])
-    folder = one_run(tmp_path)
+def test_config_runs_through_every_subcommand(config, tmp_path, images):
+    main(["fit", *config_args(config, tmp_path, *LIMITS, figures=True)])
+    folder, task = one_run(tmp_path), config.partition("_")[0]
     assert folder.parent.name == config
     assert (folder / "checkpoints" / "last.ckpt").exists()
     assert (folder / "report.html").exists()
     record = json.loads((folder / "run.json").read_text())
     assert record["status"] == "finished"
     assert record["sample"] is True
-    assert record["task"] == config.partition("_")[0]
+    assert record["task"] == task
     trained = (folder / "metrics.csv").read_text()
     assert "val/" in trained.splitlines()[0]
 
-    for subcommand in ("validate", "test", "predict"):
-        main([subcommand, *args, "--ckpt_path=best"])
+    given, args = images(task), config_args(config, tmp_path, *LIMITS, "--ckpt_path=best")
+    for command in (["validate"], ["test"], ["predict", f"--data.predict_dir={given}"]):
+        main([command[0], *args, *command[1:]])
         assert one_run(tmp_path) == folder
     record = json.loads((folder / "run.json").read_text())
     assert [one["stage"] for one in record["evaluations"]] == ["validate", "test"]
     assert record["stage"] == "fit"
     assert (folder / "metrics.csv").read_text() == trained, "evaluations are rows of their own"
-    assert list((folder / "predictions").iterdir())
+    (written,) = (folder / "predictions").iterdir()
+    results = list(load(folder, device="cpu").predict(given))
+    assert len(results) == len(table(written / "predictions.csv"))
+    SAME[task](results, written)
 
     # All that makes the model and its input is in the checkpoint, as plain values.
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)

@@ -169,16 +169,16 @@ def test_survives_fifty_concurrent_uploads(served, model, tmp_path, monkeypatch)
     url, good = served("aoi"), examples(model("aoi").trained, 1)[0]
     files = [*bad_files(tmp_path, good), *[good] * 5]
     before = set(os.listdir(tmp_path))
+    one = client.Client(
+        url,
+        verbose=False,
+        analytics_enabled=False,
+        download_files=False,
+        httpx_kwargs={"timeout": 120},
+    )
 
     def upload(number):
         file = files[number % len(files)]
-        one = client.Client(
-            url,
-            verbose=False,
-            analytics_enabled=False,
-            download_files=False,
-            httpx_kwargs={"timeout": 120},
-        )
         problems, shown, *_ = one.predict([client.handle_file(str(file))], api_name="/predict")
         return len(shown["value"] if isinstance(shown, dict) else shown), problems["value"]
 

@@ -1,6 +1,5 @@
 """Small trained runs, one a config, that all tests here share."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +10,8 @@ from callbacks.run_recorder import run_folder
 from cli import main
 
 LIMITS = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--run.name=run"]
-# Whose graphs are exported in seconds: networks of few layers, and few of them.
+# Whose graphs are exported in seconds: few copies of the network.
 QUICK = {
-    "aoi": ["--model.network.name=resnet18"],
-    "aoi_best": ["--model.network.name=resnet18"],
     "vessels_best": ["--model.inference.tta=4", "--model.inference.scales=[1.0,0.8]"],
 }
 _RUNS: dict[str, Path] = {}
@@ -45,20 +42,3 @@ def predict() -> Callable[..., Path]:
         return run_folder(cli.trainer)
 
     return run
-
-
-@pytest.fixture
-def few(tmp_path: Path) -> Callable[..., Path]:
-    """A copy of a folder of images, of which the first ones stay; with the folders beside it.
-
-    More than a batch: 34 small ones, 2 large ones.
-    """
-
-    def copy(images: Path, small: bool) -> Path:
-        copied = tmp_path / "few" / images.parent.name
-        shutil.copytree(images.parent, copied)
-        for path in sorted((copied / images.name).iterdir())[34 if small else 2 :]:
-            path.unlink()
-        return copied / images.name
-
-    return copy
