@@ -14,7 +14,7 @@ LOWEST_TESTS ?= tests/datamodules tests/lit_models tests/experiment tests/callba
 NOTEBOOKS ?= $(wildcard docs/*.ipynb docs/notebooks/*.ipynb)
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help fit demo test test-lowest check format docs notebooks check-commands clean
+.PHONY: help fit demo test test-scripts test-lowest check format docs notebooks check-commands clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -28,6 +28,9 @@ demo: $(VENV)/installed  ## set up, then open a page for the newest run of confi
 
 test: $(VENV)/installed  ## set up, then run the tests
 	$(BIN)/python -m pytest
+
+test-scripts: $(VENV)/installed  ## the tests of benchmarks/ and of what docs/extending.md shows
+	$(BIN)/python -m pytest -m scripts
 
 test-lowest:  ## the packages' tests with the lowest versions that pyproject.toml allows
 	$(PYTHON) .ci/lowest.py --except $(NEWEST) > lowest.txt

@@ -9,6 +9,8 @@ from conftest import ROOT, aoi_args, one_run, write_aoi
 
 from cli import main
 
+pytestmark = pytest.mark.scripts
+
 
 @pytest.fixture
 def table(printed):

@@ -15,6 +15,8 @@ from cli import main
 from datamodules import BlotDataModule
 from datamodules.synthetic.blots import draw_sample
 
+pytestmark = pytest.mark.scripts
+
 
 @pytest.fixture
 def record(printed):
