@@ -53,11 +53,12 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Torch's objects stay; without this, each full garbage collection goes through them all."""
+    """Collect rarely: the imported modules' objects stay, and each look at them takes time."""
     import tiny_network  # noqa: F401  # known by its name from now on
 
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
 
 
 @pytest.fixture(autouse=True)

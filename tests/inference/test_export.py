@@ -146,28 +146,40 @@ def test_loads_and_predicts_as_the_checkpoint(config, exported, trained):
         assert pairs[0][1].ssim == pytest.approx(pairs[0][0].ssim, abs=0.005)
 
 
+def untraced(model, graph):
+    """What an export of the graph predicts, without the minute of tracing."""
+
+    def run(feeds):
+        assert list(feeds) == list(graph.inputs)
+        with torch.inference_mode():
+            return [y.numpy() for y in graph(*map(torch.from_numpy, feeds.values()))]
+
+    return ExportedModel(run, model_card(model, graph), Path("model.onnx"))
+
+
+def test_each_image_has_its_best_scale_in_the_graph(trained):
+    model = load_trained(trained("vessels_best"), device="cpu", precision="32-true")
+    model.inference = replace(model.inference, scales=(1.0, 0.8, 0.65), tta=8)
+    exported = untraced(model, export.graphs.VesselGraph(model).eval())
+    images = examples(model.trained, 2)
+    pairs = list(zip(model.predict(images), exported.predict(images), strict=True))
+    assert export.compare(*zip(*pairs, strict=True)).ok
+
+
 @pytest.mark.parametrize("sides", [(45, 70), (16, 16)])
 def test_styled_blots_of_the_runner_are_those_of_the_checkpoint(sides, trained):
     model = load_trained(trained("blots_style"), device="cpu", precision="32-true")
     graph = export.graphs.StyledBlotGraph(model).eval()
     rng = np.random.default_rng(0)
     templates = tuple(rng.integers(0, 256, sides, dtype=np.uint8) for _ in range(2))
-
-    def run(feeds):  # tracing takes most of a minute; `export` checks what it gives
-        assert list(feeds) == list(graph.inputs)
-        with torch.inference_mode():
-            return [y.numpy() for y in graph(*map(torch.from_numpy, feeds.values()))]
-
-    found = ExportedModel(run, model_card(model, graph), Path("model.onnx")).predict(*templates)
+    found = untraced(model, graph).predict(*templates)
     expected = model.predict(*templates)
     assert found.style == expected.style
     assert found.style.keys() == set(NAMES)
     assert np.array_equal(np.array(found.image), np.array(expected.image))
     assert found.image.size == sides[::-1]
     with pytest.raises(DataError, match="templates of different sizes"):
-        ExportedModel(run, {"task": "blots", "mode": "L"}, Path("model.onnx")).predict(
-            templates[0], templates[1][1:]
-        )
+        untraced(model, graph).predict(templates[0], templates[1][1:])
 
 
 def test_one_folder_array_and_pil_image(exported, tmp_path):
