@@ -155,8 +155,8 @@ def test_taken_name_and_missing_checkpoints_are_one_clear_error(aoi_folder, tmp_
 
 
 def test_checkpoint_overrides_the_command_line_and_says_so(finished, caplog):
-    _, args = finished
-    changed = ["--model.optimizer.lr=0.5", "--data.image_size=48", "--ckpt_path=last"]
+    folder, args = finished
+    changed = ["--model.optimizer.lr=0.5", "--data.image_size=48", f"--ckpt_path={folder}"]
     cli = main(["fit", *args("--trainer.max_epochs=2", *changed)])
     assert cli.trainer.optimizers[0].param_groups[0]["lr"] == 0.1
     assert "model.optimizer.lr is the checkpoint's 0.1, not 0.5" in caplog.text
@@ -165,10 +165,11 @@ def test_checkpoint_overrides_the_command_line_and_says_so(finished, caplog):
 
 
 def test_preprocessing_is_the_checkpoints_and_inference_may_be_set(finished, caplog):
+    folder, run_args = finished
     other = ["--data.image_size=64", "--data.seed=0", "--data.batch_size=5"]
     names = "--data.class_names=[a,b,c,d,e]"
-    args = finished[1](*other, names, "--model.inference.tta=true")
-    cli = main(["validate", *args, "--ckpt_path=best"])
+    args = run_args(*other, names, "--model.inference.tta=true")
+    cli = main(["validate", *args, f"--ckpt_path={folder}"])
     data = cli.datamodule
     assert (data.image_size, data.seed, data.batch_size) == (32, 3, 5)
     assert data.class_names[0] == cli.model.hparams["class_names"][0] == "normal"
