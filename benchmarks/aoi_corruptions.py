@@ -216,6 +216,7 @@ KINDS: dict[str, dict[str, Callable[[Pixels, Draw], Pixels]]] = {
         "negative offsets of columns": lambda x, draw: (
             x - 25 * draw.exponential(1, (1, x.shape[1]))
         ),
+        "speckle of 30 %": lambda x, draw: x * (1 + 0.3 * draw.standard_normal(x.shape)),
         "rows that sway": _swaying,
         "moire": _moire,
         "equalized": _equalized,
@@ -230,7 +231,8 @@ KINDS: dict[str, dict[str, Callable[[Pixels, Draw], Pixels]]] = {
         "dithered to 4 levels": _dithered,
         "median of 5 px": lambda x, draw: ndimage.median_filter(x, 5),
         "barrel": _barrel,
-        "speckle of 30 %": lambda x, draw: x * (1 + 0.3 * draw.standard_normal(x.shape)),
+        "erosion, 3 px": lambda x, draw: ndimage.grey_erosion(x, 3),
+        "checkerboard of 15": lambda x, draw: x + 15 * (-1.0) ** np.indices(x.shape).sum(0),
         "drops": _drops,
     },
 }

@@ -47,7 +47,7 @@ def test_damaged_panels_are_classified(table, tmp_path):
     images = write_aoi(tmp_path / "images")
     main(["fit", *aoi_args(images, tmp_path, "--trainer.max_epochs=1")])
     rows = table("aoi_corruptions.py", one_run(tmp_path), "--data_dir", images)
-    assert [row[0] for row in rows].count("new") == 11
+    assert [row[0] for row in rows].count("new") == 12
     shares = [float(row[2].partition("%")[0]) for row in rows if "mean" not in row[1]]
     assert all(0 <= share <= 100 for share in shares)
 
