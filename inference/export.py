@@ -118,7 +118,12 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
                 exported: Any = load_trained(file, device="cpu", precision="32-true")
             else:
                 exported = _write(graph, card, file, kind)
-            parity = compare(expected, [exported.predict(x) for x in images])
+            try:
+                found = [exported.predict(x) for x in images]
+            except RuntimeError as error:  # torch's and onnxruntime's
+                cause = str(error).strip().partition("\n")[0]
+                raise DataError(f"{folder}: not exported, it does not run ({cause})") from None
+            parity = compare(expected, found)
             if not parity.ok:
                 raise DataError(f"{folder}: not exported, {parity}, more than is allowed")
             card["parity"] = {"images": parity.images, **parity.differences}
@@ -162,13 +167,20 @@ def _write(graph: graphs.Graph, card: dict[str, Any], file: Path, kind: str) -> 
 def trace(graph: graphs.Graph) -> ExportedProgram:
     """The graph of any batch, height and width, but where the network's size is fixed."""
     with torch.no_grad():
-        return torch.export.export(
+        program = torch.export.export(
             graph,
             tuple(graph.inputs.values()),
             dynamic_shapes=graph.free_sides(),
             strict=False,
             prefer_deferred_runtime_asserts_over_guards=True,
         )
+    nodes = program.graph_module.graph
+    for node in list(nodes.nodes):  # they refuse squares, for the example is none
+        if node.target is torch.ops.aten._assert_scalar.default:
+            nodes.erase_node(node)
+    nodes.eliminate_dead_code()
+    program.graph_module.recompile()
+    return program
 
 
 def _to_onnx(program: ExportedProgram, graph: graphs.Graph) -> torch.onnx.ONNXProgram:

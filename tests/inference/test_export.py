@@ -228,6 +228,19 @@ def test_difference_fails_the_export_and_leaves_nothing(trained, tmp_path, monke
     assert not (tmp_path / "out").exists()
 
 
+def test_what_does_not_run_is_not_exported(trained, tmp_path, monkeypatch):
+    def fail(program):
+        def run(feeds):
+            raise RuntimeError("an assertion\nof many lines")
+
+        return run
+
+    monkeypatch.setattr(export, "_asks", fail)
+    with pytest.raises(DataError, match=r"out: not exported, it does not run \(an assertion\)$"):
+        export.export(trained("blots_best"), "torch_export", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
 def test_missing_package_is_one_line(package, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
