@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader
 from torchmetrics.classification import BinaryF1Score
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.drive import collate, training_split
+from datamodules.drive import training_split
 from datamodules.drive_segmentation import FundusDataset
+from datamodules.fundus_batches import collate
 from datamodules.fundus_input import FundusInput
 from lit_models.losses import FocalTverskyLoss
 from lit_models.networks import UNet

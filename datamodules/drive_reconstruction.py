@@ -10,9 +10,10 @@ from torch.utils.data import ConcatDataset, Dataset
 
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
-from datamodules.drive import collate, plain_images, split_of, test_split
+from datamodules.drive import plain_images, split_of, test_split
 from datamodules.drive_files import FundusFiles
 from datamodules.folds import Fold
+from datamodules.fundus_batches import collate
 from datamodules.images import read_image
 from datamodules.preprocessing import photograph_input
 from datamodules.ranges import BatchSize, FoldCount, ImageSide, Seed

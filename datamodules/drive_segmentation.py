@@ -14,10 +14,11 @@ from torchvision import tv_tensors
 
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
-from datamodules.drive import collate, plain_images, split_of, test_split
+from datamodules.drive import plain_images, split_of, test_split
 from datamodules.drive_files import FundusFiles, read_masks
 from datamodules.errors import DataError
 from datamodules.folds import Fold
+from datamodules.fundus_batches import collate
 from datamodules.fundus_input import FundusInput
 from datamodules.images import read_image
 from datamodules.ranges import BatchSize, FoldCount, Seed

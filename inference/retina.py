@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from datamodules.drive import collate
 from datamodules.errors import DataError
+from datamodules.fundus_batches import collate
 from datamodules.preprocessing import photograph_input
 from datamodules.ranges import ImageSide
 from inference.codec import PRECISIONS, Codec, Compressed

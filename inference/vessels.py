@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from datamodules.drive import collate
+from datamodules.fundus_batches import collate
 from datamodules.fundus_input import FundusInput
 from inference.inputs import read_pixels
 from inference.model import Model

@@ -12,7 +12,7 @@ SLOW = ("pytorch_lightning", "torchmetrics", "matplotlib", "wandb", "rich", "cli
 def test_a_prediction_imports_nothing_slow(tmp_path):
     Image.new("RGB", (64, 48), (90, 60, 30)).save(tmp_path / "photo.png")
     program = (
-        "import sys; from inference import load\n"
+        "import sys; from inference import blots, defects, load\n"
         "print(load('pretrained/vessels_best.ckpt').predict(sys.argv[1]).mask.shape)\n"
         f"print(sorted(set({SLOW!r}) & set(sys.modules)))"
     )
