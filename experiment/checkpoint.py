@@ -27,7 +27,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such checkpoint; give a file, last or best")
+        raise DataError(f"{path}: no such checkpoint; give a run, a file, last or best")
     try:
         if is_zipfile(path) and ZipFile(path).testzip() is not None:  # torch does not look
             raise ValueError("a checksum does not agree")
