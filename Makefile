@@ -11,7 +11,7 @@ EXTRAS ?= dev
 # Taken at their newest by test-lowest: torch's older wheels are gigabytes.
 NEWEST ?= torch torchvision
 LOWEST_TESTS ?= tests/datamodules tests/lit_models tests/experiment tests/callbacks tests/inference
-NOTEBOOKS ?= $(wildcard docs/*.ipynb docs/notebooks/*.ipynb)
+NOTEBOOKS := $(wildcard docs/*.ipynb docs/notebooks/*.ipynb)
 export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help fit demo test test-scripts test-lowest check format docs notebooks check-commands clean
@@ -29,7 +29,7 @@ demo: $(VENV)/installed  ## set up, then open a page for the newest run of confi
 test: $(VENV)/installed  ## set up, then run the tests
 	$(BIN)/python -m pytest
 
-test-scripts: $(VENV)/installed  ## the tests of benchmarks/ and of what docs/extending.md shows
+test-scripts: $(VENV)/installed  ## the tests of benchmarks/, the quickstart and what docs/extending.md shows
 	$(BIN)/python -m pytest -m scripts
 
 test-lowest:  ## the packages' tests with the lowest versions that pyproject.toml allows

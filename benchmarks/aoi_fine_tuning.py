@@ -23,7 +23,6 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from cli import main as run_cli
-from experiment.noise import keep_out_noise
 
 ROOT = Path(__file__).parent.parent
 BATCH, SEED = 32, 0
@@ -50,6 +49,7 @@ def accuracy(data: Path, config: str, options: list[str], epochs: int) -> float:
         f"--trainer.max_epochs={epochs}",
         "--trainer.enable_progress_bar=false",
         "--data.num_workers=0",
+        f"--data.batch_size={BATCH}",
         *options,
     ]
     with redirect_stdout(sys.stderr):
@@ -71,7 +71,6 @@ def main() -> None:
     given, more = parser.parse_known_args()
     os.environ["WANDB_MODE"] = "disabled"
     sys.argv = ["cli.py"]
-    keep_out_noise()
     with (given.data_dir / "train.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     labels = np.array([row[1] for row in rows])

@@ -17,7 +17,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from cli import main as run_cli
 from datamodules.errors import DataError
-from experiment.noise import keep_out_noise
 from inference.export import FILES, export
 
 ROOT = Path(__file__).parent.parent
@@ -44,12 +43,12 @@ def row(run: Path, kind: str) -> str:
     """Of the table: one export of one run."""
     start = time.perf_counter()
     try:
-        folder = export(run, kind)
+        folder = export(run, kind, run / kind)
     except DataError as error:
         return f"| {run.parent.name} | {kind} | {error} | | | |"
     seconds = time.perf_counter() - start
     file = folder / FILES[kind]
-    card = folder / ("model.json" if kind == "onnx" else f"{file.name}.json")
+    (card,) = folder.glob("*.json")
     parity = json.loads(card.read_text(encoding="utf-8"))["parity"]
     images = parity.pop("images")
     text = ", ".join(f"{name} {value:.3g}" for name, value in parity.items())
@@ -62,7 +61,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("configs", nargs="*", default=CONFIGS)
     options = parser.parse_args()
-    keep_out_noise()
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         for config in options.configs:

@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.images import list_images
 from experiment.hardware import keep_freed_memory
 from inference import export, load
-from inference.checkpoint import find_checkpoint
 
 ROOT = Path(__file__).parent.parent
 
@@ -59,7 +58,7 @@ def ways(run: Path, files: list[Path], scratch: Path) -> Iterator[tuple[str, Cal
             "cli.py",
             "predict",
             f"--config={run / 'config.yaml'}",
-            f"--ckpt_path={find_checkpoint(run)}",
+            f"--ckpt_path={run}",
             f"--data.predict_dir={folder}",
             f"--output={scratch / 'predicted'}",
             "--trainer.accelerator=cpu",

@@ -182,13 +182,15 @@ def _without_figures(config: str) -> Path:
 def config_args(config: str, root: Path, *more: str, figures: bool = False) -> list[str]:
     """Arguments behind ``cli.py <subcommand>`` for a small, fast run of a config."""
     path = ROOT / "configs" / f"{config}.yaml" if figures else _without_figures(config)
+    # Not in SMALL, which docs/check_commands.py gives to processes that know torchvision's alone.
+    tiny = ["--model.network.name=tiny"] if config.startswith("aoi") else []
     return [
         f"--config={path}",
         f"--run.root={root}",
         "--trainer.accelerator=cpu",
         "--trainer.enable_progress_bar=false",
         *SMALL[config],
-        *(["--model.network.name=tiny"] if config.startswith("aoi") else []),
+        *tiny,
         *more,
     ]
 

@@ -70,6 +70,27 @@ def test_notebooks_are_short_and_have_no_outputs(path):
         assert cell.get("execution_count") is None
 
 
+@pytest.mark.scripts
+def test_quickstart_runs(tmp_path, monkeypatch):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    pytest.importorskip("onnxscript")
+    for name in ("configs", "cli.py"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # before an installed project, which may be another
+    notebook = nbformat.read(ROOT / "docs" / "quickstart.ipynb", 4)
+    resources = {"metadata": {"path": str(tmp_path / "docs")}}
+    nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
+    pictures = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if "image/png" in output.get("data", {})
+    ]
+    assert len(pictures) > 4
+    assert notebook.cells[-1].outputs[-1].data["text/plain"] == "True"
+
+
 def test_commands_are_found_limited_and_named():
     script = load_script(ROOT / "docs" / "check_commands.py")
     text = (

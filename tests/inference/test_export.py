@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import config_args, one_run
 from PIL import Image
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
+from cli import main
 from datamodules.blot_style import NAMES
 from datamodules.errors import DataError
 from inference import export, load
@@ -161,6 +163,18 @@ def test_each_image_has_its_best_scale_in_the_graph(trained):
     model = load_trained(trained("vessels_best"), device="cpu", precision="32-true")
     model.inference = replace(model.inference, scales=(1.0, 0.8, 0.65), tta=8)
     exported = untraced(model, export.graphs.VesselGraph(model).eval())
+    images = examples(model.trained, 2)
+    pairs = list(zip(model.predict(images), exported.predict(images), strict=True))
+    assert export.compare(*zip(*pairs, strict=True)).ok
+
+
+@pytest.mark.scripts  # half a minute
+def test_each_image_has_its_best_scale_when_traced(tmp_path):
+    scales = ["--model.inference.tta=4", "--model.inference.scales=[1.0,0.8]"]
+    short = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
+    main(["fit", *config_args("vessels_best", tmp_path, *short, *scales)])
+    run = one_run(tmp_path)
+    exported, model = load(export.export(run) / "model.onnx"), load_trained(run, device="cpu")
     images = examples(model.trained, 2)
     pairs = list(zip(model.predict(images), exported.predict(images), strict=True))
     assert export.compare(*zip(*pairs, strict=True)).ok
