@@ -12,6 +12,7 @@ from datamodules.ranges import NonNegativeFinite
 from lit_models.blot_gan import BlotGAN
 from lit_models.losses.adversarial import AdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores
+from lit_models.networks.blot_painting import round_to_8_bits
 from lit_models.networks.diff_augment import DiffAugment
 from lit_models.networks.styled_blot_discriminator import StyledBlotDiscriminator
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator
@@ -100,10 +101,10 @@ class StyledBlotGAN(BlotGAN):
         clean, fake = self.generator(all_templates, all_styles)
         real_view = self.discriminator.view(templates, styles, real)
         fake_view = self.discriminator.view(all_templates, all_styles, fake)
+        self._track_middle(real_view, all_templates, all_styles, clean, fake)
 
         with self.toggled_optimizer(d_optimizer):
             logits = self._judge(torch.cat([real_view, fake_view.detach()]))
-            self.discriminator.track_middle(logits[:n], logits[n:])
             d_loss = self.adversarial_loss.discriminator(logits[:n], logits[n:])
             update(self, d_optimizer, d_loss, counted=False)
 
@@ -119,6 +120,16 @@ class StyledBlotGAN(BlotGAN):
     def _keep_styles(self, batch: dict[str, Any]) -> None:
         rows = torch.cat([batch["membrane"][:, None].to(batch["style"]), batch["style"]], 1)
         self.known_styles[batch["index"] % len(self.known_styles)] = rows
+
+    @torch.no_grad()
+    def _track_middle(
+        self, real_view: Tensor, templates: Tensor, styles: Tensor, clean: Tensor, fake: Tensor
+    ) -> None:
+        # As D meets blots outside of training: not augmented, and with less grain.
+        shown = round_to_8_bits(clean + self.generator.eval_grain * (fake - clean))
+        views = torch.cat([real_view, self.discriminator.view(templates, styles, shown)])
+        logits = self.discriminator.judge(views)
+        self.discriminator.track_middle(logits[: len(real_view)], logits[len(real_view) :])
 
     def _judge(self, view: Tensor) -> Tensor:
         if self.augmentation is not None:

@@ -13,7 +13,8 @@ class StyledBlotDiscriminator(nn.Module):
     """A logit for each blot, the mean over patches at full size, half size ...; spectral norm.
 
     It is two steps, between which a view may be augmented: `view`, then `judge`. In eval mode the
-    logits are those above `middle`: a D that can hardly tell has logits near 0 but not around it.
+    logits are those above `middle`, where D is as often wrong about real blots as about generated
+    ones: one that can hardly tell has logits near 0 but not around it.
 
     Args:
         width: channels at full resolution; twice and four times that below.
@@ -60,8 +61,12 @@ class StyledBlotDiscriminator(nn.Module):
 
     @torch.no_grad()
     def track_middle(self, real: Tensor, fake: Tensor) -> None:
-        """Follow the middle between the mean logits of a training batch over the last 50."""
-        self.middle.lerp_((real.mean() + fake.mean()) / 2, 0.02)
+        """Move `middle` towards where real and fake blots of a batch are as often mistaken.
+
+        By a fiftieth of the logits' standard deviation, times the difference of both shares.
+        """
+        mistaken = (fake >= self.middle).float().mean() - (real < self.middle).float().mean()
+        self.middle += 0.02 * torch.cat([real, fake]).std() * mistaken
 
 
 def _patches(width: int) -> nn.Sequential:

@@ -176,11 +176,15 @@ def test_the_discriminator_sees_the_style():
     assert not torch.allclose(*logits)
 
 
-def test_logits_are_above_the_middle_of_training():
+def test_the_middle_is_where_real_and_generated_are_as_often_mistaken():
     network = StyledBlotDiscriminator(4)
-    for _ in range(400):
-        network.track_middle(torch.tensor([3.0]), torch.tensor([1.0]))
-    assert network.middle == pytest.approx(2, abs=0.01)
+    torch.manual_seed(0)
+    real, fake = torch.randn(4000, 16).exp() - 1, torch.randn(4000, 16) - 1  # skewed as a D's are
+    for batch in zip(real, fake, strict=True):
+        network.track_middle(*batch)
+    wrong = (real < network.middle).float().mean(), (fake >= network.middle).float().mean()
+    assert float(wrong[0]) == pytest.approx(float(wrong[1]), abs=0.1)
+    assert network.middle < (real.mean() + fake.mean()) / 2
     view = torch.zeros(1, 6, 32, 32)
     network.eval()
     raw = network.judge(view) + network.middle
