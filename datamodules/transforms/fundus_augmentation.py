@@ -30,6 +30,7 @@ class FundusAugmentation(Augmentation):
         brightness: standard deviation of what is added to each channel.
         channel_mixing: standard deviation of what each channel takes from each.
         noise: the greatest standard deviation of noise.
+        blur: the greatest standard deviation of a Gaussian blur, in px.
     """
 
     def __init__(
@@ -42,10 +43,13 @@ class FundusAugmentation(Augmentation):
         brightness: NonNegativeFinite = 0.2,
         channel_mixing: NonNegativeFinite = 0.05,
         noise: NonNegativeFinite = 0.1,
+        blur: NonNegativeFinite = 0.0,
     ) -> None:
         super().__init__()
         refuse_null(FundusAugmentation, locals(), "augmentation")
-        intensity = RandomIntensity(contrast, channel_contrast, brightness, channel_mixing, noise)
+        intensity = RandomIntensity(
+            contrast, channel_contrast, brightness, channel_mixing, noise, blur
+        )
         self.crop = crop
         self.steps = v2.Compose([RandomView(crop, zoom, aspect), intensity])
 
@@ -96,10 +100,11 @@ class RandomView(v2.Transform):
 
 
 class RandomIntensity(v2.Transform):
-    """Other contrast, brightness and mixture of the channels, and noise; leaves masks alone.
+    """Other contrast, brightness and mixture of the channels, blur and noise; leaves masks alone.
 
     Args:
         contrast, channel_contrast, brightness, channel_mixing, noise: see `FundusAugmentation`.
+        blur: likewise.
     """
 
     _transformed_types = (tv_tensors.Image,)
@@ -111,10 +116,12 @@ class RandomIntensity(v2.Transform):
         brightness: float,
         channel_mixing: float,
         noise: float,
+        blur: float,
     ) -> None:
         super().__init__()
         self.contrast, self.channel_contrast = contrast, channel_contrast
-        self.brightness, self.channel_mixing, self.noise = brightness, channel_mixing, noise
+        self.brightness, self.channel_mixing = brightness, channel_mixing
+        self.noise, self.blur = noise, blur
 
     def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
         channels = len(inpt)
@@ -127,5 +134,8 @@ class RandomIntensity(v2.Transform):
             "ij,jhw->ihw", (mixture * contrasts.exp()).to(inpt), inpt.as_subclass(Tensor)
         )
         image += brightness.to(inpt)[:, None, None]
+        if self.blur and (sigma := uniform(0, self.blur)) > 0.1:
+            side = 2 * math.ceil(3 * sigma) + 1
+            image = v2.functional.gaussian_blur_image(image, [side, side], [sigma, sigma])
         image += uniform(0, self.noise) * torch.randn_like(image)
         return image

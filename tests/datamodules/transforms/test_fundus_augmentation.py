@@ -10,15 +10,15 @@ from datamodules.transforms.fundus_augmentation import RandomIntensity
 def test_intensity_changes_the_picture_alone():
     torch.manual_seed(0)
     image, mask = tv_tensors.Image(torch.randn(3, 8, 8)), tv_tensors.Mask(torch.ones(2, 8, 8))
-    changed, same = RandomIntensity(0.35, 0.15, 0.2, 0.05, 0.1)(image, mask)
+    changed, same = RandomIntensity(0.35, 0.15, 0.2, 0.05, 0.1, 1.0)(image, mask)
     assert torch.equal(same, mask)
     assert (changed - image).abs().mean() > 0.05
 
 
 def test_each_intensity_setting_has_an_effect_of_its_own():
     image = tv_tensors.Image(torch.randn(3, 8, 8))
-    for setting in range(5):
-        values = [0.0] * 5
+    for setting in range(6):
+        values = [0.0] * 6
         torch.manual_seed(0)
         assert torch.equal(RandomIntensity(*values)(image), image)
         values[setting] = 0.5
