@@ -1,4 +1,4 @@
-"""The six measures of a `StyledBlotGAN` on membranes that it was not trained on.
+"""The six measures of a `StyledBlotGAN`, or a `BlotGAN`, on membranes not trained on.
 
 python benchmarks/blot_style_scores.py runs/blots_style/*/checkpoints/last.ckpt \
     --data_dir ../shared/data/blots --kid_weights <ResNet-18 state dict>
@@ -7,6 +7,8 @@ Of each checkpoint on the fold that it held out, and their means: KID with sampl
 a detector tells generated from real, and the GAN's own D; with the true style L1, SSIM and KID,
 beside a ridge regression whose gray levels are set to the true ones; how ten samples of a template
 differ, over how real membranes do; Dice with template 1; how far styles are from those asked for.
+A `BlotGAN` takes no style: for the true one its gray levels are set after the fact, as ridge's are,
+and its samples differ in their noise alone.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from blot_baselines import ridge
 from blot_scores import embed, fold_of, kid_interval, membranes, score, unit
 
 from datamodules.blot_style import NAMES, draw_styles, measure_style, otsu
-from lit_models import StyledBlotGAN
+from lit_models import BlotGAN, StyledBlotGAN
 from lit_models.metrics.kid import BlotKID
 
 DRAWS = 10  # samples of a template
@@ -77,20 +79,21 @@ def set_levels(blots: Tensor, templates: Tensor, styles: np.ndarray) -> Tensor:
 
 
 @torch.no_grad()
-def generate(model: StyledBlotGAN, templates: Tensor, styles: np.ndarray, seed: int) -> Tensor:
+def generate(model: BlotGAN, templates: Tensor, styles: np.ndarray, seed: int) -> Tensor:
     """Blots in [0, 1]."""
     torch.manual_seed(seed)
+    if not isinstance(model, StyledBlotGAN):
+        return (torch.cat([model(part) for part in (templates * 2 - 1).split(40)]) + 1) / 2
     pairs = zip((templates * 2 - 1).split(40), torch.from_numpy(styles).split(40), strict=True)
     return (torch.cat([model(*pair) for pair in pairs]) + 1) / 2
 
 
 @torch.no_grad()
-def called_real(
-    model: StyledBlotGAN, templates: Tensor, styles: np.ndarray, blots: Tensor
-) -> float:
+def called_real(model: BlotGAN, templates: Tensor, styles: np.ndarray, blots: Tensor) -> float:
     """Share of blots that the GAN's own D takes for real."""
-    parts = templates * 2 - 1, torch.from_numpy(styles), blots * 2 - 1
-    return float((model.discriminator(*parts) > 0).float().mean())
+    style = [torch.from_numpy(styles)] if isinstance(model, StyledBlotGAN) else []
+    logits = model.discriminator(templates * 2 - 1, *style, blots * 2 - 1)
+    return float((logits.flatten(1).mean(1) > 0).float().mean())
 
 
 def log_spectrum(blots: Tensor) -> np.ndarray:
@@ -173,36 +176,47 @@ def real_spread(blots: Tensor, groups: np.ndarray) -> np.ndarray:
     return np.mean([spread(blots[some]) for some in chosen], axis=0)
 
 
-def diversity(model: StyledBlotGAN, data: HeldOut, known: np.ndarray) -> np.ndarray:
+def drawn_styles(model: BlotGAN, count: int, seed: list[int]) -> np.ndarray:
+    """As the training blots have them, ``(N, 8)``; zeros for a GAN that takes none."""
+    if not isinstance(model, StyledBlotGAN):
+        return np.zeros((count, 8), np.float32)
+    known = model.known_styles.numpy()
+    known = known[known[:, 0] >= 0]
+    return draw_styles(known[:, 1:], known[:, 0], count, seed)
+
+
+def diversity(model: BlotGAN, data: HeldOut) -> np.ndarray:
     """`spread` of ten samples of a template over that of real membranes."""
     some = np.random.default_rng(0).permutation(len(data.templates))[:TEMPLATES]
     spreads = []
     for i in some:
-        styles = draw_styles(known[:, 1:], known[:, 0], DRAWS, [2, i])
         templates = data.templates[i : i + 1].expand(DRAWS, -1, -1, -1)
-        spreads.append(spread(generate(model, templates, styles, 0)))
+        blots = generate(model, templates, drawn_styles(model, DRAWS, [2, i]), 0)
+        spreads.append(spread(blots.clamp(0, 1)))
     return np.mean(spreads, axis=0) / real_spread(data.every_blot, data.every_group)
 
 
 def measures(path: Path, data: HeldOut, features: BlotKID) -> dict[str, float]:
     """All of a checkpoint, by name."""
-    model = StyledBlotGAN.load_from_checkpoint(path, map_location="cpu").eval()
-    known = model.known_styles.numpy()
-    known = known[known[:, 0] >= 0]
-    groups = list(data.groups)
+    raw = torch.load(path, map_location="cpu", weights_only=True)
+    method = raw["hyper_parameters"]["_class_path"].rpartition(".")[2]
+    kind = {"BlotGAN": BlotGAN, "StyledBlotGAN": StyledBlotGAN}[method]
+    model = kind.load_from_checkpoint(path, map_location="cpu").eval()
+    groups, styled = list(data.groups), isinstance(model, StyledBlotGAN)
     true = generate(model, data.templates, data.styles, 0)
+    true = true if styled else set_levels(true, data.templates, data.styles)
     rows = {
         name: score(blots, data.blots, groups, features)
         for name, blots in (("true style", true), ("ridge, true levels", data.ridge))
     }
     real_features, kids, fooled = embed(data.blots, features), [], []
     for seed in range(3):
-        asked = draw_styles(known[:, 1:], known[:, 0], len(data.templates), [seed])
-        sampled = generate(model, data.templates, asked, seed)
+        asked = drawn_styles(model, len(data.templates), [seed])
+        sampled = generate(model, data.templates, asked, seed).clamp(0, 1)
         kids.append(kid_interval(real_features, embed(sampled, features), groups, draws=1)[0])
         fooled.append(called_real(model, data.templates, asked, sampled))
     off = np.median(np.abs(styles_of(sampled, data.templates) - asked), axis=0)
-    gray_ratio, contrast_ratio = diversity(model, data, known)
+    gray_ratio, contrast_ratio = diversity(model, data)
     found = {"1000 KID, sampled style": 1e3 * float(np.mean(kids))}
     found |= detect(data.blots, sampled, features, data.groups)
     found["D right about generated, %"] = 100 * (1 - float(np.mean(fooled)))
@@ -214,7 +228,8 @@ def measures(path: Path, data: HeldOut, features: BlotKID) -> dict[str, float]:
     found |= {"sd of mean gray / real": gray_ratio, "sd of contrast / real": contrast_ratio}
     found |= {"Dice, sampled": dice(sampled, data.templates)}
     found |= {"Dice, real": dice(data.blots, data.templates)}
-    return found | {f"median off, {n}": v for n, v in zip(NAMES, off.tolist(), strict=True)}
+    every = zip(NAMES, off.tolist(), strict=True)
+    return found | {f"median off, {n}": v if styled else np.nan for n, v in every}
 
 
 def main() -> None:

@@ -7,7 +7,9 @@ PSNR in dB (of each image, range [0, 1], the copy rounded to 8 bits) and SSIM.
 
 Latents are whole ``.rtc`` files (see `inference.codec`); the image is made from what was decoded
 from these bytes alone. Beside it stand the bytes of the same integers through lzma, which has no
-prior. The PCA of 16x16 blocks is fitted to all training images, of which the models saw those that
+prior. A `retina_avif` checkpoint gives a row for each quality: AVIF files with full-size color, as
+they are and restored. A second table has its gain at equal bytes over WebP and AVIF.
+The PCA of 16x16 blocks is fitted to all training images, of which the models saw those that
 were not kept for validation; its coefficients are quantized to 8 bits as well and go through lzma.
 Needs the extra ``codec``.
 """
@@ -16,6 +18,7 @@ import argparse
 import io
 import lzma
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +42,10 @@ from datamodules.drive_reconstruction import PhotographDataset
 from experiment.plotting import PALETTE, styled
 from inference import load
 from inference.codec import Compressed
-from inference.retina import CompressorModel
+from inference.retina import AVIFModel, CompressorModel
 from lit_models.networks.compressor import LEVELS, Compressor
+from lit_models.networks.restored_avif import decode as decode_avif
+from lit_models.networks.restored_avif import encode
 from lit_models.prediction.retina import decode, reconstruct, to_unit
 
 SIZE = 512
@@ -50,6 +55,7 @@ QUALITIES = {
     "WEBP": (1, 5, 20, 50, 75, 90, 95),
     "AVIF": (5, 10, 20, 40, 60, 75, 90),
 }
+RATES = np.arange(0.1, 0.95, 0.1)  # bits a pixel, at which methods are compared
 PCA_CHANNELS = (12, 24, 48)
 
 
@@ -98,17 +104,19 @@ def score(
     return Row(method, size_, psnr_, ssim_, None if np.isnan(by_lzma_) else by_lzma_)
 
 
-def trained(checkpoint: Path, images: Sequence[Tensor]) -> Row:
+def trained(checkpoint: Path, images: Sequence[Tensor]) -> list[Row]:
     """A trained compressor through its own files."""
     model = load(checkpoint, device="cpu", precision="32-true")
+    if isinstance(model, AVIFModel):
+        return restored(model, images)
     if not isinstance(model, CompressorModel):
-        raise SystemExit(f"{checkpoint}: does not compress; give a retina_compress run")
+        raise SystemExit(f"{checkpoint}: does not compress; give retina_compress or retina_avif")
     network = cast(Compressor, model.network)
 
     @torch.inference_mode()
     def copy(image: Tensor) -> tuple[Tensor, int, int]:
-        _, latent = reconstruct(network, image[None])
-        assert latent is not None
+        _, latent = reconstruct(network, image[None], "")
+        assert isinstance(latent, Tensor)
         size = (SIZE, SIZE)
         data = model.codec.encode(Compressed(latent, size, size, "32-true"))
         decoded = model.codec.decode(data).latent
@@ -118,7 +126,51 @@ def trained(checkpoint: Path, images: Sequence[Tensor]) -> Row:
     channels = network.analysis.out_channels
     values = images[0].numel() // np.prod(network.latent_shape(SIZE, SIZE))
     weight = model.trained.model["rate_weight"]
-    return score(f"ours, {channels} channels ({values}x fewer), rate {weight:g}", images, copy)
+    return [score(f"ours, {channels} channels ({values}x fewer), rate {weight:g}", images, copy)]
+
+
+def restored(model: AVIFModel, images: Sequence[Tensor]) -> list[Row]:
+    """AVIF files with full-size color, and what the network makes of them."""
+    rows, seconds = [], 0.0
+
+    def held(image: Tensor) -> tuple[Tensor, int, None]:
+        file = encode(image, quality)
+        return decode_avif(file), len(file), None
+
+    @torch.inference_mode()
+    def copy(image: Tensor) -> tuple[Tensor, int, None]:
+        nonlocal seconds
+        file = encode(image, quality)
+        start = time.perf_counter()
+        made = model.network.restore(decode_avif(file)[None])[0]
+        seconds += time.perf_counter() - start
+        return made, len(file), None
+
+    for quality in QUALITIES["AVIF"]:
+        rows.append(score(f"AVIF 4:4:4, quality {quality}", images, held))
+        rows.append(score(f"restored AVIF, quality {quality}", images, copy))
+    each = seconds / len(images) / len(QUALITIES["AVIF"])
+    print(f"restored AVIF: {each:.2f} s to decode an image, {torch.get_num_threads()} threads")
+    return rows
+
+
+def psnr_at(rows: Sequence[Row], method: str) -> np.ndarray:
+    """PSNR at `RATES`, linear between the rows of a method in the logarithm of the rate."""
+    own = [row for row in rows if row.method.startswith(method)]
+    points = sorted((row.size * 8 / SIZE**2, row.psnr) for row in own)
+    rates, psnr = np.array(points).T
+    return np.interp(np.log(RATES), np.log(rates), psnr)
+
+
+def gains(rows: Sequence[Row]) -> str:
+    """Of restored AVIF over each format at `RATES`, in dB."""
+    lines = ["| bits a pixel | " + " | ".join(f"{rate:.1f}" for rate in RATES) + " |"]
+    lines.append("|---" * (len(RATES) + 1) + "|")
+    for method in ("WEBP", "AVIF quality", "AVIF 4:4:4"):
+        gain = psnr_at(rows, "restored AVIF") - psnr_at(rows, method)
+        cells = " | ".join(f"{value:+.2f}" for value in gain)
+        lines.append(f"| above {method.removesuffix(' quality')}, dB | {cells} |")
+    return "\n".join(lines)
 
 
 def pca(channels: int, training: Sequence[Tensor], images: Sequence[Tensor]) -> Row:
@@ -200,15 +252,18 @@ def main() -> None:
     rows = []
     for make in (
         *(lambda path=path: trained(path, images) for path in arguments.checkpoints),
-        *(lambda count=count: pca(count, training, images) for count in PCA_CHANNELS),
+        *(lambda count=count: [pca(count, training, images)] for count in PCA_CHANNELS),
         *(
-            lambda name=name, quality=quality: codec(name, quality, images)
+            lambda name=name, quality=quality: [codec(name, quality, images)]
             for name, qualities in QUALITIES.items()
             for quality in qualities
         ),
     ):
-        rows.append(make())
-        print(rows[-1], flush=True)
+        for row in make():
+            rows.append(row)
+            print(row, flush=True)
+    if any(row.method.startswith("restored") for row in rows):
+        print(f"\n{gains(rows)}")
     if arguments.figure:
         draw(rows, arguments.figure)
 

@@ -31,6 +31,13 @@ SMALL: Mapping[str, list[str]] = {
         "--data.crops_per_image=1",
         "--data.val_size=3",
     ],
+    "retina_avif": [
+        "--model.network.widths=[4,8,8]",
+        "--data.size=32",
+        "--data.augmentation.crop=32",
+        "--data.crops_per_image=1",
+        "--data.val_size=3",
+    ],
     "retina_compress": [
         "--model.network.widths=[4,8,8]",
         "--data.size=32",

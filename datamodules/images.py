@@ -13,7 +13,7 @@ from torchvision import tv_tensors
 from datamodules.errors import DataError
 
 # What Pillow reads without plug-ins and users have; also what a plain folder is searched for.
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif")
 
 
 def list_images(folder: Path, recursive: bool = False) -> list[Path]:

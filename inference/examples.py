@@ -18,6 +18,7 @@ TASKS = {
     "VesselSegmenter": "vessels",
     "ImageReconstructor": "retina",
     "ImageCompressor": "retina",
+    "AVIFRestorer": "retina",
     "BlotGAN": "blots",
     "StyledBlotGAN": "blots",
 }

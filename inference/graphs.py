@@ -7,7 +7,7 @@ less than 2 % of the pixels in six sizes tried, and none where the side is halve
 """
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from inference.styled_blots import StyledBlotModel
 from inference.vessels import VesselModel
 from lit_models.networks.blot_generators import UNetGenerator
 from lit_models.networks.compressor import Compressor
+from lit_models.networks.restored_avif import RestoredAVIF
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
 from lit_models.prediction.retina import to_unit
 
@@ -177,6 +178,13 @@ class RetinaGraph(Graph):
         integers = self.network.quantize(self.network.encode(images)).round()
         height, width = images.shape[-2:]
         return self.network.decode(integers)[..., :height, :width].float()
+
+
+class AVIFGraph(RetinaGraph):
+    """Likewise, of the pixels that an AVIF file holds: files are made and opened elsewhere."""
+
+    def _copied(self, images: Tensor) -> Tensor:
+        return cast(RestoredAVIF, self.network).restore(images).float()
 
 
 class BlotGraph(Graph):

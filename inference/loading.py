@@ -23,6 +23,7 @@ MODELS = {
     "VesselSegmenter": ("inference.vessels", "VesselModel", "network"),
     "ImageReconstructor": ("inference.retina", "RetinaModel", "network"),
     "ImageCompressor": ("inference.retina", "CompressorModel", "network"),
+    "AVIFRestorer": ("inference.retina", "AVIFModel", "network"),
     "BlotGAN": ("inference.blots", "BlotModel", "generator"),
     "StyledBlotGAN": ("inference.styled_blots", "StyledBlotModel", "generator"),
 }

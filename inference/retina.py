@@ -18,6 +18,8 @@ from inference.codec import PRECISIONS, Codec, Compressed
 from inference.inputs import Source, read_pixels
 from inference.model import Model
 from inference.results import RetinaResult
+from lit_models.networks.restored_avif import RestoredAVIF, checked_quality, encode
+from lit_models.networks.restored_avif import decode as decode_avif
 from lit_models.prediction.retina import decode, native_image, reconstruct, to_pixels, to_unit
 
 
@@ -45,7 +47,7 @@ class RetinaModel(Model[RetinaResult]):
         results = []
         for item, image, ((h, w), native) in zip(items, images, sizes, strict=True):
             truth = image[None, :, :h, :w]
-            copy, _ = reconstruct(self.network, truth)
+            copy, _ = reconstruct(self.network, truth, item["name"])
             scored = to_unit(copy).cpu(), to_unit(truth).cpu()
             made = _image(native_image(copy, native))
             results.append(RetinaResult(item["name"], item["shown"], made, *scored))
@@ -76,8 +78,8 @@ class CompressorModel(RetinaModel):
         native = [int(side) for side in item["native_size"]]
         image = item["image"].as_subclass(Tensor).to(self.settings.device)
         with torch.inference_mode(), self.settings.autocast():
-            _, latent = reconstruct(self.network, image[None])
-        assert latent is not None
+            _, latent = reconstruct(self.network, image[None], "")
+        assert isinstance(latent, Tensor)
         height, width = image.shape[-2:]
         size = (native[0], native[1])
         return self.codec.encode(Compressed(latent, (height, width), size, self.settings.precision))
@@ -91,19 +93,67 @@ class CompressorModel(RetinaModel):
         Raises:
             DataError: see `Codec.decode`; no such file.
         """
-        name = "the compressed file"
-        if isinstance(data, str | Path):
-            name, path = str(data), Path(data).expanduser()
-            try:
-                data = path.read_bytes()
-            except OSError as error:
-                raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        data, name = _read(data)
         content = self.codec.decode(data, name)
         settings = dataclasses.replace(self.settings, precision=content.precision)
         with torch.inference_mode(), settings.autocast():
             latent = content.latent.to(settings.device)
             copy = decode(self.network, latent, content.input_size)  # type: ignore[arg-type]
             return _image(native_image(copy, content.native_size))
+
+
+class AVIFModel(RetinaModel):
+    """Copies of photographs through AVIF files, and these files; see `load` and `RestoredAVIF`.
+
+    `predict` compresses a photograph and restores the copy; an ``.avif`` file it only restores.
+    """
+
+    network: RestoredAVIF
+
+    def read(self, x: Any, name: str) -> dict[str, Any]:
+        opened = getattr(x, "format", None) == "AVIF"  # by Pillow
+        return super().read(x, f"{name}.avif" if opened else name)
+
+    def compress(self, x: Source, quality: int | None = None) -> bytes:
+        """The AVIF file of one photograph, of the network's input size.
+
+        Args:
+            quality: 0 to 100; None takes the checkpoint's.
+
+        Raises:
+            DataError: see `predict`; a quality outside of its range.
+        """
+        image = self.read(x, "image")["image"].as_subclass(Tensor)
+        return encode(image, checked_quality(self.network.quality if quality is None else quality))
+
+    def decompress(self, data: bytes | str | Path) -> Image.Image:
+        """The restored copy in an AVIF file, RGB.
+
+        Args:
+            data: the file's bytes, or its path.
+
+        Raises:
+            DataError: not an image, or no such file.
+        """
+        data, name = _read(data)
+        try:
+            decoded = decode_avif(data)
+        except OSError as error:
+            raise DataError(f"{name}: {error}; give a file that `compress` wrote") from None
+        with torch.inference_mode(), self.settings.autocast():
+            copy = self.network.restore(decoded[None].to(self.settings.device))
+        return _image(to_unit(copy)[0])
+
+
+def _read(data: bytes | str | Path) -> tuple[bytes, str]:
+    """The bytes of a compressed file, and its name."""
+    if isinstance(data, bytes):
+        return data, "the compressed file"
+    path = Path(data).expanduser()
+    try:
+        return path.read_bytes(), str(data)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _image(unit: Tensor) -> Image.Image:

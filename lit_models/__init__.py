@@ -7,6 +7,7 @@ _MODULE_OF = {
     "VesselSegmenter": "vessel_segmenter",
     "ImageReconstructor": "image_reconstructor",
     "ImageCompressor": "image_compressor",
+    "AVIFRestorer": "avif_restorer",
     "BlotGAN": "blot_gan",
     "StyledBlotGAN": "styled_blot_gan",
 }

@@ -92,21 +92,21 @@ class ImageReconstructor(pl.LightningModule):
         Returns:
             ``name``; ``index``; ``image``, a list of ``(C, H, W)`` float32 in [0, 1], resized back
             if the input was resized; ``psnr`` (dB) and ``ssim``, lists of floats, as `test` has;
-            ``latent``, the integers ``(C', h, w)`` that a compressor made the image from, else
-            None; ``input_size`` and ``native_size``, lists of ``[H, W]``.
+            ``code``, what a compressor made the image from, see `reconstruct`, else None;
+            ``input_size`` and ``native_size``, lists of ``[H, W]``.
         """
         result: dict[str, Any] = {"name": batch["name"], "index": batch["index"]}
         for name in ("input_size", "native_size"):
             result[name] = batch[name].tolist()
-        result |= {"image": [], "psnr": [], "ssim": [], "latent": []}
-        sizes = zip(result["input_size"], result["native_size"], strict=True)
-        for image, ((h, w), native) in zip(batch["image"], sizes, strict=True):
+        result |= {"image": [], "psnr": [], "ssim": [], "code": []}
+        about = zip(batch["name"], result["input_size"], result["native_size"], strict=True)
+        for image, (name, (h, w), native) in zip(batch["image"], about, strict=True):
             truth = image[None, :, :h, :w]
-            copy, latent = reconstruct(self.network, truth)
+            copy, code = reconstruct(self.network, truth, name)
             result["image"].append(native_image(copy, native))
-            result["latent"].append(latent)
-            for name, score in image_scores(to_unit(copy), to_unit(truth)).items():
-                result[name].append(float(score))
+            result["code"].append(code)
+            for score, value in image_scores(to_unit(copy), to_unit(truth)).items():
+                result[score].append(float(value))
         return result
 
     def on_train_epoch_end(self) -> None:

@@ -147,6 +147,12 @@ SMALL = {
         "--data.augmentation.crop=32",
         "--data.crops_per_image=1",
     ],
+    "retina_avif": [
+        "--model.network.widths=[4,8,8]",
+        "--data.size=64",
+        "--data.augmentation.crop=32",
+        "--data.crops_per_image=1",
+    ],
     "retina_compress": [
         "--model.network.widths=[4,8,8]",
         "--data.size=64",

@@ -50,7 +50,8 @@ class RetinaFigures(HeldOutFigures):
             left.set_title("Loss")
             plot_by_epoch(left, results.by_epoch["train/loss"], "train", BLUE)
             plot_by_epoch(left, results.by_epoch.get("val/loss", {}), "validation", VERMILION)
-            left.set_yscale("log")
+            if min(results.by_epoch["train/loss"].values(), default=0) > 0:  # PSNR's is negative
+                left.set_yscale("log")
             left.legend()
             right.set_title("PSNR in dB")
             plot_by_epoch(right, psnr, "validation", VERMILION)

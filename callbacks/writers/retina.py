@@ -21,7 +21,8 @@ class RetinaWriter(PredictionWriter):
     """``<stem>.png``, 8-bit RGB, of the size of each photograph.
 
     Of a compressor also ``<stem>.rtc``, the file that the copy was made from (see
-    `inference.codec`), where the package constriction is installed.
+    `inference.codec`), where the package constriction is installed, of a `RestoredAVIF` its
+    ``<stem>.avif``.
 
     ``predictions.csv`` has ``psnr`` in dB and ``ssim``, both of the network's input against its
     copy, before that is resized to the photograph's size and rounded to 8 bits.
@@ -55,13 +56,16 @@ class RetinaWriter(PredictionWriter):
         return [(n, f, f"{p:.4f}", f"{s:.5f}") for n, f, p, s in zip(*columns, strict=True)]
 
     def _write_compressed(self, folder: Path, prediction: dict[str, Any]) -> None:
-        if self._codec is None:
-            return
-        columns = (prediction[key] for key in ("name", "latent", "input_size", "native_size"))
-        for name, latent, input_size, native_size in zip(*columns, strict=True):
+        columns = (prediction[key] for key in ("name", "code", "input_size", "native_size"))
+        for name, code, input_size, native_size in zip(*columns, strict=True):
+            if isinstance(code, bytes):
+                with atomic_write(folder / output_name(name, ".avif")) as half:
+                    half.write_bytes(code)
+            if self._codec is None:
+                continue
             sizes = tuple(input_size), tuple(native_size)
             try:
-                data = self._codec.encode(Compressed(latent, *sizes, self._precision))
+                data = self._codec.encode(Compressed(code, *sizes, self._precision))
             except DataError as error:
                 log.warning("%s: no .rtc file: %s", name, error)
                 continue

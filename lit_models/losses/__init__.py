@@ -9,6 +9,7 @@ from lit_models.losses.adversarial import (
 from lit_models.losses.bce_dice import BCEDiceLoss
 from lit_models.losses.focal_tversky import FocalTverskyLoss
 from lit_models.losses.mse_ssim import MSESSIMLoss
+from lit_models.losses.psnr import PSNRLoss
 from lit_models.losses.spectrum import SpectrumLoss
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "FocalTverskyLoss",
     "HingeAdversarialLoss",
     "MSESSIMLoss",
+    "PSNRLoss",
     "SpectrumLoss",
 ]

@@ -8,6 +8,7 @@ _MODULE_OF = {
     "AutoEncoder": "unet",
     "ResidualUNet": "residual_unet",
     "Compressor": "compressor",
+    "RestoredAVIF": "restored_avif",
     "ReferenceGenerator": "blot_generators",
     "UNetGenerator": "blot_generators",
     "ReferenceDiscriminator": "blot_discriminators",

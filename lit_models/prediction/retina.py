@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_models.networks.compressor import Compressor
+from lit_models.networks.restored_avif import RestoredAVIF
 
 
 def to_unit(images: Tensor) -> Tensor:
@@ -13,17 +14,25 @@ def to_unit(images: Tensor) -> Tensor:
     return ((images.float() + 1) / 2).clamp(0, 1)
 
 
-def reconstruct(network: nn.Module, image: Tensor) -> tuple[Tensor, Tensor | None]:
+def reconstruct(
+    network: nn.Module, image: Tensor, name: str
+) -> tuple[Tensor, Tensor | bytes | None]:
     """The copy of one image, and what it was made from.
 
     Args:
         network: as `ImageReconstructor` has it.
         image: ``(1, C, H, W)`` in [-1, 1].
+        name: of its file; a `RestoredAVIF` restores an AVIF file as it is.
 
     Returns:
         ``(1, C, H, W)`` float32, not clamped; of a `Compressor` the integers ``(C', h, w)``, int32,
-        else None.
+        of a `RestoredAVIF` the file that it made, else None.
     """
+    if isinstance(network, RestoredAVIF):
+        if name.lower().endswith(".avif"):
+            return network.restore(image).float(), None
+        copy, (file,) = network.reconstruct(image)
+        return copy.float(), file
     if not isinstance(network, Compressor):
         return network(image).float(), None
     integers = network.quantize(network.encode(image)).round()
