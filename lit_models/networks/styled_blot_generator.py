@@ -81,7 +81,7 @@ class StyledBlotGenerator(nn.Module):
         width: PositiveInt = 16,
         code: PositiveInt = 64,
         levels: PositiveInt = 3,
-        eval_grain: NonNegativeFinite = 0.6,
+        eval_grain: NonNegativeFinite = 0.5,
     ) -> None:
         super().__init__()
         self.eval_grain = eval_grain
