@@ -52,6 +52,7 @@ METHODS = {
     "retina": {
         "retina": ["512x512 RGB", "encoder\n3 levels, BatchNorm", "skips +\ndecoder", "copy"],
         "retina_best": ["512x512 RGB", "encoder\n3 levels, no norm", "skips +\ndecoder", "copy"],
+        "retina_avif": ["RGB", "AVIF file,\n4:4:4", "+ U-Net\nof what it holds", "copy"],
         "retina_compress": [
             "512x512 RGB",
             "encoder\n16x16 blocks",
