@@ -115,3 +115,27 @@ def test_what_is_drawn_does_not_depend_on_the_device(draw):
         torch.manual_seed(0)
         draw("cpu")
         assert torch.equal(torch.rand(3), after)
+
+
+def test_restored_avif_is_compared_at_equal_bytes(tmp_path, printed):
+    write_drive(tmp_path / "drive")
+    data, short = f"--data.data_dir={tmp_path / 'drive'}", "--trainer.max_epochs=1"
+    main(["fit", *config_args("retina_avif", tmp_path / "runs", data, short)])
+    checkpoint = one_run(tmp_path / "runs") / "checkpoints" / "last.ckpt"
+    lines = printed(
+        "benchmarks/compression.py",
+        f"--data_dir={tmp_path / 'drive'}",
+        f"--checkpoints={checkpoint}",
+        "--images=1",
+    )
+    rows = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in lines if "|" in line}
+    held, restored = (rows[f"{kind}, quality 60"] for kind in ("AVIF 4:4:4", "restored AVIF"))
+    assert held[0] == restored[0], "the same file"
+    gains = [float(cell) for cell in rows["above AVIF 4:4:4, dB"]]
+
+    def psnr_at(rate, kind):
+        points = sorted([float(c) for c in cells[1:3]] for n, cells in rows.items() if kind in n)
+        return np.interp(np.log(rate), *np.log(np.array(points)[:, :1]).T, np.array(points)[:, 1])
+
+    expected = psnr_at(0.5, "restored AVIF, q") - psnr_at(0.5, "AVIF 4:4:4, q")
+    assert gains[4] == pytest.approx(expected, abs=0.1)
