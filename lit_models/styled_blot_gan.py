@@ -12,13 +12,15 @@ from datamodules.ranges import NonNegativeFinite
 from lit_models.blot_gan import BlotGAN
 from lit_models.losses.adversarial import AdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores
-from lit_models.networks.blot_painting import round_to_8_bits
 from lit_models.networks.diff_augment import DiffAugment
 from lit_models.networks.styled_blot_discriminator import StyledBlotDiscriminator
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator
 from lit_models.optim.alternating import update
 from lit_models.optim.schedules import StepSchedule
 from lit_models.prediction.styled_blots import complete_styles, generate_styled, seeded_styled
+
+JUDGED = 160  # training blots, at most, by which D's middle is set
+JUDGED_BY = ("image", "style", "target")
 
 
 class StyledBlotGAN(BlotGAN):
@@ -82,6 +84,7 @@ class StyledBlotGAN(BlotGAN):
         self.adversarial_weight, self.swapped = adversarial_weight, swapped
         self.register_buffer("known_styles", torch.zeros(kept_styles, 9))
         self.known_styles[:, 0] = -1  # no membrane
+        self._judged: list[Tensor] | None = None
 
     def forward(self, templates: Tensor, styles: Tensor | None = None) -> Tensor:
         """Blots ``(N, 1, H, W)`` in [-1, 1] for templates and styles; None draws them."""
@@ -101,7 +104,6 @@ class StyledBlotGAN(BlotGAN):
         clean, fake = self.generator(all_templates, all_styles)
         real_view = self.discriminator.view(templates, styles, real)
         fake_view = self.discriminator.view(all_templates, all_styles, fake)
-        self._track_middle(real_view, all_templates, all_styles, clean, fake)
 
         with self.toggled_optimizer(d_optimizer):
             logits = self._judge(torch.cat([real_view, fake_view.detach()]))
@@ -121,20 +123,26 @@ class StyledBlotGAN(BlotGAN):
         rows = torch.cat([batch["membrane"][:, None].to(batch["style"]), batch["style"]], 1)
         self.known_styles[batch["index"] % len(self.known_styles)] = rows
 
-    @torch.no_grad()
-    def _track_middle(
-        self, real_view: Tensor, templates: Tensor, styles: Tensor, clean: Tensor, fake: Tensor
-    ) -> None:
-        # As D meets blots outside of training: not augmented, and with less grain.
-        shown = round_to_8_bits(clean + self.generator.eval_grain * (fake - clean))
-        views = torch.cat([real_view, self.discriminator.view(templates, styles, shown)])
-        logits = self.discriminator.judge(views)
-        self.discriminator.track_middle(logits[: len(real_view)], logits[len(real_view) :])
-
     def _judge(self, view: Tensor) -> Tensor:
         if self.augmentation is not None:
             view = torch.cat(self.augmentation(view[:, :-1], view[:, -1:]), 1)
         return self.discriminator.judge(view)
+
+    def on_validation_epoch_start(self) -> None:
+        """Set D's ``middle`` by training blots, with the weights and the grain of validation."""
+        if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
+            return
+        if self._judged is None:
+            dataset = self.trainer.train_dataloader.dataset  # type: ignore[union-attr]
+            items = [dataset[i] for i in range(0, len(dataset), -(-len(dataset) // JUDGED))]
+            self._judged = [torch.stack([item[key] for item in items]) for key in JUDGED_BY]
+        logits: list[Tensor] = []
+        for part in zip(*(x.to(self.device).split(40) for x in self._judged), strict=True):
+            templates, styles, real = part
+            fake = seeded_styled(self.generator, templates, styles)
+            every = (self.discriminator(templates, styles, images) for images in (real, fake))
+            logits.append(torch.stack(list(every)))
+        self.discriminator.set_middle(*torch.cat(logits, 1))
 
     def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real, styles = batch["image"], batch["target"], batch["style"]

@@ -60,13 +60,16 @@ class StyledBlotDiscriminator(nn.Module):
         return self.judge(self.view(templates, styles, images))
 
     @torch.no_grad()
-    def track_middle(self, real: Tensor, fake: Tensor) -> None:
-        """Move `middle` towards where real and fake blots of a batch are as often mistaken.
+    def set_middle(self, real: Tensor, fake: Tensor) -> None:
+        """Set `middle` to where it is as often wrong about real blots as about generated ones.
 
-        By a fiftieth of the logits' standard deviation, times the difference of both shares.
+        Args:
+            real, fake: logits that it gave in eval mode, ``(N, 1)`` and ``(M, 1)``.
         """
-        mistaken = (fake >= self.middle).float().mean() - (real < self.middle).float().mean()
-        self.middle += 0.02 * torch.cat([real, fake]).std() * mistaken
+        logits = torch.cat([real, fake]).flatten()
+        below = (real.flatten() < logits[:, None]).float().mean(1)
+        above = (fake.flatten() >= logits[:, None]).float().mean(1)
+        self.middle += logits[(below - above).abs().argmin()]
 
 
 def _patches(width: int) -> nn.Sequential:

@@ -179,12 +179,17 @@ def test_the_discriminator_sees_the_style():
 def test_the_middle_is_where_real_and_generated_are_as_often_mistaken():
     network = StyledBlotDiscriminator(4)
     torch.manual_seed(0)
-    real, fake = torch.randn(4000, 16).exp() - 1, torch.randn(4000, 16) - 1  # skewed as a D's are
-    for batch in zip(real, fake, strict=True):
-        network.track_middle(*batch)
-    wrong = (real < network.middle).float().mean(), (fake >= network.middle).float().mean()
-    assert float(wrong[0]) == pytest.approx(float(wrong[1]), abs=0.1)
-    assert network.middle < (real.mean() + fake.mean()) / 2
+    network.middle.fill_(7)
+    real, fake = torch.randn(400, 1).exp() - 1, torch.randn(300, 1) - 1  # skewed as a D's are
+    network.set_middle(real, fake)
+    above = network.middle - 7
+    wrong = float((real < above).float().mean()), float((fake >= above).float().mean())
+    assert wrong[0] == pytest.approx(wrong[1], abs=0.01)
+    assert above < (real.mean() + fake.mean()) / 2
+    real, fake = torch.tensor([[3.0], [4.0]]), torch.tensor([[1.0], [2.0], [2.5]])
+    network.middle.zero_()
+    network.set_middle(real, fake)
+    assert 2.5 < network.middle <= 3
     view = torch.zeros(1, 6, 32, 32)
     network.eval()
     raw = network.judge(view) + network.middle
