@@ -18,8 +18,9 @@ from inference.codec import PRECISIONS, Codec, Compressed
 from inference.inputs import Source, read_pixels
 from inference.model import Model
 from inference.results import RetinaResult
-from lit_models.networks.restored_avif import RestoredAVIF, checked_quality, encode
+from lit_models.networks.restored_avif import RestoredAVIF, encode
 from lit_models.networks.restored_avif import decode as decode_avif
+from lit_models.prediction.avif import AVIFInference
 from lit_models.prediction.retina import decode, native_image, reconstruct, to_pixels, to_unit
 
 
@@ -110,6 +111,10 @@ class AVIFModel(RetinaModel):
 
     network: RestoredAVIF
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.network.quality = AVIFInference(**(self.trained.model.get("inference") or {})).quality
+
     def read(self, x: Any, name: str) -> dict[str, Any]:
         opened = getattr(x, "format", None) == "AVIF"  # by Pillow
         return super().read(x, f"{name}.avif" if opened else name)
@@ -123,8 +128,10 @@ class AVIFModel(RetinaModel):
         Raises:
             DataError: see `predict`; a quality outside of its range.
         """
-        image = self.read(x, "image")["image"].as_subclass(Tensor)
-        return encode(image, checked_quality(self.network.quality if quality is None else quality))
+        quality = self.network.quality if quality is None else quality
+        if not 0 <= quality <= 100:
+            raise DataError(f"quality: {quality}; give 0 to 100")
+        return encode(self.read(x, "image")["image"].as_subclass(Tensor), quality)
 
     def decompress(self, data: bytes | str | Path) -> Image.Image:
         """The restored copy in an AVIF file, RGB.

@@ -10,7 +10,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from datamodules.errors import DataError
+from datamodules.ranges import AVIFQuality
 from lit_models.networks.unet import EncoderDecoder
+from lit_models.prediction.avif import AVIFInference
 
 MODE = "4:4:4"  # full-size color: half-size costs a fundus photograph 0.5 to 2 dB at equal bytes
 
@@ -27,27 +29,27 @@ class RestoredAVIF(nn.Module):
 
     Args:
         widths: of the encoder-decoder, see `EncoderDecoder`; without normalization.
-        quality: of the files outside of training, 0 to 100.
-        train_qualities: least and greatest in training.
+        train_qualities: least and greatest quality in training.
+
+    Attributes:
+        quality: of the files outside of training, see `AVIFInference`.
 
     Raises:
-        DataError: a quality outside of its range.
+        DataError: the least quality is above the greatest.
     """
 
     def __init__(
         self,
         widths: Sequence[PositiveInt] = (16, 32, 64, 128),
-        quality: int = 60,
-        train_qualities: tuple[int, int] = (10, 95),
+        train_qualities: tuple[AVIFQuality, AVIFQuality] = (10, 95),
     ) -> None:
         super().__init__()
         low, high = train_qualities
-        if not 0 <= low <= high <= 100:
+        if low > high:
             raise DataError(
-                f"model.network.train_qualities: {list(train_qualities)}; give the least and the "
-                "greatest, 0 to 100"
+                f"model.network.train_qualities: {[low, high]}; give the smaller number first"
             )
-        self.quality, self.train_qualities = checked_quality(quality), (low, high)
+        self.quality, self.train_qualities = AVIFInference().quality, (low, high)
         self.network = EncoderDecoder(3, 3, widths, norm="none")
         nn.init.zeros_(self.network.out.weight)
         nn.init.zeros_(self.network.out.bias)  # type: ignore[arg-type]
@@ -67,17 +69,6 @@ class RestoredAVIF(nn.Module):
     def restore(self, decoded: Tensor) -> Tensor:
         """Copies of what files hold, both ``(N, 3, H, W)`` in [-1, 1]."""
         return decoded + self.network(decoded).float()
-
-
-def checked_quality(quality: int) -> int:
-    """The quality itself.
-
-    Raises:
-        DataError: it is not of 0 to 100.
-    """
-    if not 0 <= quality <= 100:
-        raise DataError(f"quality: {quality}; give 0 to 100")
-    return quality
 
 
 def encode(image: Tensor, quality: int) -> bytes:

@@ -23,6 +23,11 @@ def test_files_of_predict_are_restored_to_its_copies(trained, tmp_path):
     with Image.open(written.with_suffix(".png")) as copy:
         assert np.array_equal(np.array(model.predict(photograph).reconstruction), np.array(copy))
     assert written.read_bytes() == model.compress(photograph)
+    more = [f"--output={tmp_path / 'fine'}", "--model.inference.quality=90"]
+    main(["predict", *config_args("retina_avif", run.parent.parent, f"--ckpt_path={run}",
+          f"--data.predict_dir={photograph}", *more)])  # fmt: skip
+    (fine,) = tmp_path.glob("fine/**/*.avif")
+    assert fine.read_bytes() == model.compress(photograph, 90)
     restored = model.predict(written).reconstruction
     assert np.array_equal(np.array(restored), np.array(model.decompress(written)))
     assert np.array_equal(np.array(restored), np.array(model.decompress(written.read_bytes())))
