@@ -1,4 +1,4 @@
-"""What several processes computed or found out, put together."""
+"""Gathers results from all processes."""
 
 from collections.abc import Callable, Sequence
 from itertools import chain

@@ -1,4 +1,4 @@
-"""Numbers that are not finite end a run: nothing that follows from them is worth keeping."""
+"""Stops a run at the first loss or weight that is not finite."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a run was: its resolved config, data, code and machine, kept beside its results."""
+"""Records the resolved config, data, code and machine of a run beside its results."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The network takes the images that the data module gives; seen before anything is trained."""
+"""Checks before training that network, loss and data fit together."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -19,7 +19,7 @@ from callbacks.validation_table import ValidationTable
 
 
 def standard_callbacks(config: Any, task: str) -> list[Callback]:
-    """Them, for the options of a subcommand and the task of its run."""
+    """The callbacks for a subcommand's options and the task of its run."""
     callbacks: list[Callback] = [
         ShapeCheck(),
         NonFiniteGuard(),

@@ -1,4 +1,4 @@
-"""Probabilities that are as sure as they are right."""
+"""Temperature scaling: calibrated class probabilities."""
 
 import logging
 from itertools import islice

@@ -1,4 +1,4 @@
-"""What each validation image scores, as a table."""
+"""Scores of each validation image as a table."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Validates and keeps an average of the weights over the last steps."""
+"""An exponential moving average of the weights, for validation and checkpoints."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

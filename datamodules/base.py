@@ -1,4 +1,4 @@
-"""What the data modules of all tasks share: the folder or the sample, samplers and loaders."""
+"""Base class of the data modules: the folder or the sample, samplers and loaders."""
 
 import dataclasses
 import inspect

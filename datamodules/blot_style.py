@@ -1,4 +1,4 @@
-"""Style of a blot: what its templates do not tell, as a few numbers that can be measured on it.
+"""Style of a blot: eight numbers measured on it that its templates do not contain.
 
 Two blots of one pair of templates differ by membrane, stain, exposure, camera and compression.
 Eight numbers stand for that; models and data modules have them as a vector in the order of `NAMES`.

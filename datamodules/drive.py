@@ -1,4 +1,4 @@
-"""What segmentation and reconstruction on DRIVE share: the splits and the batches."""
+"""Splits of DRIVE, shared by segmentation and reconstruction."""
 
 from pathlib import Path
 from typing import Any

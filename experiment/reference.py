@@ -1,4 +1,4 @@
-"""What the reference methods were reported to reach: shown beside our results, never among them."""
+"""Reported results of the reference methods, shown beside ours."""
 
 from typing import Literal, NamedTuple
 

@@ -1,4 +1,4 @@
-"""``report.html``: a run in one file, to be opened, understood and passed on."""
+"""``report.html``: one self-contained page about a run."""
 
 import base64
 import logging

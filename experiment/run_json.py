@@ -1,4 +1,4 @@
-"""``run.json``: what was trained, on what, how it ended, and how it was evaluated since."""
+"""``run.json``: the record of a training and of its evaluations."""
 
 import json
 import logging

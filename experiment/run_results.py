@@ -1,4 +1,4 @@
-"""What a run folder says: the reader that figures, report and comparison share."""
+"""Reads a run folder, for figures, report and comparison."""
 
 import math
 from dataclasses import dataclass, field

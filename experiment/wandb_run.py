@@ -1,4 +1,4 @@
-"""Weights & Biases beside a run's own files: never asked for, never in the way."""
+"""Weights & Biases logging: optional, never prompts, never stops a run."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What YAML allows in a config and nobody means: a key twice, a value that holds itself."""
+"""Refuses YAML that is valid but never meant: duplicate keys, values that hold themselves."""
 
 from pathlib import Path
 

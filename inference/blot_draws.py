@@ -1,4 +1,4 @@
-"""What is drawn for a pair of templates: noise, and a style of the training's blots.
+"""Noise and style drawn for a pair of templates.
 
 Needs numpy alone, for `inference.export` lays it beside ``infer_onnx.py``. The numbers are those of
 `lit_models.prediction`'s `seeded_noise` and `complete_styles`.

@@ -1,4 +1,4 @@
-"""Building a network from what a checkpoint says of it: a class path, arguments and weights.
+"""Builds a network from a checkpoint: class path, arguments and weights.
 
 A checkpoint may come from a stranger. So a class path must name an ``nn.Module`` that is defined in
 one of the trusted packages; nothing else is imported or called.

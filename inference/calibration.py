@@ -1,4 +1,4 @@
-"""How sure a classifier is, and how right: temperature, reliability, and what to look at again.
+"""Calibration of a classifier: temperature, reliability, coverage, review threshold.
 
 Source: Guo et al., "On calibration of modern neural networks", 2017 (arXiv 1706.04599).
 """

@@ -1,4 +1,4 @@
-"""What is needed of a checkpoint, read without running any of its code."""
+"""Reads a checkpoint without running any of its code."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Images of the data that a model was trained on, to try it with."""
+"""Example images from the data that a model was trained on."""
 
 import logging
 from pathlib import Path

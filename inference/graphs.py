@@ -1,4 +1,4 @@
-"""What an exported file computes: a network, and all of its task's arithmetic around it.
+"""Graphs for export: a network with the pre- and postprocessing of its task.
 
 Images go in as files have them: ``pixels`` uint8, gray ``(N, H, W)`` or RGB ``(N, H, W, 3)``, of
 any size. A graph is traced, so nothing here depends on the values of a tensor. Resizing is ONNX's

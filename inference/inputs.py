@@ -1,4 +1,4 @@
-"""What users have as images: paths, Pillow's images, arrays; one of them, or many."""
+"""Reads user input: paths, Pillow images and arrays, one or many."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

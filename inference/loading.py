@@ -1,4 +1,4 @@
-"""From a run folder or a checkpoint to a model that predicts."""
+"""`load`: a trained model from a run folder, a checkpoint or an ONNX file."""
 
 from collections.abc import Callable, Sequence
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What the models of all tasks do alike: read images, batch them, ask the network."""
+"""Base class of the models: read images, batch them, run the network."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence

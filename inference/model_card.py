@@ -1,4 +1,4 @@
-"""What a user must know of an exported model, and what is needed to run it: ``model.json``."""
+"""The model card ``model.json`` of an exported model."""
 
 import hashlib
 from pathlib import Path

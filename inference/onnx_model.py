@@ -1,4 +1,4 @@
-"""An exported model in use, through onnxruntime, with the results of a checkpoint's."""
+"""Predicts with an exported model through onnxruntime; same results as a checkpoint."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence

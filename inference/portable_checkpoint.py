@@ -1,4 +1,4 @@
-"""A checkpoint to give away: what prediction needs, nothing of the machine it was trained on."""
+"""A checkpoint for sharing: only what prediction needs, nothing of the training machine."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the models return: one small class a task, each of which can show itself."""
+"""Results of `predict`, one class a task; each displays itself in a notebook."""
 
 from dataclasses import dataclass, field
 from functools import cached_property

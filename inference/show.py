@@ -1,4 +1,4 @@
-"""Pictures of results that a person understands, by Pillow alone."""
+"""Draws results with Pillow."""
 
 import io
 from collections.abc import Mapping, Sequence

@@ -1,1 +1,1 @@
-"""Pictures of what a model makes of images that it was not trained on, one file a task."""
+"""Figures on held-out images, one file a task."""

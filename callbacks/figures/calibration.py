@@ -1,4 +1,4 @@
-"""How sure a classifier is against how right it is."""
+"""Calibration figures: reliability diagram and accuracy by coverage."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""When the figures of a task are drawn, and from what."""
+"""Base class of the figure callbacks."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the writers of all tasks do alike."""
+"""Base class of the prediction writers."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What generated blots are scored by."""
+"""Metrics of generated blots."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""What a classifier is scored by."""
+"""Metrics of a classifier."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Means over images of what is computed by the batch."""
+"""Mean over images of per-batch values."""
 
 import torch
 from torch import Tensor

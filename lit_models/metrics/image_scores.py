@@ -1,4 +1,4 @@
-"""How close a generated or reconstructed image is to the true one."""
+"""PSNR and SSIM of generated or reconstructed images."""
 
 from collections.abc import Sequence
 from typing import cast

@@ -1,4 +1,4 @@
-"""What vessel maps are scored by; `VesselSegmenter` and the benchmark use the same."""
+"""Metrics of vessel maps, shared by `VesselSegmenter` and the benchmark."""
 
 from typing import Any, cast
 

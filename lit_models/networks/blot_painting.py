@@ -1,4 +1,4 @@
-"""What template and style tell of a blot without any learning, and its grain.
+"""A blot rendered from template and style without learning, and its grain.
 
 Images are in [-1, 1], styles ``(N, 8)`` in the order of `datamodules.blot_style.NAMES`. All in
 float32: grain of a tenth of a gray level would drown in less.

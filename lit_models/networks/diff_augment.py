@@ -1,4 +1,4 @@
-"""DiffAugment: what keeps a discriminator from learning a few hundred images by heart."""
+"""DiffAugment: augmentation that keeps a discriminator from overfitting a few hundred images."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""What a LightningModule's ``configure_optimizers`` returns, from the parts its config names."""
+"""Builds what ``configure_optimizers`` returns, from the parts that a config names."""
 
 import math
 from collections.abc import Iterable, Iterator

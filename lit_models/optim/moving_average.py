@@ -1,4 +1,4 @@
-"""An exponential moving average of weights that is of use from the first steps on."""
+"""An exponential moving average of weights with a warm-up."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Learning-rate schedules over all of a training, which tells them its number of steps.
+"""Learning-rate schedules over a whole training, whose number of steps they are given.
 
 Any scheduler of torch that takes the optimizer alone (ReduceLROnPlateau, StepLR, ...) can stand in
 their place in a config.

@@ -1,4 +1,4 @@
-"""Blots that are the same whenever they are asked for."""
+"""Reproducible sampling of blots."""
 
 import zlib
 from collections.abc import Sequence

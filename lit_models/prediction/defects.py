@@ -1,4 +1,4 @@
-"""Class probabilities of an image, and where they come from."""
+"""Class probabilities of an image, and class activation maps."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Several trained networks that answer as one."""
+"""Ensembles: the average of several trained networks."""
 
 import copy
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Blots in a style that is given or drawn, the same whenever they are asked for."""
+"""Reproducible sampling of blots in a given or drawn style."""
 
 import numpy as np
 import torch
