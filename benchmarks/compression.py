@@ -115,7 +115,7 @@ def trained(checkpoint: Path, images: Sequence[Tensor]) -> list[Row]:
 
     @torch.inference_mode()
     def copy(image: Tensor) -> tuple[Tensor, int, int]:
-        _, latent = reconstruct(network, image[None], "")
+        _, latent = reconstruct(network, image[None])
         assert isinstance(latent, Tensor)
         size = (SIZE, SIZE)
         data = model.codec.encode(Compressed(latent, size, size, "32-true"))

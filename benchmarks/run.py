@@ -1,4 +1,6 @@
-"""Run all speed benchmarks and write docs/benchmarks.md; under half an hour on 2 cores.
+"""Run all speed benchmarks and write docs/benchmarks.md.
+
+Half an hour on 2 cores with bf16, 67 minutes on two without.
 
 python benchmarks/run.py --data ../shared/data
 

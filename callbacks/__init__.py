@@ -6,6 +6,7 @@ _MODULE_OF = {
     "FeatureCache": "feature_cache",
     "ClassWeights": "class_weights",
     "WeightAverage": "weight_average",
+    "DiscriminatorMiddle": "discriminator_middle",
     "TemperatureScaling": "temperature_scaling",
     "BestCheckpoint": "checkpoints",
     "AOIFigures": "figures.aoi",

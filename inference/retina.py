@@ -79,7 +79,7 @@ class CompressorModel(RetinaModel):
         native = [int(side) for side in item["native_size"]]
         image = item["image"].as_subclass(Tensor).to(self.settings.device)
         with torch.inference_mode(), self.settings.autocast():
-            _, latent = reconstruct(self.network, image[None], "")
+            _, latent = reconstruct(self.network, image[None])
         assert isinstance(latent, Tensor)
         height, width = image.shape[-2:]
         size = (native[0], native[1])

@@ -19,9 +19,6 @@ from lit_models.optim.alternating import update
 from lit_models.optim.schedules import StepSchedule
 from lit_models.prediction.styled_blots import complete_styles, generate_styled, seeded_styled
 
-JUDGED = 160  # training blots, at most, by which D's middle is set
-JUDGED_BY = ("image", "style", "target")
-
 
 class StyledBlotGAN(BlotGAN):
     """`BlotGAN` whose networks are told the style of the blot, see `datamodules.blot_style`.
@@ -84,7 +81,6 @@ class StyledBlotGAN(BlotGAN):
         self.adversarial_weight, self.swapped = adversarial_weight, swapped
         self.register_buffer("known_styles", torch.zeros(kept_styles, 9))
         self.known_styles[:, 0] = -1  # no membrane
-        self._judged: list[Tensor] | None = None
 
     def forward(self, templates: Tensor, styles: Tensor | None = None) -> Tensor:
         """Blots ``(N, 1, H, W)`` in [-1, 1] for templates and styles; None draws them."""
@@ -127,22 +123,6 @@ class StyledBlotGAN(BlotGAN):
         if self.augmentation is not None:
             view = torch.cat(self.augmentation(view[:, :-1], view[:, -1:]), 1)
         return self.discriminator.judge(view)
-
-    def on_validation_epoch_start(self) -> None:
-        """Set D's ``middle`` by training blots, with the weights and the grain of validation."""
-        if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
-            return
-        if self._judged is None:
-            dataset = self.trainer.train_dataloader.dataset  # type: ignore[union-attr]
-            items = [dataset[i] for i in range(0, len(dataset), -(-len(dataset) // JUDGED))]
-            self._judged = [torch.stack([item[key] for item in items]) for key in JUDGED_BY]
-        logits: list[Tensor] = []
-        for part in zip(*(x.to(self.device).split(40) for x in self._judged), strict=True):
-            templates, styles, real = part
-            fake = seeded_styled(self.generator, templates, styles)
-            every = (self.discriminator(templates, styles, images) for images in (real, fake))
-            logits.append(torch.stack(list(every)))
-        self.discriminator.set_middle(*torch.cat(logits, 1))
 
     def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real, styles = batch["image"], batch["target"], batch["style"]

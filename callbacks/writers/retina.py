@@ -56,6 +56,8 @@ class RetinaWriter(PredictionWriter):
         return [(n, f, f"{p:.4f}", f"{s:.5f}") for n, f, p, s in zip(*columns, strict=True)]
 
     def _write_compressed(self, folder: Path, prediction: dict[str, Any]) -> None:
+        if "code" not in prediction:  # of a module of the user's own
+            return
         columns = (prediction[key] for key in ("name", "code", "input_size", "native_size"))
         for name, code, input_size, native_size in zip(*columns, strict=True):
             if isinstance(code, bytes):

@@ -15,7 +15,7 @@ def to_unit(images: Tensor) -> Tensor:
 
 
 def reconstruct(
-    network: nn.Module, image: Tensor, name: str
+    network: nn.Module, image: Tensor, name: str = ""
 ) -> tuple[Tensor, Tensor | bytes | None]:
     """The copy of one image, and what it was made from.
 

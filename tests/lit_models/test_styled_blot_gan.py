@@ -90,7 +90,6 @@ def test_trains_and_scores(precision):
     assert all(value.isfinite() for value in run.callback_metrics.values())
     moved = [not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)]
     assert sum(moved) > 0.9 * len(moved)
-    assert model.discriminator.middle != 0
 
 
 def test_scores_are_the_same_however_the_blots_are_spread_over_batches():
