@@ -27,6 +27,7 @@ from blot_baselines import ridge
 from blot_scores import embed, fold_of, kid_interval, membranes, score, unit
 
 from datamodules.blot_style import NAMES, draw_styles, measure_style, otsu
+from inference.checkpoint import Trained, read_trained
 from lit_models import BlotGAN, StyledBlotGAN
 from lit_models.metrics.kid import BlotKID
 
@@ -196,12 +197,10 @@ def diversity(model: BlotGAN, data: HeldOut) -> np.ndarray:
     return np.mean(spreads, axis=0) / real_spread(data.every_blot, data.every_group)
 
 
-def measures(path: Path, data: HeldOut, features: BlotKID) -> dict[str, float]:
+def measures(trained: Trained, data: HeldOut, features: BlotKID) -> dict[str, float]:
     """All of a checkpoint, by name."""
-    raw = torch.load(path, map_location="cpu", weights_only=True)
-    method = raw["hyper_parameters"]["_class_path"].rpartition(".")[2]
-    kind = {"BlotGAN": BlotGAN, "StyledBlotGAN": StyledBlotGAN}[method]
-    model = kind.load_from_checkpoint(path, map_location="cpu").eval()
+    kind = {"BlotGAN": BlotGAN, "StyledBlotGAN": StyledBlotGAN}[trained.method]
+    model = kind.load_from_checkpoint(trained.path, map_location="cpu").eval()
     groups, styled = list(data.groups), isinstance(model, StyledBlotGAN)
     true = generate(model, data.templates, data.styles, 0)
     true = true if styled else set_levels(true, data.templates, data.styles)
@@ -241,11 +240,11 @@ def main() -> None:
     options = parser.parse_args()
     features, held_out, columns = BlotKID(options.kid_weights), dict[int, HeldOut](), []
     for path in options.checkpoints:
-        raw = torch.load(path, map_location="cpu", weights_only=True)
-        fold = raw["datamodule_hyper_parameters"]["fold"]
+        trained = read_trained(path)
+        fold = trained.data["fold"]
         if fold not in held_out:
             held_out[fold] = HeldOut(options.data_dir, fold)
-        found = measures(path, held_out[fold], features)
+        found = measures(trained, held_out[fold], features)
         columns.append((f"{path.parent.parent.name}, fold {fold}", found))
     print("| measure |", " | ".join(name for name, _ in columns), "| mean |")
     print("|---|" + "---|" * (len(columns) + 1))

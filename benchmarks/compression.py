@@ -19,7 +19,7 @@ import io
 import lzma
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -69,6 +69,11 @@ class Row:
     ssim: float
     lzma_size: float | None = None
 
+    @property
+    def kind(self) -> str:
+        """The method without its setting."""
+        return self.method.partition(",")[0].partition(" quality")[0]
+
     def __str__(self) -> str:
         other = "" if self.lzma_size is None else f"{self.lzma_size:.0f}"
         rate = self.size * 8 / SIZE**2
@@ -86,16 +91,15 @@ def lzma_size(integers: np.ndarray) -> int:
 def score(
     method: str,
     images: Sequence[Tensor],
-    copy: Callable[[Tensor], tuple[Tensor, int, int | None]],
+    copies: Iterable[tuple[Tensor, int, int | None]],
 ) -> Row:
     """Means over ``images`` ``(3, H, W)`` in [-1, 1].
 
     Args:
-        copy: gives an image's copy in [-1, 1], its bytes and, for a latent, its bytes by lzma.
+        copies: each image's copy in [-1, 1], its bytes and, for a latent, its bytes by lzma.
     """
     results = []
-    for image in images:
-        decoded, size, by_lzma = copy(image)
+    for image, (decoded, size, by_lzma) in zip(images, copies, strict=True):
         truth, rounded = to_unit(image[None]), (to_unit(decoded[None]) * 255).round() / 255
         psnr = float(peak_signal_noise_ratio(rounded, truth, data_range=1.0))
         ssim = structural_similarity_index_measure(rounded, truth, data_range=1.0)
@@ -126,38 +130,40 @@ def trained(checkpoint: Path, images: Sequence[Tensor]) -> list[Row]:
     channels = network.analysis.out_channels
     values = images[0].numel() // np.prod(network.latent_shape(SIZE, SIZE))
     weight = model.trained.model["rate_weight"]
-    return [score(f"ours, {channels} channels ({values}x fewer), rate {weight:g}", images, copy)]
+    return [
+        score(
+            f"ours, {channels} channels ({values}x fewer), rate {weight:g}",
+            images,
+            map(copy, images),
+        )
+    ]
 
 
 def restored(model: AVIFModel, images: Sequence[Tensor]) -> list[Row]:
     """AVIF files with full-size color, and what the network makes of them."""
     rows, seconds = [], 0.0
 
-    def held(image: Tensor) -> tuple[Tensor, int, None]:
-        file = encode(image, quality)
-        return decode_avif(file), len(file), None
-
     @torch.inference_mode()
-    def copy(image: Tensor) -> tuple[Tensor, int, None]:
+    def copy(file: bytes) -> tuple[Tensor, int, None]:
         nonlocal seconds
-        file = encode(image, quality)
         start = time.perf_counter()
         made = model.network.restore(decode_avif(file)[None])[0]
         seconds += time.perf_counter() - start
         return made, len(file), None
 
     for quality in QUALITIES["AVIF"]:
+        files = [encode(image, quality) for image in images]
+        held = ((decode_avif(file), len(file), None) for file in files)
         rows.append(score(f"AVIF 4:4:4, quality {quality}", images, held))
-        rows.append(score(f"restored AVIF, quality {quality}", images, copy))
+        rows.append(score(f"restored AVIF, quality {quality}", images, map(copy, files)))
     each = seconds / len(images) / len(QUALITIES["AVIF"])
     print(f"{each:.2f} s to decode an image, {torch.get_num_threads()} threads", file=sys.stderr)
     return rows
 
 
-def psnr_at(rows: Sequence[Row], method: str) -> np.ndarray:
-    """PSNR at `RATES`, linear between the rows of a method in the logarithm of the rate."""
-    own = [row for row in rows if row.method.startswith(method)]
-    points = sorted((row.size * 8 / SIZE**2, row.psnr) for row in own)
+def psnr_at(rows: Sequence[Row], kind: str) -> np.ndarray:
+    """PSNR at `RATES`, linear between the rows of a kind in the logarithm of the rate."""
+    points = sorted((row.size * 8 / SIZE**2, row.psnr) for row in rows if row.kind == kind)
     rates, psnr = np.array(points).T
     return np.interp(np.log(RATES), np.log(rates), psnr)
 
@@ -166,10 +172,10 @@ def gains(rows: Sequence[Row]) -> str:
     """Of restored AVIF over each format at `RATES`, in dB."""
     lines = ["| bits a pixel | " + " | ".join(f"{rate:.1f}" for rate in RATES) + " |"]
     lines.append("|---" * (len(RATES) + 1) + "|")
-    for method in ("WEBP", "AVIF quality", "AVIF 4:4:4"):
-        gain = psnr_at(rows, "restored AVIF") - psnr_at(rows, method)
+    for kind in ("WEBP", "AVIF", "AVIF 4:4:4"):
+        gain = psnr_at(rows, "restored AVIF") - psnr_at(rows, kind)
         cells = " | ".join(f"{value:+.2f}" for value in gain)
-        lines.append(f"| above {method.removesuffix(' quality')}, dB | {cells} |")
+        lines.append(f"| above {kind}, dB | {cells} |")
     return "\n".join(lines)
 
 
@@ -190,7 +196,7 @@ def pca(channels: int, training: Sequence[Tensor], images: Sequence[Tensor]) -> 
         size = lzma_size(integers.T.numpy())
         return F.fold(decoded, (SIZE, SIZE), 16, stride=16)[0], size, size
 
-    return score(f"PCA, {channels} channels ({768 // channels}x fewer)", images, copy)
+    return score(f"PCA, {channels} channels ({768 // channels}x fewer)", images, map(copy, images))
 
 
 def codec(name: str, quality: int, images: Sequence[Tensor]) -> Row:
@@ -204,7 +210,7 @@ def codec(name: str, quality: int, images: Sequence[Tensor]) -> Row:
             decoded = torch.from_numpy(np.array(opened.convert("RGB")))
         return decoded.permute(2, 0, 1).float() / 127.5 - 1, len(file.getvalue()), None
 
-    return score(f"{name} quality {quality}", images, copy)
+    return score(f"{name} quality {quality}", images, map(copy, images))
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
@@ -216,7 +222,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         axes = figure.subplots()
         lines: dict[str, list[Row]] = {}
         for row in rows:
-            lines.setdefault(row.method.split(",")[0].split(" ")[0], []).append(row)
+            lines.setdefault(row.kind, []).append(row)
         for color, (name, line) in zip(PALETTE, lines.items(), strict=False):
             points = sorted((row.size * 8 / SIZE**2, row.psnr) for row in line)
             axes.plot(*zip(*points, strict=True), "o-", color=color, label=name)
@@ -262,7 +268,7 @@ def main() -> None:
         for row in make():
             rows.append(row)
             print(row, flush=True)
-    if any(row.method.startswith("restored") for row in rows):
+    if any(row.kind == "restored AVIF" for row in rows):
         print(f"\n{gains(rows)}")
     if arguments.figure:
         draw(rows, arguments.figure)

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from datamodules.errors import DataError
+from datamodules.preprocessing import photograph_input
 from datamodules.ranges import AVIFQuality
 from lit_models.networks.unet import EncoderDecoder
 from lit_models.prediction.avif import AVIFInference
@@ -89,4 +90,4 @@ def decode(data: bytes) -> Tensor:
     """
     with Image.open(io.BytesIO(data)) as opened:
         pixels = torch.from_numpy(np.array(opened.convert("RGB")))
-    return pixels.permute(2, 0, 1).float() / 127.5 - 1
+    return photograph_input(pixels.permute(2, 0, 1), None)
