@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim
 
-from datamodules.errors import DataError
 from datamodules.preprocessing import normalize_defects
 from inference.blots import BlotModel
 from inference.defects import DefectModel
@@ -84,14 +83,10 @@ class VesselGraph(Graph):
     def __init__(self, model: VesselModel) -> None:
         super().__init__(model)
         self.settings, self.inference, self.fov_only = model.inputs, model.inference, model.fov_only
-        if self.inference.vessel_share is not None:
-            raise DataError(
-                "model.inference.vessel_share: is not exported; train or set it to null"
-            )
         settings = self.settings
         self.inputs = {"pixels": _pixels(0 if settings.mode == "L" else 3)}
         needs_fov = settings.local_normalization or settings.diameter or self.fov_only
-        if needs_fov or len(self.inference.scales) > 1:
+        if needs_fov or self.inference.vessel_share or len(self.inference.scales) > 1:
             sides = SIDES if settings.size is None else (settings.size, settings.size)
             self.inputs["fov"] = torch.ones(2, *sides, dtype=torch.bool)
             self.fixed = () if settings.size is None else ("fov",)
@@ -115,6 +110,10 @@ class VesselGraph(Graph):
             images = _locally_normalized(images, inside, self.settings.local_normalization)
         padding = (0, -size[1] % 32, 0, -size[0] % 32)
         found = self._at_best_scale(F.pad(images, padding), F.pad(inside, padding))
+        if self.inference.vessel_share is not None:
+            scaled = torch.full((), (size[0] - native[0]) ** 2 + (size[1] - native[1]) ** 2) > 0
+            inside_padded = F.pad(inside, padding) > 0
+            found[0] = self.inference.shifted(found[0], inside_padded).where(scaled, found[0])
         if self.fov_only:
             found = [maps * F.pad(inside, padding) for maps in found]
         cropped = [maps[..., : size[0], : size[1]] for maps in found]

@@ -15,7 +15,7 @@ from lit_models.metrics.image_scores import by_image
 from lit_models.metrics.vessel_scores import VesselScores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.vessels import VesselInference, native_maps
+from lit_models.prediction.vessels import VesselInference, native_maps, was_scaled
 
 
 class VesselSegmenter(pl.LightningModule):
@@ -84,7 +84,7 @@ class VesselSegmenter(pl.LightningModule):
             ``name``; ``index``; ``probability`` and, with test-time augmentation, ``uncertainty``
             (see `VesselInference.predict`): lists of float32 ``(H, W)``.
         """
-        found = self.inference.predict(self, batch["image"], batch["fov"])
+        found = self.inference.predict(self, batch["image"], batch["fov"], was_scaled(batch))
         maps = zip(("probability", "uncertainty"), found, strict=True)
         kinds = {kind: self._native(batch, values) for kind, values in maps if values is not None}
         return {"name": batch["name"], "index": batch["index"], **kinds}
@@ -94,8 +94,10 @@ class VesselSegmenter(pl.LightningModule):
             maps = maps * batch["fov"]
         return native_maps(maps, batch["input_size"], batch["native_size"])
 
-    def _evaluate(self, batch: dict[str, Any], scores: VesselScores) -> dict[str, Any]:
-        probability = self.inference.probability(self, batch["image"], batch["fov"])
+    def _evaluate(
+        self, batch: dict[str, Any], scores: VesselScores, foreign: Tensor | None
+    ) -> dict[str, Any]:
+        probability, _ = self.inference.predict(self, batch["image"], batch["fov"], foreign)
         scores.loss.update(self._loss(probability.logit(1e-6), batch), len(probability))
         maps = self._native(batch, probability)
         images = zip(maps, batch["native_target"], batch["native_fov"], strict=True)
@@ -104,10 +106,10 @@ class VesselSegmenter(pl.LightningModule):
         return {"name": batch["name"], "index": index, "probability": maps, "scores": own}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, self.val_scores)
+        return self._evaluate(batch, self.val_scores, None)  # the training's own camera
 
     def test_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, self.test_scores)
+        return self._evaluate(batch, self.test_scores, was_scaled(batch))
 
     def on_train_epoch_end(self) -> None:
         self.log("train/loss", self.train_loss)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -28,10 +28,12 @@ class VesselInference:
         scales: sizes at which to look at an image, of which that with the highest confidence is
             taken: the greatest expected precision, sum(p^2) / sum(p). Cameras of a narrower angle
             show wider vessels in the same field of view.
-        vessel_share: part of the field of view that is to be called vessel, such as that of the
-            training masks; each image's probabilities are shifted (as logits) until it is. For
-            cameras other than the training's, whose probabilities are too high or too low. null
-            leaves them as they are.
+        vessel_share: part of the field of view that vessels are expected to cover in photographs of
+            another camera, whose probabilities may be too high or too low: they are shifted (as
+            logits) until ``vessel_share ** share_weight * called ** (1 - share_weight)`` is called
+            vessel, where ``called`` is what the threshold called before. null leaves them as they
+            are.
+        share_weight: how much the expectation counts beside what the network found.
         tile: side in px, 64 or more, above which an image is cut into tiles that overlap by an
             eighth or a little more.
 
@@ -43,6 +45,7 @@ class VesselInference:
     tta: Literal[1, 4, 8] = 1
     scales: Sequence[PositiveFinite] = (1.0,)
     vessel_share: OpenUnitInterval | None = None
+    share_weight: ClosedUnitInterval = 0.75
     tile: TileSide = 768
 
     def __post_init__(self) -> None:
@@ -54,43 +57,51 @@ class VesselInference:
         if not self.scales:
             raise DataError("model.inference.scales: empty; give 1.0 to look at an image as it is")
 
-    def probability(self, network: nn.Module, images: Tensor, fov: Tensor | None = None) -> Tensor:
-        """Vessel probability ``(N, 1, H, W)`` float32 of ``images`` ``(N, C, H, W)``.
-
-        The arguments are those of `predict`.
-        """
-        return self.predict(network, images, fov)[0]
-
     def predict(
-        self, network: nn.Module, images: Tensor, fov: Tensor | None = None
+        self,
+        network: nn.Module,
+        images: Tensor,
+        fov: Tensor | None = None,
+        foreign: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Probability, and how far the views of an image disagree.
 
         Args:
             network: gives logits ``(N, 1, H, W)``.
             images: as the network takes them.
-            fov: ``(N, 1, H, W)``, where the confidence of a scale is looked for; None: everywhere.
+            fov: bool ``(N, 1, H, W)``, the pixels that count for a scale's confidence and the share
+                of vessel; None: all.
+            foreign: bool ``(N,)``, which images are of another camera; None: none of them.
 
         Returns:
             Probability and standard deviation over the views (0 to 0.5; None where there is one
             view), float32 ``(N, 1, H, W)``.
         """
         mean, spread = self._at_best_scale(network, images, fov)
-        if self.vessel_share is not None:
-            mean = self._shifted(mean, torch.ones_like(mean) if fov is None else fov)
+        if self.vessel_share is not None and foreign is not None:
+            inside = torch.ones_like(mean, dtype=torch.bool) if fov is None else fov
+            mean = torch.where(foreign[:, None, None, None], self.shifted(mean, inside), mean)
         return mean, spread
 
-    def _shifted(self, probability: Tensor, fov: Tensor) -> Tensor:
-        shifted = []
-        for p, inside in zip(probability, fov > 0, strict=True):
-            known = p[inside]
-            called = round(cast(float, self.vessel_share) * len(known))
-            if called:
-                shift = math.log(self.threshold / (1 - self.threshold))
-                shift = shift - known.topk(called).values[-1].logit(LEAST)
-                p = (p.logit(LEAST) + shift).sigmoid()
-            shifted.append(p)
-        return torch.stack(shifted)
+    def shifted(self, probability: Tensor, fov: Tensor) -> Tensor:
+        """Probabilities whose threshold calls the share of vessel that is expected.
+
+        Where the threshold calls nothing they stay. Can be traced.
+
+        Args:
+            probability: ``(N, 1, H, W)``.
+            fov: bool, likewise.
+        """
+        assert self.vessel_share is not None
+        falling = probability.where(fov, -1.0).flatten(1).sort(dim=1, descending=True).values
+        pixels = fov.flatten(1).sum(dim=1).clamp_min(1)
+        called = (falling > self.threshold).sum(dim=1) / pixels
+        share = self.vessel_share**self.share_weight * called ** (1 - self.share_weight)
+        wanted = (share * pixels * (called > 0)).round().long()
+        last = falling.gather(1, (wanted - 1).clamp_min(0)[:, None])
+        shift = math.log(self.threshold / (1 - self.threshold)) - last.logit(LEAST)
+        shift = shift.where(wanted[:, None] > 0, 0.0)[..., None, None]
+        return (probability.logit(LEAST) + shift).sigmoid()
 
     def _at_best_scale(
         self, network: nn.Module, images: Tensor, fov: Tensor | None
@@ -168,6 +179,14 @@ class VesselInference:
         starts = [(side - self.tile) * i // (count - 1) // 32 * 32 for i in range(count)]
         tiles = [slice(start, start + self.tile) for start in starts[:-1]]
         return [*tiles, slice(starts[-1], side)]
+
+
+def was_scaled(batch: dict[str, Any]) -> Tensor:
+    """Bool ``(N,)``, the photographs of a batch whose field of view had another diameter.
+
+    They count as another camera's, for ``data.inputs.diameter`` is the training's own.
+    """
+    return (batch["input_size"] != batch["native_size"]).any(dim=1).to(batch["image"].device)
 
 
 def native_maps(probability: Tensor, input_size: Tensor, native_size: Tensor) -> list[Tensor]:

@@ -4,7 +4,7 @@ from torchvision import tv_tensors
 
 from datamodules.errors import DataError
 from datamodules.transforms import FundusAugmentation
-from datamodules.transforms.fundus_augmentation import RandomIntensity
+from datamodules.transforms.fundus_augmentation import RandomIntensity, RandomView
 
 
 def test_intensity_changes_the_picture_alone():
@@ -29,6 +29,17 @@ def test_an_empty_field_of_view_is_cropped_in_the_middle():
     image, masks = tv_tensors.Image(torch.rand(1, 9, 9)), tv_tensors.Mask(torch.zeros(2, 9, 9))
     crop, _ = FundusAugmentation(crop=4)(image, masks)
     assert crop.shape == (1, 4, 4)
+
+
+@pytest.mark.parametrize(("crop", "size"), [(8, (40, 51)), (7, (40, 40)), (None, (41, 50))])
+def test_exact_pictures_hold_the_photographs_own_pixels(crop, size):
+    torch.manual_seed(0)
+    image, inside = tv_tensors.Image(torch.rand(1, *size)), tv_tensors.Mask(torch.ones(1, *size))
+    for exact in (1.0, 0.0):
+        seen, kept = RandomView(crop, exact, (0.75, 1.6), 0.1)(image, inside)
+        off = (seen[kept > 0.999][:, None] - image.flatten()).abs().amin(dim=1)
+        assert (off.max() < 1e-5) == bool(exact)
+        assert seen.shape == ((1, crop, crop) if crop else image.shape)
 
 
 def test_zoom_is_given_from_least_to_greatest():

@@ -5,7 +5,7 @@ import torch
 
 from datamodules.errors import DataError
 from lit_models.networks import UNet
-from lit_models.prediction.vessels import VesselInference, native_maps
+from lit_models.prediction.vessels import VesselInference, native_maps, was_scaled
 
 
 def network():
@@ -17,7 +17,7 @@ def network():
 def test_tiles_agree_with_the_whole():
     tiled = VesselInference(tile=64)
     images = torch.randn(1, 1, 150, 203)
-    a, b = (i.probability(network(), images) for i in (VesselInference(), tiled))
+    a, b = (i.predict(network(), images)[0] for i in (VesselInference(), tiled))
     assert a.shape == b.shape == images.shape
     # But for what convolutions see beyond a tile's edge.
     assert (a - b).abs().mean() < 0.05 * a.std()
@@ -34,10 +34,10 @@ def test_tiles_agree_with_the_whole():
 def test_views_are_turned_back(tta):
     averaged = VesselInference(tta=tta)
     images = torch.randn(1, 1, 32, 48)
-    mirrored = averaged.probability(network(), images.flip(-1)).flip(-1)
-    found = averaged.probability(network(), images)
+    mirrored = averaged.predict(network(), images.flip(-1))[0].flip(-1)
+    found = averaged.predict(network(), images)[0]
     assert torch.allclose(found, mirrored, atol=1e-6)
-    assert not torch.allclose(found, VesselInference().probability(network(), images), atol=1e-4)
+    assert not torch.allclose(found, VesselInference().predict(network(), images)[0], atol=1e-4)
 
 
 @torch.no_grad()
@@ -51,35 +51,53 @@ def test_the_scale_of_highest_confidence_is_taken_for_each_image():
     inference = VesselInference(scales=[1.0, 0.5])
     high, low = torch.randn(2, 1, 64, 48), torch.randn(2, 1, 32, 48)
     for images, scale in ((high, 0.5), (low, 1.0)):
-        p = inference.probability(Confident(), images)
+        p = inference.predict(Confident(), images)[0]
         assert p.shape == images.shape
-        alone = VesselInference(scales=[scale]).probability(Confident(), images)
+        alone = VesselInference(scales=[scale]).predict(Confident(), images)[0]
         assert torch.equal(p, alone)
 
 
 @torch.no_grad()
-def test_each_image_has_the_share_of_vessel_that_is_asked_for():
-    images = torch.randn(3, 1, 32, 32) + torch.tensor([-3.0, 0.0, 3.0])[:, None, None, None]
-    fov = torch.zeros_like(images)
-    fov[..., 4:24, 4:24] = 1
+@pytest.mark.parametrize(("weight", "least"), [(1.0, 0.25), (0.5, 0.1)])
+def test_images_of_another_camera_have_the_share_that_is_expected(weight, least):
+    images = torch.randn(3, 1, 32, 32) + torch.tensor([-1.0, 0.0, 3.0])[:, None, None, None]
+    fov = torch.zeros_like(images, dtype=torch.bool)
+    fov[..., 4:24, 4:24] = True
     network = torch.nn.Identity()
-    plain = VesselInference(threshold=0.4).probability(network, images, fov)
-    inference = VesselInference(threshold=0.4, vessel_share=0.25)
-    shifted = inference.probability(network, images, fov)
-    inside = fov[0] > 0
-    shares = [float((p[inside] >= 0.4 - 1e-5).float().mean()) for p in shifted]
-    assert shares == pytest.approx([0.25] * 3, abs=0.01)
-    assert float((plain[0][inside] > 0.4).float().mean()) < 0.1, "it was another one before"
+    plain, _ = VesselInference(threshold=0.4).predict(network, images, fov)
+    inference = VesselInference(threshold=0.4, vessel_share=0.25, share_weight=weight)
+    foreign = torch.tensor([True, True, False])
+    shifted, _ = inference.predict(network, images, fov, foreign)
+    before, after = (
+        [
+            float((one[inside] >= 0.4 - 1e-5).float().mean())
+            for one, inside in zip(p, fov, strict=True)
+        ]
+        for p in (plain, shifted)
+    )
+    expected = [0.25**weight * called ** (1 - weight) for called in before[:2]]
+    assert after == pytest.approx([*expected, before[2]], abs=0.01)
+    assert before[1] > after[1] >= least
+    assert torch.equal(plain[2], shifted[2])
     for p, q in zip(plain, shifted, strict=True):
         assert torch.equal(p.flatten().argsort(), q.flatten().argsort()), "the order stays"
+    assert torch.equal(inference.predict(network, images, fov)[0], plain), "no other camera"
 
 
 @torch.no_grad()
-def test_an_image_without_field_of_view_keeps_its_probabilities():
-    images = torch.randn(1, 1, 32, 32)
+@pytest.mark.parametrize(("fov", "logits"), [(0, 0.0), (1, -9.0)])
+def test_images_without_vessels_or_field_of_view_keep_their_probabilities(fov, logits):
+    images = torch.randn(1, 1, 32, 32) + logits
+    inside = torch.full_like(images, fov, dtype=torch.bool)
     inference = VesselInference(vessel_share=0.25)
-    found = inference.probability(torch.nn.Identity(), images, torch.zeros_like(images))
-    assert torch.allclose(found, images.sigmoid())
+    found, _ = inference.predict(torch.nn.Identity(), images, inside, torch.tensor([True]))
+    assert torch.allclose(found, images.sigmoid(), atol=1e-6)
+
+
+def test_photographs_that_were_scaled_are_of_another_camera():
+    sizes = {"input_size": [[40, 30], [40, 30]], "native_size": [[40, 30], [80, 60]]}
+    batch = {key: torch.tensor(value) for key, value in sizes.items()}
+    assert was_scaled({**batch, "image": torch.zeros(1)}).tolist() == [False, True]
 
 
 def test_a_share_needs_a_threshold():
@@ -120,7 +138,7 @@ def test_the_spread_is_that_of_the_views(scales):
     mean, spread = VesselInference(tta=4, scales=scales).predict(Watched(), images)
     assert mean.shape == spread.shape == images.shape
     assert 0 <= float(spread.min()) <= float(spread.max()) <= 0.5
-    assert torch.equal(mean, VesselInference(tta=4, scales=scales).probability(network(), images))
+    assert torch.equal(mean, VesselInference(tta=4, scales=scales).predict(network(), images)[0])
     if scales == [1.0]:
         axes = [(), (-1,), (-2,), (-2, -1)]
         views = torch.stack([s.sigmoid().flip(a) for s, a in zip(seen, axes, strict=True)])
