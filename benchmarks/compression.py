@@ -46,7 +46,8 @@ from inference.retina import AVIFModel, CompressorModel
 from lit_models.networks.compressor import LEVELS, Compressor
 from lit_models.networks.restored_avif import decode as decode_avif
 from lit_models.networks.restored_avif import encode
-from lit_models.prediction.retina import decode, reconstruct, to_unit
+from lit_models.prediction.pixels import to_unit
+from lit_models.prediction.retina import decode, reconstruct
 
 SIZE = 512
 HEADER = 4  # bytes for height and width, beside what lzma gives

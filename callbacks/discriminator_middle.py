@@ -6,6 +6,7 @@ from jsonargparse.typing import PositiveInt
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from datamodules.errors import DataError
 from lit_models.prediction.styled_blots import seeded_styled
 from lit_models.styled_blot_gan import StyledBlotGAN
 
@@ -19,6 +20,9 @@ class DiscriminatorMiddle(Callback):
 
     Args:
         blots: training blots that are judged, at most, spread evenly over the data set.
+
+    Raises:
+        DataError: at validation, for a module that is no `StyledBlotGAN`.
     """
 
     def __init__(self, blots: PositiveInt = 160) -> None:
@@ -28,7 +32,11 @@ class DiscriminatorMiddle(Callback):
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        assert isinstance(pl_module, StyledBlotGAN)
+        if not isinstance(pl_module, StyledBlotGAN):
+            raise DataError(
+                f"callbacks.DiscriminatorMiddle: {type(pl_module).__name__} has no discriminator "
+                "whose logits are cut; leave the callback to StyledBlotGAN"
+            )
         if not self._judged:
             dataset = trainer.train_dataloader.dataset  # type: ignore[union-attr]
             items = [dataset[i] for i in range(0, len(dataset), -(-len(dataset) // self.blots))]

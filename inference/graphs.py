@@ -25,7 +25,7 @@ from lit_models.networks.blot_generators import UNetGenerator
 from lit_models.networks.compressor import Compressor
 from lit_models.networks.restored_avif import RestoredAVIF
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
-from lit_models.prediction.retina import to_unit
+from lit_models.prediction.pixels import to_unit
 
 SIDES = (67, 81)  # of what is traced: multiples of nothing, so that no padding is left out
 

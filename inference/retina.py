@@ -21,7 +21,8 @@ from inference.results import RetinaResult
 from lit_models.networks.restored_avif import RestoredAVIF, encode
 from lit_models.networks.restored_avif import decode as decode_avif
 from lit_models.prediction.avif import AVIFInference
-from lit_models.prediction.retina import decode, native_image, reconstruct, to_pixels, to_unit
+from lit_models.prediction.pixels import to_pixels, to_unit
+from lit_models.prediction.retina import decode, native_image, reconstruct
 
 
 class RetinaModel(Model[RetinaResult]):

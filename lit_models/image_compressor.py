@@ -14,7 +14,7 @@ from lit_models.metrics.image_scores import image_scores
 from lit_models.networks.compressor import Compressor
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.retina import to_unit
+from lit_models.prediction.pixels import to_unit
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from lit_models.metrics.image_mean import ImageMean
 from lit_models.metrics.image_scores import by_image, image_scores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.retina import native_image, reconstruct, to_unit
+from lit_models.prediction.pixels import to_unit
+from lit_models.prediction.retina import native_image, reconstruct
 
 
 class ImageReconstructor(pl.LightningModule):

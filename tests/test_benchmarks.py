@@ -86,9 +86,13 @@ def test_views_and_thresholds_of_a_segmenter(tmp_path, printed):
     assert [row[2] for row in curve] == sorted((row[2] for row in curve), reverse=True)
     lines = printed("benchmarks/vessel_cameras.py", str(last), f"--data_dir={tmp_path / 'drive'}")
     rows = [[float(c) for c in line.split("|")[2:-1]] for line in lines if " | 0." in line]
-    assert len(rows) == 8
-    assert all(fixed <= best for fixed, _, best in rows)
-    assert any(fixed != shared for fixed, shared, _ in rows)
+    assert len(rows) == 9
+    assert all(fixed <= best for fixed, _, _, best in rows)
+    assert any(len({fixed, *shared}) == 3 for fixed, *shared, _ in rows)
+    lines = printed("benchmarks/vessel_rims.py", str(last), f"--data_dir={tmp_path / 'drive'}")
+    everywhere, off_rims = ([float(c) for c in line.split("|")[2:-1]] for line in lines[4:6])
+    assert everywhere < off_rims, "what lies beside a vessel is the hardest"
+    assert len(lines) == 9 + 3
 
 
 def test_a_config_on_the_accelerator_at_hand(printed):

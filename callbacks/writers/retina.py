@@ -12,7 +12,7 @@ from datamodules.errors import DataError
 from experiment.atomic import atomic_write
 from inference.codec import PRECISIONS, Codec, Compressed
 from lit_models.networks.compressor import Compressor
-from lit_models.prediction.retina import to_pixels
+from lit_models.prediction.pixels import to_pixels
 
 log = logging.getLogger(__name__)
 

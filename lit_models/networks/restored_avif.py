@@ -14,6 +14,7 @@ from datamodules.preprocessing import photograph_input
 from datamodules.ranges import AVIFQuality
 from lit_models.networks.unet import EncoderDecoder
 from lit_models.prediction.avif import AVIFInference
+from lit_models.prediction.pixels import to_pixels, to_unit
 
 MODE = "4:4:4"  # full-size color: half-size costs a fundus photograph 0.5 to 2 dB at equal bytes
 
@@ -74,10 +75,8 @@ class RestoredAVIF(nn.Module):
 
 def encode(image: Tensor, quality: int) -> bytes:
     """The AVIF file of an image ``(3, H, W)`` in [-1, 1], on any device."""
-    unit = (image.detach().float().clamp(-1, 1) + 1) * 127.5
-    pixels = unit.round().byte().permute(1, 2, 0).cpu().numpy()
     file = io.BytesIO()
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    picture = Image.fromarray(to_pixels(to_unit(image.detach())).numpy())
     picture.save(file, "AVIF", quality=quality, subsampling=MODE)
     return file.getvalue()
 

@@ -7,11 +7,7 @@ from torch import Tensor, nn
 
 from lit_models.networks.compressor import Compressor
 from lit_models.networks.restored_avif import RestoredAVIF
-
-
-def to_unit(images: Tensor) -> Tensor:
-    """[-1, 1] to [0, 1] in float32, clamped, as an 8-bit file could hold it but not rounded."""
-    return ((images.float() + 1) / 2).clamp(0, 1)
+from lit_models.prediction.pixels import to_unit
 
 
 def reconstruct(
@@ -51,8 +47,3 @@ def native_image(copy: Tensor, native_size: Sequence[int]) -> Tensor:
         size = list(native_size)
         unit = F.interpolate(unit, size, mode="bicubic", antialias=True).clamp(0, 1)
     return unit[0]
-
-
-def to_pixels(image: Tensor) -> Tensor:
-    """[0, 1] ``(C, H, W)`` to uint8 ``(H, W, C)``, on the CPU."""
-    return (image.float() * 255).round().byte().permute(1, 2, 0).cpu().contiguous()

@@ -1,11 +1,16 @@
 """Where the logits of a styled blot GAN's discriminator are cut."""
 
 import json
+from types import SimpleNamespace
 
+import pytest
+import pytorch_lightning as pl
 import torch
 from conftest import config_args, one_run
 
+from callbacks import DiscriminatorMiddle
 from cli import main
+from datamodules.errors import DataError
 from lit_models import StyledBlotGAN
 
 
@@ -23,3 +28,9 @@ def test_the_middle_is_of_the_weights_that_a_checkpoint_holds(tmp_path):
     with torch.no_grad():
         judge.on_validation_epoch_start(cli.trainer, model)
     torch.testing.assert_close(model.discriminator.middle, kept, atol=1e-6, rtol=1e-3)
+
+
+def test_other_modules_are_refused_in_a_line():
+    trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"), sanity_checking=False)
+    with pytest.raises(DataError, match=r"DiscriminatorMiddle: LightningModule has no discrim"):
+        DiscriminatorMiddle().on_validation_epoch_start(trainer, pl.LightningModule())

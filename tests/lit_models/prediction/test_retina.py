@@ -3,7 +3,8 @@
 import torch
 
 from lit_models.networks import AutoEncoder, Compressor
-from lit_models.prediction.retina import decode, native_image, reconstruct, to_pixels
+from lit_models.prediction.pixels import to_pixels
+from lit_models.prediction.retina import decode, native_image, reconstruct
 
 
 @torch.no_grad()
