@@ -24,7 +24,8 @@ class FundusInput:
         channels: "gray" (luminance, 1 channel), "green" (1) or "rgb" (3).
         size: squash to size x size px, as the reference does; null keeps the native size.
         diameter: scale without distortion to this diameter of the field of view in px, so that
-            vessels of any camera are as wide as in training; not together with ``size``.
+            vessels of any camera are as wide as in training; best the training's own diameter, for
+            then its photographs stay as they are; not together with ``size``.
         local_normalization: subtract the local mean and divide by the standard deviation inside
             the field of view; the mean's Gaussian has this many px at the network's scale; null
             scales 0..255 to [-1, 1] instead.

@@ -44,7 +44,7 @@ METHODS = {
         "vessels_best": [
             "photograph",
             "one FOV diameter\nlocal normalization",
-            "residual U-Net\n0.1 M parameters",
+            "residual U-Net\n0.3 M parameters",
             "mean of 8 views\nbest of 3 scales",
             "threshold\n0.42",
         ],

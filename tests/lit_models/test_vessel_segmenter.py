@@ -12,8 +12,8 @@ from lit_models.networks import ResidualUNet, UNet
 
 def test_parameters_of_the_reference_and_of_the_best():
     assert sum(p.numel() for p in UNet().parameters()) == 31_036_993
-    best = ResidualUNet(3, 1, [8, 16, 32, 64])
-    assert sum(p.numel() for p in best.parameters()) == 103_729
+    best = ResidualUNet()
+    assert sum(p.numel() for p in best.parameters()) == 255_857
     assert best(torch.randn(1, 3, 37, 50)).shape == (1, 1, 37, 50)
 
 
