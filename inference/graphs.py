@@ -111,9 +111,9 @@ class VesselGraph(Graph):
         padding = (0, -size[1] % 32, 0, -size[0] % 32)
         found = self._at_best_scale(F.pad(images, padding), F.pad(inside, padding))
         if self.inference.vessel_share is not None:
-            scaled = torch.full((), (size[0] - native[0]) ** 2 + (size[1] - native[1]) ** 2) > 0
-            inside_padded = F.pad(inside, padding) > 0
-            found[0] = self.inference.shifted(found[0], inside_padded).where(scaled, found[0])
+            foreign = torch.full((), native[0] - size[0]) > 0  # a comparison could not be traced
+            shifted = self.inference.shifted(found[0], F.pad(inside, padding) > 0)
+            found[0] = shifted.where(foreign, found[0])
         if self.fov_only:
             found = [maps * F.pad(inside, padding) for maps in found]
         cropped = [maps[..., : size[0], : size[1]] for maps in found]

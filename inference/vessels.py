@@ -11,7 +11,7 @@ from datamodules.fundus_input import FundusInput
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import VesselResult
-from lit_models.prediction.vessels import VesselInference, native_maps, was_scaled
+from lit_models.prediction.vessels import VesselInference, native_maps, scaled_down
 
 
 class VesselModel(Model[VesselResult]):
@@ -39,7 +39,7 @@ class VesselModel(Model[VesselResult]):
         batch = collate(items)
         images, fov = (batch[key].to(self.settings.device) for key in ("image", "fov"))
         found: list[list[np.ndarray]] = []
-        for maps in self.inference.predict(self.network, images, fov, was_scaled(batch)):
+        for maps in self.inference.predict(self.network, images, fov, scaled_down(batch)):
             if maps is not None:
                 maps = maps * fov if self.fov_only else maps
                 natives = native_maps(maps, batch["input_size"], batch["native_size"])

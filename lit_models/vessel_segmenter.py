@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
@@ -15,7 +16,7 @@ from lit_models.metrics.image_scores import by_image
 from lit_models.metrics.vessel_scores import VesselScores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.vessels import VesselInference, native_maps, was_scaled
+from lit_models.prediction.vessels import VesselInference, native_maps, scaled_down
 
 
 class VesselSegmenter(pl.LightningModule):
@@ -84,7 +85,7 @@ class VesselSegmenter(pl.LightningModule):
             ``name``; ``index``; ``probability`` and, with test-time augmentation, ``uncertainty``
             (see `VesselInference.predict`): lists of float32 ``(H, W)``.
         """
-        found = self.inference.predict(self, batch["image"], batch["fov"], was_scaled(batch))
+        found = self.inference.predict(self, batch["image"], batch["fov"], scaled_down(batch))
         maps = zip(("probability", "uncertainty"), found, strict=True)
         kinds = {kind: self._native(batch, values) for kind, values in maps if values is not None}
         return {"name": batch["name"], "index": batch["index"], **kinds}
@@ -106,10 +107,16 @@ class VesselSegmenter(pl.LightningModule):
         return {"name": batch["name"], "index": index, "probability": maps, "scores": own}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        if self.inference.vessel_share is not None and scaled_down(batch).any():
+            rank_zero_warn(
+                "model.inference.vessel_share: the photographs trained on are scaled down, too, so "
+                "test and predict will take them for another camera's; set it to null, or "
+                "data.inputs.diameter to theirs"
+            )
         return self._evaluate(batch, self.val_scores, None)  # the training's own camera
 
     def test_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, self.test_scores, was_scaled(batch))
+        return self._evaluate(batch, self.test_scores, scaled_down(batch))
 
     def on_train_epoch_end(self) -> None:
         self.log("train/loss", self.train_loss)

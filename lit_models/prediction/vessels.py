@@ -181,12 +181,13 @@ class VesselInference:
         return [*tiles, slice(starts[-1], side)]
 
 
-def was_scaled(batch: dict[str, Any]) -> Tensor:
-    """Bool ``(N,)``, the photographs of a batch whose field of view had another diameter.
+def scaled_down(batch: dict[str, Any]) -> Tensor:
+    """Bool ``(N,)``, the photographs of a batch that had more pixels than the network's input.
 
-    They count as another camera's, for ``data.inputs.diameter`` is the training's own.
+    They are of another camera where ``data.inputs.diameter`` is the training's own, and their
+    vessels are drawn more narrowly.
     """
-    return (batch["input_size"] != batch["native_size"]).any(dim=1).to(batch["image"].device)
+    return (batch["input_size"] < batch["native_size"]).any(dim=1).to(batch["image"].device)
 
 
 def native_maps(probability: Tensor, input_size: Tensor, native_size: Tensor) -> list[Tensor]:

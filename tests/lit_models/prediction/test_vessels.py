@@ -5,7 +5,7 @@ import torch
 
 from datamodules.errors import DataError
 from lit_models.networks import UNet
-from lit_models.prediction.vessels import VesselInference, native_maps, was_scaled
+from lit_models.prediction.vessels import VesselInference, native_maps, scaled_down
 
 
 def network():
@@ -94,10 +94,10 @@ def test_images_without_vessels_or_field_of_view_keep_their_probabilities(fov, l
     assert torch.allclose(found, images.sigmoid(), atol=1e-6)
 
 
-def test_photographs_that_were_scaled_are_of_another_camera():
-    sizes = {"input_size": [[40, 30], [40, 30]], "native_size": [[40, 30], [80, 60]]}
+def test_photographs_of_more_pixels_are_of_another_camera():
+    sizes = {"input_size": [[40, 30]] * 3, "native_size": [[40, 30], [80, 60], [20, 15]]}
     batch = {key: torch.tensor(value) for key, value in sizes.items()}
-    assert was_scaled({**batch, "image": torch.zeros(1)}).tolist() == [False, True]
+    assert scaled_down({**batch, "image": torch.zeros(1)}).tolist() == [False, True, False]
 
 
 def test_a_share_needs_a_threshold():
