@@ -172,4 +172,4 @@ def test_help_lists_the_options_of_model_and_data(capsys):
         "--data.augmentation.zoom",
     ):
         assert option in told
-    assert "default: [8, 16, 32, 64]" in told
+    assert "default: [8, 16, 32, 64, 64]" in told
