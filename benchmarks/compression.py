@@ -44,9 +44,9 @@ from inference import load
 from inference.codec import Compressed
 from inference.retina import AVIFModel, CompressorModel
 from lit_models.networks.compressor import LEVELS, Compressor
-from lit_models.networks.restored_avif import decode as decode_avif
+from lit_models.networks.restored_avif import decode as decode_file
 from lit_models.networks.restored_avif import encode
-from lit_models.prediction.pixels import to_unit
+from lit_models.prediction.pixels import to_pixels, to_unit
 from lit_models.prediction.retina import decode, reconstruct
 
 SIZE = 512
@@ -148,13 +148,13 @@ def restored(model: AVIFModel, images: Sequence[Tensor]) -> list[Row]:
     def copy(file: bytes) -> tuple[Tensor, int, None]:
         nonlocal seconds
         start = time.perf_counter()
-        made = model.network.restore(decode_avif(file)[None])[0]
+        made = model.network.restore(decode_file(file)[None])[0]
         seconds += time.perf_counter() - start
         return made, len(file), None
 
     for quality in QUALITIES["AVIF"]:
         files = [encode(image, quality) for image in images]
-        held = ((decode_avif(file), len(file), None) for file in files)
+        held = ((decode_file(file), len(file), None) for file in files)
         rows.append(score(f"AVIF 4:4:4, quality {quality}", images, held))
         rows.append(score(f"restored AVIF, quality {quality}", images, map(copy, files)))
     each = seconds / len(images) / len(QUALITIES["AVIF"])
@@ -204,12 +204,9 @@ def codec(name: str, quality: int, images: Sequence[Tensor]) -> Row:
     """An image format through Pillow."""
 
     def copy(image: Tensor) -> tuple[Tensor, int, None]:
-        pixels = ((image + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
         file = io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(file, name, quality=quality)
-        with Image.open(file) as opened:
-            decoded = torch.from_numpy(np.array(opened.convert("RGB")))
-        return decoded.permute(2, 0, 1).float() / 127.5 - 1, len(file.getvalue()), None
+        Image.fromarray(to_pixels(to_unit(image)).numpy()).save(file, name, quality=quality)
+        return decode_file(file.getvalue()), len(file.getvalue()), None
 
     return score(f"{name} quality {quality}", images, map(copy, images))
 

@@ -109,13 +109,14 @@ class VesselGraph(Graph):
         else:
             images = _locally_normalized(images, inside, self.settings.local_normalization)
         padding = (0, -size[1] % 32, 0, -size[0] % 32)
-        found = self._at_best_scale(F.pad(images, padding), F.pad(inside, padding))
+        images, inside = F.pad(images, padding), F.pad(inside, padding)
+        found = self._at_best_scale(images, inside)
         if self.inference.vessel_share is not None:
             foreign = torch.full((), native[0] - size[0]) > 0  # a comparison could not be traced
-            shifted = self.inference.shifted(found[0], F.pad(inside, padding) > 0)
+            shifted = self.inference.shifted(found[0], inside > 0)
             found[0] = shifted.where(foreign, found[0])
         if self.fov_only:
-            found = [maps * F.pad(inside, padding) for maps in found]
+            found = [maps * inside for maps in found]
         cropped = [maps[..., : size[0], : size[1]] for maps in found]
         return tuple(_interpolated(maps, native)[:, 0] for maps in cropped)
 

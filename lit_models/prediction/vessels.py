@@ -78,7 +78,7 @@ class VesselInference:
             view), float32 ``(N, 1, H, W)``.
         """
         mean, spread = self._at_best_scale(network, images, fov)
-        if self.vessel_share is not None and foreign is not None:
+        if self.vessel_share is not None and foreign is not None and foreign.any():
             inside = torch.ones_like(mean, dtype=torch.bool) if fov is None else fov
             mean = torch.where(foreign[:, None, None, None], self.shifted(mean, inside), mean)
         return mean, spread
