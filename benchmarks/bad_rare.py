@@ -84,12 +84,6 @@ VALUES: dict[str, dict[str, list[str]]] = {
         "data.augmentation.zoom": ["null", "[nan,1]", "[1,inf]", "[]", "[1,2,3]"],
         "trainer.callbacks.decay": ["null", "abc", "inf"],
     },
-    "retina_compress": {
-        "model.network.widths": ["[0]", "[1.5,2,2]", "null"],
-        "model.network.step": ["inf", "[1]"],
-        "model.rate_weight": ["inf", "[]"],
-        "model.network.patch": ["1e9", "[4]"],
-    },
     "blots": {
         "data.folds": ["null", "[5]", "inf", "1.5"],
         "data.fold": ["null.", "5", "[0]"],

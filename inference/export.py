@@ -44,7 +44,6 @@ GRAPHS: dict[str, type[graphs.Graph]] = {
     "DefectClassifier": graphs.DefectGraph,
     "VesselSegmenter": graphs.VesselGraph,
     "ImageReconstructor": graphs.RetinaGraph,
-    "ImageCompressor": graphs.RetinaGraph,
     "AVIFRestorer": graphs.AVIFGraph,
     "BlotGAN": graphs.BlotGraph,
     "StyledBlotGAN": graphs.StyledBlotGraph,

@@ -9,7 +9,7 @@ from PIL import Image
 from datamodules.errors import DataError
 from inference import load, show
 
-TASKS = ["aoi", "vessels", "vessels_best", "retina_compress", "blots"]
+TASKS = ["aoi", "vessels", "vessels_best", "retina_avif", "blots"]
 
 
 def one(model, config):
