@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from inference.latent_coder import LatentCoder
 from lit_models.networks.compressor import Compressor
 

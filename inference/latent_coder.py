@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.networks.compressor import LEVELS
 from lit_models.networks.context_prior import ContextPrior
 

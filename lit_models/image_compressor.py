@@ -7,7 +7,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from datamodules.ranges import NonNegativeFinite
+from common.ranges import NonNegativeFinite
 from lit_models.image_reconstructor import ImageReconstructor
 from lit_models.metrics.image_mean import ImageMean
 from lit_models.metrics.image_scores import image_scores

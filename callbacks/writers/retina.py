@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from PIL import Image
 
 from callbacks.writers.prediction_writer import PredictionWriter, Row, output_name
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.atomic import atomic_write
 from inference.codec import PRECISIONS, Codec, Compressed
 from lit_models.networks.compressor import Compressor

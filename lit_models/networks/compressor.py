@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
 
-from datamodules.errors import DataError
-from datamodules.ranges import NonNegativeFinite, PositiveFinite
+from common.errors import DataError
+from common.ranges import NonNegativeFinite, PositiveFinite
 from lit_models.networks.context_prior import ContextPrior, laplace_bits
 from lit_models.networks.unet import DoubleConv, EncoderDecoder
 

@@ -16,7 +16,7 @@ from conftest import config_args
 from PIL import Image
 
 from cli import main
-from datamodules.errors import DataError
+from common.errors import DataError
 from inference import load
 from inference.codec import HEADER, MAX_PIXELS, network_checksum
 

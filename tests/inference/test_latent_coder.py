@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from inference.latent_coder import LatentCoder, laplace_cdf, probabilities
 from lit_models.networks.context_prior import ContextPrior, laplace_bits
 

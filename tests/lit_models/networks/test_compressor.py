@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.networks.compressor import Compressor
 from lit_models.networks.context_prior import ContextPrior, laplace_bits
 
