@@ -20,7 +20,7 @@ VALUES: dict[str, dict[str, list[str]]] = {
         "data.num_workers": ["null", "[0]", "nan"],
         "data.class_names": ["null", "[[a],[b],[c],[d],[e],[f]]", "[a,b,c,d,e,'']", "{a: 1}"],
         "data.predict_dir": ["[1]"],
-        "data": ["''", "[]", "datamodules", "datamodules.errors.DataError"],
+        "data": ["''", "[]", "datamodules", "common.errors.DataError"],
         "model": ["''", "[]", "null", "lit_models", "modèle.Réseau"],
         "model.loss": ["foo", "null", "''", "torch", "torch.nn", "torch.nn.", ".", "true"],
         "model.loss.weight": ["[1,2]", "abc"],

@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 from torch.export import ExportedProgram
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.arguments import OneLineArguments
 from experiment.atomic import writing
 from experiment.run_folder import prediction_parent

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.checkpoint import RECORD, read_checkpoint
 from experiment.hardware import FORMATS, native_memory_format, native_precision
 from inference.building import build_network

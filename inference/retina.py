@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from datamodules.errors import DataError
+from common.errors import DataError
+from common.ranges import ImageSide
 from datamodules.fundus_batches import collate
 from datamodules.preprocessing import photograph_input
-from datamodules.ranges import ImageSide
 from inference.inputs import Source, read_pixels
 from inference.model import Model
 from inference.results import RetinaResult

@@ -15,8 +15,8 @@ from PIL import Image
 pytest.importorskip("gradio")
 
 from cli import main
+from common.errors import DataError
 from datamodules.blot_style import NAMES
-from datamodules.errors import DataError
 from demo import page, server, styles
 from inference import load
 from inference.examples import examples

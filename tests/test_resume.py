@@ -10,7 +10,7 @@ from conftest import aoi_args, config_args, one_run, stopped_fit, write_aoi
 
 from benchmarks import tiny_data
 from cli import main
-from datamodules.errors import DataError
+from common.errors import DataError
 
 
 @pytest.fixture(scope="module")

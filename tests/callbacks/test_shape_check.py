@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from callbacks.shape_check import check_discriminator, check_keys, check_loss, check_shapes
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models import StyledBlotGAN
 from lit_models.networks import ReferenceGenerator, RestoredAVIF, StyledBlotDiscriminator, UNet
 

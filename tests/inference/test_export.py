@@ -15,8 +15,8 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
 from cli import main
+from common.errors import DataError
 from datamodules.blot_style import NAMES
-from datamodules.errors import DataError
 from datamodules.transforms.fundus import estimate_fov, fov_diameter
 from inference import export, load
 from inference.examples import examples

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from inference import load
 
 

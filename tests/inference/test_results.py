@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from inference import load, show
 
 TASKS = ["aoi", "vessels", "vessels_best", "retina_avif", "blots"]
