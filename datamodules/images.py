@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torchvision import tv_tensors
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 # By content, whatever the name: Pillow would start Ghostscript for an EPS.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "AVIF", "PPM")

@@ -12,8 +12,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from common.errors import DataError
 from datamodules.base import ImageDataModule
-from datamodules.errors import DataError
 from experiment.class_paths import TRUSTED, check_classes, find_class
 
 log = logging.getLogger(__name__)

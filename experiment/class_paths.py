@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 TRUSTED = ("lit_models", "datamodules", "callbacks", "torch.nn", "torch.optim", "torchvision")
 

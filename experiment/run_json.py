@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.atomic import write_json, writing
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class RunJSON:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._place: int | None = None  # in the history
         with self._locked():
             self._read()
 
@@ -125,7 +126,7 @@ class RunJSON:
     def _start(self, entry: dict[str, Any], at_top: bool) -> None:
         self._clock = time.monotonic()
         self._at_top = at_top
-        self._place: int | None = None  # in the history
+        self._place = None
         self._entry = {**entry, "started": _now(), "finished": None, "status": "running"}
 
 

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from jsonargparse import Namespace
 from jsonargparse.util import import_object
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.arguments import UsageError
 from experiment.class_paths import check_classes, find_class
 from experiment.type_words import in_words, quoted

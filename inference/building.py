@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.class_paths import TRUSTED, find_class
 
 

@@ -6,7 +6,7 @@ from conftest import config_args
 from torch import nn
 
 from cli import main
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.class_paths import TRUSTED, check_classes, find_class
 from lit_models import VesselSegmenter
 

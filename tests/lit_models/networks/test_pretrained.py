@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.models import ResNet18_Weights, resnet18
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.networks.pretrained import read_state
 
 
