@@ -264,8 +264,8 @@ FIT: dict[str, list[str]] = {
         "--trainer.strategy=fsdp",
     ],
     "blots_style": [
-        "--model.swapped=-1",
-        "--model.kept_styles=0",
+        "--model.num_style_swaps=-1",
+        "--model.style_bank_size=0",
         "--model.adversarial_weight=nan",
         "--model.generator.levels=0",
         "--model.generator.eval_grain=-1",

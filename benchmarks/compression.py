@@ -40,7 +40,7 @@ from inference import load
 from inference.retina import AVIFModel
 from lit_models.networks.restored_avif import decode as decode_file
 from lit_models.networks.restored_avif import encode
-from lit_models.prediction.pixels import to_pixels, to_unit
+from lit_models.postprocessing.pixels import to_uint8_image, to_unit
 
 SIZE = 512
 LEVELS = 128  # PCA's coefficients are rounded to -128..127
@@ -176,7 +176,7 @@ def codec(name: str, quality: int, images: Sequence[Tensor]) -> Row:
 
     def copy(image: Tensor) -> tuple[Tensor, int, None]:
         file = io.BytesIO()
-        Image.fromarray(to_pixels(to_unit(image)).numpy()).save(file, name, quality=quality)
+        Image.fromarray(to_uint8_image(to_unit(image)).numpy()).save(file, name, quality=quality)
         return decode_file(file.getvalue()), len(file.getvalue()), None
 
     return score(f"{name} quality {quality}", images, map(copy, images))

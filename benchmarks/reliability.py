@@ -62,8 +62,8 @@ def main() -> None:
         f"{date.today()}, revision {git_revision()}, {machine()}, torch {torch.__version__}; "
         f"{(time.monotonic() - start) / 60:.0f} minutes.\n"
     )
-    with atomic_write(options.output) as half:
-        half.write_text("\n".join([head, *sections]), encoding="utf-8")
+    with atomic_write(options.output) as tmp_path:
+        tmp_path.write_text("\n".join([head, *sections]), encoding="utf-8")
     print(f"written: {options.output}")
 
 

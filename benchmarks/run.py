@@ -64,8 +64,8 @@ def main() -> None:
         f"{native_precision('cpu')}, {native_memory_format(device)}; "
         f"{(time.monotonic() - start) / 60:.0f} minutes.\n"
     )
-    with atomic_write(options.output) as half:
-        half.write_text("\n".join([head, *sections]))
+    with atomic_write(options.output) as tmp_path:
+        tmp_path.write_text("\n".join([head, *sections]))
     print(f"written: {options.output}")
 
 

@@ -71,14 +71,14 @@ def main() -> None:
     share = round(float(within(*masks(trained)).mean()), 3)
     truths, inside = masks(held_out)
     truth = within(truths, inside)
-    shares = list(dict.fromkeys((None, own.vessel_share, share)))
+    shares = list(dict.fromkeys((None, own.expected_vessel_fraction, share)))
     print(f"{len(held_out)} validation images; threshold {own.threshold}\n")
     columns = ["as it is", *(f"expecting {s:.1%}" for s in shares if s), "best threshold"]
     print(f"| camera | {' | '.join(columns)} |\n" + "|---" * (len(columns) + 1) + "|")
     for name, camera in CAMERAS.items():
         found = []
         for expected in shares:
-            model.inference, maps = replace(own, vessel_share=expected), []
+            model.inference, maps = replace(own, expected_vessel_fraction=expected), []
             for place, files in enumerate(held_out):
                 with Image.open(files.image) as file:
                     pixels = np.asarray(file.convert("RGB"), np.float64)

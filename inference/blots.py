@@ -14,7 +14,7 @@ from datamodules.preprocessing import blot_input
 from inference.inputs import is_one, read_pixels
 from inference.model import Model
 from inference.results import BlotResult
-from lit_models.prediction.blots import generate
+from lit_models.postprocessing.blots import generate
 
 
 class BlotModel(Model[BlotResult]):

@@ -8,7 +8,7 @@ from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lit_models.networks.blot_generators import down, small_weights
+from lit_models.networks.blot_generators import down, init_weights
 
 
 class ReferenceDiscriminator(nn.Module):
@@ -56,7 +56,7 @@ class PatchDiscriminator(nn.Module):
             down(width, 2 * width, nn.LeakyReLU(0.2), norm=False),
             down(2 * width, 4 * width, nn.LeakyReLU(0.2), norm=False),
             nn.Conv2d(4 * width, 1, 3, padding=1),
-        ).apply(small_weights)
+        ).apply(init_weights)
         for module in self.layers.modules():
             if isinstance(module, nn.Conv2d):
                 spectral_norm(module)

@@ -21,7 +21,7 @@ def up(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
-def small_weights(module: nn.Module) -> None:
+def init_weights(module: nn.Module) -> None:
     """N(0, 0.02) for convolutions, as pix2pix (arXiv:1611.07004) starts; for ``Module.apply``."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0, 0.02)
@@ -67,7 +67,7 @@ class UNetGenerator(nn.Module):
             for i in reversed(range(4))
         )
         self.out = nn.Sequential(nn.Conv2d(width + 3, 1, 3, padding=1), nn.Tanh())
-        self.apply(small_weights)
+        self.apply(init_weights)
 
     def forward(self, templates: Tensor, noise: Tensor | None = None) -> Tensor:
         """Blots of templates and noise, normal, ``(N, 1, H, W)``; None draws it."""

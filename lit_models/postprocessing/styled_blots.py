@@ -6,7 +6,7 @@ from torch import Tensor
 
 from datamodules.blot_style import draw_styles
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
-from lit_models.prediction.blots import checksum, seeded_noise
+from lit_models.postprocessing.blots import checksum, seeded_noise
 
 
 def generate_styled(

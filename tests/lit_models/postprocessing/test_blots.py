@@ -3,7 +3,7 @@
 import torch
 
 from lit_models.networks import ReferenceGenerator, UNetGenerator
-from lit_models.prediction.blots import generate, seeded_noise
+from lit_models.postprocessing.blots import generate, seeded_noise
 
 
 def templates():
