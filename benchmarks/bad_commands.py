@@ -256,13 +256,6 @@ FIT: dict[str, list[str]] = {
         "--model.loss=[a,b]",
         "--data.augmentation.rotation=abc",
     ],
-    "blots_best": [
-        "--model.generator=lit_models.networks.StyledBlotGenerator",
-        "--model.discriminator=lit_models.networks.StyledBlotDiscriminator",
-        "--model.lr_scheduler=torch.optim.lr_scheduler.StepLR",
-        "--data.size=17",
-        "--trainer.strategy=fsdp",
-    ],
     "blots_style": [
         "--model.swapped=-1",
         "--model.kept_styles=0",

@@ -128,7 +128,7 @@ VALUES: dict[str, dict[str, list[str]]] = {
         "trainer.gradient_clip_val": ["1"],
         "trainer.accumulate_grad_batches": ["2"],
     },
-    "blots_best": {
+    "blots_style": {
         "model.generator.width": ["0", "-4"],
         "model.discriminator.width": ["0"],
         "model.augmentation.shift": ["-1"],
@@ -136,7 +136,6 @@ VALUES: dict[str, dict[str, list[str]]] = {
         "model.reconstruction_loss.mse_weight": ["-1", "nan"],
         "model.lr_scheduler.start": ["1", "-0.1", "2"],
         "trainer.callbacks.modules": ["[nothing]"],
-        "data.size": ["24"],
     },
 }
 

@@ -1,6 +1,6 @@
 """A blot config on membranes held out of training: folds, seeds, mean and standard deviation.
 
-python benchmarks/blot_folds.py --config configs/blots_best.yaml --data_dir ../shared/data/blots \
+python benchmarks/blot_folds.py --config configs/blots.yaml --data_dir ../shared/data/blots \
     --folds 0 --seeds 0 1 2 --kid_weights <ResNet-18 state dict>
 
 A run that is there already, finished, in ``--root`` is scored and not trained again.
@@ -62,7 +62,7 @@ def generate(folder: Path, data_dir: str, fold: int) -> tuple[torch.Tensor, floa
 def main() -> None:
     """Train what is missing, then print one line of Markdown for each run, and their mean."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", default="configs/blots_best.yaml")
+    parser.add_argument("--config", default="configs/blots.yaml")
     parser.add_argument("--data_dir", required=True)
     parser.add_argument("--folds", type=int, nargs="+", default=[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

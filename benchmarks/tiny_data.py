@@ -50,7 +50,6 @@ SMALL = {
     **SMALL,
     "aoi_best": SMALL["aoi"],
     "aoi_probe": SMALL["aoi"],
-    "blots_best": [*SMALL["blots"], *SMALL["blots_style"][2:]],
 }
 FOLDERS = {"aoi": "aoi", "vessels": "drive", "retina": "drive", "blots": "blots"}
 

@@ -126,14 +126,7 @@ def test_other_colors_are_refused(tmp_path, mode):
         read_image(tmp_path / "x.tif", "L") if mode != "HSV" else to_pixels(image, "L", "x")
 
 
-def test_the_format_is_told_by_the_content_alone(tmp_path, monkeypatch):
-    started = []
-    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *args, **_: started.append(args))
-    Image.new("RGB", (8, 8)).save(tmp_path / "x.eps")
-    (tmp_path / "x.eps").rename(tmp_path / "x.png")
-    with pytest.raises(DataError, match=r"x\.png: not a readable image"):
-        read_image(tmp_path / "x.png", "L")
-    assert not started
+def test_the_name_does_not_tell_the_format(tmp_path):
     Image.fromarray(GRAY).save(tmp_path / "y.jp2", lossless=True)
     (tmp_path / "y.jp2").rename(tmp_path / "y.png")
     assert np.array_equal(read_image(tmp_path / "y.png", "L")[0], GRAY)
@@ -231,3 +224,12 @@ def test_a_folder_that_must_not_be_listed_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("os.scandir", refuse)
     with pytest.raises(DataError, match=r"cannot be listed \(Permission denied\)$"):
         list_images(tmp_path)
+
+
+def test_the_content_decides_and_no_program_is_started(tmp_path, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", lambda *args, **kwargs: pytest.fail("started"))
+    monkeypatch.setattr("subprocess.check_call", lambda *args, **kwargs: pytest.fail("started"))
+    path = tmp_path / "x.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    with pytest.raises(DataError, match=r"x\.png: not a readable image"):
+        read_image(path, "L")
