@@ -54,8 +54,7 @@ VALUES: dict[str, dict[str, str]] = {
         "data.image_size": "0 abc 1.5 null nan 99999999 [32] true {}",
         "data.val_fraction": "0 1 -0.1 nan",
         "data.batch_size": "0 2.5 八 inf ''",
-        "data.num_workers": "-1 many",
-        "data.seed": "-1 4294967296",
+        "data.num_workers": "-1",
         "data.class_names": "[a,a,b,c,d,e] [] [a] [[a],[b]] '{a: 1}'",
         "data.augmentation": "torchvision.transforms.v2.Lambda Nope os.abort",
         "data.data_dir": "nowhere ''",
@@ -67,7 +66,7 @@ VALUES: dict[str, dict[str, str]] = {
         "model.network.weights": "nofile.pth . /dev/null https://example.com/x.pth",
         "model.network": "torch.nn.Nope subprocess.Popen lit_models.networks.UNet torch.nn.Module",
         "model.loss": "builtins.eval torch.optim.Adam [1] torch.nn.CTCLoss torch.nn. true",
-        "model.loss.reduction": "none abc",
+        "model.loss.reduction": "none",
         "model.inference": "3 []",
         "model.inference.temperature": "0 nan",
         "model.class_names": "[a,b]",
@@ -83,11 +82,9 @@ VALUES: dict[str, dict[str, str]] = {
         "trainer.callbacks": "Nope torch.nn.Linear os.abort [3] "
         "'[{class_path: callbacks.BestCheckpoint, init_args: {monitor: val/nothing}}]'",
         "trainer.logger": "foo",
-        "trainer.plugins": "[torch.nn.Linear]",
         "trainer": "3",
         "seed_everything": "abc -1 99999999999999999999",
         "memory_format": "fast",
-        "from_scratch": "nofile.yaml",
         "run.task": ".. a/b",
         "run.name": f"a/b .. '' .hidden ' ' 'a\\b' 'a\nb' {'a' * 300}",
         "run.root": "'' {here}/file /proc/none",
@@ -111,7 +108,6 @@ VALUES: dict[str, dict[str, str]] = {
         "model.loss.fn_weight": "-1 nan",
         "model.inference.threshold": "2 nan null",
         "model.inference.scales": "[] [0] [nan]",
-        "model.inference.tile": "3",
         "model.lr_scheduler.mode": "sideways",
     },
     "vessels_best": {
@@ -128,7 +124,6 @@ VALUES: dict[str, dict[str, str]] = {
         "model.generator": "torch.nn.Identity",
         "model.adversarial_loss": "torch.nn.MSELoss",
         "trainer.accumulate_grad_batches": "2",
-        "trainer.strategy": "fsdp",
     },
     "blots_style": {
         "data": "datamodules.BlotDataModule",
@@ -150,58 +145,46 @@ MISSPELLED: dict[str, str] = {
 EVALUATION = (
     "validate",
     f"validate {LAST} --model.inference.tta=often",
-    f"validate {LAST} --data.batch_size=0",
     f"validate {LAST} --trainer.limit_val_batches=0",
     f"validate {LAST} --data.data_dir={{run}}",
     f"validate {LAST} word",
     "validate --ckpt_path=[1,2]",
-    "validate --ckpt_path={run}/run.json",
     "validate --ckpt_path=https://example.com/last.ckpt",
     f"test {LAST} --data.imagesize=3",
-    f"test {LAST} --trainer.callbacks=[callbacks.Nope]",
     "test --ckpt_path={here}/file",
     "test --ckpt_path=[{run}/checkpoints/last.ckpt,{other}/checkpoints/last.ckpt]",
     "test --ckpt_path=last --run.name=nothing",
     f"predict {LAST} --data.predict_dir=nowhere",
     f"predict {LAST} --data.predict_dir=http://127.0.0.1:1/x",
-    f"predict {LAST} --data.predict_dir={'a' * 300}",
-    f"predict {LAST} --data.predict_dir={{here}}/file",
     f"predict {LAST} --trainer.callbacks=[callbacks.BlotWriter]",
     f"predict {LAST} --output={{here}}/file",
     f"predict {LAST} --output={{run}}",
     f"predict {LAST} --output=/proc/none/x",
     f"fit {LAST}",  # has trained its epochs
     "crossval --folds=1",
-    "crossval --folds=abc",
     "crossval --folds",
     "crossval --data.fold=1",
     "crossval --ckpt_path=last",
     "crossval --run.name=a/b",
-    "crossval --model.loss=foo",
     "crossval --data.data_dir=nowhere",
 )
 
 # Complete command lines; {run} is a run of aoi.
 LINES = (
-    *("fitt", "--foo", "--config=x fit", "fit", "fit --model=lit_models.BlotGAN"),
-    "crossval",
-    "crossval --config={here}",
+    *("fitt", "--foo", "--config=x fit", "fit", "crossval", "fit --model=lit_models.BlotGAN"),
     "export",
     "export --ckpt_path=/dev/null",
     "export --ckpt_path=best",
-    "export --ckpt_path=last --config={here}/file",
     "export --ckpt_path={run} --output={here}/file",
     "export --ckpt_path={run} --format=tflite",
     "export {here}/file",
     "demo --port=99999",
-    "demo --ckpt_path={here}/file",
     "demo --ckpt_path={run} --host=nowhere.invalid",
     "demo --hots=0.0.0.0",
     "compare",
     "compare nowhere",
     "compare {here}",
     "compare {run} --output={here}/file/x.html",
-    "compare {run} --outptu=x",
 )
 
 # Variables of the environment with which `fit` works.
@@ -216,22 +199,18 @@ ENVIRONMENTS = (
 )
 
 
-def values() -> Iterator[Case]:
-    """Options with values that they cannot have."""
-    for config, options in VALUES.items():
-        for option, given in options.items():
-            for value in shlex.split(given):
+def options() -> Iterator[Case]:
+    """Values that options cannot have, and options that do not exist."""
+    for config, table in VALUES.items():
+        for option, values in table.items():
+            for value in shlex.split(values):
                 yield Case(config, ("fit", f"--{option}={value}"))
+    for config, words in MISSPELLED.items():
+        for word in words.split():
+            yield Case(config, ("fit", word))
 
 
-def misspelled() -> Iterator[Case]:
-    """Options that do not exist."""
-    for config, options in MISSPELLED.items():
-        for option in options.split():
-            yield Case(config, ("fit", option))
-
-
-def verbs() -> Iterator[Case]:
+def subcommands() -> Iterator[Case]:
     """Command lines of all subcommands."""
     for line in EVALUATION:
         yield Case("aoi", tuple(line.split()))
@@ -313,9 +292,8 @@ def environments() -> Iterator[Case]:
 
 
 KINDS: dict[str, Callable[[], Iterator[Case]]] = {
-    "option value": values,
-    "misspelled option": misspelled,
-    "subcommand": verbs,
+    "option": options,
+    "subcommand": subcommands,
     "config": configs,
     "checkpoint": checkpoints,
     "image": images,

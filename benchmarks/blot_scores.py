@@ -130,22 +130,24 @@ def set_levels(blots: Tensor, templates: Tensor, styles: np.ndarray) -> Tensor:
     return moved.clamp(0, 1)
 
 
+def inputs(model: BlotGAN, templates: Tensor, styles: np.ndarray) -> list[Tensor]:
+    """What generator and discriminator take."""
+    style = [torch.from_numpy(styles)] if isinstance(model, StyledBlotGAN) else []
+    return [templates * 2 - 1, *style]
+
+
 @torch.no_grad()
 def generate(model: BlotGAN, templates: Tensor, styles: np.ndarray, seed: int) -> Tensor:
     """Blots in [0, 1]."""
     torch.manual_seed(seed)
-    inputs = [templates * 2 - 1]
-    if isinstance(model, StyledBlotGAN):
-        inputs.append(torch.from_numpy(styles))
-    parts = zip(*(x.split(40) for x in inputs), strict=True)
+    parts = zip(*(x.split(40) for x in inputs(model, templates, styles)), strict=True)
     return (torch.cat([model(*part) for part in parts]) + 1) / 2
 
 
 @torch.no_grad()
 def called_real(model: BlotGAN, templates: Tensor, styles: np.ndarray, blots: Tensor) -> float:
     """Share of blots that the GAN's own discriminator takes for real."""
-    style = [torch.from_numpy(styles)] if isinstance(model, StyledBlotGAN) else []
-    logits = model.discriminator(templates * 2 - 1, *style, blots * 2 - 1)
+    logits = model.discriminator(*inputs(model, templates, styles), blots * 2 - 1)
     return float((logits.flatten(1).mean(1) > 0).float().mean())
 
 
@@ -269,8 +271,8 @@ def measures(trained: Trained, data: HeldOut, features: BlotKID) -> dict[str, fl
         found |= {f"{k}, {name}": v for k, v in score(blots, data.blots, features).items()}
     stds = ("sd of mean gray / real", "sd of contrast / real")
     found |= dict(zip(stds, diversity(model, data).tolist(), strict=True))
-    found["Dice, sampled"] = dice(sampled, data.templates)
-    found["Dice, real"] = dice(data.blots, data.templates)
+    for name, blots in (("sampled", sampled), ("real", data.blots)):
+        found[f"Dice, {name}"] = dice(blots, data.templates)
     off = np.median(np.abs(styles_of(sampled, data.templates) - styles), axis=0).tolist()
     rows = zip(NAMES, off, strict=True) if styled else ()
     return found | {f"median off, {name}": value for name, value in rows}

@@ -21,7 +21,6 @@ ON_THE_WAY = (
     "datamodules.drive_reconstruction",
     "lit_models.defect_classifier",
     "lit_models.vessel_segmenter",
-    "lit_models.image_compressor",
     "lit_models.blot_gan",
     "lit_models.networks.torchvision_classifier",
     "callbacks.figures.aoi",

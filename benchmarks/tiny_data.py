@@ -33,7 +33,6 @@ SMALL: Mapping[str, list[str]] = {
     "retina": [*_RETINA, "--data.val_size=3"],
     "retina_best": [*_RETINA, *_CROPS],
     "retina_avif": [*_RETINA, *_CROPS],
-    "retina_compress": [*_RETINA, *_CROPS[1:]],
     "blots": ["--data.size=16", "--data.batch_size=4"],
     "blots_best": ["--data.size=16", *_GAN],
     "blots_style": ["--data.size=32", *_GAN],

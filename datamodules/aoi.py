@@ -16,6 +16,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from common.errors import DataError
+from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.aoi_files import (
     UNLABELED,
     Table,
@@ -25,11 +27,9 @@ from datamodules.aoi_files import (
     stratified_split,
 )
 from datamodules.base import ImageDataModule
-from datamodules.errors import DataError
 from datamodules.folds import Fold, fold_split
 from datamodules.images import list_images, read_image
 from datamodules.preprocessing import normalize_defects, resize_square
-from datamodules.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.synthetic.aoi import draw_sample
 from datamodules.transforms import Augmentation
 

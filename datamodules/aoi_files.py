@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from datamodules.tables import read_csv
 
 UNLABELED = -1

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from common.ranges import ImageSide
 from datamodules.preprocessing import normalize_defects, resize_square
-from datamodules.ranges import ImageSide
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import DefectResult

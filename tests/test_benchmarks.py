@@ -128,7 +128,7 @@ def test_restored_avif_is_compared_at_equal_bytes(tmp_path, table):
     write_drive(tmp_path / "drive")
     data = tmp_path / "drive"
     checkpoint = trained("retina_avif", tmp_path / "runs", f"--data.data_dir={data}")
-    options = [f"--data_dir={data}", f"--checkpoints={checkpoint}", "--images=1"]
+    options = [f"--data_dir={data}", f"--checkpoint={checkpoint}", "--images=1"]
     rows = {name: cells for name, *cells in table("compression.py", *options)}
     held, restored = (rows[f"{kind}, quality 60"] for kind in ("AVIF 4:4:4", "restored AVIF"))
     assert held[0] == restored[0], "the same file"
