@@ -94,7 +94,7 @@ VALUES: dict[str, dict[str, str]] = {
         "config": "nofile.yaml '' . {here}/file",
     },
     "aoi_best": {
-        "data.augmentation.rotation": "181 nan",
+        "data.augmentation.rotation": "181",
         "data.batch_size": "1",  # BatchNorm over one pixel
         "model.lr_scheduler": "torch.optim.lr_scheduler.StepLR torch.optim.Adam",
         "model.lr_scheduler.pct_start": "2",
@@ -105,7 +105,6 @@ VALUES: dict[str, dict[str, str]] = {
         "model.network.widths": "[] [4,-8] abc [1.5] null",
         "model.network.in_channels": "3",
         "model.network": "torch.nn.Identity torch.nn.Linear",
-        "model.loss.fn_weight": "-1 nan",
         "model.inference.threshold": "2 nan null",
         "model.inference.scales": "[] [0] [nan]",
         "model.lr_scheduler.mode": "sideways",
@@ -119,7 +118,6 @@ VALUES: dict[str, dict[str, str]] = {
     "blots": {
         "data.size": "0 15",
         "data.folds": "1 99",
-        "data.fold": "5",
         "data.target": "nowhere/ ../",
         "model.generator": "torch.nn.Identity",
         "model.adversarial_loss": "torch.nn.MSELoss",
@@ -149,7 +147,6 @@ EVALUATION = (
     f"validate {LAST} --data.data_dir={{run}}",
     f"validate {LAST} word",
     "validate --ckpt_path=[1,2]",
-    "validate --ckpt_path=https://example.com/last.ckpt",
     f"test {LAST} --data.imagesize=3",
     "test --ckpt_path={here}/file",
     "test --ckpt_path=[{run}/checkpoints/last.ckpt,{other}/checkpoints/last.ckpt]",
@@ -181,17 +178,14 @@ LINES = (
     "demo --port=99999",
     "demo --ckpt_path={run} --host=nowhere.invalid",
     "demo --hots=0.0.0.0",
-    "compare",
-    "compare nowhere",
-    "compare {here}",
+    *("compare", "compare nowhere", "compare {here}"),
     "compare {run} --output={here}/file/x.html",
 )
 
-# Variables of the environment with which `fit` works.
+# Environment variables with which `fit` works.
 ENVIRONMENTS = (
     {"HOME": "/proc/none", "MPLCONFIGDIR": "/proc/none", "TMPDIR": "/proc/none"},
     {"XDG_CACHE_HOME": "/dev/null", "TORCH_HOME": "/dev/null"},
-    {"XDG_CACHE_HOME": "", "TORCH_HOME": ""},
     {"WANDB_MODE": "junk", "MPLBACKEND": "junk", "OMP_NUM_THREADS": "junk", "COLUMNS": "abc"},
     {"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "TERM": ""},
     {"SLURM_JOB_ID": "3", "CUDA_VISIBLE_DEVICES": "junk"},
@@ -221,8 +215,7 @@ def subcommands() -> Iterator[Case]:
 def configs() -> Iterator[Case]:
     """YAML files."""
     for about, text in bad_files.CONFIGS.items():
-        args = ("fit", "--config={here}/c.yaml")
-        yield Case("aoi", args, write_bytes("c.yaml", text), about)
+        yield Case("aoi", ("fit", "--config={here}/c.yaml"), write_bytes("c.yaml", text), about)
 
 
 def checkpoints() -> Iterator[Case]:

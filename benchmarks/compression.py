@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -156,13 +157,10 @@ def main() -> None:
     print(f"{len(images)} test images\n")
     print("| method | bytes | bits per pixel | PSNR | SSIM |\n|---|---|---|---|---|")
     rows = []
-    for made in (
-        restored(options.checkpoint, images) if options.checkpoint else (),
-        formats(images),
-    ):
-        for row in made:
-            rows.append(row)
-            print(row, flush=True)
+    trained = restored(options.checkpoint, images) if options.checkpoint else ()
+    for row in chain(trained, formats(images)):
+        rows.append(row)
+        print(row, flush=True)
     if options.checkpoint:
         print(f"\n{gains(rows)}")
     if options.figure:
