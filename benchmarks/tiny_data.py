@@ -34,7 +34,6 @@ SMALL: Mapping[str, list[str]] = {
     "retina_best": [*_RETINA, *_CROPS],
     "retina_avif": [*_RETINA, *_CROPS],
     "blots": ["--data.size=16", "--data.batch_size=4"],
-    "blots_best": ["--data.size=16", *_GAN],
     "blots_style": ["--data.size=32", *_GAN],
 }
 FOLDERS = {"aoi": "aoi", "vessels": "drive", "retina": "drive", "blots": "blots"}
