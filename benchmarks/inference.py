@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from clock import peak_memory
+from probes import peak_memory
 
 from experiment.hardware import (
     FORMATS,
