@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from datamodules.fundus_batches import collate
@@ -11,7 +10,7 @@ from datamodules.fundus_input import FundusInput
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import VesselResult
-from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps, scaled_down
+from lit_models.postprocessing.vessels import VesselPostprocessor
 
 
 class VesselModel(Model[VesselResult]):
@@ -37,15 +36,11 @@ class VesselModel(Model[VesselResult]):
 
     def run(self, items: Sequence[dict[str, Any]]) -> list[VesselResult]:
         batch = collate(items)
-        images, fov = (batch[key].to(self.settings.device) for key in ("image", "fov"))
-        found: list[list[np.ndarray]] = []
-        for maps in self.inference.predict(self.network, images, fov, scaled_down(batch)):
-            if maps is not None:
-                maps = maps * fov if self.fov_only else maps
-                natives = native_maps(maps, batch["input_size"], batch["native_size"])
-                found.append([one.float().cpu().numpy() for one in natives])
+        batch |= {key: batch[key].to(self.settings.device) for key in ("image", "fov")}
+        found = self.inference.predict_native(self.network, batch, self.fov_only)
+        maps = [[one.cpu().numpy() for one in kind] for kind in found.values()]
         threshold = self.inference.threshold
         return [
             VesselResult(item["name"], item["shown"], p, threshold, *more)
-            for item, p, *more in zip(items, *found, strict=True)
+            for item, p, *more in zip(items, *maps, strict=True)
         ]

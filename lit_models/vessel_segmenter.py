@@ -79,35 +79,25 @@ class VesselSegmenter(pl.LightningModule):
         return loss
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Vessel maps at the files' sizes.
-
-        Returns:
-            ``name``; ``index``; ``probability`` and, with test-time augmentation, ``uncertainty``
-            (see `VesselPostprocessor.predict`): lists of float32 ``(H, W)``.
-        """
-        found = self.inference.predict(self, batch["image"], batch["fov"], scaled_down(batch))
-        maps = zip(("probability", "uncertainty"), found, strict=True)
-        kinds = {kind: self._native(batch, values) for kind, values in maps if values is not None}
-        return {"name": batch["name"], "index": batch["index"], **kinds}
-
-    def _native(self, batch: dict[str, Any], maps: Tensor) -> list[Tensor]:
-        if self.fov_only:
-            maps = maps * batch["fov"]
-        return native_maps(maps, batch["input_size"], batch["native_size"])
+        """``name``, ``index``, and what `VesselPostprocessor.predict_native` returns."""
+        found = self.inference.predict_native(self.network, batch, self.fov_only)
+        return {"name": batch["name"], "index": batch["index"], **found}
 
     def _evaluate(
         self, batch: dict[str, Any], scores: VesselScores, other_camera: Tensor | None
     ) -> dict[str, Any]:
-        probability, _ = self.inference.predict(self, batch["image"], batch["fov"], other_camera)
+        probability, _ = self.inference.predict(
+            self.network, batch["image"], batch["fov"], other_camera, self.fov_only
+        )
         scores.loss.update(self._loss(probability.logit(1e-6), batch), len(probability))
-        maps = self._native(batch, probability)
-        images = zip(maps, batch["native_target"], batch["native_fov"], strict=True)
-        per_image = by_image([scores.update(*one) for one in images])
+        natives = native_maps(probability, batch["input_size"], batch["native_size"])
+        truth = batch["native_target"], batch["native_fov"]
+        per_image = by_image([scores.update(*one) for one in zip(natives, *truth, strict=True)])
         index = batch["index"]
-        return {"name": batch["name"], "index": index, "probability": maps, "scores": per_image}
+        return {"name": batch["name"], "index": index, "probability": natives, "scores": per_image}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        if self.inference.expected_vessel_fraction is not None and scaled_down(batch).any():
+        if self.inference.expected_vessel_fraction is not None and _other_camera(batch).any():
             rank_zero_warn(
                 "model.inference.expected_vessel_fraction: the photographs trained on are scaled "
                 "down, too, so test and predict will take them for another camera's; set it to "
@@ -116,7 +106,7 @@ class VesselSegmenter(pl.LightningModule):
         return self._evaluate(batch, self.val_scores, None)  # the training's own camera
 
     def test_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, self.test_scores, scaled_down(batch))
+        return self._evaluate(batch, self.test_scores, _other_camera(batch))
 
     def on_train_epoch_end(self) -> None:
         self.log("train/loss", self.train_loss)
@@ -129,3 +119,7 @@ class VesselSegmenter(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return configure_optimizer(self, self.parameters(), self.optimizer, self.lr_scheduler)
+
+
+def _other_camera(batch: dict[str, Any]) -> Tensor:
+    return scaled_down(batch["input_size"], batch["native_size"])

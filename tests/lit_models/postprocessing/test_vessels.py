@@ -97,9 +97,8 @@ def test_images_without_vessels_or_field_of_view_keep_their_probabilities(fov, l
 
 
 def test_photographs_of_more_pixels_are_of_another_camera():
-    sizes = {"input_size": [[40, 30]] * 3, "native_size": [[40, 30], [80, 60], [20, 15]]}
-    batch = {key: torch.tensor(value) for key, value in sizes.items()}
-    assert scaled_down({**batch, "image": torch.zeros(1)}).tolist() == [False, True, False]
+    native = torch.tensor([[40, 30], [80, 60], [20, 15], [40, 31]])
+    assert scaled_down(torch.tensor([[40, 30]] * 4), native).tolist() == [False, True, False, True]
 
 
 def test_a_share_needs_a_threshold():
