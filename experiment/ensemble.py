@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 import yaml
 
-from common.errors import DataError
+from common.errors import DataError, UsageError
 from datamodules.base import ImageDataModule
-from experiment.arguments import UsageError
 from experiment.checkpoint import RECORD, best_beside
 from experiment.checkpoint_settings import flat_settings
 

@@ -6,6 +6,7 @@ and settings without the rest of a training. The export is refused where it does
 the checkpoint predicts (in float32) on images of the run's own data.
 """
 
+import argparse
 import json
 import logging
 import os
@@ -25,7 +26,6 @@ from PIL import Image
 from torch.export import ExportedProgram
 
 from common.errors import DataError
-from experiment.arguments import OneLineArguments
 from experiment.atomic import writing
 from experiment.run_folder import prediction_parent
 from inference import graphs
@@ -75,17 +75,15 @@ class Parity:
         return f"parity with the checkpoint on {self.images} images: {values}"
 
 
-def main(args: Sequence[str] | None = None) -> Path:
-    """Run ``export`` with the command line ``args`` and return the folder it wrote.
-
-    Raises:
-        DataError: see `export`.
-    """
-    parser = OneLineArguments(prog="cli.py export", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``export``."""
     add_checkpoint_options(parser)
     parser.add_argument("--format", choices=list(FILES), default="onnx")
     parser.add_argument("--output", type=Path, help="folder; export/ in the run's by default")
-    options = parser.parse_args(args)
+
+
+def run(options: argparse.Namespace) -> Path:
+    """Export what the options ask for, and return the folder; see `export`."""
     return export(chosen_checkpoint(options), options.format, options.output)
 
 

@@ -201,6 +201,15 @@ def aoi_args(folder: Path | None, root: Path, *more: str, figures: bool = False)
     return config_args("aoi", root, *data, *more, figures=figures)
 
 
+def crossvalidate(args: list[str], fit: Callable) -> Path:
+    """``cli.py crossval`` whose trainings and validations are ``fit``'s; the folder it filled."""
+    from commandline import verbs
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cli.main", fit)
+        return verbs.main(["crossval", *args])
+
+
 def one_run(root: Path) -> Path:
     """The only run folder below ``root``."""
     (folder,) = root.glob("*/*/run.json")

@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from common.errors import DataError
-from experiment.arguments import UsageError
+from common.errors import DataError, UsageError
 from experiment.ensemble import check_members, member_paths, share_validation, temperatures
 
 
