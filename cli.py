@@ -120,9 +120,8 @@ class CLI(LightningCLI):
         super().parse_arguments(parser, args)
         check_values(self.config.as_dict(), self.verb)
         if self._lacks_weights():
-            self.config = parser.parse_args(
-                [*args, f"--config={CONFIGS / self.config.from_scratch}"]
-            )  # type: ignore[misc]
+            from_scratch = CONFIGS / self.config.from_scratch
+            self.config = parser.parse_args([*args, f"--config={from_scratch}"])  # type: ignore[misc]
         self._find_checkpoints()
         if self.members:
             self._take_from_checkpoints(parser)

@@ -4,13 +4,15 @@ import dataclasses
 import inspect
 import math
 import os
-import pydoc
 from collections.abc import Iterator, Mapping
 from types import NoneType
 from typing import Any, get_args
 
+import pytorch_lightning as pl
+
 from commandline.suggestions import in_words, quoted
-from common.errors import UsageError
+from common.errors import DataError, UsageError
+from experiment.class_paths import check_classes, find_class
 
 NOT_ZERO = "max_epochs max_steps limit_train_batches limit_test_batches limit_predict_batches"
 # Least and greatest value of options of the trainer, and of the model's by their last name.
@@ -36,7 +38,7 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 def check_values(config: dict[str, Any], verb: str) -> None:
-    """Refuse such values of the trainer and of the classes that a config names, however deep.
+    """Refuse such values, and what is not a class of the right kind, before anything is called.
 
     Args:
         config: the options, parsed, as nested dicts.
@@ -45,6 +47,13 @@ def check_values(config: dict[str, Any], verb: str) -> None:
     Raises:
         UsageError: names the option, and what it takes.
     """
+    try:
+        check_classes(config["trainer"], pl.Trainer, "trainer")
+        for part, base in (("model", pl.LightningModule), ("data", pl.LightningDataModule)):
+            kind = find_class(config[part]["class_path"], (base,))
+            check_classes(config[part].get("init_args", {}), kind, part)
+    except DataError as error:
+        raise UsageError(str(error)) from None
     trainer = {f"trainer.{name}": value for name, value in config["trainer"].items()}
     for option in (*NOT_ZERO.split(), "val_check_interval", f"limit_{verb[:3]}_batches"):
         if trainer.get(f"trainer.{option}") == 0:
@@ -78,7 +87,7 @@ def _arguments(option: str, part: Any) -> Iterator[tuple[str, Any, Any]]:
     """``(option, type, value)`` of the arguments of a class, and of the classes in them."""
     if not isinstance(part, Mapping) or "class_path" not in part:
         return
-    kind = pydoc.locate(part["class_path"])
+    kind = find_class(part["class_path"])
     parameters = inspect.signature(kind).parameters
     for name, value in (part.get("init_args") or {}).items():
         known = parameters.get(name)

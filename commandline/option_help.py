@@ -2,11 +2,12 @@
 
 import argparse
 import inspect
-import pydoc
 import sys
 from collections.abc import Iterator, Sequence
 
 from jsonargparse import ArgumentParser, Namespace
+
+from experiment.class_paths import find_class
 
 FIRST_PAGE = """config ckpt_path data.data_dir data.predict_dir data.batch_size data.num_workers
     data.image_size data.size data.inputs.size data.val_fraction data.val_size
@@ -40,7 +41,7 @@ def print_help(parser: ArgumentParser, args: Sequence[str]) -> None:
 
 def _class_parsers(spec: Namespace, name: str) -> Iterator[ArgumentParser]:
     """Parsers of the options of a class and of the classes in its arguments."""
-    found = pydoc.locate(spec.class_path)
+    found = find_class(spec.class_path)
     given = spec.get("init_args", Namespace()).as_dict()
     inner = {k for k, v in given.items() if isinstance(v, dict) and "class_path" in v}
     # What is made later, by the model: an optimizer's parameters, the number of classes ...

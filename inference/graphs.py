@@ -21,10 +21,9 @@ from inference.model import Model
 from inference.retina import RetinaModel
 from inference.styled_blots import StyledBlotModel
 from inference.vessels import VesselModel
-from lit_models.networks.blot_generators import UNetGenerator
 from lit_models.networks.restored_avif import RestoredAVIF
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
-from lit_models.prediction.pixels import to_unit
+from lit_models.prediction.pixels import to_gray, to_unit
 
 SIDES = (67, 81)  # of what is traced: multiples of nothing, so that no padding is left out
 
@@ -183,21 +182,16 @@ class AVIFGraph(RetinaGraph):
 
 
 class BlotGraph(Graph):
-    """Blots uint8 ``(N, s, s)`` of both templates, uint8 ``(N, 2, s, s)``, and noise, if any."""
+    """Blots uint8 ``(N, s, s)`` of both templates, uint8 ``(N, 2, s, s)``."""
 
     def __init__(self, model: BlotModel) -> None:
         super().__init__(model)
         self.inputs = {"pixels": torch.zeros(2, 2, model.size, model.size, dtype=torch.uint8)}
-        if isinstance(model.network, UNetGenerator):
-            self.inputs["noise"] = torch.zeros(2, 1, model.size, model.size)
-            self.noise = 1, 1
         self.outputs = ("image",)
         self.fixed = tuple(self.inputs)
 
-    def forward(self, pixels: Tensor, noise: Tensor | None = None) -> tuple[Tensor, ...]:
-        templates = pixels.float() / 127.5 - 1
-        blots = self.network(templates) if noise is None else self.network(templates, noise)
-        return (((blots.float() + 1) * 127.5).round().to(torch.uint8)[:, 0],)
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return (to_gray(self.network(pixels.float() / 127.5 - 1).float())[:, 0],)
 
 
 class StyledBlotGraph(Graph):
@@ -227,7 +221,7 @@ class StyledBlotGraph(Graph):
 
     def forward(self, pixels: Tensor, style: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
         blots = self.network(pixels.float() / 127.5 - 1, style, noise)[1]
-        return (((blots.float() + 1) * 127.5).round().to(torch.uint8)[:, 0],)
+        return (to_gray(blots.float())[:, 0],)
 
 
 def _pixels(channels: int = 0) -> Tensor:

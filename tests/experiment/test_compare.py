@@ -9,6 +9,7 @@ import yaml
 
 from commandline import verbs
 from common.errors import DataError
+from experiment import compare
 
 CALLBACK = {"class_path": "callbacks.BestCheckpoint"}
 
