@@ -38,7 +38,7 @@ from experiment.checkpoint import (
     read_checkpoint,
 )
 from experiment.checkpoint_io import AtomicCheckpointIO
-from experiment.checkpoint_settings import checkpoint_settings, name_differences
+from experiment.checkpoint_settings import checkpoint_settings, log_overrides
 from experiment.ensemble import check_members, member_paths, share_validation, temperatures
 from experiment.hardware import (
     MemoryFormat,
@@ -55,7 +55,7 @@ from experiment.run_folder import (
 )
 from experiment.wandb_run import finish_wandb
 from lit_models.networks.pretrained import read_state
-from lit_models.prediction.ensemble import join
+from lit_models.postprocessing.ensemble import join
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ class CLI(LightningCLI):
             whole[part]["init_args"] |= init_args
         whole["model"]["init_args"].pop("class_names", None)  # linked to the data's
         self.config = parser.parse_object(whole)
-        name_differences(given, self.config)
+        log_overrides(given, self.config)
         if self.verb == "fit":
             check_not_finished(path, checkpoint, self.config.trainer.max_epochs)
 

@@ -19,7 +19,7 @@ import yaml
 
 from common.errors import DataError, UsageError
 from experiment.atomic import write_json, writing
-from experiment.checkpoint import RECORD, best_beside, finished_epochs, read_checkpoint
+from experiment.checkpoint import CROSSVAL_RECORD, best_beside, finished_epochs, read_checkpoint
 from experiment.compare import write_comparison
 from experiment.crossval_report import summary, write_tables
 from experiment.crossval_scores import IMAGE_TABLE, ImageScores, read_image_table
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
         _cross_validate(folder, options, given, fit)
     except DataError:
         if not any(path.is_dir() for path in folder.iterdir()):
-            (folder / RECORD).unlink(missing_ok=True)  # it would refuse the mended command
+            (folder / CROSSVAL_RECORD).unlink(missing_ok=True)  # it would refuse the mended command
         raise
     finally:
         lock.discard()
@@ -146,12 +146,12 @@ def _cross_validate(
         _train(folder / member.name, member, fixed, fit)
         done[member] = _validate(folder, member, fit)
         record["members"] = [done[one] for one in members if one in done]
-        write_json(folder / RECORD, record)
+        write_json(folder / CROSSVAL_RECORD, record)
     record |= {"status": "finished", "seeds": options.seeds}
     record["members"] = [done[member] for member in members]
     tables = {member.name: _images(folder, member) for member in members}
     record |= summary(record["members"], list(tables.values()))
-    write_json(folder / RECORD, record)
+    write_json(folder / CROSSVAL_RECORD, record)
     command = f"python cli.py fit {shlex.join([*configs, *given])} --data.fold all"
     if record["best_epoch"] is not None:
         command += f" --trainer.max_epochs {record['best_epoch']}"
@@ -167,7 +167,7 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
     Raises:
         DataError: it was begun with other ones.
     """
-    path = folder / RECORD
+    path = folder / CROSSVAL_RECORD
     texts = [Path(config).expanduser().read_bytes() for config in options.config]
     begun = {
         "configs": options.config,
@@ -189,7 +189,7 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
                 )
         return record | {"status": "running"}
     record = {**begun, "status": "running", "members": []}
-    write_json(folder / RECORD, record)
+    write_json(folder / CROSSVAL_RECORD, record)
     return record
 
 
