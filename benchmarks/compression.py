@@ -87,7 +87,9 @@ def formats(images: Sequence[Tensor]) -> Iterator[Row]:
             files = []
             for image in images:
                 file = io.BytesIO()
-                Image.fromarray(to_uint8_image(to_unit(image)).numpy()).save(file, name, quality=quality)
+                Image.fromarray(to_uint8_image(to_unit(image)).numpy()).save(
+                    file, name, quality=quality
+                )
                 files.append(file.getvalue())
             yield score(name, quality, images, files)
 

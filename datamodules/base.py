@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from common.errors import DataError
 from common.ranges import refuse_null
 from datamodules.folds import ALL, check_fold
-from datamodules.loader import CollateReadable, SafeDataset, ImageLoader
+from datamodules.loader import CollateReadable, ImageLoader, SafeDataset
 from datamodules.samplers import eval_sampler, train_sampler
 from datamodules.synthetic.cache import cached_sample
 

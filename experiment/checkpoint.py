@@ -67,12 +67,18 @@ def check_weights_fit(path: Path, checkpoint: dict[str, Any], model: nn.Module) 
     """
     own, stored = model.state_dict(), checkpoint["state_dict"]
     mismatched_keys = [name for name in {**own, **stored} if (name in own) != (name in stored)]
-    mismatched_keys += [name for name in own if name in stored and own[name].shape != stored[name].shape]
+    mismatched_keys += [
+        name for name in own if name in stored and own[name].shape != stored[name].shape
+    ]
     if mismatched_keys:
-        shapes = (str(tuple(s[mismatched_keys[0]].shape)) if mismatched_keys[0] in s else "nothing" for s in (stored, own))
+        shapes = (
+            str(tuple(s[mismatched_keys[0]].shape)) if mismatched_keys[0] in s else "nothing"
+            for s in (stored, own)
+        )
         raise DataError(
-            f"{path}: {len(mismatched_keys)} of its weights are not those of this model: {mismatched_keys[0]} is "
-            f"{next(shapes)}, not {next(shapes)}; give the config it was trained with"
+            f"{path}: {len(mismatched_keys)} of its weights are not those of this model: "
+            f"{mismatched_keys[0]} is {next(shapes)}, not {next(shapes)}; give the config it "
+            "was trained with"
         )
 
 

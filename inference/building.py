@@ -37,9 +37,15 @@ def build_network(
         network = _instantiate(settings, arguments, trusted)
     expected = network.state_dict()
     mismatched_keys = sorted(expected.keys() ^ weights.keys())
-    mismatched_keys += [name for name in expected if not mismatched_keys and expected[name].shape != weights[name].shape]
+    mismatched_keys += [
+        name
+        for name in expected
+        if not mismatched_keys and expected[name].shape != weights[name].shape
+    ]
     if mismatched_keys:
-        raise DataError(f"its weights are not those of its {type(network).__name__}: {mismatched_keys[0]}")
+        raise DataError(
+            f"its weights are not those of its {type(network).__name__}: {mismatched_keys[0]}"
+        )
     # Copies let go of the file, and have the layout that the constructor chose.
     own = {
         name: torch.empty_like(tensor, device="cpu").copy_(weights[name])

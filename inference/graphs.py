@@ -110,7 +110,9 @@ class VesselGraph(Graph):
         images, inside = F.pad(images, padding), F.pad(inside, padding)
         found = self._at_best_scale(images, inside)
         if self.inference.expected_vessel_fraction is not None:
-            other_camera = torch.full((), native[0] - size[0]) > 0  # a comparison could not be traced
+            other_camera = (
+                torch.full((), native[0] - size[0]) > 0
+            )  # a comparison could not be traced
             shifted = self.inference.match_vessel_fraction(found[0], inside > 0)
             found[0] = shifted.where(other_camera, found[0])
         if self.fov_only:

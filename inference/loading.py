@@ -54,7 +54,10 @@ def load(
             names a class of a package that is not trusted; a device that is not there; members
             of an ensemble that differ, or are of a method whose outputs have no average.
     """
-    if not isinstance(source, str | Path) or (Path(source).expanduser() / CROSSVAL_RECORD).is_file():
+    if (
+        not isinstance(source, str | Path)
+        or (Path(source).expanduser() / CROSSVAL_RECORD).is_file()
+    ):
         return _load_ensemble(source, device, precision, batch_size, trusted)
     path = Path(source).expanduser()
     if path.suffix == ".onnx":

@@ -24,9 +24,9 @@ class FundusAugmentation(Augmentation):
     Args:
         crop: side in px of what is cut out around a random point of the field of view; null keeps
             the whole picture.
-        no_resample_prob: part of the pictures that is not resampled: mirrored, turned by quarter turns and cut
-            only. Resampling blurs the rims of vessels, where most errors lie; the photographs that
-            the network is asked about later have sharp ones.
+        no_resample_prob: probability that a picture is not resampled, but flipped, rotated by
+            multiples of 90 degrees and cropped only. Resampling blurs the rims of vessels,
+            where most errors lie, and photographs at inference are sharp.
         zoom: least and greatest magnification of the others, drawn evenly in its logarithm.
         aspect: their width and height differ by up to ``exp(2 aspect)``.
         contrast: all channels are multiplied by up to ``exp(contrast)``, or divided by it.
@@ -79,7 +79,12 @@ class RandomView(v2.Transform):
         super().__init__()
         if zoom[0] > zoom[1]:
             raise DataError(f"data.augmentation.zoom: {list(zoom)}; give the smaller number first")
-        self.crop, self.no_resample_prob, self.zoom, self.aspect = crop, no_resample_prob, zoom, aspect
+        self.crop, self.no_resample_prob, self.zoom, self.aspect = (
+            crop,
+            no_resample_prob,
+            zoom,
+            aspect,
+        )
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         masks = next(item for item in flat_inputs if isinstance(item, tv_tensors.Mask))
@@ -102,7 +107,9 @@ class RandomView(v2.Transform):
         y, x = torch.meshgrid(y, x * mirror, indexing="ij")
         across = math.cos(angle) * x - math.sin(angle) * y + center[1]
         down = math.sin(angle) * x + math.cos(angle) * y + center[0]
-        if no_resample:  # an even crop around a pixel, or a turned oblong one, lies half a pixel off
+        if (
+            no_resample
+        ):  # an even crop around a pixel, or a turned oblong one, lies half a pixel off
             across, down = (across + 0.25).floor(), (down + 0.25).floor()
         grid = [(2 * across + 1) / width - 1, (2 * down + 1) / height - 1]
         return {"grid": torch.stack(grid, dim=-1)[None]}

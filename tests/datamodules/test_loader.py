@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from common.errors import DataError
-from datamodules.loader import CollateReadable, SafeDataset, ImageLoader
+from datamodules.loader import CollateReadable, ImageLoader, SafeDataset
 
 
 class Numbers(Dataset):

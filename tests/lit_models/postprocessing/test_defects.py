@@ -24,7 +24,9 @@ def test_tta_averages_probabilities_over_mirror_images():
 
 
 def test_no_infinite_loss_where_a_probability_underflows():
-    found = DefectPostprocessor(tta=True).log_probabilities(Corner(), torch.full((1, 3, 4, 4), 500.0))
+    found = DefectPostprocessor(tta=True).log_probabilities(
+        Corner(), torch.full((1, 3, 4, 4), 500.0)
+    )
     assert found.isfinite().all()
     assert found[0, 0] == -500
 

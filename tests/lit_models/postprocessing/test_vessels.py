@@ -65,7 +65,9 @@ def test_images_of_another_camera_have_the_share_that_is_expected(weight, least)
     fov[..., 4:24, 4:24] = True
     network = torch.nn.Identity()
     plain, _ = VesselPostprocessor(threshold=0.4).predict(network, images, fov)
-    inference = VesselPostprocessor(threshold=0.4, expected_vessel_fraction=0.25, prior_weight=weight)
+    inference = VesselPostprocessor(
+        threshold=0.4, expected_vessel_fraction=0.25, prior_weight=weight
+    )
     other_camera = torch.tensor([True, True, False])
     shifted, _ = inference.predict(network, images, fov, other_camera)
     before, after = (
@@ -101,7 +103,9 @@ def test_photographs_of_more_pixels_are_of_another_camera():
 
 
 def test_a_share_needs_a_threshold():
-    with pytest.raises(DataError, match=r"^model\.inference\.expected_vessel_fraction: needs a threshold"):
+    with pytest.raises(
+        DataError, match=r"^model\.inference\.expected_vessel_fraction: needs a threshold"
+    ):
         VesselPostprocessor(threshold=1.0, expected_vessel_fraction=0.1)
 
 
@@ -138,7 +142,9 @@ def test_the_spread_is_that_of_the_views(scales):
     mean, spread = VesselPostprocessor(tta=4, scales=scales).predict(Watched(), images)
     assert mean.shape == spread.shape == images.shape
     assert 0 <= float(spread.min()) <= float(spread.max()) <= 0.5
-    assert torch.equal(mean, VesselPostprocessor(tta=4, scales=scales).predict(network(), images)[0])
+    assert torch.equal(
+        mean, VesselPostprocessor(tta=4, scales=scales).predict(network(), images)[0]
+    )
     if scales == [1.0]:
         axes = [(), (-1,), (-2,), (-2, -1)]
         views = torch.stack([s.sigmoid().flip(a) for s, a in zip(seen, axes, strict=True)])
