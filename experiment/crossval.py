@@ -20,7 +20,7 @@ import yaml
 from common.errors import DataError
 from experiment.arguments import OneLineArguments, UsageError
 from experiment.atomic import write_json, writing
-from experiment.checkpoint import CROSSVAL_RECORD, best_beside, finished_epochs, read_checkpoint
+from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints, read_checkpoint
 from experiment.compare import write_comparison
 from experiment.crossval_report import summary, write_tables
 from experiment.crossval_scores import IMAGE_TABLE, ImageScores, read_image_table
