@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import DataError
-from experiment.checkpoints import Checkpoint
 from datamodules.blot_files import find_triples
 from datamodules.drive_files import read_drive
 from datamodules.images import list_images
 from datamodules.synthetic import aoi, blots, drive
 from datamodules.synthetic.cache import cached_sample
+from experiment.checkpoints import Checkpoint
 
 log = logging.getLogger(__name__)
 TASKS = {

@@ -35,10 +35,10 @@ class Checkpoint:
     method: str
     model: dict[str, Any]
     data: dict[str, Any]
-    data_class: str
-    weights: dict[str, Tensor] = field(repr=False)
-    callbacks: dict[str, Any] = field(repr=False)
-    content: dict[str, Any] = field(repr=False)
+    data_class: str = ""
+    weights: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    callbacks: dict[str, Any] = field(default_factory=dict, repr=False)
+    content: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def trained_on_sample(self) -> bool:
@@ -77,7 +77,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         if path.stat().st_size == 0:
             cause = "it is empty"
         if isinstance(error, OSError) and error.errno:
-            cause = error.strerror
+            cause = str(error.strerror)
         raise DataError(
             f"{path}: not a checkpoint that can be read ({cause}); give one that `fit` wrote"
         ) from None

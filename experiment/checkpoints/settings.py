@@ -50,7 +50,9 @@ class Checkpoints:
     members: Sequence[Checkpoint]
 
     @classmethod
-    def open(cls, source: Source, which: Which = "best", runs: Sequence[Path] = ()) -> "Checkpoints":
+    def open(
+        cls, source: Source, which: Which = "best", runs: Sequence[Path] = ()
+    ) -> "Checkpoints":
         """Find and read them; see `find_checkpoints`.
 
         Raises:
