@@ -1,13 +1,14 @@
 """What would be right: the type of an option in words, and the option or class that was meant."""
 
 import dataclasses
-import inspect
 import re
 import sys
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, Union, get_args, get_origin
+
+from experiment.class_paths import base_classes
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 WORDS |= {types.NoneType: "null", dict: "a mapping"}
@@ -35,13 +36,11 @@ def in_words(kind: Any) -> str:
         return " or ".join(plain if {*plain} - {"null"} else words)
     if hasattr(kind, "_expression"):
         return f"{WORDS[kind._type]} " + re.sub("v([<>=]+)", r"\1 ", kind._expression)
-    if origin is Callable or getattr(origin, "__name__", "") == "Callable":
-        return in_words(args[-1])
+    if not dataclasses.is_dataclass(kind) and (bases := base_classes(kind)):
+        return CLASS + " or ".join(dict.fromkeys(base.__name__ for base in bases))
     if origin in (list, tuple, set, Sequence):
-        items = f"a list of {len(args)}" if origin is tuple and ... not in args else "a list"
-        return item if args and (item := in_words(args[0])).startswith(CLASS) else items
-    group = dataclasses.is_dataclass(kind) or origin is not None or not inspect.isclass(kind)
-    return "a group of options" if group else f"{CLASS}{kind.__name__}"
+        return f"a list of {len(args)}" if origin is tuple and ... not in args else "a list"
+    return "a group of options"
 
 
 def class_problem(path: str, words: str, report: str) -> str:
@@ -70,13 +69,8 @@ def nearest_option(name: str, options: Iterable[str]) -> str:
     return next(iter([*same, *get_close_matches(name, options, 1)]), "")
 
 
-def shown(text: str, length: int = 200) -> str:
-    """``text`` in one line of ``length`` characters at most."""
-    text = " ".join(text.split())
-    return text if len(text) <= length else f"{text[:length]}..."
-
-
 def quoted(value: str) -> str:
-    """A value as a person would write it: None as null, text in quotes."""
-    text = {"None": "null", "True": "true", "False": "false"}.get(value, shown(value, 60))
+    """A value as a person would write it: None as null, text in quotes, a long one cut short."""
+    text = {"None": "null", "True": "true", "False": "false"}.get(value, " ".join(value.split()))
+    text = text if len(text) <= 60 else f"{text[:60]}..."
     return text if re.match(r"[\[{]|[-\d.e]+$|null$|true$|false$", text) else f"'{text}'"

@@ -30,7 +30,7 @@ class OneLineArguments(argparse.ArgumentParser):
     """Parser that raises `UsageError` and takes no abbreviated option."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
