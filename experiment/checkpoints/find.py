@@ -72,10 +72,9 @@ def best_checkpoint(last: Path) -> Path:
     checkpoint = read_checkpoint(last)
     for state in checkpoint.callbacks.values():
         named = state.get("best_model_path") if isinstance(state, dict) else None
-        # The folder may have been moved since; or the run continues another one's.
-        for best in (last.with_name(Path(named).name), Path(named)) if named else ():
-            if best != last and best.is_file():
-                return best
+        best = last.with_name(Path(named or last).name)  # the folder may have been moved since
+        if best != last and best.is_file():
+            return best
     if checkpoint.data.get("fold") == "all":
         return last
     # Killed after a better one took its place, and before that was known to last.ckpt.
