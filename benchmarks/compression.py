@@ -29,7 +29,6 @@ from torchmetrics.functional.image import (
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.drive import test_split
 from datamodules.drive_reconstruction import PhotographDataset
-from experiment.plotting import PALETTE, styled
 from inference import load
 from lit_models.networks.restored_avif import decode, encode
 from lit_models.prediction.pixels import to_pixels, to_unit
@@ -128,28 +127,11 @@ def gains(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def draw(rows: Sequence[Row], path: Path) -> None:
-    """PSNR against bits per pixel, one line for each method."""
-    with styled():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-        axes = figure.subplots()
-        for color, kind in zip(PALETTE, dict.fromkeys(row.kind for row in rows), strict=False):
-            points = sorted((row.rate, row.psnr) for row in rows if row.kind == kind)
-            axes.plot(*zip(*points, strict=True), "o-", color=color, label=kind)
-        axes.set(xscale="log", xlabel="bits per pixel", ylabel="PSNR in dB")
-        axes.set_title("DRIVE test images, 512x512 px")
-        axes.legend()
-        figure.savefig(path)
-
-
 def main() -> None:
-    """Print the tables, and draw them if asked to."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data_dir", type=Path, required=True, help="in the layout of DRIVE")
     parser.add_argument("--checkpoint", type=Path, help="of retina_avif")
-    parser.add_argument("--figure", type=Path, help="PNG to write")
     parser.add_argument("--images", type=int, help="score only the first test images")
     options = parser.parse_args()
     photographs = PhotographDataset(test_split(options.data_dir)[: options.images], SIZE)
@@ -163,8 +145,6 @@ def main() -> None:
         print(row, flush=True)
     if options.checkpoint:
         print(f"\n{gains(rows)}")
-    if options.figure:
-        draw(rows, options.figure)
 
 
 if __name__ == "__main__":
