@@ -67,7 +67,7 @@ def score(
     quality: int,
     images: Sequence[Tensor],
     files: Sequence[bytes],
-    read: Callable[[bytes], Tensor] = decode,
+    read: Callable[[bytes], Tensor],
 ) -> Row:
     """Means over ``images`` ``(3, H, W)`` in [-1, 1] and what ``read`` makes of their files."""
     results = []
@@ -77,6 +77,13 @@ def score(
         ssim = structural_similarity_index_measure(copy, truth, data_range=1.0)
         results.append((len(file), psnr, float(ssim)))  # type: ignore[arg-type]
     return Row(kind, quality, *np.mean(results, axis=0).tolist())
+
+
+def pixels(file: bytes) -> Tensor:
+    """Float32 ``(3, H, W)`` in [-1, 1]."""
+    with Image.open(io.BytesIO(file)) as image:
+        array = np.asarray(image.convert("RGB"), np.float32)
+    return torch.from_numpy(array / 127.5 - 1).permute(2, 0, 1)
 
 
 def formats(images: Sequence[Tensor]) -> Iterator[Row]:
@@ -90,7 +97,7 @@ def formats(images: Sequence[Tensor]) -> Iterator[Row]:
                     file, name, quality=quality
                 )
                 files.append(file.getvalue())
-            yield score(name, quality, images, files)
+            yield score(name, quality, images, files, pixels)
 
 
 def restored(checkpoint: Path, images: Sequence[Tensor]) -> Iterator[Row]:
@@ -106,7 +113,7 @@ def restored(checkpoint: Path, images: Sequence[Tensor]) -> Iterator[Row]:
 
     for quality in QUALITIES["AVIF"]:
         files = [encode(image, quality) for image in images]
-        yield score("AVIF 4:4:4", quality, images, files)
+        yield score("AVIF 4:4:4", quality, images, files, pixels)
         yield score("restored AVIF", quality, images, files, restore)
     threads = torch.get_num_threads()
     print(f"{np.mean(seconds):.2f} s to decode an image, {threads} threads", file=sys.stderr)
