@@ -18,7 +18,7 @@ if __name__ == "__main__":
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -31,15 +31,10 @@ from commandline.option_help import print_help
 from commandline.parser import OneLineParser, one_line_of
 from commandline.verbs import CONFIGS
 from common.errors import DataError, UsageError
-from experiment.checkpoint import (
-    check_not_finished,
-    check_same_method,
-    check_weights_fit,
-    read_checkpoint,
-)
 from experiment.checkpoint_io import AtomicCheckpointIO
-from experiment.checkpoint_settings import checkpoint_settings, log_overrides
-from experiment.ensemble import check_members, member_paths, share_validation, temperatures
+from experiment.checkpoints import Checkpoints
+from experiment.checkpoints.read import check_not_finished, check_weights_fit
+from experiment.checkpoints.settings import log_overrides
 from experiment.hardware import (
     MemoryFormat,
     ask_cuda_directly,
@@ -50,7 +45,6 @@ from experiment.metrics_csv import MetricsCSV
 from experiment.run_folder import (
     RunSettings,
     discard_run_folder,
-    find_checkpoint,
     results_folder,
 )
 from experiment.wandb_run import finish_wandb
@@ -69,7 +63,8 @@ class CLI(LightningCLI):
     """
 
     def __init__(self, verb: str, args: Sequence[str]) -> None:
-        self.verb, self.members = verb, list[Path]()  # several: an ensemble, led by the first
+        self.verb = verb
+        self.checkpoints: Checkpoints | None = None
         super().__init__(
             pl.LightningModule,
             pl.LightningDataModule,
@@ -122,9 +117,9 @@ class CLI(LightningCLI):
         if self._lacks_weights():
             from_scratch = CONFIGS / self.config.from_scratch
             self.config = parser.parse_args([*args, f"--config={from_scratch}"])  # type: ignore[misc]
-        self._find_checkpoints()
-        if self.members:
-            self._take_from_checkpoints(parser)
+        self.checkpoints = self._open_checkpoints()
+        if self.checkpoints is not None:
+            self._take_from_checkpoints(parser, self.checkpoints)
 
     def _lacks_weights(self) -> bool:
         """Whether the built-in sample is to be trained on, and pretrained weights cannot be had."""
@@ -144,39 +139,40 @@ class CLI(LightningCLI):
             return True
         return False
 
-    def _find_checkpoints(self) -> None:
-        given = self.config.ckpt_path
-        if given in ("last", "best"):
-            self.members = [find_checkpoint(RunSettings(**self.config.run.as_dict()), given)]
-        elif given is not None:
-            which: Literal["last", "best"] = "last" if self.verb == "fit" else "best"
-            self.members = member_paths(given, which)
-        elif self.verb != "fit":
-            raise DataError(f"{self.verb} needs --ckpt_path: best, last, a run, file")
-        if self.verb == "fit" and len(self.members) > 1:
+    def _open_checkpoints(self) -> Checkpoints | None:
+        given, runs = self.config.ckpt_path, RunSettings(**self.config.run.as_dict()).existing
+        if given == "auto" and self.verb == "fit":
+            begun = any((run / "checkpoints" / "last.ckpt").is_file() for run in runs)
+            given = "last" if begun else None
+        if given is None:
+            if self.verb != "fit":
+                raise DataError(f"{self.verb} needs --ckpt_path: best, last, a run, file")
+            return None
+        checkpoints = Checkpoints.open(given, "last" if self.verb == "fit" else "best", runs)
+        if self.verb == "fit" and len(checkpoints.members) > 1:
             raise UsageError("ckpt_path: fit goes on from one checkpoint, not several; give one")
+        return checkpoints
 
-    def _take_from_checkpoints(self, parser: LightningArgumentParser) -> None:
+    def _take_from_checkpoints(
+        self, parser: LightningArgumentParser, checkpoints: Checkpoints
+    ) -> None:
         """Let the (first) checkpoint decide how the model is built, and what it is fed.
 
-        See `checkpoint_settings`. What was asked for and is not used is named in the log.
+        See `experiment.checkpoints.settings`. What was asked for and is not used is logged.
         """
-        given = self.config.clone()
-        self.contents = [read_checkpoint(path) for path in self.members]
-        path, checkpoint = self.members[0], self.contents[0]
-        check_members(self.members, self.contents)
-        if self.verb == "validate" and not share_validation(self.contents):
-            log.warning("%s: others trained on its validation images; this score flatters", path)
-        check_same_method(path, checkpoint, given.model.class_path)
-        settings = checkpoint_settings(path, checkpoint, given, keep_inference=self.verb == "fit")
+        given, lead = self.config.clone(), checkpoints.lead
+        if self.verb == "validate" and not checkpoints.share_validation:
+            log.warning(
+                "%s: others trained on its validation images; this score flatters", lead.path
+            )
         whole = self.config.as_dict()
-        for part, init_args in settings.items():
+        for part, init_args in checkpoints.settings(given, self.verb == "fit").items():
             whole[part]["init_args"] |= init_args
         whole["model"]["init_args"].pop("class_names", None)  # linked to the data's
         self.config = parser.parse_object(whole)
         log_overrides(given, self.config)
         if self.verb == "fit":
-            check_not_finished(path, checkpoint, self.config.trainer.max_epochs)
+            check_not_finished(lead, self.config.trainer.max_epochs)
 
     def before_instantiate_classes(self) -> None:
         ask_cuda_directly()
@@ -188,10 +184,12 @@ class CLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config, given = self.config, self.config_init.trainer
         run = RunSettings(**config.run.as_dict())
-        if self.members:
-            self._load_members()
-        several = (config.ckpt_path, self.members) if len(self.members) > 1 else None
-        folder = results_folder(run, config.ckpt_path, self.members, self.verb == "predict")
+        paths: list[Path] = []
+        if self.checkpoints is not None:
+            self._load(self.checkpoints)
+            paths = self.checkpoints.paths
+        several = (config.ckpt_path, paths) if len(paths) > 1 else None
+        folder = results_folder(run, config.ckpt_path, paths, self.verb == "predict")
         output = Path(config.output).expanduser() if config.get("output") else None
         recorder = RunRecorder(self.parser, config, run, folder, output, several)
         self.trainer_defaults["callbacks"] = [*standard_callbacks(config, run.task), recorder]
@@ -206,16 +204,15 @@ class CLI(LightningCLI):
         sort_callbacks(trainer)
         return trainer
 
-    def _load_members(self) -> None:
+    def _load(self, checkpoints: Checkpoints) -> None:
         """Check the weights, and put an ensemble in the network's place where there are several."""
-        for path, checkpoint in zip(self.members, self.contents, strict=True):
-            check_weights_fit(path, checkpoint, self.model)
-        if len(self.members) > 1:
+        for member in checkpoints.members:
+            check_weights_fit(member, self.model)
+        if len(checkpoints.members) > 1:
             inference = self.config.model.init_args.get("inference")
-            scales = temperatures(self.contents, inference and inference.get("temperature"))
-            states = [checkpoint["state_dict"] for checkpoint in self.contents]
-            join(self.model, states, scales, self.members[0])
-        self.contents = []
+            scales = checkpoints.temperatures(inference and inference.get("temperature"))
+            states = [member.weights for member in checkpoints.members]
+            join(self.model, states, scales, checkpoints.lead.path)
 
     def run(self) -> None:
         """Do the verb's work.
@@ -224,8 +221,8 @@ class CLI(LightningCLI):
             DataError: bad data, or ``predict`` has left out images that it could not read.
         """
         more: dict[str, Any] = {"datamodule": self.datamodule, "ckpt_path": None}
-        if self.members:
-            more["ckpt_path"] = str(self.members[0])
+        if self.checkpoints is not None:
+            more["ckpt_path"] = str(self.checkpoints.lead.path)
         if self.verb == "predict":
             more["return_predictions"] = False  # they are in files
         getattr(self.trainer, self.verb)(self.model, **more)

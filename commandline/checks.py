@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 
 from commandline.suggestions import in_words, quoted
 from common.errors import DataError, UsageError
-from experiment.class_paths import check_classes, find_class
+from experiment.checkpoints.class_paths import check_classes, find_class
 
 NOT_ZERO = "max_epochs max_steps limit_train_batches limit_test_batches limit_predict_batches"
 # Least and greatest value of options of the trainer, and of the model's by their last name.

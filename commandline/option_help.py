@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from jsonargparse import ArgumentParser, Namespace
 
-from experiment.class_paths import find_class
+from experiment.checkpoints.class_paths import find_class
 
 FIRST_PAGE = """config ckpt_path data.data_dir data.predict_dir data.batch_size data.num_workers
     data.image_size data.size data.inputs.size data.val_fraction data.val_size

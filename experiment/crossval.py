@@ -19,7 +19,7 @@ import yaml
 
 from common.errors import DataError, UsageError
 from experiment.atomic import write_json, writing
-from experiment.checkpoint import CROSSVAL_RECORD, best_beside, finished_epochs, read_checkpoint
+from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints, read_checkpoint
 from experiment.compare import write_comparison
 from experiment.crossval_report import summary, write_tables
 from experiment.crossval_scores import IMAGE_TABLE, ImageScores, read_image_table
@@ -204,7 +204,7 @@ def _train(run: Path, member: Member, fixed: Sequence[str], fit: Main) -> None:
         f"--run.name={member.name}",
     ]
     if last.is_file():
-        epochs = finished_epochs(read_checkpoint(last))
+        epochs = read_checkpoint(last).finished_epochs
         config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
         if epochs == config["trainer"]["max_epochs"]:
             if read_run_json(run / "run.json").get("status") != "finished":
@@ -220,7 +220,7 @@ def _train(run: Path, member: Member, fixed: Sequence[str], fit: Main) -> None:
 def _validate(folder: Path, member: Member, fit: Main) -> dict[str, Any]:
     """Score the held-out images with the best checkpoint."""
     run = folder / member.name
-    best = best_beside(run / "checkpoints" / "last.ckpt")
+    (best,) = find_checkpoints(run)
     (run / IMAGE_TABLE).unlink(missing_ok=True)
     fit(["validate", f"--config={run / 'config.yaml'}", f"--ckpt_path={best}"])
     results = read_results(run)

@@ -27,15 +27,15 @@ from torch.export import ExportedProgram
 
 from common.errors import DataError
 from experiment.atomic import writing
+from experiment.checkpoint_io import write_portable
+from experiment.checkpoints import find_checkpoints
 from experiment.run_folder import prediction_parent
 from inference import graphs
-from inference.checkpoint import find_checkpoint
 from inference.examples import examples
 from inference.loading import load_trained
 from inference.model_card import model_card, sha256
 from inference.onnx_model import ExportedModel, load_onnx
 from inference.options import add_checkpoint_options, chosen_checkpoint
-from inference.portable_checkpoint import write_portable
 from inference.retina import AVIFModel
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
     """
     if kind == "onnx":
         _check_packages()
-    path = find_checkpoint(source)
+    (path,) = find_checkpoints(source)
     folder = (output or prediction_parent(path) / "export").expanduser()
     model = load_trained(path, device="cpu", precision="32-true")
     images: list[Any] = examples(model.trained, CHECKED)

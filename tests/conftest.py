@@ -187,6 +187,7 @@ def config_args(config: str, root: Path, *more: str, figures: bool = False) -> l
         f"--config={path}",
         f"--run.root={root}",
         "--trainer.accelerator=cpu",
+        "--trainer.precision=32-true",  # the same on machines with bf16
         "--trainer.enable_progress_bar=false",
         *SMALL[config],
         *tiny,
