@@ -178,9 +178,9 @@ def read_masks(
     """
     vessels = read_mask(files.vessels, files.image, size) if files.vessels else None
     fov = read_mask(files.fov, files.image, size, full=True) if files.fov else None
-    if fov is not None and fov_diameter(fov[0].numpy()) < LEAST_FOV * max(size):
+    if fov is not None and (diameter := fov_diameter(fov[0].numpy())) < LEAST_FOV * max(size):
         raise DataError(
-            f"{files.fov}: a field of view of {fov_diameter(fov[0].numpy())} px in {files.image} of "
+            f"{files.fov}: a field of view of {diameter} px in {files.image} of "
             f"{size[1]}x{size[0]} px; redraw it"
         )
     if vessels is not None:

@@ -12,13 +12,14 @@ from common.errors import DataError
 from common.ranges import ImageSide
 from datamodules.fundus_batches import collate
 from datamodules.preprocessing import photograph_input
+from inference.graph import Graph, channels_first, pixels_example
 from inference.inputs import Source, read_pixels
 from inference.model import Model
 from inference.results import RetinaResult
 from lit_models.networks.restored_avif import RestoredAVIF, decode, encode
 from lit_models.postprocessing.avif import AVIFInference
 from lit_models.postprocessing.pixels import to_uint8_image, to_unit
-from lit_models.postprocessing.retina import native_image, reconstruct
+from lit_models.postprocessing.retina import native_images, reconstruct
 
 
 class RetinaModel(Model[RetinaResult]):
@@ -47,9 +48,12 @@ class RetinaModel(Model[RetinaResult]):
             truth = image[None, :, :h, :w]
             copy, _ = reconstruct(self.network, truth, item["name"])
             scored = to_unit(copy).cpu(), to_unit(truth).cpu()
-            made = _image(native_image(copy, native))
+            made = _image(native_images(copy, native)[0])
             results.append(RetinaResult(item["name"], item["shown"], made, *scored))
         return results
+
+    def graph(self) -> Graph:
+        return RetinaGraph(self)
 
 
 class AVIFModel(RetinaModel):
@@ -114,3 +118,27 @@ def _read(data: bytes | str | Path) -> tuple[bytes, str]:
 
 def _image(unit: Tensor) -> Image.Image:
     return Image.fromarray(to_uint8_image(unit).numpy())
+
+
+class RetinaGraph(Graph):
+    """The copy, uint8 ``(N, H, W, 3)``, and its scores at the network's size ``(N,)``.
+
+    With a `RestoredAVIF` of the pixels that its file holds: files are made and opened elsewhere.
+    """
+
+    def __init__(self, model: RetinaModel) -> None:
+        super().__init__(model.network)
+        self.size = model.size
+        self.inputs = {"pixels": pixels_example("RGB")}
+        self.outputs = ("image", "psnr", "ssim")
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        from lit_models.metrics.image_scores import ssim  # torchmetrics takes a second to import
+
+        images = photograph_input(channels_first(pixels), self.size)
+        network = self.network
+        copy = (network.restore if isinstance(network, RestoredAVIF) else network)(images).float()
+        image = to_uint8_image(native_images(copy, pixels.shape[1:3]))
+        copy, truth = to_unit(copy), to_unit(images)
+        psnr = -10 * (copy - truth).square().mean(dim=(1, 2, 3)).log10()
+        return image, psnr, ssim(copy, truth)

@@ -1,16 +1,21 @@
-"""Vessels of fundus photographs."""
+"""Vessels of fundus photographs, from Python and as an exported graph."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import resize
 
 from datamodules.fundus_batches import collate
 from datamodules.fundus_input import FundusInput
+from inference.graph import SIDES, Graph, channels_first, pixels_example
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import VesselResult
-from lit_models.postprocessing.vessels import VesselPostprocessor
+from lit_models.postprocessing.vessels import VesselPostprocessor, resample_maps, scaled_down
 
 
 class VesselModel(Model[VesselResult]):
@@ -44,3 +49,45 @@ class VesselModel(Model[VesselResult]):
             VesselResult(item["name"], item["shown"], p, threshold, *more)
             for item, p, *more in zip(items, *maps, strict=True)
         ]
+
+    def graph(self) -> Graph:
+        return VesselGraph(self)
+
+
+class VesselGraph(Graph):
+    """Probability and, with test-time augmentation, uncertainty ``(N, H, W)``, float32.
+
+    Without tiles, which only save memory. Its input ``fov``, bool ``(N, h, w)`` at the network's
+    size, is left out where nothing depends on it.
+    """
+
+    def __init__(self, model: VesselModel) -> None:
+        super().__init__(model.network)
+        self.settings, self.inference, self.fov_only = model.inputs, model.inference, model.fov_only
+        settings = self.settings
+        self.inputs = {"pixels": pixels_example(settings.mode)}
+        needs_fov = settings.local_normalization or settings.diameter or self.fov_only
+        if needs_fov or self.inference.expected_vessel_fraction or len(self.inference.scales) > 1:
+            sides = SIDES if settings.size is None else (settings.size, settings.size)
+            self.inputs["fov"] = torch.ones(2, *sides, dtype=torch.bool)
+            self.fixed = () if settings.size is None else ("fov",)  # type: ignore[misc]
+        self.outputs = ("probability", *(["uncertainty"] if self.inference.tta > 1 else []))
+
+    def forward(self, pixels: Tensor, fov: Tensor | None = None) -> tuple[Tensor, ...]:
+        images = self.settings.channels_of(channels_first(pixels))
+        native = size = list(images.shape[-2:])
+        if self.settings.size is not None:
+            size = [self.settings.size, self.settings.size]
+        elif fov is not None:
+            size = list(fov.shape[-2:])
+        images = resize(images, size, antialias=True)
+        inside = torch.ones_like(images[:, :1]) if fov is None else fov[:, None]
+        images = self.settings.normalize(images, inside > 0)
+        padding = (0, -size[1] % 32, 0, -size[0] % 32)
+        images, inside = F.pad(images, padding), F.pad(inside.float(), padding) > 0
+        sizes = (torch.stack([torch.full((), side) for side in s])[None] for s in (size, native))
+        found = self.inference.predict(
+            self.network, images, inside, scaled_down(*sizes), self.fov_only
+        )
+        cropped = [maps[..., : size[0], : size[1]] for maps in found if maps is not None]
+        return tuple(resample_maps(maps, native)[:, 0] for maps in cropped)

@@ -17,7 +17,7 @@ from lit_models.metrics.image_scores import by_image, image_scores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
 from lit_models.postprocessing.pixels import to_unit
-from lit_models.postprocessing.retina import native_image, reconstruct
+from lit_models.postprocessing.retina import native_images, reconstruct
 
 
 class ImageReconstructor(pl.LightningModule):
@@ -101,7 +101,7 @@ class ImageReconstructor(pl.LightningModule):
         for image, name, ((h, w), native) in zip(batch["image"], batch["name"], sizes, strict=True):
             truth = image[None, :, :h, :w]
             copy, file = reconstruct(self.network, truth, name)
-            result["image"].append(native_image(copy, native))
+            result["image"].append(native_images(copy, native)[0])
             result["file"].append(file)
             for score, value in image_scores(to_unit(copy), to_unit(truth)).items():
                 result[score].append(float(value))

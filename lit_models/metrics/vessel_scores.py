@@ -53,7 +53,7 @@ class BestThreshold(BinnedAUROC):
 
 def mask_scores() -> dict[str, Metric]:
     """The scores of `RegionScores` by name, of 0/1 integers: called vessel, and truth."""
-    unchecked = {"validate_args": False}
+    unchecked: dict[str, Any] = {"validate_args": False}
     return {
         "dice": BinaryF1Score(**unchecked),
         "iou": BinaryJaccardIndex(**unchecked),

@@ -28,10 +28,9 @@ def reconstruct(network: nn.Module, image: Tensor, name: str = "") -> tuple[Tens
     return network(image).float(), None
 
 
-def native_image(copy: Tensor, native_size: Sequence[int]) -> Tensor:
-    """A copy ``(1, C, h, w)`` as an image ``(C, H, W)`` in [0, 1] of the file's size."""
-    unit = to_unit(copy)
-    if list(unit.shape[-2:]) != list(native_size):
-        size = list(native_size)
-        unit = F.interpolate(unit, size, mode="bicubic", antialias=True).clamp(0, 1)
-    return unit[0]
+def native_images(copies: Tensor, native_size: Sequence[int]) -> Tensor:
+    """Copies ``(N, C, h, w)`` as images in [0, 1] of the files' size."""
+    unit, size = to_unit(copies), list(native_size)
+    if list(unit.shape[-2:]) == size:
+        return unit
+    return F.interpolate(unit, size, mode="bicubic", antialias=True).clamp(0, 1)

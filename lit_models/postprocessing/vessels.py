@@ -81,14 +81,14 @@ class VesselPostprocessor:
         """
         if fov is None:
             fov = torch.ones_like(images[:, :1], dtype=torch.bool)
-        mean, std = self._at_best_scale(network, images, fov)
-        asked = self.expected_vessel_fraction is not None and other_camera is not None
-        if asked and (torch.compiler.is_exporting() or other_camera.any()):
-            matched = self.match_vessel_fraction(mean, fov)
-            mean = matched.where(other_camera.to(mean.device)[:, None, None, None], mean)
+        maps = self._at_best_scale(network, images, fov)
+        other = None if self.expected_vessel_fraction is None else other_camera
+        if other is not None and (torch.compiler.is_exporting() or other.any()):
+            other = other.to(images.device)[:, None, None, None]
+            maps[0] = self.match_vessel_fraction(maps[0], fov).where(other, maps[0])
         if fov_only:
-            mean, std = mean * fov, None if std is None else std * fov
-        return mean, std
+            maps = [one * fov for one in maps]
+        return maps[0], maps[1] if self.tta > 1 else None
 
     def predict_native(
         self, network: nn.Module, batch: dict[str, Any], fov_only: bool
@@ -104,7 +104,11 @@ class VesselPostprocessor:
             ``probability`` and, with test-time augmentation, ``uncertainty``, see `predict`: lists
             of float32 ``(H, W)``.
         """
-        images, fov, sizes = batch["image"], batch["fov"], (batch["input_size"], batch["native_size"])
+        images, fov, sizes = (
+            batch["image"],
+            batch["fov"],
+            (batch["input_size"], batch["native_size"]),
+        )
         found = self.predict(network, images, fov, scaled_down(*sizes), fov_only)
         kinds = zip(("probability", "uncertainty"), found, strict=True)
         return {kind: native_maps(maps, *sizes) for kind, maps in kinds if maps is not None}
@@ -138,9 +142,7 @@ class VesselPostprocessor:
         shift = shift.where(called[:, None] > 0, 0.0)[..., None, None]
         return (probability.logit(EPS) + shift).sigmoid()
 
-    def _at_best_scale(
-        self, network: nn.Module, images: Tensor, fov: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
+    def _at_best_scale(self, network: nn.Module, images: Tensor, fov: Tensor) -> list[Tensor]:
         if len(self.scales) == 1:
             return self._averaged(network, images, self.scales[0], self.tta)
         first = [self._averaged(network, images, scale, 1)[0] * fov for scale in self.scales]
@@ -149,21 +151,17 @@ class VesselPostprocessor:
         if torch.compiler.is_exporting():  # a graph cannot choose what it computes by a value
             every = [self._averaged(network, images, scale, self.tta) for scale in self.scales]
             index = best, torch.arange(len(images))
-            means, stds = (
-                None if maps[0] is None else torch.stack(maps)[index]
-                for maps in zip(*every, strict=True)
-            )
-            return means, stds
+            return [torch.stack(maps)[index] for maps in zip(*every, strict=True)]
         found = [
             self._averaged(network, images[i : i + 1], self.scales[scale], self.tta)
             for i, scale in enumerate(best.tolist())
         ]
-        means, stds = zip(*found, strict=True)
-        return torch.cat(means), None if self.tta == 1 else torch.cat(stds)
+        return [torch.cat(maps) for maps in zip(*found, strict=True)]
 
     def _averaged(
         self, network: nn.Module, images: Tensor, scale: float, views: int
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> list[Tensor]:
+        """Mean of the views' probabilities and, of several, their standard deviation."""
         size = images.shape[-2:]
         if scale != 1:
             sides = [_scaled(side, scale) for side in size]
@@ -181,15 +179,13 @@ class VesselPostprocessor:
                     squares = squares.to(logits) + surprise.square() * (view / (view + 1))
                 total = total.to(logits) + probability
                 view += 1
-        mean, std = total / views, None if views == 1 else (squares / views).sqrt()
-        if scale != 1:
-            mean, std = (None if m is None else resample_maps(m, size) for m in (mean, std))
-        return mean, std
+        maps = [total / views] if views == 1 else [total / views, (squares / views).sqrt()]
+        return maps if scale == 1 else [resample_maps(one, size) for one in maps]
 
     def _logits(self, network: nn.Module, views: Sequence[Tensor]) -> Iterator[Tensor]:
         """Of each view ``(N, C, H, W)``; a graph has the network once for all of them."""
         if torch.compiler.is_exporting():
-            yield from network(torch.cat(views)).float().chunk(len(views))
+            yield from network(torch.cat([*views])).float().chunk(len(views))
         else:
             yield from (self._tiled(network, view) for view in views)
 

@@ -18,8 +18,9 @@ from cli import main
 from commandline import verbs
 from common.errors import DataError
 from datamodules.blot_style import NAMES
-from datamodules.transforms.fundus import estimate_fov, fov_diameter
+from datamodules.transforms.field_of_view import estimate_fov, fov_diameter
 from inference import export, load
+from inference.blots import BlotGraph
 from inference.examples import examples
 from inference.loading import load_trained
 from inference.model_card import model_card
@@ -164,7 +165,7 @@ def untraced(model, graph):
 def test_each_image_has_its_best_scale_in_the_graph(trained):
     model = load_trained(trained("vessels_best"), device="cpu", precision="32-true")
     model.inference = replace(model.inference, scales=(1.0, 0.8, 0.65), tta=8)
-    exported = untraced(model, export.graphs.VesselGraph(model).eval())
+    exported = untraced(model, model.graph().eval())
     images = examples(model.trained, 2)
     pairs = list(zip(model.predict(images), exported.predict(images), strict=True))
     assert export.compare(*zip(*pairs, strict=True)).ok
@@ -174,9 +175,8 @@ def test_another_cameras_share_of_vessel_is_that_of_the_checkpoint(trained):
     model = load_trained(trained("vessels_best"), device="cpu", precision="32-true")
     model.inference = replace(model.inference, expected_vessel_fraction=0.3, threshold=0.5)
     own = np.array(Image.open(examples(model.trained, 1)[0]))
-    fov = estimate_fov(torch.from_numpy(own).permute(2, 0, 1))
-    model.inputs = replace(model.inputs, diameter=fov_diameter(fov))
-    exported = untraced(model, export.graphs.VesselGraph(model).eval())
+    model.inputs = replace(model.inputs, diameter=fov_diameter(estimate_fov(own)))
+    exported = untraced(model, model.graph().eval())
     large = np.array(Image.fromarray(own).resize((own.shape[1] * 3 // 2, own.shape[0] * 3 // 2)))
     pairs = list(zip(model.predict([own, large]), exported.predict([own, large]), strict=True))
     assert export.compare(*zip(*pairs, strict=True)).ok
@@ -205,7 +205,7 @@ def test_each_image_has_its_best_scale_when_traced(tmp_path):
 @pytest.mark.parametrize("sides", [(45, 70), (16, 16)])
 def test_styled_blots_of_the_runner_are_those_of_the_checkpoint(sides, trained):
     model = load_trained(trained("blots_style"), device="cpu", precision="32-true")
-    graph = export.graphs.StyledBlotGraph(model).eval()
+    graph = model.graph().eval()
     rng = np.random.default_rng(0)
     templates = tuple(rng.integers(0, 256, sides, dtype=np.uint8) for _ in range(2))
     found = untraced(model, graph).predict(*templates)
@@ -254,10 +254,8 @@ def test_torch_export_predicts_as_the_checkpoint(exported):
 
 
 def test_difference_fails_the_export_and_leaves_nothing(trained, tmp_path, monkeypatch):
-    forward = export.graphs.BlotGraph.forward
-    monkeypatch.setattr(
-        export.graphs.BlotGraph, "forward", lambda self, x: (255 - forward(self, x)[0],)
-    )
+    forward = BlotGraph.forward
+    monkeypatch.setattr(BlotGraph, "forward", lambda self, x: (255 - forward(self, x)[0],))
     with pytest.raises(DataError, match=r"not exported, parity .* more than is allowed") as error:
         export.export(trained("blots"), "torch_export", tmp_path / "out")
     assert "\n" not in str(error.value)

@@ -3,9 +3,14 @@ import pytest
 import torch
 from scipy import ndimage
 
-from datamodules.synthetic.drive import draw_eye
 from datamodules.fundus_input import FundusInput, local_normalization
-from datamodules.transforms.field_of_view import estimate_fov, fov_diameter, network_fov, network_size
+from datamodules.synthetic.drive import draw_eye
+from datamodules.transforms.field_of_view import (
+    estimate_fov,
+    fov_diameter,
+    network_fov,
+    network_size,
+)
 
 
 def test_other_camera_is_brought_to_the_same_scale_and_light():
