@@ -71,7 +71,7 @@ def name_differences(given: Namespace, used: Namespace) -> None:
     for part in ("model", "data"):
         before, after = (flat_settings(c[part].clone().as_dict(), part) for c in (given, used))
         for name in sorted(before.keys() | after.keys()):
-            if name == "model.inference.temperature" and before.get(name) is None:
+            if before.get(name) in (None, "auto"):
                 continue  # the checkpoint's is what was asked for
             if before.get(name) != after.get(name):
                 values = name, after.get(name), before.get(name)
