@@ -32,7 +32,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from callbacks.run_recorder import RunRecorder
 from callbacks.standard import sort_callbacks, standard_callbacks
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment import compare, crossval
 from experiment.arguments import UsageError
 from experiment.checkpoint import (

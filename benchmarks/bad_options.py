@@ -114,15 +114,6 @@ VALUES: dict[str, dict[str, list[str]]] = {
         "model.network.widths": ["[]", "[-4]"],
         "model.network.skips": ["sometimes"],
     },
-    "retina_compress": {
-        "model.network.latent_channels": ["0", "-1", "9999"],
-        "model.network.patch": ["0", "-1"],
-        "model.network.step": ["0", "-1", "nan"],
-        "model.network.dead_zone": ["-1", "nan"],
-        "model.rate_weight": ["-1", "nan"],
-        "model.linear_lr": ["-1", "nan"],
-        "model.network": ["lit_models.networks.UNet"],
-    },
     "blots": {
         "data.size": ["0", "-1", "15", "4"],
         "data.folds": ["1", "0", "99"],

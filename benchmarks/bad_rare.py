@@ -20,7 +20,7 @@ VALUES: dict[str, dict[str, list[str]]] = {
         "data.num_workers": ["null", "[0]", "nan"],
         "data.class_names": ["null", "[[a],[b],[c],[d],[e],[f]]", "[a,b,c,d,e,'']", "{a: 1}"],
         "data.predict_dir": ["[1]"],
-        "data": ["''", "[]", "datamodules", "datamodules.errors.DataError"],
+        "data": ["''", "[]", "datamodules", "common.errors.DataError"],
         "model": ["''", "[]", "null", "lit_models", "modèle.Réseau"],
         "model.loss": ["foo", "null", "''", "torch", "torch.nn", "torch.nn.", ".", "true"],
         "model.loss.weight": ["[1,2]", "abc"],
@@ -83,12 +83,6 @@ VALUES: dict[str, dict[str, list[str]]] = {
         "data.augmentation.crop": ["null.", "[32]", "99999", "1"],
         "data.augmentation.zoom": ["null", "[nan,1]", "[1,inf]", "[]", "[1,2,3]"],
         "trainer.callbacks.decay": ["null", "abc", "inf"],
-    },
-    "retina_compress": {
-        "model.network.widths": ["[0]", "[1.5,2,2]", "null"],
-        "model.network.step": ["inf", "[1]"],
-        "model.rate_weight": ["inf", "[]"],
-        "model.network.patch": ["1e9", "[4]"],
     },
     "blots": {
         "data.folds": ["null", "[5]", "inf", "1.5"],

@@ -1,17 +1,14 @@
-"""Image compression of the DRIVE test images: trained latents beside PCA, JPEG, WebP and AVIF.
+"""Image compression of the DRIVE test images: restored AVIF beside PCA, JPEG, WebP and AVIF.
 
 python benchmarks/compression.py --data_dir ../shared/data/DRIVE --checkpoints a.ckpt b.ckpt ...
 
 Prints a table of means over the test images at 512x512 px: bytes of the whole file, bits a pixel,
 PSNR in dB (of each image, range [0, 1], the copy rounded to 8 bits) and SSIM.
 
-Latents are whole ``.rtc`` files (see `inference.codec`); the image is made from what was decoded
-from these bytes alone. Beside it stand the bytes of the same integers through lzma, which has no
-prior. A `retina_avif` checkpoint gives a row for each quality: AVIF files with full-size color, as
-they are and restored. A second table has its gain at equal bytes over WebP and AVIF.
+A `retina_avif` checkpoint gives a row for each quality: AVIF files with full-size color, as they
+are and restored. A second table has its gain at equal bytes over WebP and AVIF.
 The PCA of 16x16 blocks is fitted to all training images, of which the models saw those that
 were not kept for validation; its coefficients are quantized to 8 bits as well and go through lzma.
-Needs the extra ``codec``.
 """
 
 import argparse
@@ -22,7 +19,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -41,15 +37,13 @@ from datamodules.drive_files import FundusFiles
 from datamodules.drive_reconstruction import PhotographDataset
 from experiment.plotting import PALETTE, styled
 from inference import load
-from inference.codec import Compressed
-from inference.retina import AVIFModel, CompressorModel
-from lit_models.networks.compressor import LEVELS, Compressor
+from inference.retina import AVIFModel
 from lit_models.networks.restored_avif import decode as decode_file
 from lit_models.networks.restored_avif import encode
 from lit_models.prediction.pixels import to_pixels, to_unit
-from lit_models.prediction.retina import decode, reconstruct
 
 SIZE = 512
+LEVELS = 128  # PCA's coefficients are rounded to -128..127
 HEADER = 4  # bytes for height and width, beside what lzma gives
 QUALITIES = {
     "JPEG": (5, 10, 20, 50, 75, 90),
@@ -110,34 +104,11 @@ def score(
 
 
 def trained(checkpoint: Path, images: Sequence[Tensor]) -> list[Row]:
-    """A trained compressor through its own files."""
+    """A trained restorer of AVIF files."""
     model = load(checkpoint, device="cpu", precision="32-true")
     if isinstance(model, AVIFModel):
         return restored(model, images)
-    if not isinstance(model, CompressorModel):
-        raise SystemExit(f"{checkpoint}: does not compress; give retina_compress or retina_avif")
-    network = cast(Compressor, model.network)
-
-    @torch.inference_mode()
-    def copy(image: Tensor) -> tuple[Tensor, int, int]:
-        _, latent = reconstruct(network, image[None])
-        assert isinstance(latent, Tensor)
-        size = (SIZE, SIZE)
-        data = model.codec.encode(Compressed(latent, size, size, "32-true"))
-        decoded = model.codec.decode(data).latent
-        assert torch.equal(decoded, latent), "the codec lost something"
-        return decode(network, decoded, size)[0], len(data), lzma_size(latent.numpy())
-
-    channels = network.analysis.out_channels
-    values = images[0].numel() // np.prod(network.latent_shape(SIZE, SIZE))
-    weight = model.trained.model["rate_weight"]
-    return [
-        score(
-            f"ours, {channels} channels ({values}x fewer), rate {weight:g}",
-            images,
-            map(copy, images),
-        )
-    ]
+    raise SystemExit(f"{checkpoint}: does not compress; give a run of retina_avif")
 
 
 def restored(model: AVIFModel, images: Sequence[Tensor]) -> list[Row]:
@@ -237,7 +208,7 @@ def main() -> None:
     parser.add_argument(
         "--data_dir", type=Path, required=True, help="folder in the layout of DRIVE"
     )
-    parser.add_argument("--checkpoints", nargs="*", type=Path, default=[], help="retina_compress")
+    parser.add_argument("--checkpoints", nargs="*", type=Path, default=[], help="of retina_avif")
     parser.add_argument("--figure", type=Path, help="PNG to write")
     parser.add_argument("--images", type=int, help="score the first so many test images alone")
     arguments = parser.parse_args()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from cli import main as run_cli
-from datamodules.errors import DataError
+from common.errors import DataError
 from inference.export import FILES, export
 
 ROOT = Path(__file__).parent.parent

@@ -38,12 +38,6 @@ SMALL: Mapping[str, list[str]] = {
         "--data.crops_per_image=1",
         "--data.val_size=3",
     ],
-    "retina_compress": [
-        "--model.network.widths=[4,8,8]",
-        "--data.size=32",
-        "--data.crops_per_image=1",
-        "--data.val_size=3",
-    ],
     "blots": ["--data.size=16", "--data.batch_size=4"],
     "blots_style": [
         "--data.size=32",

@@ -22,9 +22,9 @@ from skimage.morphology import skeletonize
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from common.errors import DataError
 from datamodules.drive import test_split
 from datamodules.drive_files import FundusFiles, read_mask
-from datamodules.errors import DataError
 from lit_models.metrics.vessel_scores import RegionScores
 
 SCORES = ("dice", "iou", "mean_iou", "sensitivity", "specificity", "accuracy", "auroc")

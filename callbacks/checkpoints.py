@@ -16,7 +16,7 @@ from torch import Tensor
 
 from callbacks.gather import on_rank_zero
 from callbacks.run_recorder import run_folder
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.atomic import writing
 from lit_models.optim.configure import has_validation
 

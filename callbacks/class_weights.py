@@ -4,8 +4,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from datamodules.errors import DataError
-from datamodules.ranges import NonNegativeFinite
+from common.errors import DataError
+from common.ranges import NonNegativeFinite
 
 
 class ClassWeights(Callback):

@@ -6,7 +6,7 @@ from jsonargparse.typing import PositiveInt
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.prediction.styled_blots import seeded_styled
 from lit_models.styled_blot_gan import StyledBlotGAN
 

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 
 class NonFiniteGuard(Callback):

@@ -15,7 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from callbacks.gather import gather, on_rank_zero
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.atomic import atomic_write, remove_leftovers, write_table
 from experiment.metrics_csv import MetricsCSV
 from experiment.provenance import git_revision, machine, versions

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 
 class ShapeCheck(Callback):

@@ -8,7 +8,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.optim.moving_average import moving_average
 
 

@@ -10,6 +10,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from common.errors import DataError
+from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.aoi_files import (
     AIDEA_NAMES,
     UNLABELED,
@@ -20,11 +22,14 @@ from datamodules.aoi_files import (
     stratified_split,
 )
 from datamodules.base import ImageDataModule
-from datamodules.errors import DataError
 from datamodules.folds import Fold, fold_split
 from datamodules.images import list_images, read_image
+<<<<<<< HEAD
 from datamodules.preprocessing import Resize, has_color, normalize_defects, resize_square
-from datamodules.ranges import BatchSize, FoldCount, ImageSide, Seed
+from common.ranges import BatchSize, FoldCount, ImageSide, Seed
+=======
+from datamodules.preprocessing import normalize_defects, resize_square
+>>>>>>> main
 from datamodules.synthetic.aoi import draw_sample
 from datamodules.transforms import Augmentation
 

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from datamodules.errors import DataError
+from common.errors import DataError
+from common.ranges import refuse_null
 from datamodules.folds import ALL, check_fold
 from datamodules.loader import CollateReadable, ErrorsAsItems, ImageLoader
-from datamodules.ranges import refuse_null
 from datamodules.samplers import eval_sampler, train_sampler
 from datamodules.synthetic.cache import cached_sample
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from datamodules.images import list_images
 from datamodules.tables import read_csv
 

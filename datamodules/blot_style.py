@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, label
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 # What may be set; the training set of any model is a small part of it.
 RANGES = {

@@ -17,14 +17,14 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from common.errors import DataError
+from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.base import ImageDataModule
 from datamodules.blot_files import Triple, assign_folds, find_triples, read_groups
 from datamodules.cached_dataset import CachedDataset
-from datamodules.errors import DataError
 from datamodules.folds import Fold
 from datamodules.images import read_image
 from datamodules.preprocessing import blot_input
-from datamodules.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.synthetic.blots import draw_sample
 from datamodules.transforms import Augmentation
 

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
+from common.errors import DataError
 from datamodules.base import ImageDataModule
 from datamodules.drive_files import FundusFiles, read_drive
-from datamodules.errors import DataError
 from datamodules.folds import ALL, fold_split
 from datamodules.images import list_images
 

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torchvision import tv_tensors
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from datamodules.images import list_images, read_image
 from datamodules.transforms.fundus import LEAST_FOV, fov_diameter
 

@@ -8,6 +8,7 @@ import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch.utils.data import ConcatDataset, Dataset
 
+from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
 from datamodules.drive import plain_images, split_of, test_split
@@ -16,7 +17,6 @@ from datamodules.folds import Fold
 from datamodules.fundus_batches import collate
 from datamodules.images import read_image
 from datamodules.preprocessing import photograph_input
-from datamodules.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.synthetic.drive import draw_sample
 from datamodules.transforms import Augmentation
 

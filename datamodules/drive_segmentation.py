@@ -12,16 +12,16 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset
 from torchvision import tv_tensors
 
+from common.errors import DataError
+from common.ranges import BatchSize, FoldCount, Seed
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
 from datamodules.drive import plain_images, split_of, test_split
 from datamodules.drive_files import FundusFiles, read_masks
-from datamodules.errors import DataError
 from datamodules.folds import Fold
 from datamodules.fundus_batches import collate
 from datamodules.fundus_input import FundusInput
 from datamodules.images import read_image
-from datamodules.ranges import BatchSize, FoldCount, Seed
 from datamodules.synthetic.drive import draw_sample
 from datamodules.transforms import Augmentation
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from jsonargparse.typing import NonNegativeInt
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 # The held-out fold, counted from 0; "all" trains on every sample and holds none out.
 Fold = NonNegativeInt | Literal["all"]

@@ -9,10 +9,10 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+from common.errors import DataError
+from common.ranges import ImageSide, Pixels
 from datamodules.drive_files import FundusFiles, read_masks
-from datamodules.errors import DataError
 from datamodules.images import read_image
-from datamodules.ranges import ImageSide, Pixels
 from datamodules.transforms import fundus
 
 

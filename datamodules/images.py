@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torchvision import tv_tensors
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 # What Pillow reads without plug-ins and users have; also what a plain folder is searched for.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 log = logging.getLogger(__name__)
 

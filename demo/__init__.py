@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 if find_spec("gradio") is None:
     raise DataError("gradio is missing; pip install -e '.[demo]'")

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from demo.styles import chosen_style, style_inputs
 from inference import results
 from inference.examples import TASKS, examples

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from demo import page
 from experiment.arguments import OneLineArguments, UsageError
 from inference import load

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any, NoReturn
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 
 class UsageError(DataError):

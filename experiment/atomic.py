@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 HALF = ".half-"
 FIXES = {

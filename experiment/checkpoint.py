@@ -10,7 +10,7 @@ from zipfile import ZipFile, is_zipfile
 import torch
 from torch import nn
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from datamodules.folds import ALL
 from experiment.atomic import HALF
 from experiment.run_json import read_run_json

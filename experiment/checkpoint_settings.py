@@ -12,8 +12,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from common.errors import DataError
 from datamodules.base import ImageDataModule
-from datamodules.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.arguments import OneLineArguments
 from experiment.atomic import atomic_write
 from experiment.plotting import PALETTE, plot_by_epoch, styled

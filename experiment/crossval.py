@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.arguments import OneLineArguments, UsageError
 from experiment.atomic import write_json, writing
 from experiment.checkpoint import RECORD, best_beside, finished_epochs, read_checkpoint

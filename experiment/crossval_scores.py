@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 IMAGE_TABLE = "validation_images.csv"  # of a run, see callbacks.ValidationTable
 CONFIDENCE = 0.95

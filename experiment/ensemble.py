@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import yaml
 
+from common.errors import DataError
 from datamodules.base import ImageDataModule
-from datamodules.errors import DataError
 from experiment.arguments import UsageError
 from experiment.checkpoint import RECORD, best_beside
 from experiment.checkpoint_settings import flat_settings

@@ -25,7 +25,7 @@ from typing import NoReturn
 import torch.distributed
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.arguments import UsageError
 
 # Why the operating system refuses a path that a person gave, and what would be right.

@@ -9,7 +9,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.atomic import atomic_write, writing
 
 Row = dict[str, Any]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
 
-from datamodules.ranges import NonNegativeFinite
+from common.ranges import NonNegativeFinite
 from experiment.arguments import UsageError
 
 MOST_A_CORE = 4  # processes of one training; more take the machine down

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pytorch_lightning.utilities import rank_zero_only
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.atomic import writing
 from experiment.checkpoint import best_beside
 

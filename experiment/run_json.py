@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.atomic import write_json
 
 log = logging.getLogger(__name__)

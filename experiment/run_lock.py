@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.atomic import writing
 
 

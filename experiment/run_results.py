@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.metrics_csv import Row, read_metrics
 from experiment.run_json import read_run_json
 

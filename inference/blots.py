@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import torch
 from PIL import Image
 
+from common.errors import DataError
+from common.ranges import ImageSide
 from datamodules.blot_files import find_triples
-from datamodules.errors import DataError
 from datamodules.preprocessing import blot_input
-from datamodules.ranges import ImageSide
 from inference.inputs import is_one, read_pixels
 from inference.model import Model
 from inference.results import BlotResult

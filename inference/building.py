@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 TRUSTED = ("lit_models.networks", "torch.nn", "torchvision.models")
 

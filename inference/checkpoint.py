@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment import checkpoint
 
 

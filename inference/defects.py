@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
+from common.ranges import ImageSide
 from datamodules.preprocessing import Resize, normalize_defects, resize_square
-from datamodules.ranges import ImageSide
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import DefectResult

@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from common.errors import DataError
 from datamodules.blot_files import find_triples
 from datamodules.drive_files import read_drive
-from datamodules.errors import DataError
 from datamodules.images import list_images
 from datamodules.synthetic import aoi, blots, drive
 from datamodules.synthetic.cache import cached_sample
@@ -17,7 +17,6 @@ TASKS = {
     "DefectClassifier": "aoi",
     "VesselSegmenter": "vessels",
     "ImageReconstructor": "retina",
-    "ImageCompressor": "retina",
     "AVIFRestorer": "retina",
     "BlotGAN": "blots",
     "StyledBlotGAN": "blots",

@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 from torch.export import ExportedProgram
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.arguments import OneLineArguments
 from experiment.atomic import writing
 from experiment.run_folder import prediction_parent
@@ -44,7 +44,6 @@ GRAPHS: dict[str, type[graphs.Graph]] = {
     "DefectClassifier": graphs.DefectGraph,
     "VesselSegmenter": graphs.VesselGraph,
     "ImageReconstructor": graphs.RetinaGraph,
-    "ImageCompressor": graphs.RetinaGraph,
     "AVIFRestorer": graphs.AVIFGraph,
     "BlotGAN": graphs.BlotGraph,
     "StyledBlotGAN": graphs.StyledBlotGraph,

@@ -22,7 +22,6 @@ from inference.retina import RetinaModel
 from inference.styled_blots import StyledBlotModel
 from inference.vessels import VesselModel
 from lit_models.networks.blot_generators import UNetGenerator
-from lit_models.networks.compressor import Compressor
 from lit_models.networks.restored_avif import RestoredAVIF
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
 from lit_models.prediction.pixels import to_unit
@@ -175,11 +174,7 @@ class RetinaGraph(Graph):
         return image, psnr, _ssim(copy, truth)
 
     def _copied(self, images: Tensor) -> Tensor:
-        if not isinstance(self.network, Compressor):
-            return self.network(images).float()
-        integers = self.network.quantize(self.network.encode(images)).round()
-        height, width = images.shape[-2:]
-        return self.network.decode(integers)[..., :height, :width].float()
+        return self.network(images).float()
 
 
 class AVIFGraph(RetinaGraph):

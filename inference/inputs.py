@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from torchvision import tv_tensors
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from datamodules.images import list_images, read_image, to_pixels
 
 Source = str | Path | Image.Image | np.ndarray

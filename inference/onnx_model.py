@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from common.errors import DataError
 from datamodules.blot_files import find_triples
 from datamodules.blot_style import NAMES
-from datamodules.errors import DataError
 from inference import results
 from inference.inputs import each, is_one, read_pixels
 

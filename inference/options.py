@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.run_folder import RunSettings, find_checkpoint
 
 

@@ -1,8 +1,6 @@
 """Copies of fundus photographs, and their compression."""
 
-import dataclasses
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +8,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from datamodules.errors import DataError
+from common.errors import DataError
+from common.ranges import ImageSide
 from datamodules.fundus_batches import collate
 from datamodules.preprocessing import photograph_input
-from datamodules.ranges import ImageSide
-from inference.codec import PRECISIONS, Codec, Compressed
 from inference.inputs import Source, read_pixels
 from inference.model import Model
 from inference.results import RetinaResult
-from lit_models.networks.restored_avif import RestoredAVIF, encode
-from lit_models.networks.restored_avif import decode as decode_avif
+from lit_models.networks.restored_avif import RestoredAVIF, decode, encode
 from lit_models.prediction.avif import AVIFInference
 from lit_models.prediction.pixels import to_pixels, to_unit
-from lit_models.prediction.retina import decode, native_image, reconstruct
+from lit_models.prediction.retina import native_image, reconstruct
 
 
 class RetinaModel(Model[RetinaResult]):
@@ -54,54 +50,6 @@ class RetinaModel(Model[RetinaResult]):
             made = _image(native_image(copy, native))
             results.append(RetinaResult(item["name"], item["shown"], made, *scored))
         return results
-
-
-class CompressorModel(RetinaModel):
-    """Copies of photographs through a few bytes, and these bytes; see `load` and `Codec`."""
-
-    @cached_property
-    def codec(self) -> Codec:
-        """Of this network; needs the extra ``codec``."""
-        return Codec(self.network)  # type: ignore[arg-type]
-
-    def compress(self, x: Source) -> bytes:
-        """The ``.rtc`` file of one photograph.
-
-        Raises:
-            DataError: see `predict`; more pixels than the format holds; constriction is missing, or
-                the model runs in a precision other than "32-true" and "bf16-mixed".
-        """
-        if self.settings.precision not in PRECISIONS:
-            raise DataError(
-                f"precision {self.settings.precision!r}: not one of the format; load the model "
-                f"with {' or '.join(PRECISIONS)}"
-            )
-        item = self.read(x, "image")
-        native = [int(side) for side in item["native_size"]]
-        image = item["image"].as_subclass(Tensor).to(self.settings.device)
-        with torch.inference_mode(), self.settings.autocast():
-            _, latent = reconstruct(self.network, image[None])
-        assert isinstance(latent, Tensor)
-        height, width = image.shape[-2:]
-        size = (native[0], native[1])
-        return self.codec.encode(Compressed(latent, (height, width), size, self.settings.precision))
-
-    def decompress(self, data: bytes | str | Path) -> Image.Image:
-        """The copy in an ``.rtc`` file, RGB, of the photograph's size, as `predict` gives it.
-
-        Args:
-            data: the file's bytes, or its path.
-
-        Raises:
-            DataError: see `Codec.decode`; no such file.
-        """
-        data, name = _read(data)
-        content = self.codec.decode(data, name)
-        settings = dataclasses.replace(self.settings, precision=content.precision)
-        with torch.inference_mode(), settings.autocast():
-            latent = content.latent.to(settings.device)
-            copy = decode(self.network, latent, content.input_size)  # type: ignore[arg-type]
-            return _image(native_image(copy, content.native_size))
 
 
 class AVIFModel(RetinaModel):
@@ -145,7 +93,7 @@ class AVIFModel(RetinaModel):
         """
         data, name = _read(data)
         try:
-            decoded = decode_avif(data)
+            decoded = decode(data)
         except OSError as error:
             raise DataError(f"{name}: {error}; give a file that `compress` wrote") from None
         with torch.inference_mode(), self.settings.autocast():

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from common.errors import DataError
 from datamodules.blot_style import NAMES, BlotStyle, measure_style
-from datamodules.errors import DataError
 from inference.blots import BlotModel
 from inference.inputs import Source, read_pixels
 from inference.results import BlotResult

@@ -93,19 +93,16 @@ class ImageReconstructor(pl.LightningModule):
         Returns:
             ``name``; ``index``; ``image``, a list of ``(C, H, W)`` float32 in [0, 1], resized back
             if the input was resized; ``psnr`` (dB) and ``ssim``, lists of floats, as `test` has;
-            ``code``, what a compressor made the image from, see `reconstruct`, else None;
-            ``input_size`` and ``native_size``, lists of ``[H, W]``.
+            ``file``, a list of the files that the images were made from, see `reconstruct`.
         """
         result: dict[str, Any] = {"name": batch["name"], "index": batch["index"]}
-        for name in ("input_size", "native_size"):
-            result[name] = batch[name].tolist()
-        result |= {"image": [], "psnr": [], "ssim": [], "code": []}
-        about = zip(batch["name"], result["input_size"], result["native_size"], strict=True)
-        for image, (name, (h, w), native) in zip(batch["image"], about, strict=True):
+        result |= {"image": [], "psnr": [], "ssim": [], "file": []}
+        sizes = zip(batch["input_size"].tolist(), batch["native_size"].tolist(), strict=True)
+        for image, name, ((h, w), native) in zip(batch["image"], batch["name"], sizes, strict=True):
             truth = image[None, :, :h, :w]
-            copy, code = reconstruct(self.network, truth, name)
+            copy, file = reconstruct(self.network, truth, name)
             result["image"].append(native_image(copy, native))
-            result["code"].append(code)
+            result["file"].append(file)
             for score, value in image_scores(to_unit(copy), to_unit(truth)).items():
                 result[score].append(float(value))
         return result

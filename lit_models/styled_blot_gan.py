@@ -8,7 +8,7 @@ from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from datamodules.ranges import NonNegativeFinite
+from common.ranges import NonNegativeFinite
 from lit_models.blot_gan import BlotGAN
 from lit_models.losses.adversarial import AdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores

@@ -40,7 +40,6 @@ LONG = [
     "test_processes.py",
     "test_demo.py",
     "callbacks/test_run_recorder.py",
-    "inference/test_codec.py",
     "test_crossval.py",
     "callbacks/test_temperature_scaling.py",
 ]
@@ -151,11 +150,6 @@ SMALL = {
         "--model.network.widths=[4,8,8]",
         "--data.size=64",
         "--data.augmentation.crop=32",
-        "--data.crops_per_image=1",
-    ],
-    "retina_compress": [
-        "--model.network.widths=[4,8,8]",
-        "--data.size=64",
         "--data.crops_per_image=1",
     ],
     "blots": ["--data.size=16"],

@@ -10,7 +10,7 @@ from conftest import ROOT, aoi_args, as_processes, config_args, one_run, stopped
 
 from benchmarks import tiny_data
 from cli import main
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.arguments import UsageError
 
 

@@ -10,7 +10,7 @@ from conftest import aoi_args, config_args, write_aoi
 from benchmarks.tiny_data import write_drive
 from callbacks.run_recorder import run_folder
 from cli import main
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment import crossval
 from experiment.arguments import UsageError
 from inference import load

@@ -15,8 +15,8 @@ from PIL import Image
 pytest.importorskip("gradio")
 
 from cli import main
+from common.errors import DataError
 from datamodules.blot_style import NAMES
-from datamodules.errors import DataError
 from demo import page, server, styles
 from inference import load
 from inference.examples import examples
@@ -100,13 +100,12 @@ def test_more_images_than_allowed_are_named(model, tmp_path, monkeypatch):
 
 
 def test_compressor_shows_bytes_and_both_images(model, tmp_path, monkeypatch):
-    pytest.importorskip("constriction")
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    path = examples(model("retina_compress").trained, 1)[0]
-    _, _, pair, numbers = page.answer(model("retina_compress"), [[str(path)]])
+    path = examples(model("retina_avif").trained, 1)[0]
+    _, _, pair, numbers = page.answer(model("retina_avif"), [[str(path)]])
     assert pair[0].size == pair[1].size
     row = dict(zip(numbers.value["headers"], numbers.value["data"][0], strict=True))
-    assert row["bytes"] == len(model("retina_compress").compress(path))
+    assert row["bytes"] == len(model("retina_avif").compress(path))
 
 
 def test_blots_are_drawn_on_white_paper(model, tmp_path, monkeypatch):

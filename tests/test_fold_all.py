@@ -7,7 +7,7 @@ import torch
 from conftest import config_args, one_run, write_aoi
 
 from cli import main
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.checkpoint import best_beside
 
 COSINE = "--model.lr_scheduler=lit_models.optim.CosineAnnealing"

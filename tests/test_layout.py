@@ -7,11 +7,12 @@ import pytest
 from conftest import ROOT
 
 MAY_IMPORT = {
-    "datamodules": set(),
-    "lit_models": {"datamodules"},
-    "experiment": {"datamodules"},
-    "callbacks": {"inference", "lit_models", "experiment", "datamodules"},
-    "inference": {"lit_models", "experiment", "datamodules"},
+    "common": set(),
+    "datamodules": {"common"},
+    "lit_models": {"datamodules", "common"},
+    "experiment": {"datamodules", "common"},
+    "inference": {"lit_models", "experiment", "datamodules", "common"},
+    "callbacks": {"inference", "lit_models", "experiment", "datamodules", "common"},
 }
 FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 

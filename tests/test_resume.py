@@ -10,7 +10,7 @@ from conftest import aoi_args, config_args, one_run, stopped_fit, write_aoi
 
 from benchmarks import tiny_data
 from cli import main
-from datamodules.errors import DataError
+from common.errors import DataError
 
 
 @pytest.fixture(scope="module")
@@ -112,21 +112,6 @@ def test_all_that_has_a_state_comes_back(config, tmp_path):
         assert all(name.startswith("generator.") for name in moved), "D is not averaged"
         assert whole["global_step"] == 4, "a batch is one step"
     assert read_metrics(folders[0]) == read_metrics(folders[1])
-
-
-def test_a_resumed_compressor_keeps_its_transform(tmp_path):
-    """The linear fit is of the first start alone: going on must not undo what was learnt."""
-    tiny_data.write_drive(tmp_path / "data")
-    short = ["--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1"]
-    short += tiny_data.SMALL["retina_compress"]
-    short.append(f"--data.data_dir={tmp_path / 'data'}")
-    rates = ["--model.optimizer.lr=0", "--model.linear_lr=0"]
-    args = config_args("retina_compress", tmp_path / "runs", *short, *rates)
-    first = main(["fit", *args, "--trainer.max_epochs=1"]).model.network.analysis.weight.clone()
-    other = ["--trainer.max_epochs=2", "--ckpt_path=last"]
-    again = main(["fit", *args, *other]).model.network
-    assert torch.equal(again.analysis.weight, first)
-    assert bool(again.fitted)
 
 
 def files(folder):

@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader
 from lit_models import (
     BlotGAN,
     DefectClassifier,
-    ImageCompressor,
     ImageReconstructor,
     StyledBlotGAN,
     VesselSegmenter,
@@ -18,7 +17,6 @@ from lit_models import (
 from lit_models.losses import BCEAdversarialLoss, FocalTverskyLoss, MSESSIMLoss
 from lit_models.networks import (
     AutoEncoder,
-    Compressor,
     ReferenceDiscriminator,
     ReferenceGenerator,
     StyledBlotDiscriminator,
@@ -61,10 +59,6 @@ CASES = {
     ),
     "retina": (
         lambda: ImageReconstructor(AutoEncoder(widths=(4, 8)), nn.MSELoss(), adam),
-        photograph,
-    ),
-    "compress": (
-        lambda: ImageCompressor(Compressor(3, 4, (4, 8), 2), nn.MSELoss(), adam),
         photograph,
     ),
     "blots": (

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 
 from callbacks.temperature_scaling import held_out_confidence
 from callbacks.writers.prediction_writer import PredictionWriter, Row
-from datamodules.ranges import HalfOpenUnitInterval
+from common.ranges import HalfOpenUnitInterval
 from experiment.atomic import write_table
 from inference.calibration import review_threshold
 from lit_models.prediction.ensemble import Ensemble

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 
 from callbacks.gather import gather
 from callbacks.run_recorder import run_folder
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.atomic import write_table
 
 Row = tuple[Any, ...]

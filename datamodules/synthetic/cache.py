@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 log = logging.getLogger(__name__)
 

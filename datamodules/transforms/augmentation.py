@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torchvision.transforms import v2
 
-from datamodules.ranges import ImageSide
+from common.ranges import ImageSide
 
 
 def uniform(low: float, high: float) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 from jsonargparse.typing import ClosedUnitInterval
 from torchvision.transforms import v2
 
-from datamodules.ranges import Degrees, HalfOpenUnitInterval, refuse_null
+from common.ranges import Degrees, HalfOpenUnitInterval, refuse_null
 from datamodules.transforms.augmentation import Augmentation
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from datamodules.errors import DataError
-from datamodules.ranges import ImageSide, NonNegativeFinite, PositiveFinite, refuse_null
+from common.errors import DataError
+from common.ranges import ImageSide, NonNegativeFinite, PositiveFinite, refuse_null
 from datamodules.transforms.augmentation import Augmentation, uniform
 
 

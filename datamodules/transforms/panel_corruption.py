@@ -7,7 +7,7 @@ import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from datamodules.ranges import HalfOpenUnitInterval, NonNegativeFinite, refuse_null
+from common.ranges import HalfOpenUnitInterval, NonNegativeFinite, refuse_null
 from datamodules.transforms import corruptions
 from datamodules.transforms.augmentation import Augmentation
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from datamodules.ranges import NonNegativeFinite
+from common.ranges import NonNegativeFinite
 
 
 class AdversarialLoss(nn.Module):

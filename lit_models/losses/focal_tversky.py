@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from datamodules.ranges import NonNegativeFinite, PositiveFinite
+from common.ranges import NonNegativeFinite, PositiveFinite
 
 
 class FocalTverskyLoss(nn.Module):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
-from datamodules.ranges import NonNegativeFinite
+from common.ranges import NonNegativeFinite
 
 
 class MSESSIMLoss(nn.Module):

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
 
-from datamodules.ranges import NonNegativeFinite
+from common.ranges import NonNegativeFinite
 
 
 class SpectrumLoss(nn.Module):

@@ -7,7 +7,6 @@ _MODULE_OF = {
     "UNet": "unet",
     "AutoEncoder": "unet",
     "ResidualUNet": "residual_unet",
-    "Compressor": "compressor",
     "RestoredAVIF": "restored_avif",
     "ReferenceGenerator": "blot_generators",
     "UNetGenerator": "blot_generators",

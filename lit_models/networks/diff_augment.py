@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jsonargparse.typing import NonNegativeInt
 from torch import Tensor, nn
 
-from datamodules.ranges import NonNegativeFinite
+from common.ranges import NonNegativeFinite
 
 
 class DiffAugment(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.models import get_model_weights
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 
 def read_state(name: str, weights: str) -> dict[str, Tensor]:

@@ -9,9 +9,9 @@ from jsonargparse.typing import PositiveInt
 from PIL import Image
 from torch import Tensor, nn
 
-from datamodules.errors import DataError
+from common.errors import DataError
+from common.ranges import AVIFQuality
 from datamodules.preprocessing import photograph_input
-from datamodules.ranges import AVIFQuality
 from lit_models.networks.unet import EncoderDecoder
 from lit_models.prediction.avif import AVIFInference
 from lit_models.prediction.pixels import to_pixels, to_unit

@@ -8,7 +8,7 @@ from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
 from torchvision.models import get_model, list_models
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.networks.pretrained import read_state
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 Norm = Literal["batch", "none"]
 

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch.optim import Optimizer, SparseAdam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.optim.schedules import StepSchedule
 
 

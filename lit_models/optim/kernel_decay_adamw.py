@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from datamodules.ranges import NonNegativeFinite
+from common.ranges import NonNegativeFinite
 
 
 class KernelDecayAdamW(torch.optim.AdamW):

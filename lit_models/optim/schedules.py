@@ -10,7 +10,7 @@ from jsonargparse.typing import OpenUnitInterval
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
-from datamodules.ranges import HalfOpenUnitInterval
+from common.ranges import HalfOpenUnitInterval
 
 
 class StepSchedule(ABC):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from datamodules.ranges import AVIFQuality
+from common.ranges import AVIFQuality
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.networks.torchvision_classifier import TorchvisionClassifier
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 
 def mean_of_classes(logits: Tensor) -> Tensor:

@@ -5,15 +5,12 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models.networks.compressor import Compressor
 from lit_models.networks.restored_avif import RestoredAVIF
 from lit_models.prediction.pixels import to_unit
 
 
-def reconstruct(
-    network: nn.Module, image: Tensor, name: str = ""
-) -> tuple[Tensor, Tensor | bytes | None]:
-    """The copy of one image, and what it was made from.
+def reconstruct(network: nn.Module, image: Tensor, name: str = "") -> tuple[Tensor, bytes | None]:
+    """The copy of one image, and the file that it was made from.
 
     Args:
         network: as `ImageReconstructor` has it.
@@ -21,23 +18,14 @@ def reconstruct(
         name: of its file; a `RestoredAVIF` restores an AVIF file as it is.
 
     Returns:
-        ``(1, C, H, W)`` float32, not clamped; of a `Compressor` the integers ``(C', h, w)``, int32,
-        of a `RestoredAVIF` the file that it made, else None.
+        ``(1, C, H, W)`` float32, not clamped; the file that a `RestoredAVIF` made, else None.
     """
     if isinstance(network, RestoredAVIF):
         if name.lower().endswith(".avif"):
             return network.restore(image).float(), None
         copy, (file,) = network.reconstruct(image)
         return copy.float(), file
-    if not isinstance(network, Compressor):
-        return network(image).float(), None
-    integers = network.quantize(network.encode(image)).round()
-    return decode(network, integers[0], image.shape[-2:]), integers[0].int()
-
-
-def decode(network: Compressor, integers: Tensor, size: Sequence[int]) -> Tensor:
-    """The copy ``(1, C, H, W)`` of this size that is in the integers ``(C', h, w)``."""
-    return network.decode(integers[None].float())[..., : size[0], : size[1]].float()
+    return network(image).float(), None
 
 
 def native_image(copy: Tensor, native_size: Sequence[int]) -> Tensor:

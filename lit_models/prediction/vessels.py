@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from jsonargparse.typing import ClosedUnitInterval, OpenUnitInterval
 from torch import Tensor, nn
 
-from datamodules.errors import DataError
-from datamodules.ranges import PositiveFinite, TileSide
+from common.errors import DataError
+from common.ranges import PositiveFinite, TileSide
 
 LEAST = 1e-6  # probability whose logit is still finite
 

@@ -15,7 +15,7 @@ from callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from callbacks.epoch_seed import EpochSeed
 from callbacks.last_validation import LastValidation
 from callbacks.run_recorder import RunRecorder
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.metrics_csv import MetricsCSV
 

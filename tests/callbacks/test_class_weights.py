@@ -5,7 +5,7 @@ import torch
 from conftest import config_args
 
 from cli import main
-from datamodules.errors import DataError
+from common.errors import DataError
 
 
 @pytest.fixture

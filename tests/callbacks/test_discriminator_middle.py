@@ -10,7 +10,7 @@ from conftest import config_args, one_run
 
 from callbacks import DiscriminatorMiddle
 from cli import main
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models import StyledBlotGAN
 
 

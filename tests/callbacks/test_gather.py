@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from callbacks.gather import gather, gather_in_order, on_rank_zero
-from datamodules.errors import DataError
+from common.errors import DataError
 
 
 def trainer(rank=0, sent=None):

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.checkpoints import LastCheckpoint
 from callbacks.non_finite import NonFiniteGuard
-from datamodules.errors import DataError
+from common.errors import DataError
 
 
 class Line(pl.LightningModule):

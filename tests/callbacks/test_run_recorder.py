@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Callback
 
 from callbacks import run_recorder
 from cli import main
-from datamodules.errors import DataError
+from common.errors import DataError
 
 
 def files(folder):

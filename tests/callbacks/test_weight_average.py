@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.checkpoints import LastCheckpoint
 from callbacks.weight_average import WeightAverage
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.optim.moving_average import moving_average
 
 DECAY = 0.9

@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
+from common.errors import DataError
 from datamodules import AOIDataModule
-from datamodules.errors import DataError
 from datamodules.transforms import DefectAugmentation
 
 

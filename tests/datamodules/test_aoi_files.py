@@ -4,8 +4,8 @@ import pytest
 import torch
 from conftest import ROOT
 
+from common.errors import DataError
 from datamodules.aoi_files import UNLABELED, check_images, read_table, stratified_split
-from datamodules.errors import DataError
 
 REAL = ROOT.parent / "shared" / "data" / "AOI"
 

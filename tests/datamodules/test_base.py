@@ -10,8 +10,9 @@ from jsonargparse import ArgumentParser
 from pytorch_lightning.cli import LightningCLI
 
 import datamodules
-from datamodules import AOIDataModule, BlotDataModule, DRIVESegmentationDataModule, ranges
-from datamodules.errors import DataError
+from common import ranges
+from common.errors import DataError
+from datamodules import AOIDataModule, BlotDataModule, DRIVESegmentationDataModule
 from datamodules.fundus_input import FundusInput
 from datamodules.transforms import DefectAugmentation, FundusAugmentation
 
@@ -195,7 +196,7 @@ def test_restricted_numbers_reach_workers_that_are_not_forked():
     inputs = parsed(VESSELS, "--data.inputs={size: 64}").inputs
     assert type(inputs.size) is ranges.ImageSide
     # By the name of the module that makes the type: a fresh process imports it on the way.
-    assert b"datamodules.ranges" in pickle.dumps(inputs)
+    assert b"common.ranges" in pickle.dumps(inputs)
     assert pickle.loads(pickle.dumps(inputs)) == inputs
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from common.errors import DataError
 from datamodules.blot_style import NAMES, BlotStyle, draw_styles, measure_style, otsu
-from datamodules.errors import DataError
 
 
 def bands(side=64):

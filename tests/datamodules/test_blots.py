@@ -8,9 +8,9 @@ import torch
 from conftest import ROOT
 from PIL import Image
 
+from common.errors import DataError
 from datamodules import BlotDataModule
 from datamodules.blot_files import assign_folds, find_triples
-from datamodules.errors import DataError
 from datamodules.synthetic.blots import draw_sample
 from datamodules.transforms import RandomCropFlip
 

@@ -4,8 +4,8 @@ import torch
 from conftest import ROOT
 from PIL import Image
 
+from common.errors import DataError
 from datamodules.drive_files import FundusFiles, read_drive, read_mask, read_masks
-from datamodules.errors import DataError
 from datamodules.fundus_input import FundusInput
 
 REAL = ROOT.parent / "shared" / "data" / "DRIVE"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from common.errors import DataError
 from datamodules import DRIVESegmentationDataModule
-from datamodules.errors import DataError
 from datamodules.fundus_input import FundusInput
 from datamodules.transforms import FundusAugmentation
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from common.errors import DataError
 from datamodules import (
     AOIDataModule,
     BlotDataModule,
@@ -9,7 +10,6 @@ from datamodules import (
     DRIVESegmentationDataModule,
 )
 from datamodules.aoi_files import stratified_split
-from datamodules.errors import DataError
 from datamodules.folds import check_fold, fold_split
 
 

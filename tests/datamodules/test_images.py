@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from datamodules.images import list_images, read_image
 
 GRAY = np.arange(64, dtype=np.uint8).reshape(8, 8)

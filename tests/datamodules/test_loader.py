@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset, default_collate
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from datamodules.loader import CollateReadable, ErrorsAsItems, ImageLoader
 
 

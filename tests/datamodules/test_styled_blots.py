@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from common.errors import DataError
 from datamodules import StyledBlotDataModule
 from datamodules.blot_style import BlotStyle, measure_style
-from datamodules.errors import DataError
 from datamodules.styled_blots import measured_style
 from datamodules.transforms import RandomCropFlip
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.atomic import atomic_write, remove_leftovers, write_table
 
 

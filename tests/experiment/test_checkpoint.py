@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.checkpoint import (
     check_not_finished,
     check_same_method,

@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment import compare
 
 CALLBACK = {"class_path": "callbacks.BestCheckpoint"}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import aoi_args
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment import crossval
 from experiment.arguments import UsageError
 

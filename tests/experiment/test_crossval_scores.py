@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.crossval_scores import pooled, read_image_table, spread
 
 

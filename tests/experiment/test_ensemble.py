@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.arguments import UsageError
 from experiment.ensemble import check_members, member_paths, share_validation, temperatures
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.arguments import UsageError
 from experiment.exits import as_constructors_raise, one_line_of, run_and_exit
 

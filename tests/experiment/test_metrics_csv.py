@@ -5,7 +5,7 @@ import csv
 import pytest
 import torch
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.metrics_csv import MetricsCSV, read_metrics
 
 

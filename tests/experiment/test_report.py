@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image, PngImagePlugin
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.report import short, write_report
 
 ROWS = [  # as Lightning writes them: sparse, epochs from 0, validation before training

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.run_folder import (
     RunSettings,
     discard_run_folder,

@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.run_lock import RunLock
 
 HOLD = """

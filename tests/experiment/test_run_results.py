@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.run_results import read_results
 
 CONFIG = {

@@ -6,7 +6,7 @@ from conftest import config_args
 from PIL import Image
 
 from cli import main
-from datamodules.errors import DataError
+from common.errors import DataError
 from inference import load
 from inference.examples import examples
 from inference.export import export

@@ -15,8 +15,8 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
 from cli import main
+from common.errors import DataError
 from datamodules.blot_style import NAMES
-from datamodules.errors import DataError
 from datamodules.transforms.fundus import estimate_fov, fov_diameter
 from inference import export, load
 from inference.examples import examples
@@ -80,7 +80,7 @@ def same_pixels(folder, other, limit, share=0.02):
 
 @pytest.mark.parametrize(
     ("config", "limit"),
-    [("aoi", 0), ("vessels_best", 66), ("retina_compress", 2), ("blots_best", 0)],
+    [("aoi", 0), ("vessels_best", 66), ("retina_best", 2), ("blots_best", 0)],
 )
 def test_runner_without_torch_writes_what_predict_writes(
     config, limit, exported, trained, predict, few, tmp_path
@@ -129,7 +129,7 @@ def test_bad_file_is_one_line_and_the_others_are_predicted(exported, tmp_path):
     assert [row.partition(",")[0] for row in rows[1:]] == ["good.png"]
 
 
-@pytest.mark.parametrize("config", ["aoi", "vessels_best", "retina_compress", "blots_best"])
+@pytest.mark.parametrize("config", ["aoi", "vessels_best", "retina_best", "blots_best"])
 def test_loads_and_predicts_as_the_checkpoint(config, exported, trained):
     checkpoint = trained(config) / "checkpoints" / "last.ckpt"
     model = load_trained(checkpoint, device="cpu", precision="32-true")
@@ -144,7 +144,7 @@ def test_loads_and_predicts_as_the_checkpoint(config, exported, trained):
     assert export.compare(*zip(*pairs, strict=True)).ok
     if config == "aoi":
         assert pairs[0][1].heatmap == pytest.approx(pairs[0][0].heatmap, abs=0.05)
-    if config == "retina_compress":
+    if config == "retina_best":
         assert pairs[0][1].psnr == pytest.approx(pairs[0][0].psnr, abs=0.05)
         assert pairs[0][1].ssim == pytest.approx(pairs[0][0].ssim, abs=0.005)
 

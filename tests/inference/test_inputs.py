@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from inference import load
 
 

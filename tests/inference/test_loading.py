@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from inference import load
 
 
@@ -167,7 +167,7 @@ def test_batch_size_is_that_of_the_evaluation(trained):
 
 
 def test_loading_draws_no_random_numbers(trained):
-    run, state = trained("retina_compress"), torch.get_rng_state()
+    run, state = trained("retina_best"), torch.get_rng_state()
     load(run)
     assert torch.equal(torch.get_rng_state(), state)
 

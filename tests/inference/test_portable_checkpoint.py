@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from experiment.checkpoint import read_checkpoint
 from inference import export, load
 from inference.examples import examples

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from inference import load, show
 
-TASKS = ["aoi", "vessels", "vessels_best", "retina_compress", "blots"]
+TASKS = ["aoi", "vessels", "vessels_best", "retina_avif", "blots"]
 
 
 def one(model, config):

@@ -9,7 +9,7 @@ import torch
 from conftest import aoi_args, config_args, one_run
 
 from cli import main
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.networks import TorchvisionClassifier
 
 

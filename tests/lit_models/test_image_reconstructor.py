@@ -1,12 +1,12 @@
-"""Reconstruction: ranges, means, padding; compression counts its bits."""
+"""Reconstruction: ranges, means, padding."""
 
 import pytest
 import torch
 from conftest import adam
 from torch import nn
 
-from lit_models import ImageCompressor, ImageReconstructor
-from lit_models.networks import AutoEncoder, Compressor
+from lit_models import ImageReconstructor
+from lit_models.networks import AutoEncoder
 
 
 def reconstructor(network=None):
@@ -87,30 +87,3 @@ def test_padding_counts_for_nothing():
     result = module.predict_step(batch(image, 40, 50))
     assert result["image"][0].shape == (3, 40, 50)
     assert result["psnr"] == pytest.approx([20.0], abs=1e-4)
-
-
-def test_bits_are_counted_for_the_image_without_its_padding():
-    torch.manual_seed(0)
-    network = Compressor(latent_channels=4, widths=(4, 8), patch=2)
-    network.fit_linear([torch.rand(3, 32, 32) * 2 - 1 for _ in range(4)])
-    module = ImageCompressor(network, nn.MSELoss(), adam, rate_weight=0.1)
-    image = torch.rand(3, 20, 24) * 2 - 1
-    padded = nn.functional.pad(image, (0, 8, 0, 12))
-    found = []
-    for x in (image, padded):
-        module.validation_step(batch(x, 20, 24))
-        found.append(scores(module))
-    assert found[0] == pytest.approx(found[1])
-    bits = network.reconstruct(image[None])[1] / (20 * 24)
-    assert found[0]["val/bits_per_pixel"] == pytest.approx(float(bits), rel=1e-5)
-    objective = found[0]["val/loss"] + 0.1 * found[0]["val/bits_per_pixel"]
-    assert found[0]["val/objective"] == pytest.approx(objective)
-
-
-def test_the_linear_transform_has_its_own_learning_rate():
-    network = Compressor(latent_channels=4, widths=(4, 8), patch=2)
-    module = ImageCompressor(network, nn.MSELoss(), adam, linear_lr=0.25)
-    rest, linear = module.configure_optimizers().param_groups
-    assert linear["lr"] == 0.25
-    assert {id(p) for p in linear["params"]} == {id(p) for p in network.linear_parameters}
-    assert len(rest["params"]) + len(linear["params"]) == len(list(module.parameters()))

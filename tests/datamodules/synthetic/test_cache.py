@@ -1,6 +1,6 @@
 import pytest
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from datamodules.synthetic.cache import cached_sample
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision import tv_tensors
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from datamodules.transforms import FundusAugmentation
 from datamodules.transforms.fundus_augmentation import RandomIntensity, RandomView
 

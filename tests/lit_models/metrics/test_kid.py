@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchmetrics.utilities import dim_zero_cat
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.metrics.kid import BlotKID
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.networks import RestoredAVIF
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.networks import TorchvisionClassifier
 
 

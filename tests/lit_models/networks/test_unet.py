@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.networks.unet import AutoEncoder, DoubleConv, UNet, UpConv
 
 

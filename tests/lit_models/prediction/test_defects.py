@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.prediction.defects import DefectInference
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.prediction.defects import DefectInference
 from lit_models.prediction.ensemble import (
     Ensemble,

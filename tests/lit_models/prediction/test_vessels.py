@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from datamodules.errors import DataError
+from common.errors import DataError
 from lit_models.networks import UNet
 from lit_models.prediction.vessels import VesselInference, native_maps, scaled_down
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from jsonargparse.typing import restricted_number_type
 
-from datamodules.errors import DataError
+from common.errors import DataError
 
 if TYPE_CHECKING:
     Seed = int
