@@ -24,12 +24,7 @@ from datamodules.aoi_files import (
 from datamodules.base import ImageDataModule
 from datamodules.folds import Fold, fold_split
 from datamodules.images import list_images, read_image
-<<<<<<< HEAD
 from datamodules.preprocessing import Resize, has_color, normalize_defects, resize_square
-from common.ranges import BatchSize, FoldCount, ImageSide, Seed
-=======
-from datamodules.preprocessing import normalize_defects, resize_square
->>>>>>> main
 from datamodules.synthetic.aoi import draw_sample
 from datamodules.transforms import Augmentation
 

@@ -18,16 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-<<<<<<< HEAD
 from common.errors import DataError
 from datamodules.images import IMAGE_SUFFIXES, read_image
 
 if TYPE_CHECKING:
     import pandas as pd
-=======
-from common.errors import DataError
-from datamodules.tables import read_csv
->>>>>>> main
 
 UNLABELED = -1
 AIDEA_NAMES = ("normal", "void", "horizontal", "vertical", "edge", "particle")
