@@ -1,12 +1,13 @@
 """Labeled images: AOI defects and any other classes, as `datamodules.aoi_files` finds them."""
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval
-from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -27,6 +28,8 @@ from datamodules.images import list_images, read_image
 from datamodules.preprocessing import Resize, has_color, normalize_defects, resize_square
 from datamodules.synthetic.aoi import draw_sample
 from datamodules.transforms import Augmentation
+
+log = logging.getLogger(__name__)
 
 LOOKED_AT = 64  # training images that decide on gray or color
 
@@ -233,7 +236,7 @@ class AOIDataModule(ImageDataModule):
         for kind, number in (("training", counts), ("validation", held_out)):
             absent = [self.class_names[i] for i in (number == 0).nonzero().flatten()]
             if absent and number.sum():
-                rank_zero_warn(f"no {kind} image of {in_words(absent)}: no score tells of these")
+                log.warning("no %s image of %s: no score tells of these", kind, in_words(absent))
 
     def _split(self) -> tuple[LabeledFiles, Tensor, Tensor, Tensor]:
         """All images to train and validate on, their classes, and the positions of either."""

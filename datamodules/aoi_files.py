@@ -82,9 +82,10 @@ class LabeledFiles(NamedTuple):
             DataError: a label that is none of the classes; labels in part of the images only.
         """
         positions = {name: position for position, name in enumerate(class_names)}
-        numbers = not any(_class_name(label) in positions for label in set(self.labels))
+        labels = sorted(set(self.labels), key=_natural)
+        numbers = not any(_class_name(label) in positions for label in labels)
         position_of = {}
-        for label in set(self.labels):
+        for label in labels:
             number = int(label[:9]) if numbers and _is_number(label) else len(class_names)
             position_of[label] = positions.get(_class_name(label), number)
             if label and position_of[label] >= len(class_names):
