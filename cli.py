@@ -64,7 +64,7 @@ from experiment.run_folder import (
     results_folder,
 )
 from experiment.torch_ranges import check_torch_ranges
-from experiment.value_checks import check_values
+from experiment.value_checks import check_config_classes, check_values
 from experiment.wandb_run import finish_wandb
 from lit_models.networks.pretrained import read_state
 from lit_models.prediction.ensemble import join
@@ -125,6 +125,7 @@ class CLI(LightningCLI):
         super().parse_arguments(parser, args)
         check_torch_ranges(self._stage_config.as_dict())
         check_values(self._stage_config, self.config.subcommand)
+        check_config_classes(self._stage_config)
         self._add_from_scratch(parser, args)
         config = self._stage_config
         self._ckpt_path: str | None = config.ckpt_path

@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from common.errors import DataError
+from experiment.checkpoint import check_finite
 
 
 class NonFiniteGuard(Callback):
@@ -47,16 +48,16 @@ class NonFiniteGuard(Callback):
         if trainer.state.fn == "fit":
             self._look(trainer)
         else:
-            self._check_weights(trainer, pl_module)
+            check_finite(trainer.ckpt_path, pl_module.state_dict())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._look(trainer)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._check_weights(trainer, pl_module)
+        check_finite(trainer.ckpt_path, pl_module.state_dict())
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._check_weights(trainer, pl_module)
+        check_finite(trainer.ckpt_path, pl_module.state_dict())
 
     def on_predict_batch_end(
         self,
@@ -84,15 +85,6 @@ class NonFiniteGuard(Callback):
                 f"epoch {trainer.current_epoch + 1}{step}: the training loss is not finite; lower "
                 f"the learning rate or clip gradients{kept}"
             )
-
-    @staticmethod
-    def _check_weights(trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        for name, weights in pl_module.state_dict().items():
-            if weights.is_floating_point() and not bool(weights.isfinite().all()):
-                raise DataError(
-                    f"{trainer.ckpt_path}: {name} is not finite, so its training went wrong; give "
-                    "a checkpoint of an earlier epoch, or train again with a lower learning rate"
-                )
 
 
 def _floats(values: Any) -> Iterator[Tensor]:

@@ -12,6 +12,8 @@ from torchvision import tv_tensors
 
 from common.errors import DataError
 
+# By content, whatever the name: Pillow would start Ghostscript for an EPS.
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "AVIF", "PPM")
 # What Pillow reads without plug-ins and users have; also what a plain folder is searched for.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif")
 
@@ -64,7 +66,7 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
         # Pillow warns of large images and refuses huge ones; the line about these is enough.
         with (
             warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
-            Image.open(path) as file,
+            Image.open(path, formats=FORMATS) as file,
         ):
             # A camera's MPO is a JPEG with a preview behind it.
             pages = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)

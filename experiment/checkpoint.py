@@ -3,6 +3,7 @@
 Without Lightning, which takes longer to import than torch: `inference` starts with this.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, is_zipfile
@@ -73,6 +74,24 @@ def check_weights_fit(path: Path, checkpoint: dict[str, Any], model: nn.Module) 
             f"{path}: {len(odd)} of its weights are not those of this model: {odd[0]} is "
             f"{next(shapes)}, not {next(shapes)}; give the config it was trained with"
         )
+
+
+def check_finite(path: Any, weights: Mapping[str, Any]) -> None:
+    """Refuse weights that are NaN or infinite.
+
+    Args:
+        path: path of the checkpoint, for the message.
+        weights: state dict.
+
+    Raises:
+        DataError: names the first such weight.
+    """
+    for name, weight in weights.items():
+        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise DataError(
+                f"{path}: {name} is not finite, so its training went wrong; give a checkpoint of "
+                "an earlier epoch, or train again with a lower learning rate"
+            )
 
 
 def best_beside(last: Path) -> Path:

@@ -14,11 +14,9 @@ from jsonargparse import Namespace
 
 from common.errors import DataError
 from datamodules.base import ImageDataModule
+from experiment.class_paths import TRUSTED, check_classes, find_class
 
 log = logging.getLogger(__name__)
-
-# A checkpoint comes from anywhere: the classes it names are these projects', or the config's own.
-TRUSTED = ("lit_models.", "datamodules.", "torch.nn.", "torch.optim.", "torchvision.")
 
 
 def checkpoint_settings(
@@ -36,20 +34,20 @@ def checkpoint_settings(
         Arguments of ``model`` and ``data``, as the parser takes them.
 
     Raises:
-        DataError: the checkpoint names a class that is neither of this project or torch nor in the
-            config.
+        DataError: the checkpoint names something that `check_classes` refuses.
     """
     model, data = (
         {k: v for k, v in checkpoint.get(key, {}).items() if not k.startswith("_")}
         for key in ("hyper_parameters", "datamodule_hyper_parameters")
     )
-    known = _class_paths(given.clone().as_dict())
-    for class_path in _class_paths({"model": model, "data": data}):
-        if class_path not in known and not class_path.startswith(TRUSTED):
-            raise DataError(
-                f"{path}: names the class {class_path}, which is neither of this project nor in "
-                "the config; give the config it was trained with"
-            )
+    packages = [*TRUSTED, *_named_packages({"model": given.model.as_dict()})]
+    packages += _named_packages({"data": given.data.as_dict()})
+    for part, values in (("model", model), ("data", data)):
+        kind = find_class(str(given[part].class_path))
+        try:
+            check_classes(values, kind, part, packages)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
     if not keep_inference:
         inference = model.pop("inference", None) or {}
         # Fitted after training, so in no config: null there asks for the checkpoint's.
@@ -92,10 +90,14 @@ def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _class_paths(config: Any) -> set[str]:
+def _named_packages(config: Any) -> list[str]:
+    """Packages beside the trusted ones that the user's own config names classes of."""
     if isinstance(config, list):
-        return {name for part in config for name in _class_paths(part)}
+        return [name for part in config for name in _named_packages(part)]
     if not isinstance(config, dict):
-        return set()
-    own = {str(config["class_path"])} if "class_path" in config else set()
-    return own.union(*(_class_paths(part) for part in config.values()))
+        return []
+    found = [name for part in config.values() for name in _named_packages(part)]
+    class_path = str(config.get("class_path", ""))
+    if class_path and not class_path.startswith(tuple(f"{package}." for package in TRUSTED)):
+        found.append(class_path.partition(".")[0])
+    return found

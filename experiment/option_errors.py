@@ -20,7 +20,8 @@ from jsonargparse import Namespace, set_parsing_settings
 from pytorch_lightning.cli import LightningArgumentParser
 
 from experiment.arguments import UsageError
-from experiment.type_words import base_classes, in_words, quoted, shown
+from experiment.class_paths import base_classes
+from experiment.type_words import in_words, quoted, shown
 from experiment.yaml_checks import check_yaml
 
 # What a config or a checkpoint names must not run programs: jsonargparse's list, as a refusal.

@@ -174,7 +174,7 @@ def _figures(folder: Path) -> Iterator[dict[str, Any]]:
         key=lambda path: (path.stem.startswith("test"), path.stem != "curves", path.stem),
     ):
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=("PNG",)) as image:
                 image.load()
                 text = getattr(image, "text", {})
                 width, height = image.size

@@ -3,12 +3,16 @@
 import json
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from common.errors import DataError
-from experiment.atomic import write_json
+from experiment.atomic import write_json, writing
 
 log = logging.getLogger(__name__)
 
@@ -41,18 +45,17 @@ class RunJSON:
     of them and ``history``, one entry a process. Each evaluation is an entry of ``evaluations``,
     by stage, checkpoint and data: a second one of the same takes the place of the first.
 
+    An evaluation may end while the run trains, so each write reads the file again under a lock.
+
     Args:
         path: of the file. One that cannot be read is kept as ``run.json.damaged``.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self.record = read_run_json(path)
-        except DataError as error:
-            path.replace(path.with_name("run.json.damaged"))
-            log.warning("%s; begun anew, the old one is kept as run.json.damaged", error)
-            self.record = {}
+        self._place: int | None = None  # in the history
+        with self._locked():
+            self._read()
 
     def start_training(self, facts: dict[str, Any]) -> None:
         """Write that this process trains.
@@ -60,29 +63,59 @@ class RunJSON:
         Args:
             facts: JSON values; they take the place of those of earlier processes.
         """
-        history = self.record.get("history", [])
-        for entry in history:
-            if entry["status"] == "running":  # this process has the lock, so that one is gone
-                entry["status"] = "killed"
         self._start({name: facts.get(name) for name in OF_A_PROCESS}, at_top=True)
-        self.record |= facts | {"error": None, "history": [*history, self._entry]}
-        self.update()
+        with self._locked():
+            history = self._read().get("history", [])
+            for entry in history:
+                if entry["status"] == "running":  # this process has the lock, so that one is gone
+                    entry["status"] = "killed"
+            self._place = len(history)
+            self.record |= facts | {"error": None, "history": [*history, self._entry]}
+            self._write()
 
     def start_evaluation(self, facts: dict[str, Any]) -> None:
         """Write that this process evaluates or predicts; the training's record stays as it is."""
         alone = self.record.get("stage") in (None, facts["stage"])  # no training in this folder
         self._start(facts, at_top=alone)
-        if alone:
-            self.record |= facts
-        if facts["stage"] != "predict":
-            others = [e for e in self.record.get("evaluations", []) if _key(e) != _key(facts)]
-            self.record["evaluations"] = [*others, self._entry]
-        self.update()
+        with self._locked():
+            self._read()
+            if alone:
+                self.record |= facts
+            self._write()
 
     def update(self, **facts: Any) -> None:
         """Write ``facts`` and the minutes so far."""
+        with self._locked():
+            self._read()
+            self._write(**facts)
+
+    def finish(self, status: str, **facts: Any) -> None:
+        """Write how it ended: "finished", "interrupted" or "failed"."""
+        self.update(status=status, finished=_now(), **facts)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with writing(self.path), FileLock(self.path.with_name(f".{self.path.name}.lock")):
+            yield
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            self.record = read_run_json(self.path)
+        except DataError as error:
+            self.path.replace(self.path.with_name("run.json.damaged"))
+            log.warning("%s; begun anew, the old one is kept as run.json.damaged", error)
+            self.record = {}
+        return self.record
+
+    def _write(self, **facts: Any) -> None:
+        """Put this process's entry into the record, and write it."""
         minutes = round((time.monotonic() - self._clock) / 60, 2)
         self._entry |= {"minutes": minutes, **facts}
+        if self._place is not None:
+            self.record["history"][self._place] = self._entry
+        elif self._entry["stage"] != "predict":
+            others = [e for e in self.record.get("evaluations", []) if _key(e) != _key(self._entry)]
+            self.record["evaluations"] = [*others, self._entry]
         if self._at_top:
             entries = self.record.get("history", [self._entry])
             total = sum(entry.get("minutes") or 0 for entry in entries)
@@ -90,13 +123,10 @@ class RunJSON:
             self.record |= shown | {"minutes": round(total, 2), **facts}
         write_json(self.path, self.record)
 
-    def finish(self, status: str, **facts: Any) -> None:
-        """Write how it ended: "finished", "interrupted" or "failed"."""
-        self.update(status=status, finished=_now(), **facts)
-
     def _start(self, entry: dict[str, Any], at_top: bool) -> None:
         self._clock = time.monotonic()
         self._at_top = at_top
+        self._place = None
         self._entry = {**entry, "started": _now(), "finished": None, "status": "running"}
 
 

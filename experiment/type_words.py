@@ -7,6 +7,8 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Union, get_args, get_origin
 
+from experiment.class_paths import base_classes
+
 NUMBERS = {int: ("a whole number", "whole numbers"), float: ("a number", "numbers")}
 SIGNS = {op.gt: ">", op.ge: ">=", op.lt: "<", op.le: "<=", op.eq: "==", op.ne: "!="}
 WORDS: dict[Any, tuple[str, str]] = {
@@ -57,17 +59,6 @@ def _union_in_words(args: Sequence[Any], several: bool) -> str:
         others.append(Literal[*choices])  # type: ignore[valid-type]
     words = [in_words(arg, several) for arg in others]
     return " or ".join(dict.fromkeys([*words, *(["null"] if type(None) in args else [])]))
-
-
-def base_classes(kind: Any) -> list[type]:
-    """The classes that ``kind`` takes a class path of; empty for plain values."""
-    origin, args = get_origin(kind), get_args(kind)
-    if origin is Callable or getattr(origin, "__name__", "") == "Callable":
-        return base_classes(args[-1])
-    if origin is not None:
-        return [base for arg in args for base in base_classes(arg)] if origin is not Literal else []
-    plain = not inspect.isclass(kind) or kind in WORDS or hasattr(kind, "_restrictions")
-    return [] if plain or issubclass(kind, (list, tuple, dict, str)) else [kind]
 
 
 def shown(value: Any, length: int) -> str:

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from types import NoneType
 from typing import Any, get_args
 
+import pytorch_lightning as pl
 from jsonargparse import Namespace
 from jsonargparse.util import import_object
 
+from common.errors import DataError
 from experiment.arguments import UsageError
+from experiment.class_paths import check_classes, find_class
 from experiment.type_words import in_words, quoted
 
 # Filled from other options when the classes are made.
@@ -43,6 +46,22 @@ def check_values(config: Namespace, subcommand: str) -> None:
                 shown = "null" if inner is None else quoted(str(inner))
                 words = "a group of options" if no_group else in_words(hint)
                 raise UsageError(f"{name}: must be {words}, not {shown}")
+
+
+def check_config_classes(config: Namespace) -> None:
+    """Refuse functions and classes of another kind, before anything in a config is called.
+
+    Raises:
+        UsageError: see `check_classes`.
+    """
+    bases = {"model": pl.LightningModule, "data": pl.LightningDataModule}
+    try:
+        check_classes(config.trainer.as_dict(), pl.Trainer, "trainer")
+        for part, base in bases.items():
+            kind = find_class(str(config[part].class_path), (base,))
+            check_classes(config[part].init_args.as_dict(), kind, part)
+    except DataError as error:
+        raise UsageError(str(error)) from None
 
 
 def _arguments(option: str, value: Any) -> Iterator[tuple[str, Any, Any]]:

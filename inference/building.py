@@ -1,52 +1,16 @@
 """Builds a network from a checkpoint: class path, arguments and weights.
 
-A checkpoint may come from a stranger. So a class path must name an ``nn.Module`` that is defined in
-one of the trusted packages; nothing else is imported or called.
+A checkpoint may come from a stranger: what it may name is in `experiment.class_paths`.
 """
 
-import inspect
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from common.errors import DataError
-
-TRUSTED = ("lit_models.networks", "torch.nn", "torchvision.models")
-
-
-def find_module_class(class_path: str, trusted: Sequence[str] = ()) -> type[nn.Module]:
-    """The class of a ``class_path``.
-
-    Args:
-        class_path: such as ``lit_models.networks.UNet``.
-        trusted: packages beside `TRUSTED`.
-
-    Raises:
-        DataError: it lies outside the trusted packages, does not exist, or is no ``nn.Module``.
-    """
-    packages = (*TRUSTED, *trusted)
-    module_path, _, name = str(class_path).rpartition(".")
-    if not _inside(module_path, packages):
-        package = module_path or class_path
-        raise DataError(
-            f"it names the class {class_path}, which is not of this project; if you trust its "
-            f"code: load(..., trusted=['{package}'])"
-        )
-    try:
-        found = getattr(import_module(module_path), name)
-    except (ImportError, AttributeError):
-        raise DataError(f"it names the class {class_path}, which does not exist here") from None
-    inside = inspect.isclass(found) and _inside(found.__module__, packages)
-    if not inside or not issubclass(found, nn.Module):
-        raise DataError(f"it names {class_path}, which is no network; give a file that `fit` wrote")
-    return found
-
-
-def _inside(module_path: str, packages: Sequence[str]) -> bool:
-    return any(module_path == p or module_path.startswith(f"{p}.") for p in packages)
+from experiment.class_paths import TRUSTED, find_class
 
 
 def build_network(
@@ -64,10 +28,10 @@ def build_network(
         settings: ``class_path`` and ``init_args``.
         weights: its state dict.
         arguments: come before ``init_args``.
-        trusted: see `find_module_class`.
+        trusted: packages beside `TRUSTED`.
 
     Raises:
-        DataError: see `find_module_class`; arguments it does not take, weights of another network.
+        DataError: see `find_class`; arguments it does not take, weights of another network.
     """
     with torch.device("meta"):
         network = _instantiate(settings, arguments, trusted)
@@ -96,7 +60,7 @@ def _instantiate(
 ) -> nn.Module:
     if not isinstance(settings, dict) or "class_path" not in settings:
         raise DataError("it does not say of what class its network is")
-    kind = find_module_class(settings["class_path"], trusted)
+    kind = find_class(settings["class_path"], (nn.Module,), (*TRUSTED, *trusted))
     init_args = {
         name: _instantiate(value, (), trusted)
         if isinstance(value, dict) and "class_path" in value

@@ -11,11 +11,12 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "AVIF", "PPM")
 BESIDE = {"fov": "field_of_view", "noise": "blot_draws"}  # by input
 
 
 def read(path, mode):  # refuses what datamodules.images.read_image refuses
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         if (getattr(image, "n_frames", 1) > 1 and image.format != "MPO") or image.mode[0] in "IF":
             raise ValueError("several pages, or more than 8 bits a channel")
         if image.has_transparency_data and min(image.convert("RGBA").tobytes()[3::4]) < 255:
@@ -41,6 +42,8 @@ def ask(run, card, images, modules):  # answers and inputs by name, of uint8 (H,
     for module in modules:
         feeds |= module.more_inputs(pixels, card)
     answers = [answer[0] for answer in run({name: value[None] for name, value in feeds.items()})]
+    if any(np.isnan(answer).any() for answer in answers):
+        raise ValueError("the model's output is not a number; export it again")
     return feeds | dict(zip(card["outputs"], answers, strict=True))
 
 

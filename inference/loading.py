@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from common.errors import DataError
-from experiment.checkpoint import RECORD, read_checkpoint
+from experiment.checkpoint import RECORD, check_finite, read_checkpoint
 from experiment.hardware import FORMATS, native_memory_format, native_precision
 from inference.building import build_network
 from inference.checkpoint import Trained, find_checkpoint, read_trained
@@ -96,10 +96,12 @@ def load_trained(
         raise DataError(f"{trained.path}: is of {trained.method}; load() knows {', '.join(MODELS)}")
     module, name, attribute = MODELS[trained.method]
     settings = _settings(trained, device, precision, batch_size)
+    weights = _below(trained.weights, f"{attribute}.")
+    check_finite(trained.path, weights)
     try:
         network = build_network(
             trained.model[attribute],
-            _below(trained.weights, f"{attribute}."),
+            weights,
             *_arguments(trained),
             trusted=trusted,
         ).to(settings.device)

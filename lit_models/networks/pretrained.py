@@ -1,5 +1,7 @@
 """Pretrained weights of torchvision's networks, from its server or from a file."""
 
+import hashlib
+import pickle
 import socket
 from pathlib import Path
 
@@ -37,15 +39,27 @@ def read_state(name: str, weights: str) -> dict[str, Tensor]:
             raise DataError(f"{path}: not a state dict; save network.state_dict()")
         return state
     source = known[weights]
+    cache = Path(torch.hub.get_dir(), "checkpoints", Path(source.url).name)
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(20)  # urllib's default is to wait for ever
     try:
-        return dict(source.get_state_dict(progress=True, check_hash=True))
+        state = dict(source.get_state_dict(progress=True, check_hash=True, weights_only=True))
+        _check_hash(cache)  # torch checks what it downloads, not what lies there already
+        return state
+    except pickle.UnpicklingError:
+        raise DataError(f"{cache}: not a file of weights alone; remove it") from None
     except (OSError, RuntimeError) as error:
-        cache = Path(torch.hub.get_dir(), "checkpoints", Path(source.url).name)
         raise DataError(
             f"{cache}: not there and cannot be downloaded ({error}); get it from {source.url}, "
             "or give --model.network.weights a file, or random"
         ) from None
     finally:
         socket.setdefaulttimeout(patience)
+
+
+def _check_hash(path: Path) -> None:
+    """Compare a file with the beginning of its SHA-256 that torchvision's names end in."""
+    expected = path.stem.rpartition("-")[2]
+    with path.open("rb") as file:
+        if not hashlib.file_digest(file, "sha256").hexdigest().startswith(expected):
+            raise DataError(f"{path}: not the file that its name says; remove it")

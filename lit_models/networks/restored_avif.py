@@ -87,6 +87,6 @@ def decode(data: bytes) -> Tensor:
     Raises:
         OSError: not an image.
     """
-    with Image.open(io.BytesIO(data)) as opened:
+    with Image.open(io.BytesIO(data), formats=("AVIF",)) as opened:
         pixels = torch.from_numpy(np.array(opened.convert("RGB")))
     return photograph_input(pixels.permute(2, 0, 1), None)

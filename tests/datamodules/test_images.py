@@ -124,3 +124,12 @@ def test_a_folder_that_must_not_be_listed_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("os.scandir", refuse)
     with pytest.raises(DataError, match=r"cannot be listed \(Permission denied\)$"):
         list_images(tmp_path)
+
+
+def test_the_content_decides_and_no_program_is_started(tmp_path, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", lambda *args, **kwargs: pytest.fail("started"))
+    monkeypatch.setattr("subprocess.check_call", lambda *args, **kwargs: pytest.fail("started"))
+    path = tmp_path / "x.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    with pytest.raises(DataError, match=r"x\.png: not a readable image"):
+        read_image(path, "L")

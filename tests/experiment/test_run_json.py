@@ -92,3 +92,17 @@ def test_a_damaged_record_is_kept_beside_a_new_one(tmp_path, caplog):
     assert read(path)["task"] == "aoi"
     assert (tmp_path / "run.json.damaged").read_text() == '{"task": "ao'
     assert "run.json: not readable" in caplog.text
+
+
+def test_an_evaluation_that_ends_while_the_run_trains_is_kept(tmp_path):
+    path = tmp_path / "run.json"
+    training = RunJSON(path)
+    training.start_training(FIT)
+    evaluation = RunJSON(path)
+    evaluation.start_evaluation(test(path, "a"))
+    training.update()
+    evaluation.finish("finished", metrics={"test/accuracy": 0.5})
+    training.finish("finished", best_checkpoint="a")
+    record = read(path)
+    assert [one["metrics"] for one in record["evaluations"]] == [{"test/accuracy": 0.5}]
+    assert (record["status"], record["history"][0]["status"]) == ("finished", "finished")

@@ -61,15 +61,15 @@ def test_a_checkpoint_runs_no_code(changed, capsys):
 @pytest.mark.parametrize(
     ("class_path", "message"),
     [
-        ("os.system", "not of this project; if you trust its code: load"),
-        ("subprocess.Popen", "not of this project"),
-        ("torch.nn.modules.module.OrderedDict", "is no network"),
-        ("torch.nn.init.normal_", "is no network"),
-        ("lit_models.networks.pretrained.read_state", "is no network"),
+        ("os.system", "not a class of this project or torch; if you trust its code"),
+        ("subprocess.Popen", "not a class of this project or torch"),
+        ("torch.nn.modules.module.OrderedDict", "not a class that may be named"),
+        ("torch.nn.init.normal_", "not a class that may be named"),
+        ("lit_models.networks.pretrained.read_state", "not a class that may be named"),
         ("lit_models.networks.pretrained.socket.socket", "does not exist"),
         ("lit_models.networks.Gone", "does not exist"),
-        ("lit_models.networks_of_mine.Net", "not of this project"),
-        ("", "not of this project"),
+        ("lit_models.networks_of_mine.Net", "does not exist"),
+        ("", "not a class of this project or torch"),
     ],
 )
 def test_foreign_classes_are_refused(changed, class_path, message):
@@ -185,3 +185,12 @@ def test_weights_are_independent_of_the_file(trained, tmp_path):
     before = copy.deepcopy(network.state_dict())
     path.write_bytes(b"")
     assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(changed, value):
+    def change(checkpoint):
+        next(iter(checkpoint["state_dict"].values())).fill_(value)
+
+    with pytest.raises(DataError, match=r"changed\.ckpt: .* is not finite"):
+        load(changed("blots", change))
