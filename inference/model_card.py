@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from datamodules.aoi_files import label_numbers
 from datamodules.blot_style import NAMES
 from experiment.provenance import git_revision
 from experiment.run_folder import run_folder_of
@@ -111,6 +112,7 @@ def _settings(model: Model, graph: Graph, task: str) -> dict[str, Any]:
         return {
             "mode": model.mode,
             "class_names": model.class_names,
+            "labels": label_numbers(model.class_names),
             "size": model.size,
             "resize": model.resize,
             "tta": model.inference.tta,

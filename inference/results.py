@@ -69,7 +69,9 @@ class DefectResult(Shown):
             parts.append(
                 (f"evidence for {self.label}", show.blended(self.image, show.colored(self.heatmap)))
             )
-        chart = show.bars(self.probabilities, self.label)
+        most = sorted(self.probabilities.values(), reverse=True)[:12][-1]
+        likely = {name: p for name, p in self.probabilities.items() if p >= most}
+        chart = show.bars(likely, self.label)
         return show.panels([*parts, (f"{self.label}, {100 * self.confidence:.1f} %", chart)])
 
 
