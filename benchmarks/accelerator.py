@@ -39,8 +39,7 @@ import yaml
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from clock import peak_memory
-from probe import DrawnOnCPU
+from probes import DrawnOnCPU, peak_memory
 from tiny_data import SMALL
 
 import cli
@@ -121,7 +120,7 @@ def write_config(name: str, folder: Path) -> Path:
     config = yaml.safe_load((CONFIG_DIR / f"{name}.yaml").read_text(encoding="utf-8"))
     callbacks = config["trainer"]["callbacks"]
     kept = [one for one in callbacks if not one["class_path"].endswith("Figures")]
-    probe = {"class_path": "benchmarks.probe.Probe", "init_args": {"folder": str(folder)}}
+    probe = {"class_path": "benchmarks.probes.Probe", "init_args": {"folder": str(folder)}}
     config["trainer"]["callbacks"] = [*kept, probe]
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from clock import peak_memory
+from probes import peak_memory
 
 from experiment.hardware import (
     FORMATS,
@@ -37,7 +37,6 @@ INPUTS = {
     "retina": (1, 3, 512, 512),
     "retina_best": (1, 3, 512, 512),
     "blots": (32, 2, 64, 64),
-    "blots_best": (32, 2, 64, 64),
 }
 BACKENDS = ("plain", "shipped", "compiled", "onnxruntime")
 
@@ -58,9 +57,9 @@ def network(name: str) -> nn.Module:
         best = name == "retina_best"
         widths, norm = ((16, 32, 64, 128), "none") if best else ((64, 128, 256, 512), "batch")
         return AutoEncoder(3, widths, norm=norm).eval()  # type: ignore[arg-type]
-    from lit_models.networks import ReferenceGenerator, UNetGenerator
+    from lit_models.networks import ReferenceGenerator
 
-    return (UNetGenerator() if name == "blots_best" else ReferenceGenerator()).eval()
+    return ReferenceGenerator().eval()
 
 
 @torch.inference_mode()
@@ -112,7 +111,7 @@ def onnx_session(model: nn.Module, x: Tensor):  # noqa: ANN201 (a closure)
 def main() -> None:
     """Print the table, or with ``--case`` one case as JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    networks = ["aoi", "vessels", "vessels_best", "retina", "blots_best"]
+    networks = ["aoi", "vessels", "vessels_best", "retina", "blots"]
     parser.add_argument("--networks", nargs="+", default=networks, choices=list(INPUTS))
     parser.add_argument("--case", nargs=2, metavar=("NETWORK", "BACKEND"))
     options = parser.parse_args()

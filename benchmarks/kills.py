@@ -27,18 +27,13 @@ MOST_KILLS = 4  # of one training, which then is left to finish
 
 
 def options(config: str, data: Path, epochs: int) -> list[str]:
-    """Of a training of some seconds."""
+    """Arguments of a training of some seconds."""
     return [
-        f"--config={forked.ROOT / 'configs' / config}.yaml",
+        *tiny_data.options(config),
         f"--data.data_dir={tiny_data.data_of(config, data)}",
         "--run.root=runs",
-        "--run.wandb=disabled",
-        "--trainer.accelerator=cpu",
-        "--trainer.precision=32-true",
-        "--trainer.enable_progress_bar=false",
         "--trainer.log_every_n_steps=1",
         f"--trainer.max_epochs={epochs}",
-        *tiny_data.SMALL[config],
     ]
 
 

@@ -22,7 +22,7 @@ import kills
 import tiny_data
 import torch
 
-CONFIGS = ("aoi", "vessels", "retina", "retina_avif", "blots", "blots_best", "blots_style")
+CONFIGS = ("aoi", "vessels", "retina", "retina_avif", "blots", "blots_style")
 IMAGES = ("odd", "one", "half")
 TOLERANCE = 1e-6
 
@@ -64,16 +64,8 @@ def compare(config: str, root: Path, one_image: bool) -> tuple[float, list[str]]
     here.mkdir(parents=True)
     data = here / "data"
     shutil.copytree(tiny_data.data_of(config, root / "data"), data)
-    common = [
-        f"--config={forked.ROOT / 'configs' / config}.yaml",
-        f"--data.data_dir={data}",
-        f"--run.root={here / 'runs'}",
-        "--run.wandb=disabled",
-        "--trainer.accelerator=cpu",
-        "--trainer.precision=32-true",
-        "--trainer.enable_progress_bar=false",
-        *tiny_data.SMALL[config],
-    ]
+    folders = [f"--data.data_dir={data}", f"--run.root={here / 'runs'}"]
+    common = [*tiny_data.options(config), *folders]
     done = forked.run(["fit", *common, "--trainer.max_epochs=1", "--run.name=a"], here)
     if done.status:
         return float("nan"), [done.output]

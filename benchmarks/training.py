@@ -72,8 +72,8 @@ def timed(command: list[str]) -> tuple[float, str]:
 
 
 def plain(task: str, what: dict[str, Any], *more: str) -> dict[str, Any]:
-    """A run of ``plain_<task>.py``."""
-    script = [sys.executable, f"benchmarks/plain_{task}.py", f"--epochs={what['epochs']}"]
+    """A run of ``plain.py``."""
+    script = [sys.executable, "benchmarks/plain.py", task, f"--epochs={what['epochs']}"]
     limit = [f"--steps={what['steps']}"] if what["steps"] else []
     seconds, output = timed([*script, *limit, *what["plain"], *more])
     record = json.loads(output.splitlines()[-1])
@@ -87,7 +87,7 @@ def clocked(config: str, quality: str, arguments: list[str]) -> dict[str, Any]:
         command = [sys.executable, "cli.py", "fit", f"--config=configs/{config}.yaml"]
         command += [f"--run.root={folder}", "--run.wandb=disabled", *arguments]
         command += [
-            "--trainer.callbacks+=benchmarks.clock.Clock",
+            "--trainer.callbacks+=benchmarks.probes.Clock",
             f"--trainer.callbacks.path={clock}",
             f"--trainer.callbacks.quality={quality}",
         ]

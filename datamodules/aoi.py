@@ -168,7 +168,7 @@ class AOIDataModule(ImageDataModule):
             "color" if self.channels == "rgb" else "gray",
             len(train),
             len(val),
-            self.split_in_words,
+            self.split_description,
             in_words([f"{n} {c}" for n, c in zip(self.class_names, counts.tolist(), strict=True)]),
         )
         for kind, number in (("training", counts), ("validation", held_out)):

@@ -56,12 +56,6 @@ METHODS = {
     },
     "blots": {
         "blots": ["2 templates", "encoder-decoder\nno skips", "blot", "discriminator\nBCE"],
-        "blots_best": [
-            "2 templates\n+ noise",
-            "U-Net\nMSE + SSIM",
-            "blot",
-            "patch discriminator\nhinge, DiffAugment",
-        ],
         "blots_style": [
             "2 templates\n+ style",
             "painting",

@@ -1,7 +1,7 @@
 """Noise and style drawn for a pair of templates.
 
 Needs numpy alone, for `inference.export` lays it beside ``infer_onnx.py``. The numbers are those of
-`lit_models.prediction`'s `seeded_noise` and `complete_styles`.
+`lit_models.postprocessing`'s `seeded_noise` and `complete_styles`.
 """
 
 import zlib
@@ -13,17 +13,15 @@ import numpy as np
 def more_inputs(pixels: np.ndarray, card: dict[str, Any]) -> dict[str, np.ndarray]:
     """The graph's inputs beside both templates, uint8 ``(2, H, W)``, by name.
 
-    Gives ``noise`` float32 ``(C, H', W')``, its sides up to a multiple that the card says, and of a
-    network that takes one ``style`` float32 ``(8,)``.
+    Gives ``style`` float32 ``(8,)``, and ``noise`` float32 ``(C, H', W')``, its sides up to a
+    multiple that the card says.
     """
     seed = zlib.crc32((pixels / np.float32(127.5) - np.float32(1)).tobytes())
-    feeds = {}
-    if "style" in card["inputs"]:
-        known = np.array([row.split() for row in card["known_styles"]], np.float32)
-        draws = np.random.default_rng([seed])
-        membrane = draws.permutation(np.unique(known[:, 0]))[0]
-        feeds["style"] = known[draws.choice(np.flatnonzero(known[:, 0] == membrane)), 1:]
-    channels, multiple = card.get("noise", (1, 1))
+    known = np.array([row.split() for row in card["style_bank"]], np.float32)
+    draws = np.random.default_rng([seed])
+    membrane = draws.permutation(np.unique(known[:, 0]))[0]
+    style = known[draws.choice(np.flatnonzero(known[:, 0] == membrane)), 1:]
+    channels, multiple = card["noise"]
     sides = (-(-side // multiple) * multiple for side in pixels.shape[1:])
     noise = np.random.RandomState(seed).standard_normal((channels, *sides))
-    return feeds | {"noise": noise.astype(np.float32)}
+    return {"style": style, "noise": noise.astype(np.float32)}

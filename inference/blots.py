@@ -14,14 +14,11 @@ from datamodules.preprocessing import blot_input
 from inference.inputs import is_one, read_pixels
 from inference.model import Model
 from inference.results import BlotResult
-from lit_models.prediction.blots import generate
+from lit_models.postprocessing.pixels import to_gray
 
 
 class BlotModel(Model[BlotResult]):
-    """Blots from pairs of templates; see `load`.
-
-    The same pair always gives the same blot, see `generate`.
-    """
+    """Blots from pairs of templates; see `load`."""
 
     resizes: ClassVar[bool] = True  # templates to the size of the training
 
@@ -78,7 +75,7 @@ class BlotModel(Model[BlotResult]):
 
     def run(self, items: Sequence[dict[str, Any]]) -> list[BlotResult]:
         templates = torch.stack([item["image"] for item in items]).to(self.settings.device)
-        blots = generate(self.network, templates).cpu()
+        blots = to_gray(self.network(templates).float()).cpu()
         return [
             BlotResult(item["name"], item["shown"], Image.fromarray(blot[0].numpy()))
             for item, blot in zip(items, blots, strict=True)

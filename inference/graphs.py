@@ -21,10 +21,9 @@ from inference.model import Model
 from inference.retina import RetinaModel
 from inference.styled_blots import StyledBlotModel
 from inference.vessels import VesselModel
-from lit_models.networks.blot_generators import UNetGenerator
 from lit_models.networks.restored_avif import RestoredAVIF
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
-from lit_models.prediction.pixels import to_unit
+from lit_models.postprocessing.pixels import to_gray, to_unit
 
 SIDES = (67, 81)  # of what is traced: multiples of nothing, so that no padding is left out
 
@@ -69,15 +68,15 @@ class DefectGraph(Graph):
         images = normalize_defects(resize_square(images, self.size, self.resize))
         if not self.explains:
             return (self.inference.log_probabilities(self.network, images).exp(),)
-        logs, maps = self.inference.explain(self.network, images)  # type: ignore[arg-type]
+        log_probs, maps = self.inference.explain(self.network, images)  # type: ignore[arg-type]
         assert maps is not None
-        return logs.exp(), maps
+        return log_probs.exp(), maps
 
 
 class VesselGraph(Graph):
     """Probability and, with test-time augmentation, uncertainty ``(N, H, W)``, float32.
 
-    As `VesselInference`, but without tiles, which only save memory. Its input ``fov``, bool
+    As `VesselPostprocessor`, but without tiles, which only save memory. Its input ``fov``, bool
     ``(N, h, w)`` at the network's size, is left out where nothing depends on it.
     """
 
@@ -87,7 +86,7 @@ class VesselGraph(Graph):
         settings = self.settings
         self.inputs = {"pixels": _pixels(0 if settings.mode == "L" else 3)}
         needs_fov = settings.local_normalization or settings.diameter or self.fov_only
-        if needs_fov or self.inference.vessel_share or len(self.inference.scales) > 1:
+        if needs_fov or self.inference.expected_vessel_fraction or len(self.inference.scales) > 1:
             sides = SIDES if settings.size is None else (settings.size, settings.size)
             self.inputs["fov"] = torch.ones(2, *sides, dtype=torch.bool)
             self.fixed = () if settings.size is None else ("fov",)
@@ -112,10 +111,12 @@ class VesselGraph(Graph):
         padding = (0, -size[1] % 32, 0, -size[0] % 32)
         images, inside = F.pad(images, padding), F.pad(inside, padding)
         found = self._at_best_scale(images, inside)
-        if self.inference.vessel_share is not None:
-            foreign = torch.full((), native[0] - size[0]) > 0  # a comparison could not be traced
-            shifted = self.inference.shifted(found[0], inside > 0)
-            found[0] = shifted.where(foreign, found[0])
+        if self.inference.expected_vessel_fraction is not None:
+            other_camera = (
+                torch.full((), native[0] - size[0]) > 0
+            )  # a comparison could not be traced
+            shifted = self.inference.match_vessel_fraction(found[0], inside > 0)
+            found[0] = shifted.where(other_camera, found[0])
         if self.fov_only:
             found = [maps * inside for maps in found]
         cropped = [maps[..., : size[0], : size[1]] for maps in found]
@@ -185,21 +186,16 @@ class AVIFGraph(RetinaGraph):
 
 
 class BlotGraph(Graph):
-    """Blots uint8 ``(N, s, s)`` of both templates, uint8 ``(N, 2, s, s)``, and noise, if any."""
+    """Blots uint8 ``(N, s, s)`` of both templates, uint8 ``(N, 2, s, s)``."""
 
     def __init__(self, model: BlotModel) -> None:
         super().__init__(model)
         self.inputs = {"pixels": torch.zeros(2, 2, model.size, model.size, dtype=torch.uint8)}
-        if isinstance(model.network, UNetGenerator):
-            self.inputs["noise"] = torch.zeros(2, 1, model.size, model.size)
-            self.noise = 1, 1
         self.outputs = ("image",)
         self.fixed = tuple(self.inputs)
 
-    def forward(self, pixels: Tensor, noise: Tensor | None = None) -> tuple[Tensor, ...]:
-        templates = pixels.float() / 127.5 - 1
-        blots = self.network(templates) if noise is None else self.network(templates, noise)
-        return (((blots.float() + 1) * 127.5).round().to(torch.uint8)[:, 0],)
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return (to_gray(self.network(pixels.float() / 127.5 - 1).float())[:, 0],)
 
 
 class StyledBlotGraph(Graph):
@@ -229,7 +225,7 @@ class StyledBlotGraph(Graph):
 
     def forward(self, pixels: Tensor, style: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
         blots = self.network(pixels.float() / 127.5 - 1, style, noise)[1]
-        return (((blots.float() + 1) * 127.5).round().to(torch.uint8)[:, 0],)
+        return (to_gray(blots.float())[:, 0],)
 
 
 def _pixels(channels: int = 0) -> Tensor:

@@ -16,9 +16,9 @@ from lit_models.metrics.blot_scores import BlotScores, scores_by_image
 from lit_models.metrics.image_mean import ImageMean
 from lit_models.networks.diff_augment import DiffAugment
 from lit_models.optim.alternating import step_schedulers, update
-from lit_models.optim.configure import bad_settings, build_optimizer, total_steps
+from lit_models.optim.configure import build_optimizer, total_steps, wrap_optimizer_errors
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.blots import generate, seeded_blots
+from lit_models.postprocessing.pixels import to_gray
 
 
 class BlotGAN(pl.LightningModule):
@@ -111,7 +111,7 @@ class BlotGAN(pl.LightningModule):
 
     def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real = batch["image"], batch["target"]
-        fake = seeded_blots(self.generator, templates)
+        fake = self(templates)
         logits = (self.discriminator(templates, images) for images in (real, fake))
         scores.update(fake, real, *logits)
         return {"image": fake} | self._own_scores(fake, real)
@@ -128,7 +128,7 @@ class BlotGAN(pl.LightningModule):
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """``name``, ``index``, and ``image``: blots as uint8 ``(N, 1, H, W)``."""
-        image = generate(self.generator, batch["image"])
+        image = to_gray(self(batch["image"]))
         return {"name": batch["name"], "index": batch["index"], "image": image}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -139,5 +139,5 @@ class BlotGAN(pl.LightningModule):
         if self.lr_scheduler is None:
             return made
         steps = total_steps(self)
-        with bad_settings("model.lr_scheduler"):
+        with wrap_optimizer_errors("model.lr_scheduler"):
             return made, [self.lr_scheduler(optimizer, steps) for optimizer in made]

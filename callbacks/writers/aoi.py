@@ -13,7 +13,7 @@ from common.ranges import HalfOpenUnitInterval
 from datamodules.aoi_files import label_numbers
 from experiment.atomic import write_table
 from inference.calibration import review_threshold
-from lit_models.prediction.ensemble import Ensemble
+from lit_models.postprocessing.ensemble import Ensemble
 
 log = logging.getLogger(__name__)
 

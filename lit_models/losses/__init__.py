@@ -4,7 +4,6 @@ from lit_models.losses.adversarial import (
     AdversarialLoss,
     BCEAdversarialLoss,
     CenteredBCEAdversarialLoss,
-    HingeAdversarialLoss,
 )
 from lit_models.losses.bce_dice import BCEDiceLoss
 from lit_models.losses.focal_tversky import FocalTverskyLoss
@@ -18,7 +17,6 @@ __all__ = [
     "BCEDiceLoss",
     "CenteredBCEAdversarialLoss",
     "FocalTverskyLoss",
-    "HingeAdversarialLoss",
     "MSESSIMLoss",
     "PSNRLoss",
     "SpectrumLoss",

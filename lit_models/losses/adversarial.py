@@ -55,15 +55,3 @@ class CenteredBCEAdversarialLoss(BCEAdversarialLoss):
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         middle = real.float().mean() + fake.float().mean()
         return super().discriminator(real, fake) + self.drift * middle.square()
-
-
-class HingeAdversarialLoss(AdversarialLoss):
-    """Hinge loss (Lim and Ye 2017, arXiv 1705.02894)."""
-
-    balance = (2.0, 0.0)
-
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        return F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
-
-    def generator(self, fake: Tensor) -> Tensor:
-        return -fake.float().mean()

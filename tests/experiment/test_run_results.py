@@ -50,7 +50,7 @@ def test_not_a_number_is_never_best_and_the_first_of_equals_is(tmp_path):
 
 
 def test_task_is_not_guessed_from_the_config(tmp_path):
-    assert write(tmp_path, "", task="blots_best", config="aoi_best").task == "blots_best"
+    assert write(tmp_path, "", task="blots_style", config="aoi_best").task == "blots_style"
 
 
 def test_an_empty_folder_is_empty(tmp_path):

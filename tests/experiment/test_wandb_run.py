@@ -26,7 +26,7 @@ from experiment.run_folder import RunSettings
 from experiment.wandb_run import start_wandb
 folder = Path(sys.argv[1])
 # A project of the name of a logger of Lightning's, which once kept it from starting.
-run = RunSettings("blots", "blots_best", wandb="offline", project="lightning_logs")
+run = RunSettings("blots", "blots_style", wandb="offline", project="lightning_logs")
 for step in (0, 1):
     logger = start_wandb(run, folder, "id0123456789", {"run_record": {"task": "blots"}}, ["sample"])
     logger.log_metrics({"val/ssim": 0.5 + step}, step)
@@ -86,7 +86,7 @@ def test_an_offline_run_is_started_and_resumed(tmp_path):
     assert len(folders) == 2
     for step, folder in enumerate(folders):
         found = read_run(folder)
-        assert found["ids"] == {("id0123456789", "lightning_logs", "blots_best")}
+        assert found["ids"] == {("id0123456789", "lightning_logs", "blots_style")}
         assert found["config"]["run_record"] == {"task": "blots"}
         assert found["logged"]["val/ssim"] == 0.5 + step
         assert found["logged"]["figures/curves.captions"] == ["Curves."]

@@ -80,7 +80,7 @@ def same_pixels(folder, other, limit, share=0.02):
 
 @pytest.mark.parametrize(
     ("config", "limit"),
-    [("aoi", 0), ("vessels_best", 66), ("retina_best", 2), ("blots_best", 0)],
+    [("aoi", 0), ("vessels_best", 66), ("retina_best", 2), ("blots", 0)],
 )
 def test_runner_without_torch_writes_what_predict_writes(
     config, limit, exported, trained, predict, few, tmp_path
@@ -90,7 +90,7 @@ def test_runner_without_torch_writes_what_predict_writes(
     if config in ("aoi", "vessels_best"):
         images = few(first.parent, small=config == "aoi")
     else:
-        images = (first[0].parent.parent if config == "blots_best" else first.parent).resolve()
+        images = (first[0].parent.parent if config == "blots" else first.parent).resolve()
     written = predict(run, f"--data.predict_dir={images}", "--trainer.precision=32-true")
     done = run_alone(folder, tmp_path / "alone", images)
     assert done.returncode == 0, done.stderr
@@ -129,7 +129,7 @@ def test_bad_file_is_one_line_and_the_others_are_predicted(exported, tmp_path):
     assert [row.partition(",")[0] for row in rows[1:]] == ["good.png"]
 
 
-@pytest.mark.parametrize("config", ["aoi", "vessels_best", "retina_best", "blots_best"])
+@pytest.mark.parametrize("config", ["aoi", "vessels_best", "retina_best", "blots"])
 def test_loads_and_predicts_as_the_checkpoint(config, exported, trained):
     checkpoint = trained(config) / "checkpoints" / "last.ckpt"
     model = load_trained(checkpoint, device="cpu", precision="32-true")
@@ -171,7 +171,7 @@ def test_each_image_has_its_best_scale_in_the_graph(trained):
 
 def test_another_cameras_share_of_vessel_is_that_of_the_checkpoint(trained):
     model = load_trained(trained("vessels_best"), device="cpu", precision="32-true")
-    model.inference = replace(model.inference, vessel_share=0.3, threshold=0.5)
+    model.inference = replace(model.inference, expected_vessel_fraction=0.3, threshold=0.5)
     own = np.array(Image.open(examples(model.trained, 1)[0]))
     fov = estimate_fov(torch.from_numpy(own).permute(2, 0, 1))
     model.inputs = replace(model.inputs, diameter=fov_diameter(fov))
@@ -179,7 +179,7 @@ def test_another_cameras_share_of_vessel_is_that_of_the_checkpoint(trained):
     large = np.array(Image.fromarray(own).resize((own.shape[1] * 3 // 2, own.shape[0] * 3 // 2)))
     pairs = list(zip(model.predict([own, large]), exported.predict([own, large]), strict=True))
     assert export.compare(*zip(*pairs, strict=True)).ok
-    unshifted = replace(model.inference, vessel_share=None)
+    unshifted = replace(model.inference, expected_vessel_fraction=None)
     shifted, model.inference = [pair[0].probability for pair in pairs], unshifted
     changed = [
         not np.array_equal(p, q.probability)
@@ -191,7 +191,7 @@ def test_another_cameras_share_of_vessel_is_that_of_the_checkpoint(trained):
 @pytest.mark.scripts  # half a minute
 def test_each_image_has_its_best_scale_when_traced(tmp_path):
     scales = ["--model.inference.tta=4", "--model.inference.scales=[1.0,0.8]"]
-    share = ["--model.inference.vessel_share=0.3"]
+    share = ["--model.inference.expected_vessel_fraction=0.3"]
     short = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
     main(["fit", *config_args("vessels_best", tmp_path, *short, *scales, *share)])
     run = one_run(tmp_path)
@@ -246,7 +246,7 @@ def test_card_says_what_the_model_is(exported):
 
 
 def test_torch_export_predicts_as_the_checkpoint(exported):
-    folder = exported("blots_best", "torch_export")
+    folder = exported("blots", "torch_export")
     assert sorted(path.name for path in folder.iterdir()) == ["model.pt2", "model.pt2.json"]
     parity = json.loads((folder / "model.pt2.json").read_text())["parity"]
     assert parity["largest"] <= 1
@@ -255,10 +255,10 @@ def test_torch_export_predicts_as_the_checkpoint(exported):
 def test_difference_fails_the_export_and_leaves_nothing(trained, tmp_path, monkeypatch):
     forward = export.graphs.BlotGraph.forward
     monkeypatch.setattr(
-        export.graphs.BlotGraph, "forward", lambda self, x, n: (255 - forward(self, x, n)[0],)
+        export.graphs.BlotGraph, "forward", lambda self, x: (255 - forward(self, x)[0],)
     )
     with pytest.raises(DataError, match=r"not exported, parity .* more than is allowed") as error:
-        export.export(trained("blots_best"), "torch_export", tmp_path / "out")
+        export.export(trained("blots"), "torch_export", tmp_path / "out")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
@@ -272,7 +272,7 @@ def test_what_does_not_run_is_not_exported(trained, tmp_path, monkeypatch):
 
     monkeypatch.setattr(export, "_asks", fail)
     with pytest.raises(DataError, match=r"out: not exported, it does not run \(an assertion\)$"):
-        export.export(trained("blots_best"), "torch_export", tmp_path / "out")
+        export.export(trained("blots"), "torch_export", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

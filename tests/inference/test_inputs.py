@@ -47,7 +47,7 @@ def test_gray_arrays(model, panel):
         (np.zeros((8,), np.uint8), "image: an array of shape 8; give"),
         (np.zeros((0, 8), np.uint8), "image: an array of shape 0x8; give"),
         (Image.new("RGBA", (8, 8)), "image: transparent pixels"),
-        (Image.new("I;16", (8, 8)), "image: more than 8 bits a channel"),
+        (Image.new("CMYK", (8, 8)), "image: CMYK colors; save it as gray or RGB"),
         (7, "int: not an image; give a path, a PIL image"),
         (None, "NoneType: not an image"),
         ("gone.png", "gone.png: no such file"),

@@ -1,20 +1,22 @@
 """Reproducible sampling of blots in a given or drawn style."""
 
+import zlib
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from datamodules.blot_style import draw_styles
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
-from lit_models.prediction.blots import checksum, seeded_noise
+from lit_models.postprocessing.pixels import to_gray
 
 
 def generate_styled(
     generator: StyledBlotGenerator, templates: Tensor, styles: Tensor, samples: Tensor
 ) -> Tensor:
     """Blots uint8 ``(N, 1, H, W)``, see `seeded_styled`."""
-    blots = seeded_styled(generator, templates, styles, samples)
-    return ((blots + 1) * 127.5).round().to(torch.uint8)
+    return to_gray(seeded_styled(generator, templates, styles, samples))
 
 
 def seeded_styled(
@@ -30,6 +32,31 @@ def seeded_styled(
     """
     noise = seeded_noise(templates, generator.noise_size(templates), samples)
     return generator(templates, styles, noise)[1].float()
+
+
+def seeded_noise(templates: Tensor, size: Sequence[int], samples: Tensor | None = None) -> Tensor:
+    """Normal noise ``(N, C, H, W)``, seeded by the pixels of each pair of templates.
+
+    A pair gives the same blot alone, in a batch, and in any process. From numpy's ``RandomState``,
+    whose numbers are the same in all its versions, so that an exported model draws them without
+    torch (``inference/infer_onnx.py``).
+
+    Args:
+        templates: ``(N, 2, h, w)``.
+        size: ``(C, H, W)``.
+        samples: number ``(N,)`` of each of several blots of one pair; None: the first.
+    """
+    numbers = [0] * len(templates) if samples is None else samples.tolist()
+    noise = []
+    for pair, number in zip(templates, numbers, strict=True):
+        generator = np.random.RandomState(checksum(pair, number))
+        noise.append(generator.standard_normal(size))
+    return torch.from_numpy(np.stack(noise)).to(templates)
+
+
+def checksum(templates: Tensor, start: int = 0) -> int:
+    """CRC-32 of a pair of templates ``(2, H, W)``, which seeds what is drawn for it."""
+    return zlib.crc32(templates.detach().float().cpu().contiguous().numpy().tobytes(), start)
 
 
 def complete_styles(asked: Tensor, templates: Tensor, samples: Tensor, known: Tensor) -> Tensor:
