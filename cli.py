@@ -108,12 +108,10 @@ class CLI(LightningCLI):
             "--from_scratch",
             type=str | None,
             default=None,
-            help="config in configs/ that is added where, on the built-in sample, the network's "
-            "pretrained weights cannot be had",
+            help="config in configs/ to add where the sample's pretrained weights cannot be had",
         )
-        parser.link_arguments(
-            "data.class_names", "model.init_args.class_names", None, "instantiate"
-        )
+        names = "data.class_names", "model.init_args.class_names"
+        parser.link_arguments(*names, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         given = [str(arg) for arg in (sys.argv[1:] if args is None else args)]  # type: ignore[union-attr]
