@@ -42,7 +42,7 @@ from experiment.checkpoint import (
     read_checkpoint,
 )
 from experiment.checkpoint_io import AtomicCheckpointIO
-from experiment.checkpoint_settings import checkpoint_settings, name_differences
+from experiment.checkpoint_settings import checkpoint_settings, log_overrides
 from experiment.ensemble import check_members, member_paths, share_validation, temperatures
 from experiment.exits import as_constructors_raise, one_line_of, run_and_exit
 from experiment.hardware import (
@@ -52,7 +52,7 @@ from experiment.hardware import (
     native_precision,
 )
 from experiment.metrics_csv import MetricsCSV
-from experiment.noise import keep_out_noise
+from experiment.noise import filter_warnings
 from experiment.option_errors import OneLineParser
 from experiment.option_help import print_help
 from experiment.provenance import git_revision
@@ -67,7 +67,7 @@ from experiment.torch_ranges import check_torch_ranges
 from experiment.value_checks import check_config_classes, check_values
 from experiment.wandb_run import finish_wandb
 from lit_models.networks.pretrained import read_state
-from lit_models.prediction.ensemble import join
+from lit_models.postprocessing.ensemble import join
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class CLI(LightningCLI):
         """Let the (first) checkpoint say how the model is built and what it is fed.
 
         Of the model that is all but ``inference``, which validate, test and predict may set; of the
-        data all but what belongs to the machine or the run (``ImageDataModule.LOCAL``). What was
+        data all but what belongs to the machine or the run (``ImageDataModule.NOT_FROM_CHECKPOINT``). What was
         asked for and is not used is named in the log.
         """
         subcommand, given = self.config.subcommand, self._stage_config.clone()
@@ -168,7 +168,7 @@ class CLI(LightningCLI):
             whole[subcommand][part]["init_args"] |= init_args
         whole[subcommand]["model"]["init_args"].pop("class_names", None)  # linked to the data's
         self.config = parser.parse_object(whole)
-        name_differences(given, self._stage_config)
+        log_overrides(given, self._stage_config)
         if subcommand == "fit":
             check_not_finished(path, checkpoint, self._stage_config.trainer.max_epochs)
 
@@ -258,7 +258,7 @@ def main(args: ArgsType = None) -> CLI:
         DataError: bad input, in one line.
     """
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    keep_out_noise()
+    filter_warnings()
     with one_line_of(), finish_wandb():
         return CLI(
             parser_class=OneLineParser,

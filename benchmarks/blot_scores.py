@@ -230,7 +230,7 @@ def sampled_styles(model: BlotGAN, count: int, seed: list[int]) -> np.ndarray:
     """Styles ``(N, 8)`` as the training blots have them; zeros for a GAN that takes none."""
     if not isinstance(model, StyledBlotGAN):
         return np.zeros((count, 8), np.float32)
-    known = model.known_styles.numpy()
+    known = model.style_bank.numpy()
     known = known[known[:, 0] >= 0]
     return draw_styles(known[:, 1:], known[:, 0], count, seed)
 

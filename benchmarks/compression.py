@@ -32,7 +32,7 @@ from datamodules.drive_reconstruction import PhotographDataset
 from experiment.plotting import PALETTE, styled
 from inference import load
 from lit_models.networks.restored_avif import decode, encode
-from lit_models.prediction.pixels import to_pixels, to_unit
+from lit_models.postprocessing.pixels import to_uint8_image, to_unit
 
 SIZE = 512
 QUALITIES = {
@@ -87,7 +87,9 @@ def formats(images: Sequence[Tensor]) -> Iterator[Row]:
             files = []
             for image in images:
                 file = io.BytesIO()
-                Image.fromarray(to_pixels(to_unit(image)).numpy()).save(file, name, quality=quality)
+                Image.fromarray(to_uint8_image(to_unit(image)).numpy()).save(
+                    file, name, quality=quality
+                )
                 files.append(file.getvalue())
             yield score(name, quality, images, files)
 

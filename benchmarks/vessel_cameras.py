@@ -107,14 +107,14 @@ def main() -> None:
     fraction = round(float(within(*masks(train)).mean()), 3)
     truths, inside = masks(held_out)
     truth = within(truths, inside)
-    fractions = list(dict.fromkeys((None, settings.vessel_share, fraction)))
+    fractions = list(dict.fromkeys((None, settings.expected_vessel_fraction, fraction)))
     columns = ["as it is", *(f"expecting {f:.1%}" for f in fractions if f), "best threshold"]
     print(f"{len(held_out)} validation images; threshold {settings.threshold}\n")
     print(f"| camera | {' | '.join(columns)} |\n" + "|---" * (len(columns) + 1) + "|")
     for name, camera in CAMERAS.items():
         found = []
         for expected in fractions:
-            model.inference, maps = replace(settings, vessel_share=expected), []
+            model.inference, maps = replace(settings, expected_vessel_fraction=expected), []
             for place, files in enumerate(held_out):
                 with Image.open(files.image) as file:
                     pixels = np.asarray(file.convert("RGB"), np.float64)

@@ -6,7 +6,7 @@ _MODULE_OF = {
     "FeatureCache": "feature_cache",
     "ClassWeights": "class_weights",
     "WeightAverage": "weight_average",
-    "DiscriminatorMiddle": "discriminator_middle",
+    "CenterDiscriminatorLogits": "center_discriminator_logits",
     "TemperatureScaling": "temperature_scaling",
     "BestCheckpoint": "checkpoints",
     "AOIFigures": "figures.aoi",

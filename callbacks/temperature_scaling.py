@@ -17,7 +17,7 @@ from callbacks.run_recorder import run_folder
 from experiment.checkpoint import read_checkpoint
 from experiment.checkpoint_io import AtomicCheckpointIO
 from inference.calibration import fit_temperature
-from lit_models.prediction.defects import DefectInference
+from lit_models.postprocessing.defects import DefectPostprocessor
 
 log = logging.getLogger(__name__)
 
@@ -68,14 +68,14 @@ class TemperatureScaling(Callback):
         self, trainer: pl.Trainer, pl_module: Any, checkpoint: dict[str, Any], path: Path
     ) -> dict[str, Judged] | None:
         """Fit the temperature of the checkpoint, whose weights are loaded, and write it there."""
-        inference: DefectInference = pl_module.inference
+        inference: DefectPostprocessor = pl_module.inference
         logits, target = self._validation_logits(trainer, pl_module)
         if not len(target):
             log.warning("temperature: not fitted, there are no validation images")
             return None
-        bare = DefectInference(inference.tta, temperature=1.0)
+        bare = DefectPostprocessor(inference.tta, temperature=1.0)
         temperature = fit_temperature(logits, target, inference.tta)
-        fitted = DefectInference(inference.tta, temperature)
+        fitted = DefectPostprocessor(inference.tta, temperature)
         judged = {
             name: Judged(asked.from_logits(logits).exp(), target)
             for name, asked in (("before", bare), (f"temperature {temperature:.2f}", fitted))

@@ -187,7 +187,7 @@ class AOIDataModule(ImageDataModule):
             "%d training and %d validation images%s; training images by class: %s",
             len(train),
             len(val),
-            self.split_in_words,
+            self.split_description,
             ", ".join(f"{n} {count}" for n, count in zip(self.class_names, counts, strict=True)),
         )
 

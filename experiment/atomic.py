@@ -63,26 +63,26 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             dir=path.parent, prefix=f"{HALF}{path.stem[:40]}-", suffix=path.suffix
         )
         os.close(handle)
-        half = Path(name)
+        tmp_path = Path(name)
         try:
-            yield half
-            half.chmod(0o644)
-            half.replace(path)
+            yield tmp_path
+            tmp_path.chmod(0o644)
+            tmp_path.replace(path)
         finally:
-            half.unlink(missing_ok=True)
+            tmp_path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON; a kill leaves the old file whole."""
-    with atomic_write(path) as half:
-        half.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV file, whole or not at all, of cells as `csv_cell` gives them."""
     with (
-        atomic_write(path) as half,
-        half.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        atomic_write(path) as tmp_path,
+        tmp_path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -96,5 +96,5 @@ def csv_cell(cell: Any) -> Any:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of processes that were killed; no other may be writing there."""
-    for half in folder.rglob(f"{HALF}*"):
-        half.unlink(missing_ok=True)
+    for tmp_path in folder.rglob(f"{HALF}*"):
+        tmp_path.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from datamodules.folds import ALL
 from experiment.atomic import HALF
 from experiment.run_json import read_run_json
 
-RECORD = "crossval.json"  # in the folder of a cross-validation
+CROSSVAL_RECORD = "crossval.json"  # in the folder of a cross-validation
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -66,12 +66,17 @@ def check_weights_fit(path: Path, checkpoint: dict[str, Any], model: nn.Module) 
         DataError: names or shapes differ; names the first that does.
     """
     own, stored = model.state_dict(), checkpoint["state_dict"]
-    odd = [name for name in {**own, **stored} if (name in own) != (name in stored)]
-    odd += [name for name in own if name in stored and own[name].shape != stored[name].shape]
-    if odd:
-        shapes = (str(tuple(s[odd[0]].shape)) if odd[0] in s else "nothing" for s in (stored, own))
+    mismatched_keys = [name for name in {**own, **stored} if (name in own) != (name in stored)]
+    mismatched_keys += [
+        name for name in own if name in stored and own[name].shape != stored[name].shape
+    ]
+    if mismatched_keys:
+        shapes = (
+            str(tuple(s[mismatched_keys[0]].shape)) if mismatched_keys[0] in s else "nothing"
+            for s in (stored, own)
+        )
         raise DataError(
-            f"{path}: {len(odd)} of its weights are not those of this model: {odd[0]} is "
+            f"{path}: {len(mismatched_keys)} of its weights are not those of this model: {mismatched_keys[0]} is "
             f"{next(shapes)}, not {next(shapes)}; give the config it was trained with"
         )
 

@@ -27,5 +27,5 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         buffer = io.BytesIO()  # torch hides the cause where it cannot write to a file
         torch.save(checkpoint, buffer)
-        with atomic_write(path) as half:
-            half.write_bytes(buffer.getbuffer())
+        with atomic_write(path) as tmp_path:
+            tmp_path.write_bytes(buffer.getbuffer())

@@ -60,11 +60,11 @@ def checkpoint_settings(
     ):
         log.warning("%s: trained with another data module; preprocessing is the config's", path)
         data = {}
-    data = {k: v for k, v in data.items() if k not in ImageDataModule.LOCAL}
+    data = {k: v for k, v in data.items() if k not in ImageDataModule.NOT_FROM_CHECKPOINT}
     return {"model": model, "data": data}
 
 
-def name_differences(given: Namespace, used: Namespace) -> None:
+def log_overrides(given: Namespace, used: Namespace) -> None:
     """Name each option of model and data in the log that was given one way and is used another."""
     for part in ("model", "data"):
         before, after = (flat_settings(c[part].clone().as_dict(), part) for c in (given, used))

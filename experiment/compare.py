@@ -81,8 +81,8 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
         curves=_curves(found, names, [name for name in metrics if not name.startswith("test/")]),
     )
     path = (output or min(names).parent / "compare.html").expanduser()
-    with atomic_write(path) as half:
-        half.write_text(page, encoding="utf-8")
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(page, encoding="utf-8")
     return path
 
 

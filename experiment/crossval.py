@@ -20,7 +20,7 @@ import yaml
 from common.errors import DataError
 from experiment.arguments import OneLineArguments, UsageError
 from experiment.atomic import write_json, writing
-from experiment.checkpoint import RECORD, best_beside, finished_epochs, read_checkpoint
+from experiment.checkpoint import CROSSVAL_RECORD, best_beside, finished_epochs, read_checkpoint
 from experiment.compare import write_comparison
 from experiment.crossval_report import summary, write_tables
 from experiment.crossval_scores import IMAGE_TABLE, ImageScores, read_image_table
@@ -67,7 +67,7 @@ def main(args: Sequence[str], fit: Main) -> Path:
         _cross_validate(folder, options, given, run, fit)
     except DataError:
         if not any(path.is_dir() for path in folder.iterdir()):
-            (folder / RECORD).unlink(missing_ok=True)  # it would refuse the mended command
+            (folder / CROSSVAL_RECORD).unlink(missing_ok=True)  # it would refuse the mended command
         raise
     finally:
         lock.discard()
@@ -148,12 +148,12 @@ def _cross_validate(
         _train(folder / member.name, member, fixed, fit)
         done[member] = _validate(folder, member, fit)
         record["members"] = [done[one] for one in members if one in done]
-        write_json(folder / RECORD, record)
+        write_json(folder / CROSSVAL_RECORD, record)
     record |= {"status": "finished", "seeds": options.seeds}
     record["members"] = [done[member] for member in members]
     tables = {member.name: _images(folder, member) for member in members}
     record |= summary(record["members"], list(tables.values()))
-    write_json(folder / RECORD, record)
+    write_json(folder / CROSSVAL_RECORD, record)
     command = f"python cli.py fit {shlex.join([*configs, *given])} --data.fold all"
     if record["best_epoch"] is not None:
         command += f" --trainer.max_epochs {record['best_epoch']}"
@@ -169,7 +169,7 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
     Raises:
         DataError: it was begun with other ones.
     """
-    path = folder / RECORD
+    path = folder / CROSSVAL_RECORD
     texts = [Path(config).expanduser().read_bytes() for config in options.config]
     begun = {
         "configs": options.config,
@@ -191,7 +191,7 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
                 )
         return record | {"status": "running"}
     record = {**begun, "status": "running", "members": []}
-    write_json(folder / RECORD, record)
+    write_json(folder / CROSSVAL_RECORD, record)
     return record
 
 

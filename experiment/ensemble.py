@@ -10,10 +10,10 @@ import yaml
 from common.errors import DataError
 from datamodules.base import ImageDataModule
 from experiment.arguments import UsageError
-from experiment.checkpoint import RECORD, best_beside
+from experiment.checkpoint import CROSSVAL_RECORD, best_beside
 from experiment.checkpoint_settings import flat_settings
 
-# What members may differ in beside ImageDataModule.LOCAL: what they were trained on, and how.
+# What members may differ in beside ImageDataModule.NOT_FROM_CHECKPOINT: what they were trained on, and how.
 SPLIT = ("folds", "fold", "seed", "val_fraction", "val_size")
 TRAINING = ("augmentation", "crops_per_image", "test_on")
 ALIKE = ("_class_path", "network", "class_names", "fov_only")  # of the model
@@ -43,7 +43,7 @@ def member_paths(
             raise UsageError('ckpt_path: not a list of files; give "[a.ckpt, b.ckpt]"')
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
-        return _of_crossval(path) if (path / RECORD).is_file() else [_of_run(path, which)]
+        return _of_crossval(path) if (path / CROSSVAL_RECORD).is_file() else [_of_run(path, which)]
     if not source:
         raise UsageError("ckpt_path: an empty list; give one file or more")
     return [_of_run(Path(one).expanduser(), which) for one in source]
@@ -58,11 +58,11 @@ def _of_run(path: Path, which: Literal["last", "best"]) -> Path:
 
 def _of_crossval(folder: Path) -> list[Path]:
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = json.loads((folder / CROSSVAL_RECORD).read_text(encoding="utf-8"))
         members = [folder / one["checkpoint"] for one in record["members"]]
         status = record["status"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(f"{folder / RECORD}: not readable; run crossval again") from None
+        raise DataError(f"{folder / CROSSVAL_RECORD}: not readable; run crossval again") from None
     if status != "finished" or not members:
         raise DataError(f"{folder}: {len(members)} trained so far; run crossval again to go on")
     return members
@@ -93,7 +93,7 @@ def _to_agree(checkpoint: dict[str, Any]) -> dict[str, Any]:
     model, data = (
         checkpoint.get(key) or {} for key in ("hyper_parameters", "datamodule_hyper_parameters")
     )
-    free = {*ImageDataModule.LOCAL, *SPLIT, *TRAINING}
+    free = {*ImageDataModule.NOT_FROM_CHECKPOINT, *SPLIT, *TRAINING}
     agreed = {
         "model": {name: model[name] for name in ALIKE if name in model},
         "data": {k: v for k, v in data.items() if k not in free and not k.startswith("_")},

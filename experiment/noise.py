@@ -25,7 +25,7 @@ WARNED = (
 )
 
 
-def keep_out_noise() -> None:
+def filter_warnings() -> None:
     """Pass over those lines from now on."""
     for message in WARNED:
         warnings.filterwarnings("ignore", message)

@@ -70,8 +70,8 @@ def write_report(run_dir: str | Path) -> Path:
         config=results.config,
     )
     path = results.folder / "report.html"
-    with atomic_write(path) as half:
-        half.write_text(page, encoding="utf-8")
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(page, encoding="utf-8")
     return path
 
 

@@ -36,10 +36,16 @@ def build_network(
     with torch.device("meta"):
         network = _instantiate(settings, arguments, trusted)
     expected = network.state_dict()
-    odd = sorted(expected.keys() ^ weights.keys())
-    odd += [name for name in expected if not odd and expected[name].shape != weights[name].shape]
-    if odd:
-        raise DataError(f"its weights are not those of its {type(network).__name__}: {odd[0]}")
+    mismatched_keys = sorted(expected.keys() ^ weights.keys())
+    mismatched_keys += [
+        name
+        for name in expected
+        if not mismatched_keys and expected[name].shape != weights[name].shape
+    ]
+    if mismatched_keys:
+        raise DataError(
+            f"its weights are not those of its {type(network).__name__}: {mismatched_keys[0]}"
+        )
     # Copies let go of the file, and have the layout that the constructor chose.
     own = {
         name: torch.empty_like(tensor, device="cpu").copy_(weights[name])

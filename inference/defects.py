@@ -14,8 +14,8 @@ from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import DefectResult
 from lit_models.networks.torchvision_classifier import TorchvisionClassifier
-from lit_models.prediction.defects import DefectInference
-from lit_models.prediction.ensemble import Ensemble
+from lit_models.postprocessing.defects import DefectPostprocessor
+from lit_models.postprocessing.ensemble import Ensemble
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class DefectModel(Model[DefectResult]):
         super().__init__(*args)
         self.class_names = [str(name) for name in self.trained.model["class_names"]]
         self.size = int(ImageSide(self.trained.data["image_size"]))
-        self.inference = DefectInference(**(self.trained.model.get("inference") or {}))
+        self.inference = DefectPostprocessor(**(self.trained.model.get("inference") or {}))
         self.explains: bool | None = None  # not known before the first batch
 
     def read(self, x: Any, name: str) -> dict[str, Any]:
@@ -47,9 +47,9 @@ class DefectModel(Model[DefectResult]):
     def run(self, items: Sequence[dict[str, Any]]) -> list[DefectResult]:
         images = torch.stack([item["image"].as_subclass(Tensor) for item in items])
         images = normalize_defects(images.to(self.settings.device))
-        logs, maps = self._ask(images)
+        log_probs, maps = self._ask(images)
         results = []
-        for i, row in enumerate(logs.exp().cpu()):
+        for i, row in enumerate(log_probs.exp().cpu()):
             label = int(row.argmax())
             results.append(
                 DefectResult(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from common.errors import DataError
-from experiment.checkpoint import RECORD, check_finite, read_checkpoint
+from experiment.checkpoint import CROSSVAL_RECORD, check_finite, read_checkpoint
 from experiment.hardware import FORMATS, native_memory_format, native_precision
 from inference.building import build_network
 from inference.checkpoint import Trained, find_checkpoint, read_trained
@@ -54,7 +54,10 @@ def load(
             names a class of a package that is not trusted; a device that is not there; members
             of an ensemble that differ, or are of a method whose outputs have no average.
     """
-    if not isinstance(source, str | Path) or (Path(source).expanduser() / RECORD).is_file():
+    if (
+        not isinstance(source, str | Path)
+        or (Path(source).expanduser() / CROSSVAL_RECORD).is_file()
+    ):
         return _load_ensemble(source, device, precision, batch_size, trusted)
     path = Path(source).expanduser()
     if path.suffix == ".onnx":
@@ -68,7 +71,7 @@ def _load_ensemble(
     source: str | Path | Sequence[str | Path], device: Any, *settings: Any
 ) -> Model[Any]:
     from experiment.ensemble import check_members, member_paths, temperatures
-    from lit_models.prediction.ensemble import Ensemble, answer_as_one, average_of
+    from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble, average_of
 
     paths = [find_checkpoint(path) for path in member_paths(source)]
     checkpoints = [read_checkpoint(path) for path in paths]
@@ -79,7 +82,7 @@ def _load_ensemble(
         average = average_of(lead.trained.method, paths[0])
         networks = [model.network for model in models]
         ensemble = Ensemble(networks, average, temperatures(checkpoints, None))
-        answer_as_one(lead, ensemble.eval())
+        attach_ensemble(lead, ensemble.eval())
     return lead
 
 

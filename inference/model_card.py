@@ -43,7 +43,7 @@ PROTOCOLS = {
     "images",
 }
 TABLES = {
-    "vessels": ["mask", "probability", "vessel_share"],
+    "vessels": ["mask", "probability", "vessel_fraction"],
     "retina": ["image", "psnr", "ssim"],
     "blots": ["image"],
 }
@@ -135,7 +135,7 @@ def _settings(model: Model, graph: Graph, task: str) -> dict[str, Any]:
         if isinstance(model, StyledBlotModel) and isinstance(graph, StyledBlotGraph):
             tables["styles"] = ["image", *NAMES]
             known = [" ".join(map(str, row)) for row in model.known_rows()]  # a line each
-            blots |= {"size": None, "known_styles": known}
+            blots |= {"size": None, "style_bank": known}
         return {**blots, "tables": tables}
     assert isinstance(model, RetinaModel)
     return {"mode": "RGB", "size": model.size, "tables": tables}

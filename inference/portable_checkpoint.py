@@ -34,7 +34,7 @@ def write_portable(source: Path, file: Path) -> None:
     kept: dict[str, Any] = {key: checkpoint[key] for key in KEPT if key in checkpoint}
     data = dict(checkpoint.get("datamodule_hyper_parameters") or {})
     folder = data.get("data_dir")
-    for name in ImageDataModule.LOCAL:
+    for name in ImageDataModule.NOT_FROM_CHECKPOINT:
         data.pop(name, None)
     # Without a name the model would count as one of the built-in sample.
     data["data_dir"] = None if folder is None else Path(folder).expanduser().resolve().name

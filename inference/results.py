@@ -12,7 +12,7 @@ from torch import Tensor
 from inference import show
 
 
-class Shown:
+class DisplayMixin:
     """Shows itself in a notebook."""
 
     def show(self) -> Image.Image:
@@ -24,7 +24,7 @@ class Shown:
 
 
 @dataclass(frozen=True, eq=False)
-class DefectResult(Shown):
+class DefectResult(DisplayMixin):
     """What is seen on an industrial image.
 
     Attributes:
@@ -69,7 +69,7 @@ class DefectResult(Shown):
 
 
 @dataclass(frozen=True, eq=False)
-class VesselResult(Shown):
+class VesselResult(DisplayMixin):
     """Where the vessels of a fundus photograph are, at its size.
 
     Attributes:
@@ -103,7 +103,7 @@ class VesselResult(Shown):
 
 
 @dataclass(frozen=True, eq=False)
-class RetinaResult(Shown):
+class RetinaResult(DisplayMixin):
     """A photograph and its copy.
 
     Attributes:
@@ -145,7 +145,7 @@ class RetinaResult(Shown):
 
 
 @dataclass(frozen=True, eq=False)
-class BlotResult(Shown):
+class BlotResult(DisplayMixin):
     """A Western blot made from two templates.
 
     Attributes:

@@ -18,9 +18,9 @@ from inference.inputs import Source, read_pixels
 from inference.model import Model
 from inference.results import RetinaResult
 from lit_models.networks.restored_avif import RestoredAVIF, decode, encode
-from lit_models.prediction.avif import AVIFInference
-from lit_models.prediction.pixels import to_pixels, to_unit
-from lit_models.prediction.retina import native_image, reconstruct
+from lit_models.postprocessing.avif import AVIFInference
+from lit_models.postprocessing.pixels import to_uint8_image, to_unit
+from lit_models.postprocessing.retina import native_image, reconstruct
 
 
 class RetinaModel(Model[RetinaResult]):
@@ -109,4 +109,4 @@ def _read(data: bytes | str | Path) -> tuple[bytes, str]:
 
 
 def _image(unit: Tensor) -> Image.Image:
-    return Image.fromarray(to_pixels(unit).numpy())
+    return Image.fromarray(to_uint8_image(unit).numpy())

@@ -16,9 +16,9 @@ from lit_models.metrics.blot_scores import BlotScores, scores_by_image
 from lit_models.metrics.image_mean import ImageMean
 from lit_models.networks.diff_augment import DiffAugment
 from lit_models.optim.alternating import step_schedulers, update
-from lit_models.optim.configure import bad_settings, build_optimizer, total_steps
+from lit_models.optim.configure import build_optimizer, total_steps, wrap_optimizer_errors
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.pixels import to_gray
+from lit_models.postprocessing.pixels import to_gray
 
 
 class BlotGAN(pl.LightningModule):
@@ -139,5 +139,5 @@ class BlotGAN(pl.LightningModule):
         if self.lr_scheduler is None:
             return made
         steps = total_steps(self)
-        with bad_settings("model.lr_scheduler"):
+        with wrap_optimizer_errors("model.lr_scheduler"):
             return made, [self.lr_scheduler(optimizer, steps) for optimizer in made]

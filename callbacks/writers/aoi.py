@@ -12,7 +12,7 @@ from callbacks.writers.prediction_writer import PredictionWriter, Row
 from common.ranges import HalfOpenUnitInterval
 from experiment.atomic import write_table
 from inference.calibration import review_threshold
-from lit_models.prediction.ensemble import Ensemble
+from lit_models.postprocessing.ensemble import Ensemble
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from common.ranges import AVIFQuality
 from datamodules.images import decode_image
 from datamodules.preprocessing import photograph_input
 from lit_models.networks.unet import EncoderDecoder
-from lit_models.prediction.avif import AVIFInference
-from lit_models.prediction.pixels import to_pixels, to_unit
+from lit_models.postprocessing.avif import AVIFInference
+from lit_models.postprocessing.pixels import to_uint8_image, to_unit
 
 MODE = "4:4:4"  # full-size color: half-size costs a fundus photograph 0.5 to 2 dB at equal bytes
 
@@ -77,7 +77,7 @@ class RestoredAVIF(nn.Module):
 def encode(image: Tensor, quality: int) -> bytes:
     """The AVIF file of an image ``(3, H, W)`` in [-1, 1], on any device."""
     file = io.BytesIO()
-    picture = Image.fromarray(to_pixels(to_unit(image.detach())).numpy())
+    picture = Image.fromarray(to_uint8_image(to_unit(image.detach())).numpy())
     picture.save(file, "AVIF", quality=quality, subsampling=MODE)
     return file.getvalue()
 

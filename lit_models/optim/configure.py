@@ -37,7 +37,7 @@ def configure_optimizer(
     built = build_optimizer(optimizer, parameters, "model.optimizer")
     if lr_scheduler is None:
         return built
-    with bad_settings("model.lr_scheduler"):
+    with wrap_optimizer_errors("model.lr_scheduler"):
         if isinstance(lr_scheduler, StepSchedule):
             schedule = lr_scheduler(built, total_steps(module))
             return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -81,7 +81,7 @@ def build_optimizer(
     Raises:
         DataError: a setting is out of its range, or it does not take such gradients.
     """
-    with bad_settings(option):
+    with wrap_optimizer_errors(option):
         built = optimizer(parameters)
     if isinstance(built, SparseAdam):
         raise DataError(f"{option}: SparseAdam takes sparse gradients, which no model here has")
@@ -89,7 +89,7 @@ def build_optimizer(
 
 
 @contextmanager
-def bad_settings(option: str) -> Iterator[None]:
+def wrap_optimizer_errors(option: str) -> Iterator[None]:
     """Name the option where torch says that a setting of an optimizer or schedule is wrong.
 
     Raises:

@@ -180,7 +180,7 @@ def test_each_image_has_its_best_scale_in_the_graph(trained):
 
 def test_another_cameras_share_of_vessel_is_that_of_the_checkpoint(trained):
     model = load_trained(trained("vessels_best"), device="cpu", precision="32-true")
-    model.inference = replace(model.inference, vessel_share=0.3, threshold=0.5)
+    model.inference = replace(model.inference, expected_vessel_fraction=0.3, threshold=0.5)
     own = np.array(Image.open(examples(model.trained, 1)[0]))
     fov = estimate_fov(torch.from_numpy(own).permute(2, 0, 1))
     model.inputs = replace(model.inputs, diameter=fov_diameter(fov))
@@ -188,7 +188,7 @@ def test_another_cameras_share_of_vessel_is_that_of_the_checkpoint(trained):
     large = np.array(Image.fromarray(own).resize((own.shape[1] * 3 // 2, own.shape[0] * 3 // 2)))
     pairs = list(zip(model.predict([own, large]), exported.predict([own, large]), strict=True))
     assert export.compare(*zip(*pairs, strict=True)).ok
-    unshifted = replace(model.inference, vessel_share=None)
+    unshifted = replace(model.inference, expected_vessel_fraction=None)
     shifted, model.inference = [pair[0].probability for pair in pairs], unshifted
     changed = [
         not np.array_equal(p, q.probability)
@@ -200,7 +200,7 @@ def test_another_cameras_share_of_vessel_is_that_of_the_checkpoint(trained):
 @pytest.mark.scripts  # half a minute
 def test_each_image_has_its_best_scale_when_traced(tmp_path):
     scales = ["--model.inference.tta=4", "--model.inference.scales=[1.0,0.8]"]
-    share = ["--model.inference.vessel_share=0.3"]
+    share = ["--model.inference.expected_vessel_fraction=0.3"]
     short = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
     main(["fit", *config_args("vessels_best", tmp_path, *short, *scales, *share)])
     run = one_run(tmp_path)

@@ -7,11 +7,11 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from common.errors import DataError
-from lit_models.prediction.styled_blots import seeded_styled
+from lit_models.postprocessing.styled_blots import seeded_styled
 from lit_models.styled_blot_gan import StyledBlotGAN
 
 
-class DiscriminatorMiddle(Callback):
+class CenterDiscriminatorLogits(Callback):
     """Sets the ``middle`` of a `StyledBlotDiscriminator` before each validation in a training.
 
     By training blots, and blots made in their style with the weights and the grain of validation. A
@@ -34,7 +34,7 @@ class DiscriminatorMiddle(Callback):
             return
         if not isinstance(pl_module, StyledBlotGAN):
             raise DataError(
-                f"callbacks.DiscriminatorMiddle: {type(pl_module).__name__} has no discriminator "
+                f"callbacks.CenterDiscriminatorLogits: {type(pl_module).__name__} has no discriminator "
                 "whose logits are cut; leave the callback to StyledBlotGAN"
             )
         if not self._judged:

@@ -3,8 +3,8 @@
 import torch
 
 from lit_models.networks import AutoEncoder
-from lit_models.prediction.pixels import to_pixels
-from lit_models.prediction.retina import native_image, reconstruct
+from lit_models.postprocessing.pixels import to_uint8_image
+from lit_models.postprocessing.retina import native_image, reconstruct
 
 
 @torch.no_grad()
@@ -20,7 +20,7 @@ def test_a_copy_is_the_network_s():
 def test_pixels_are_of_the_file_s_size_and_range():
     copy = torch.full((1, 3, 4, 6), 1.5)
     copy[:, 0] = -3
-    pixels = to_pixels(native_image(copy, [8, 9]))
+    pixels = to_uint8_image(native_image(copy, [8, 9]))
     assert pixels.shape == (8, 9, 3)
     assert pixels.dtype == torch.uint8
     assert pixels[..., 0].max() == 0

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from common.errors import DataError
 from common.ranges import PositiveFinite, TileSide
 
-LEAST = 1e-6  # probability whose logit is still finite
+EPS = 1e-6  # probability whose logit is still finite
 
 
 @dataclass(frozen=True)
-class VesselInference:
+class VesselPostprocessor:
     """How a segmentation network is asked after training.
 
     Args:
@@ -28,12 +28,12 @@ class VesselInference:
         scales: sizes at which to look at an image, of which that with the highest confidence is
             taken: the greatest expected precision, sum(p^2) / sum(p). Cameras of a narrower angle
             show wider vessels in the same field of view.
-        vessel_share: part of the field of view that vessels are expected to cover in photographs of
+        expected_vessel_fraction: part of the field of view that vessels are expected to cover in photographs of
             another camera, whose probabilities may be too high or too low: they are shifted (as
-            logits) until ``vessel_share ** share_weight * called ** (1 - share_weight)`` is called
+            logits) until ``expected_vessel_fraction ** prior_weight * called ** (1 - prior_weight)`` is called
             vessel, where ``called`` is what the threshold called before. null leaves them as they
             are.
-        share_weight: how much the expectation counts beside what the network found.
+        prior_weight: how much the expectation counts beside what the network found.
         tile: side in px, 64 or more, above which an image is cut into tiles that overlap by an
             eighth or a little more.
 
@@ -44,14 +44,14 @@ class VesselInference:
     threshold: ClosedUnitInterval = 0.5
     tta: Literal[1, 4, 8] = 1
     scales: Sequence[PositiveFinite] = (1.0,)
-    vessel_share: OpenUnitInterval | None = None
-    share_weight: ClosedUnitInterval = 0.75
+    expected_vessel_fraction: OpenUnitInterval | None = None
+    prior_weight: ClosedUnitInterval = 0.75
     tile: TileSide = 768
 
     def __post_init__(self) -> None:
-        if self.vessel_share is not None and not 0 < self.threshold < 1:
+        if self.expected_vessel_fraction is not None and not 0 < self.threshold < 1:
             raise DataError(
-                "model.inference.vessel_share: needs a threshold between 0 and 1, not "
+                "model.inference.expected_vessel_fraction: needs a threshold between 0 and 1, not "
                 f"{self.threshold:g}"
             )
         if not self.scales:
@@ -62,7 +62,7 @@ class VesselInference:
         network: nn.Module,
         images: Tensor,
         fov: Tensor | None = None,
-        foreign: Tensor | None = None,
+        other_camera: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Probability, and how far the views of an image disagree.
 
@@ -71,19 +71,25 @@ class VesselInference:
             images: as the network takes them.
             fov: bool ``(N, 1, H, W)``, the pixels that count for a scale's confidence and the share
                 of vessel; None: all.
-            foreign: bool ``(N,)``, which images are of another camera; None: none of them.
+            other_camera: bool ``(N,)``, which images are of another camera; None: none of them.
 
         Returns:
             Probability and standard deviation over the views (0 to 0.5; None where there is one
             view), float32 ``(N, 1, H, W)``.
         """
-        mean, spread = self._at_best_scale(network, images, fov)
-        if self.vessel_share is not None and foreign is not None and foreign.any():
+        mean, std = self._at_best_scale(network, images, fov)
+        if (
+            self.expected_vessel_fraction is not None
+            and other_camera is not None
+            and other_camera.any()
+        ):
             inside = torch.ones_like(mean, dtype=torch.bool) if fov is None else fov
-            mean = torch.where(foreign[:, None, None, None], self.shifted(mean, inside), mean)
-        return mean, spread
+            mean = torch.where(
+                other_camera[:, None, None, None], self.match_vessel_fraction(mean, inside), mean
+            )
+        return mean, std
 
-    def shifted(self, probability: Tensor, fov: Tensor) -> Tensor:
+    def match_vessel_fraction(self, probability: Tensor, fov: Tensor) -> Tensor:
         """Probabilities whose threshold calls the share of vessel that is expected.
 
         Where the threshold calls nothing they stay. Can be traced.
@@ -92,16 +98,16 @@ class VesselInference:
             probability: ``(N, 1, H, W)``.
             fov: bool, likewise.
         """
-        assert self.vessel_share is not None
+        assert self.expected_vessel_fraction is not None
         falling = probability.where(fov, -1.0).flatten(1).sort(dim=1, descending=True).values
         pixels = fov.flatten(1).sum(dim=1).clamp_min(1)
         called = (falling > self.threshold).sum(dim=1) / pixels
-        share = self.vessel_share**self.share_weight * called ** (1 - self.share_weight)
+        share = self.expected_vessel_fraction**self.prior_weight * called ** (1 - self.prior_weight)
         wanted = (share * pixels * (called > 0)).round().long()
         last = falling.gather(1, (wanted - 1).clamp_min(0)[:, None])
-        shift = math.log(self.threshold / (1 - self.threshold)) - last.logit(LEAST)
+        shift = math.log(self.threshold / (1 - self.threshold)) - last.logit(EPS)
         shift = shift.where(wanted[:, None] > 0, 0.0)[..., None, None]
-        return (probability.logit(LEAST) + shift).sigmoid()
+        return (probability.logit(EPS) + shift).sigmoid()
 
     def _at_best_scale(
         self, network: nn.Module, images: Tensor, fov: Tensor | None
@@ -117,8 +123,8 @@ class VesselInference:
                 confidence.append(p.square().sum() / p.sum().clamp_min(1e-6))
             best = int(torch.stack(confidence).argmax())
             found.append(self._averaged(network, image, self.scales[best], self.tta))
-        means, spreads = zip(*found, strict=True)
-        return torch.cat(means), None if self.tta == 1 else torch.cat(spreads)
+        means, stds = zip(*found, strict=True)
+        return torch.cat(means), None if self.tta == 1 else torch.cat(stds)
 
     def _averaged(
         self, network: nn.Module, images: Tensor, scale: float, views: int
@@ -137,12 +143,12 @@ class VesselInference:
                 surprise = probability - total / view
                 squares = squares.to(logits) + surprise.square() * (view / (view + 1))
             total = total.to(logits) + probability
-        spread = None if views == 1 else (squares / views).sqrt()
+        std = None if views == 1 else (squares / views).sqrt()
         if scale != 1:
             total = F.interpolate(total, size, mode="bilinear", antialias=True)
-            if spread is not None:
-                spread = F.interpolate(spread, size, mode="bilinear", antialias=True)
-        return total / views, spread
+            if std is not None:
+                std = F.interpolate(std, size, mode="bilinear", antialias=True)
+        return total / views, std
 
     def _tiled(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits, float32, in memory that hardly grows with the image.

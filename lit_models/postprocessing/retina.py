@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_models.networks.restored_avif import RestoredAVIF
-from lit_models.prediction.pixels import to_unit
+from lit_models.postprocessing.pixels import to_unit
 
 
 def reconstruct(network: nn.Module, image: Tensor, name: str = "") -> tuple[Tensor, bytes | None]:

@@ -114,10 +114,10 @@ def join(
     for member, state in zip(members, states, strict=True):
         below = {k.removeprefix("network."): v for k, v in state.items() if k[:8] == "network."}
         member.load_state_dict(below)
-    answer_as_one(module, Ensemble(members, average, temperatures))
+    attach_ensemble(module, Ensemble(members, average, temperatures))
 
 
-def answer_as_one(model: Any, ensemble: Ensemble) -> None:
+def attach_ensemble(model: Any, ensemble: Ensemble) -> None:
     """Let a LightningModule, or a model of `inference`, ask an ensemble, which has temperatures."""
     model.network = ensemble
     if hasattr(getattr(model, "inference", None), "temperature"):

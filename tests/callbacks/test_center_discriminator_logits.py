@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from conftest import config_args, one_run
 
-from callbacks import DiscriminatorMiddle
+from callbacks import CenterDiscriminatorLogits
 from cli import main
 from common.errors import DataError
 from lit_models import StyledBlotGAN
@@ -21,7 +21,9 @@ def test_the_middle_is_of_the_weights_that_a_checkpoint_holds(tmp_path):
     model = StyledBlotGAN.load_from_checkpoint(checkpoint, map_location="cpu").eval()
     assert model.discriminator.middle != 0
     assert json.loads((one_run(tmp_path) / "run.json").read_text())["status"] == "finished"
-    judge = next(c for c in cli.trainer.callbacks if type(c).__name__ == "DiscriminatorMiddle")
+    judge = next(
+        c for c in cli.trainer.callbacks if type(c).__name__ == "CenterDiscriminatorLogits"
+    )
     kept = model.discriminator.middle.clone()
     cli.trainer.state.fn = "fit"
     cli.trainer.sanity_checking = False
@@ -32,5 +34,7 @@ def test_the_middle_is_of_the_weights_that_a_checkpoint_holds(tmp_path):
 
 def test_other_modules_are_refused_in_a_line():
     trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"), sanity_checking=False)
-    with pytest.raises(DataError, match=r"DiscriminatorMiddle: LightningModule has no discrim"):
-        DiscriminatorMiddle().on_validation_epoch_start(trainer, pl.LightningModule())
+    with pytest.raises(
+        DataError, match=r"CenterDiscriminatorLogits: LightningModule has no discrim"
+    ):
+        CenterDiscriminatorLogits().on_validation_epoch_start(trainer, pl.LightningModule())

@@ -11,7 +11,7 @@ from lit_models.networks.torchvision_classifier import TorchvisionClassifier
 
 
 @dataclass(frozen=True)
-class DefectInference:
+class DefectPostprocessor:
     """How a classifier is asked after training.
 
     Args:
@@ -41,11 +41,11 @@ class DefectInference:
 
     def from_logits(self, logits: Tensor) -> Tensor:
         """Logarithms of the probabilities ``(N, K)`` from what `logits` returns."""
-        logs = (logits / (self.temperature or 1.0)).log_softmax(dim=2)
-        if len(logs) == 1:
-            return logs[0]
+        log_probs = (logits / (self.temperature or 1.0)).log_softmax(dim=2)
+        if len(log_probs) == 1:
+            return log_probs[0]
         # A probability may underflow, its logarithm not.
-        return logs.logsumexp(dim=0) - torch.tensor(float(len(logs))).log()
+        return log_probs.logsumexp(dim=0) - torch.tensor(float(len(log_probs))).log()
 
     def log_probabilities(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logarithms of the probabilities ``(N, K)``, float32, of images ``(N, 3, H, W)``."""
@@ -65,8 +65,8 @@ class DefectInference:
             logits.append(of_view.float())
             if map_of_view is not None:
                 maps.append(map_of_view.flip(axes))
-        logs = self.from_logits(torch.stack(logits))
-        return logs, torch.stack(maps).mean(dim=0) if maps else None
+        log_probs = self.from_logits(torch.stack(logits))
+        return log_probs, torch.stack(maps).mean(dim=0) if maps else None
 
     def _views(self, images: Tensor) -> list[Tensor]:
         return [images.flip(axes) for axes in _MIRRORS] if self.tta else [images]

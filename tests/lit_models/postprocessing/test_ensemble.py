@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from common.errors import DataError
-from lit_models.prediction.defects import DefectInference
-from lit_models.prediction.ensemble import (
+from lit_models.postprocessing.defects import DefectPostprocessor
+from lit_models.postprocessing.ensemble import (
     Ensemble,
     average_of,
     join,
@@ -42,7 +42,7 @@ def test_an_ensemble_asks_each_member_at_its_temperature():
 
 def module(network, temperature=None):
     made = type("DefectClassifier", (nn.Module,), {})()
-    made.network, made.inference = network, DefectInference(tta=True, temperature=temperature)
+    made.network, made.inference = network, DefectPostprocessor(tta=True, temperature=temperature)
     return made
 
 
@@ -53,7 +53,7 @@ def test_joined_modules_are_loaded_and_take_the_first_ones_checkpoint():
     joined.load_state_dict(states[0])  # as the Trainer does, strictly
     for member, state in zip(joined.network.members, states, strict=True):
         assert torch.equal(member.weight, state["network.weight"])
-    assert joined.inference == DefectInference(tta=True), "each member has its own temperature"
+    assert joined.inference == DefectPostprocessor(tta=True), "each member has its own temperature"
     with pytest.raises(RuntimeError, match="Unexpected key"):
         joined.load_state_dict({**states[0], "network.other": torch.zeros(1)})
 

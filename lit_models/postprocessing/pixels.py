@@ -8,7 +8,7 @@ def to_unit(images: Tensor) -> Tensor:
     return ((images.float() + 1) / 2).clamp(0, 1)
 
 
-def to_pixels(image: Tensor) -> Tensor:
+def to_uint8_image(image: Tensor) -> Tensor:
     """[0, 1] ``(C, H, W)`` to uint8 ``(H, W, C)``, on the CPU."""
     return (image.float() * 255).round().byte().permute(1, 2, 0).cpu().contiguous()
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from datamodules.blot_style import draw_styles
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
-from lit_models.prediction.pixels import to_gray
+from lit_models.postprocessing.pixels import to_gray
 
 
 def generate_styled(

@@ -5,7 +5,7 @@ import torch
 
 from common.errors import DataError
 from lit_models.networks import UNet
-from lit_models.prediction.vessels import VesselInference, native_maps, scaled_down
+from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps, scaled_down
 
 
 def network():
@@ -15,9 +15,9 @@ def network():
 
 @torch.no_grad()
 def test_tiles_agree_with_the_whole():
-    tiled = VesselInference(tile=64)
+    tiled = VesselPostprocessor(tile=64)
     images = torch.randn(1, 1, 150, 203)
-    a, b = (i.predict(network(), images)[0] for i in (VesselInference(), tiled))
+    a, b = (i.predict(network(), images)[0] for i in (VesselPostprocessor(), tiled))
     assert a.shape == b.shape == images.shape
     # But for what convolutions see beyond a tile's edge.
     assert (a - b).abs().mean() < 0.05 * a.std()
@@ -32,12 +32,12 @@ def test_tiles_agree_with_the_whole():
 @torch.no_grad()
 @pytest.mark.parametrize("tta", [4, 8])
 def test_views_are_turned_back(tta):
-    averaged = VesselInference(tta=tta)
+    averaged = VesselPostprocessor(tta=tta)
     images = torch.randn(1, 1, 32, 48)
     mirrored = averaged.predict(network(), images.flip(-1))[0].flip(-1)
     found = averaged.predict(network(), images)[0]
     assert torch.allclose(found, mirrored, atol=1e-6)
-    assert not torch.allclose(found, VesselInference().predict(network(), images)[0], atol=1e-4)
+    assert not torch.allclose(found, VesselPostprocessor().predict(network(), images)[0], atol=1e-4)
 
 
 @torch.no_grad()
@@ -48,12 +48,12 @@ def test_the_scale_of_highest_confidence_is_taken_for_each_image():
         def forward(self, x):
             return x[:, :1] * (9.0 if x.shape[-2] == 32 else 0.5)
 
-    inference = VesselInference(scales=[1.0, 0.5])
+    inference = VesselPostprocessor(scales=[1.0, 0.5])
     high, low = torch.randn(2, 1, 64, 48), torch.randn(2, 1, 32, 48)
     for images, scale in ((high, 0.5), (low, 1.0)):
         p = inference.predict(Confident(), images)[0]
         assert p.shape == images.shape
-        alone = VesselInference(scales=[scale]).predict(Confident(), images)[0]
+        alone = VesselPostprocessor(scales=[scale]).predict(Confident(), images)[0]
         assert torch.equal(p, alone)
 
 
@@ -64,10 +64,12 @@ def test_images_of_another_camera_have_the_share_that_is_expected(weight, least)
     fov = torch.zeros_like(images, dtype=torch.bool)
     fov[..., 4:24, 4:24] = True
     network = torch.nn.Identity()
-    plain, _ = VesselInference(threshold=0.4).predict(network, images, fov)
-    inference = VesselInference(threshold=0.4, vessel_share=0.25, share_weight=weight)
-    foreign = torch.tensor([True, True, False])
-    shifted, _ = inference.predict(network, images, fov, foreign)
+    plain, _ = VesselPostprocessor(threshold=0.4).predict(network, images, fov)
+    inference = VesselPostprocessor(
+        threshold=0.4, expected_vessel_fraction=0.25, prior_weight=weight
+    )
+    other_camera = torch.tensor([True, True, False])
+    shifted, _ = inference.predict(network, images, fov, other_camera)
     before, after = (
         [
             float((one[inside] >= 0.4 - 1e-5).float().mean())
@@ -89,7 +91,7 @@ def test_images_of_another_camera_have_the_share_that_is_expected(weight, least)
 def test_images_without_vessels_or_field_of_view_keep_their_probabilities(fov, logits):
     images = torch.randn(1, 1, 32, 32) + logits
     inside = torch.full_like(images, fov, dtype=torch.bool)
-    inference = VesselInference(vessel_share=0.25)
+    inference = VesselPostprocessor(expected_vessel_fraction=0.25)
     found, _ = inference.predict(torch.nn.Identity(), images, inside, torch.tensor([True]))
     assert torch.allclose(found, images.sigmoid(), atol=1e-6)
 
@@ -101,8 +103,10 @@ def test_photographs_of_more_pixels_are_of_another_camera():
 
 
 def test_a_share_needs_a_threshold():
-    with pytest.raises(DataError, match=r"^model\.inference\.vessel_share: needs a threshold"):
-        VesselInference(threshold=1.0, vessel_share=0.1)
+    with pytest.raises(
+        DataError, match=r"^model\.inference\.expected_vessel_fraction: needs a threshold"
+    ):
+        VesselPostprocessor(threshold=1.0, expected_vessel_fraction=0.1)
 
 
 def test_maps_come_back_to_native_size_without_padding():
@@ -135,10 +139,12 @@ def test_the_spread_is_that_of_the_views(scales):
             seen.append(self.network(x))
             return seen[-1]
 
-    mean, spread = VesselInference(tta=4, scales=scales).predict(Watched(), images)
+    mean, spread = VesselPostprocessor(tta=4, scales=scales).predict(Watched(), images)
     assert mean.shape == spread.shape == images.shape
     assert 0 <= float(spread.min()) <= float(spread.max()) <= 0.5
-    assert torch.equal(mean, VesselInference(tta=4, scales=scales).predict(network(), images)[0])
+    assert torch.equal(
+        mean, VesselPostprocessor(tta=4, scales=scales).predict(network(), images)[0]
+    )
     if scales == [1.0]:
         axes = [(), (-1,), (-2,), (-2, -1)]
         views = torch.stack([s.sigmoid().flip(a) for s, a in zip(seen, axes, strict=True)])
@@ -147,7 +153,7 @@ def test_the_spread_is_that_of_the_views(scales):
 
 @torch.no_grad()
 def test_one_view_has_no_spread():
-    assert VesselInference().predict(network(), torch.randn(1, 1, 16, 16))[1] is None
+    assert VesselPostprocessor().predict(network(), torch.randn(1, 1, 16, 16))[1] is None
 
 
 @torch.no_grad()
@@ -156,5 +162,5 @@ def test_views_that_agree_have_a_spread_of_nothing():
         def forward(self, x):
             return torch.full_like(x[:, :1], 0.3)
 
-    spread = VesselInference(tta=8).predict(Flat(), torch.randn(1, 3, 16, 24))[1]
+    spread = VesselPostprocessor(tta=8).predict(Flat(), torch.randn(1, 3, 16, 24))[1]
     assert float(spread.max()) < 1e-6
