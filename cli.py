@@ -146,8 +146,8 @@ class CLI(LightningCLI):
         """Let the (first) checkpoint say how the model is built and what it is fed.
 
         Of the model that is all but ``inference``, which validate, test and predict may set; of the
-        data all but what belongs to the machine or the run (``ImageDataModule.NOT_FROM_CHECKPOINT``). What was
-        asked for and is not used is named in the log.
+        data all but what belongs to the machine or the run
+        (``ImageDataModule.NOT_FROM_CHECKPOINT``). What is overruled is named in the log.
         """
         subcommand, given = self.config.subcommand, self._stage_config.clone()
         if subcommand == "fit" and len(self._members) > 1:

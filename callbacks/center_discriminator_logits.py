@@ -34,8 +34,8 @@ class CenterDiscriminatorLogits(Callback):
             return
         if not isinstance(pl_module, StyledBlotGAN):
             raise DataError(
-                f"callbacks.CenterDiscriminatorLogits: {type(pl_module).__name__} has no discriminator "
-                "whose logits are cut; leave the callback to StyledBlotGAN"
+                f"callbacks.CenterDiscriminatorLogits: {type(pl_module).__name__} has no such "
+                "discriminator; leave the callback to StyledBlotGAN"
             )
         if not self._judged:
             dataset = trainer.train_dataloader.dataset  # type: ignore[union-attr]

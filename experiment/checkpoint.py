@@ -76,8 +76,9 @@ def check_weights_fit(path: Path, checkpoint: dict[str, Any], model: nn.Module) 
             for s in (stored, own)
         )
         raise DataError(
-            f"{path}: {len(mismatched_keys)} of its weights are not those of this model: {mismatched_keys[0]} is "
-            f"{next(shapes)}, not {next(shapes)}; give the config it was trained with"
+            f"{path}: {len(mismatched_keys)} of its weights are not those of this model: "
+            f"{mismatched_keys[0]} is {next(shapes)}, not {next(shapes)}; give the config it "
+            "was trained with"
         )
 
 

@@ -2,8 +2,8 @@
 
 Model: all is the checkpoint's but ``inference``, which validate, test and predict may set (a
 temperature that is null stays the checkpoint's). Data: all is the checkpoint's but the settings in
-the data module's ``LOCAL``, which belong to the machine or the run (folders, workers, batch sizes).
-What was asked for and is not used is named in the log.
+the data module's ``NOT_FROM_CHECKPOINT``, which belong to the machine or the run (folders, workers,
+batch sizes). What was asked for and is not used is named in the log.
 """
 
 import logging

@@ -13,7 +13,7 @@ from experiment.arguments import UsageError
 from experiment.checkpoint import CROSSVAL_RECORD, best_beside
 from experiment.checkpoint_settings import flat_settings
 
-# What members may differ in beside ImageDataModule.NOT_FROM_CHECKPOINT: what they were trained on, and how.
+# What members may differ in beside ImageDataModule.NOT_FROM_CHECKPOINT.
 SPLIT = ("folds", "fold", "seed", "val_fraction", "val_size")
 TRAINING = ("augmentation", "crops_per_image", "test_on")
 ALIKE = ("_class_path", "network", "class_names", "fov_only")  # of the model

@@ -109,9 +109,9 @@ class VesselSegmenter(pl.LightningModule):
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         if self.inference.expected_vessel_fraction is not None and scaled_down(batch).any():
             rank_zero_warn(
-                "model.inference.expected_vessel_fraction: the photographs trained on are scaled down, too, so "
-                "test and predict will take them for another camera's; set it to null, or "
-                "data.inputs.diameter to theirs"
+                "model.inference.expected_vessel_fraction: the photographs trained on are scaled "
+                "down, too, so test and predict will take them for another camera's; set it to "
+                "null, or data.inputs.diameter to theirs"
             )
         return self._evaluate(batch, self.val_scores, None)  # the training's own camera
 

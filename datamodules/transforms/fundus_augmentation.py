@@ -24,9 +24,9 @@ class FundusAugmentation(Augmentation):
     Args:
         crop: side in px of what is cut out around a random point of the field of view; null keeps
             the whole picture.
-        no_resample_prob: part of the pictures that is not resampled: mirrored, turned by quarter turns and cut
-            only. Resampling blurs the rims of vessels, where most errors lie; the photographs that
-            the network is asked about later have sharp ones.
+        no_resample_prob: probability that a picture is not resampled, but flipped, rotated by
+            multiples of 90 degrees and cropped only. Resampling blurs the rims of vessels,
+            where most errors lie, and photographs at inference are sharp.
         zoom: least and greatest magnification of the others, drawn evenly in its logarithm.
         aspect: their width and height differ by up to ``exp(2 aspect)``.
         contrast: all channels are multiplied by up to ``exp(contrast)``, or divided by it.

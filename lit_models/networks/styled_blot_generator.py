@@ -59,7 +59,7 @@ class Block(nn.Module):
 
 
 class StyledBlotGenerator(nn.Module):
-    """U-Net that corrects `render_blot` and adds grain; it begins as the painting with the style's grain.
+    """U-Net that refines the output of `render_blot` and adds grain; the identity at first.
 
     The style modulates each level (FiLM), where noise enters too. Upward it resizes and convolves,
     which leaves no checkerboard. Grain is white noise in nine bands of frequency, whose strength at

@@ -76,7 +76,8 @@ class TorchvisionClassifier(nn.Module):
         mismatched_keys = sorted((own.keys() | head) ^ state.keys())
         if mismatched_keys:
             raise DataError(
-                f"{self.weights}: not a {self.name} of torchvision; differs in {', '.join(mismatched_keys[:3])}"
+                f"{self.weights}: not a {self.name} of torchvision; differs in "
+                f"{', '.join(mismatched_keys[:3])}"
             )
         for name, value in own.items():
             if value.shape != state[name].shape:

@@ -28,11 +28,10 @@ class VesselPostprocessor:
         scales: sizes at which to look at an image, of which that with the highest confidence is
             taken: the greatest expected precision, sum(p^2) / sum(p). Cameras of a narrower angle
             show wider vessels in the same field of view.
-        expected_vessel_fraction: part of the field of view that vessels are expected to cover in photographs of
-            another camera, whose probabilities may be too high or too low: they are shifted (as
-            logits) until ``expected_vessel_fraction ** prior_weight * called ** (1 - prior_weight)`` is called
-            vessel, where ``called`` is what the threshold called before. null leaves them as they
-            are.
+        expected_vessel_fraction: fraction of the field of view that vessels are expected to cover
+            in photographs of another camera. Logits are shifted until the vessel mask covers
+            ``expected_vessel_fraction ** prior_weight * found ** (1 - prior_weight)``, where
+            ``found`` is the fraction before; null leaves them as they are.
         prior_weight: how much the expectation counts beside what the network found.
         tile: side in px, 64 or more, above which an image is cut into tiles that overlap by an
             eighth or a little more.

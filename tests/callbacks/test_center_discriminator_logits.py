@@ -35,6 +35,6 @@ def test_the_middle_is_of_the_weights_that_a_checkpoint_holds(tmp_path):
 def test_other_modules_are_refused_in_a_line():
     trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"), sanity_checking=False)
     with pytest.raises(
-        DataError, match=r"CenterDiscriminatorLogits: LightningModule has no discrim"
+        DataError, match=r"CenterDiscriminatorLogits: LightningModule has no such discrim"
     ):
         CenterDiscriminatorLogits().on_validation_epoch_start(trainer, pl.LightningModule())

@@ -85,7 +85,10 @@ def test_settings_are_plain_values_that_a_checkpoint_loads_as_weights_alone(modu
     if "kwargs" in expected:  # handed on
         expected |= set(module.__base__.__init__.__annotations__)
     assert names == expected - {"return", "kwargs"}
-    assert {name for name in names if name in module.LOCAL} >= {"data_dir", "batch_size"}
+    assert {name for name in names if name in module.NOT_FROM_CHECKPOINT} >= {
+        "data_dir",
+        "batch_size",
+    }
 
 
 def test_parts_of_the_method_are_saved_as_the_config_names_them():
