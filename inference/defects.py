@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
 
 from common.ranges import ImageSide
-from datamodules.preprocessing import normalize_defects, resize_square
+from datamodules.preprocessing import Resize, normalize_defects, resize_square
 from inference.graph import Graph, channels_first, pixels_example
 from inference.inputs import read_pixels
 from inference.model import Model
@@ -30,6 +30,8 @@ class DefectModel(Model[DefectResult]):
 
     Attributes:
         class_names: in the order of the labels.
+        mode: "L" where the model sees gray, "RGB" where it sees color.
+        resize: how images become square, see `resize_square`.
         inference: how the network is asked.
     """
 
@@ -37,13 +39,17 @@ class DefectModel(Model[DefectResult]):
         super().__init__(*args)
         self.class_names = [str(name) for name in self.trained.model["class_names"]]
         self.size = int(ImageSide(self.trained.data["image_size"]))
+        self.resize: Resize = self.trained.data.get("resize", "squash")
+        self.mode: Literal["L", "RGB"] = (
+            "RGB" if self.trained.data.get("channels") == "rgb" else "L"
+        )
         self.inference = DefectPostprocessor(**(self.trained.model.get("inference") or {}))
         self.explains: bool | None = None  # not known before the first batch
 
     def read(self, x: Any, name: str) -> dict[str, Any]:
-        pixels, name = read_pixels(x, "L", name)
-        shown = Image.fromarray(pixels[0].numpy())
-        return {"image": resize_square(pixels, self.size), "name": name, "shown": shown}
+        pixels, name = read_pixels(x, self.mode, name)
+        image = resize_square(pixels, self.size, self.resize)
+        return {"image": image, "name": name, "shown": to_pil_image(pixels)}
 
     def run(self, items: Sequence[dict[str, Any]]) -> list[DefectResult]:
         images = torch.stack([item["image"].as_subclass(Tensor) for item in items])
@@ -59,6 +65,7 @@ class DefectModel(Model[DefectResult]):
                     dict(zip(self.class_names, row.tolist(), strict=True)),
                     items[i]["shown"],
                     None if maps is None else maps[i, label].cpu().numpy(),
+                    self.resize,
                 )
             )
         return results
@@ -99,11 +106,13 @@ class DefectGraph(Graph):
     def __init__(self, model: DefectModel) -> None:
         super().__init__(model.network)
         self.size, self.inference, self.explains = model.size, model.inference, model.explains
-        self.inputs = {"pixels": pixels_example("L")}
+        self.resize = model.resize
+        self.inputs = {"pixels": pixels_example(model.mode)}
         self.outputs = ("probabilities", *(["activations"] if self.explains else []))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        images = normalize_defects(resize_square(channels_first(pixels), self.size))
+        images = resize_square(channels_first(pixels), self.size, self.resize)
+        images = normalize_defects(images)
         if not self.explains:
             return (self.inference.log_probabilities(self.network, images).exp(),)
         log_probs, maps = self.inference.explain(self.network, images)  # type: ignore[arg-type]
