@@ -191,6 +191,7 @@ def _to_onnx(program: ExportedProgram, graph: Graph) -> torch.onnx.ONNXProgram:
             opset_version=OPSET,
             external_data=False,
             verbose=False,
+            optimize=False,
         )
     assert made is not None
     return made

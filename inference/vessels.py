@@ -11,7 +11,7 @@ from torchvision.transforms.v2.functional import resize
 
 from datamodules.fundus_batches import collate
 from datamodules.fundus_input import FundusInput
-from inference.graph import SIDES, Graph, channels_first, pixels_example
+from inference.graph import Graph, channels_first, pixels_example
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import VesselResult
@@ -68,7 +68,8 @@ class VesselGraph(Graph):
         self.inputs = {"pixels": pixels_example(settings.mode)}
         needs_fov = settings.local_normalization or settings.diameter or self.fov_only
         if needs_fov or self.inference.expected_vessel_fraction or len(self.inference.scales) > 1:
-            sides = SIDES if settings.size is None else (settings.size, settings.size)
+            # Not those of the pixels, with which the graph would resize nothing.
+            sides = (61, 75) if settings.size is None else (settings.size, settings.size)
             self.inputs["fov"] = torch.ones(2, *sides, dtype=torch.bool)
             self.fixed = () if settings.size is None else ("fov",)  # type: ignore[misc]
         self.outputs = ("probability", *(["uncertainty"] if self.inference.tta > 1 else []))

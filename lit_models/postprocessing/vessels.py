@@ -150,8 +150,8 @@ class VesselPostprocessor:
         best = torch.stack([a / b.clamp_min(1e-6) for a, b in sums]).argmax(dim=0)
         if torch.compiler.is_exporting():  # a graph cannot choose what it computes by a value
             every = [self._averaged(network, images, scale, self.tta) for scale in self.scales]
-            index = best, torch.arange(len(images))
-            return [torch.stack(maps)[index] for maps in zip(*every, strict=True)]
+            chosen = F.one_hot(best, len(every)).T[..., None, None, None]
+            return [(torch.stack(maps) * chosen).sum(dim=0) for maps in zip(*every, strict=True)]
         found = [
             self._averaged(network, images[i : i + 1], self.scales[scale], self.tta)
             for i, scale in enumerate(best.tolist())
@@ -185,7 +185,7 @@ class VesselPostprocessor:
     def _logits(self, network: nn.Module, views: Sequence[Tensor]) -> Iterator[Tensor]:
         """Of each view ``(N, C, H, W)``; a graph has the network once for all of them."""
         if torch.compiler.is_exporting():
-            yield from network(torch.cat([*views])).float().chunk(len(views))
+            yield from network(torch.cat([*views])).float().unflatten(0, (len(views), -1))
         else:
             yield from (self._tiled(network, view) for view in views)
 
