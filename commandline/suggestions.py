@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, Union, get_args, get_origin
 
-from experiment.class_paths import base_classes
+from experiment.checkpoints.class_paths import base_classes
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 WORDS |= {types.NoneType: "null", dict: "a mapping"}
