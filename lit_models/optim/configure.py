@@ -41,8 +41,8 @@ def configure_optimizer(
         return built
     with wrap_optimizer_errors("model.lr_scheduler"):
         if isinstance(lr_scheduler, StepSchedule):
-            schedule = lr_scheduler(built, partial(total_steps, module))
-            return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+            stepped = lr_scheduler(built, partial(total_steps, module))
+            return {"optimizer": built, "lr_scheduler": {"scheduler": stepped, "interval": "step"}}
         schedule = lr_scheduler(built)
     if isinstance(schedule, ReduceLROnPlateau) and not has_validation(module):
         raise DataError(

@@ -53,7 +53,7 @@ class StepScheduler(LRScheduler):
                 group["betas"] = (momentum, *group["betas"][1:])
             else:
                 group["momentum"] = momentum
-        return [self.schedule.lr(base, step, total) for base in self.base_lrs]
+        return [self.schedule.lr(float(base), step, total) for base in self.base_lrs]
 
     def state_dict(self) -> dict[str, Any]:
         return {"last_epoch": self.last_epoch}
