@@ -128,7 +128,7 @@ def test_second_run_leaves_the_first_alone(finished):
 
 def test_taken_name_and_missing_checkpoints_are_one_clear_error(aoi_folder, tmp_path):
     args = aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1", "--run.name=mine")
-    with pytest.raises(DataError, match=r"last\.ckpt: no checkpoint to be found"):
+    with pytest.raises(DataError, match=r"no run with a checkpoint; train first"):
         main(["fit", *args, "--ckpt_path=last"])
     with pytest.raises(DataError, match="test needs --ckpt_path"):
         main(["test", *args])
