@@ -27,8 +27,11 @@ class Table(NamedTuple):
 
 
 def name_array(names: list[str]) -> np.ndarray:
-    """Strings ``(N,)`` without a Python object for each."""
-    return np.array(names, dtype=np.dtypes.StringDType())
+    """Strings ``(N,)`` without a Python object for each, where all of them are Unicode."""
+    try:
+        return np.array(names, dtype=np.dtypes.StringDType())
+    except UnicodeEncodeError:  # a file name in another encoding
+        return np.array(names, dtype=object)
 
 
 def read_table(path: Path, num_classes: int, labeled: bool) -> Table:
