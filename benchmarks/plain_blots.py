@@ -44,7 +44,7 @@ def main() -> None:
     val_loader = DataLoader(data.val_set, batch_size=32)
 
     generator, discriminator = ReferenceGenerator(), ReferenceDiscriminator()
-    bf16, adam = False, torch.optim.Adam
+    bf16 = False
     if options.shipped:
         from experiment.hardware import (
             FORMATS,
@@ -52,16 +52,14 @@ def main() -> None:
             native_memory_format,
             native_precision,
         )
-        from lit_models.optim import ChannelsLastAdam
 
-        adam = ChannelsLastAdam
         keep_freed_memory()
         bf16 = native_precision("cpu") == "bf16-mixed"
         layout = FORMATS[native_memory_format(torch.device("cpu"))]
         generator.to(memory_format=layout)
         discriminator.to(memory_format=layout)
     g_optimizer, d_optimizer = (
-        adam(network.parameters(), lr=2e-4, fused=options.shipped or None)
+        torch.optim.Adam(network.parameters(), lr=2e-4, fused=options.shipped or None)
         for network in (generator, discriminator)
     )
     criterion = nn.BCEWithLogitsLoss()

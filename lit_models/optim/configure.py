@@ -56,13 +56,19 @@ def has_validation(module: pl.LightningModule) -> bool:
     return not getattr(data, "trains_on_all", False)
 
 
-def total_steps(module: pl.LightningModule) -> int:
-    """Batches of the whole training.
+def total_steps(module: pl.LightningModule, updates: int = 1) -> int:
+    """How often a schedule of the whole training is stepped.
+
+    Args:
+        module: whose trainer knows it.
+        updates: of optimizers with each batch, each of which ``trainer.max_steps`` counts.
 
     Raises:
-        DataError: it has no end.
+        DataError: the training has no end.
     """
     steps = module.trainer.estimated_stepping_batches
+    if module.trainer.max_steps > 0:
+        steps = min(steps, math.ceil(module.trainer.max_steps / updates))
     if math.isinf(steps):
         raise DataError("model.lr_scheduler: needs an end; give trainer.max_epochs or another one")
     return int(steps)
