@@ -1,25 +1,19 @@
-"""Several hundred bad inputs to ``cli.py``, out of tables; see benchmarks/bad_inputs.py."""
+"""Bad inputs to ``cli.py``, one for each kind; benchmarks/bad_inputs.py runs them.
+
+A new kind is a function that yields cases, named in `KINDS`. Damaged files are in bad_files.py.
+"""
 
 import os
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import bad_commands
-import bad_rare
-import bad_surroundings
-from bad_files import (
-    LAYOUTS,
-    RUN_FILES,
-    TABLES,
-    Spoil,
-    checkpoints,
-    images,
-    layout,
-    spoil_image,
-    spoiled,
-    write_bytes,
-)
-from bad_options import CONFIGS, EVALUATION, MISSPELLED, SUBCOMMANDS, VALUES
+import bad_files
+from bad_files import Spoil, write_bytes
+
+LAST = "--ckpt_path={run}/checkpoints/last.ckpt"
+PREDICT = ("predict", LAST, "--data.predict_dir={data}/test_images")
+RESUME = ("fit", LAST, "--trainer.max_epochs=3")
 
 
 @dataclass(frozen=True)
@@ -27,188 +21,277 @@ class Case:
     """One bad command line.
 
     Args:
-        kind: what is bad about it.
         config: whose small options come first; "" gives none.
         args: subcommand and further arguments; ``{here}`` is the case's folder, ``{data}`` a copy
-            of the task's data in it, ``{run}`` a copy of a finished run of the config.
+            of the task's data in it, ``{run}`` and ``{other}`` copies of finished runs of the
+            config and of vessels.
         spoil: changes files below ``{here}`` beforehand.
+        about: what ``spoil`` does.
         fine: the input is good after all.
-        env: variables of the environment.
-        bare: the small options do not come first, for the subcommand has none of them.
+        env: environment variables.
+        bare: without the small options, for subcommands that have none of them.
         nobody: as a user who owns nothing; needs Linux and root.
     """
 
-    kind: str
     config: str
     args: tuple[str, ...]
-    spoil: Spoil | None = field(default=None, compare=False)
+    spoil: Spoil = field(default=write_bytes("file", b"text"), compare=False)
+    about: str = ""
     fine: bool = False
-    env: tuple[tuple[str, str], ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
     bare: bool = False
     nobody: bool = False
 
-    @property
-    def name(self) -> str:
-        """The case in a line."""
-        spoiled = "" if self.spoil is None else f" ({self.spoil.__doc__})"
-        env = "".join(f"{name}={value} " for name, value in self.env)
-        return f"{self.config or '-'}: {env}{' '.join(self.args)}{spoiled}"
+    def __str__(self) -> str:
+        env = "".join(f"{name}={value} " for name, value in self.env.items())
+        about = f" ({self.about})" if self.about else ""
+        return f"{self.config or '-'}: {env}{' '.join(self.args)}{about}"
 
 
-def cases() -> Iterator[Case]:
-    """All of them."""
-    yield from _common()
-    yield from _rare()
-    yield from _uses()
+# Values that `fit` must refuse, by config and option; quoted as in a shell.
+VALUES: dict[str, dict[str, str]] = {
+    "aoi": {
+        "data.image_size": "0 abc 1.5 null nan 99999999 [32] true {}",
+        "data.val_fraction": "0 1 -0.1 nan",
+        "data.batch_size": "0 2.5 八 inf ''",
+        "data.num_workers": "-1",
+        "data.class_names": "[a,a,b,c,d,e] [] [a] [[a],[b]] '{a: 1}'",
+        "data.augmentation": "torchvision.transforms.v2.Lambda Nope os.abort",
+        "data.data_dir": "nowhere ''",
+        "data": "datamodules.Nope lit_models.BlotGAN null datamodules",
+        "model.optimizer.lr": "-1 nan 1e999 abc null true",
+        "model.optimizer.betas": "[2,0.9] 3 [0.9] [a,b]",
+        "model.optimizer": "torch.nn.Linear subprocess.Popen torch.optim.Optimizer torch.optim 3",
+        "model.network.name": "resnet999 nms inception_v3 ''",
+        "model.network.weights": "nofile.pth . /dev/null https://example.com/x.pth",
+        "model.network": "torch.nn.Nope subprocess.Popen lit_models.networks.UNet torch.nn.Module",
+        "model.loss": "builtins.eval torch.optim.Adam [1] torch.nn.CTCLoss torch.nn. true",
+        "model.loss.reduction": "none",
+        "model.inference": "3 []",
+        "model.inference.temperature": "0 nan",
+        "model.class_names": "[a,b]",
+        "model": "lit_models.Nope torch.nn.Linear datamodules.AOIDataModule 3 '' modèle.Réseau",
+        "trainer.max_epochs": "0 -2 1.5 '10 000'",
+        "trainer.accelerator": "foo tpu",
+        "trainer.devices": "0 foo 64 [0,0]",
+        "trainer.strategy": "foo deepspeed_stage_9",
+        "trainer.precision": "99",
+        "trainer.limit_train_batches": "0 -1 1.5 nan",
+        "trainer.gradient_clip_val": "-1 nan",
+        "trainer.max_time": "abc '{days: x}'",
+        "trainer.callbacks": "Nope torch.nn.Linear os.abort [3] "
+        "'[{class_path: callbacks.BestCheckpoint, init_args: {monitor: val/nothing}}]'",
+        "trainer.logger": "foo",
+        "trainer": "3",
+        "seed_everything": "abc -1 99999999999999999999",
+        "memory_format": "fast",
+        "run.task": ".. a/b",
+        "run.name": f"a/b .. '' .hidden ' ' 'a\\b' 'a\nb' {'a' * 300}",
+        "run.root": "'' {here}/file /proc/none",
+        "run.wandb": "sometimes",
+        "output": "x",
+        "ckpt_path": "nofile.ckpt '' {here} last *.ckpt http://127.0.0.1:1/x.ckpt",
+        "config": "nofile.yaml '' . {here}/file",
+    },
+    "aoi_best": {
+        "data.augmentation.rotation": "181",
+        "data.batch_size": "1",  # BatchNorm over one pixel
+        "model.lr_scheduler": "torch.optim.lr_scheduler.StepLR torch.optim.Adam",
+        "model.lr_scheduler.pct_start": "2",
+    },
+    "vessels": {
+        "data.val_size": "0 8 1.5",
+        "data.inputs.channels": "blue",
+        "model.network.widths": "[] [4,-8] abc [1.5] null",
+        "model.network.in_channels": "3",
+        "model.network": "torch.nn.Identity torch.nn.Linear",
+        "model.inference.threshold": "2 nan null",
+        "model.inference.scales": "[] [0] [nan]",
+        "model.lr_scheduler.mode": "sideways",
+    },
+    "vessels_best": {
+        "data.augmentation.zoom": "[2,1] [1]",
+        "data.augmentation.crop": "0 99999",
+        "trainer.callbacks.decay": "1 nan",
+    },
+    "retina": {"model.network.in_channels": "4", "model.network.skips": "sometimes"},
+    "blots": {
+        "data.size": "0 15",
+        "data.folds": "1 99",
+        "data.target": "nowhere/ ../",
+        "model.generator": "torch.nn.Identity",
+        "model.adversarial_loss": "torch.nn.MSELoss",
+        "trainer.accumulate_grad_batches": "2",
+    },
+    "blots_style": {
+        "data": "datamodules.BlotDataModule",
+        "data.samples": "0",
+        "data.style.paper": "-1 nan",
+        "model.generator.levels": "0",
+    },
+}
+
+# Options of `fit` that do not exist, or lack their value.
+MISSPELLED: dict[str, str] = {
+    "aoi": "--data.imagesize=3 --model.optimzer.lr=3 --model.optimizer.learning_rate=3 --epochs=3 "
+    "--trainer.max_epoch=3 --trainer.callbacks.foo=3 --run.nme=x --modl.loss=x -x word -- --config",
+    "vessels": "--data.inputs.chanels=gray --data.size=64",
+    "blots": "--data.foldz=2 --model.lr=0.1",
+}
+
+# Lines behind the small options of aoi.
+EVALUATION = (
+    "validate",
+    f"validate {LAST} --model.inference.tta=often",
+    f"validate {LAST} --trainer.limit_val_batches=0",
+    f"validate {LAST} --data.data_dir={{run}}",
+    f"validate {LAST} word",
+    "validate --ckpt_path=[1,2]",
+    f"test {LAST} --data.imagesize=3",
+    "test --ckpt_path={here}/file",
+    "test --ckpt_path=[{run}/checkpoints/last.ckpt,{other}/checkpoints/last.ckpt]",
+    "test --ckpt_path=last --run.name=nothing",
+    f"predict {LAST} --data.predict_dir=nowhere",
+    f"predict {LAST} --data.predict_dir=http://127.0.0.1:1/x",
+    f"predict {LAST} --trainer.callbacks=[callbacks.BlotWriter]",
+    f"predict {LAST} --output={{here}}/file",
+    f"predict {LAST} --output={{run}}",
+    f"predict {LAST} --output=/proc/none/x",
+    f"fit {LAST}",  # has trained its epochs
+    "crossval --folds=1",
+    "crossval --folds",
+    "crossval --data.fold=1",
+    "crossval --ckpt_path=last",
+    "crossval --run.name=a/b",
+    "crossval --data.data_dir=nowhere",
+)
+
+# Complete command lines; {run} is a run of aoi.
+LINES = (
+    *("fitt", "--foo", "--config=x fit", "fit", "crossval", "fit --model=lit_models.BlotGAN"),
+    "export",
+    "export --ckpt_path=/dev/null",
+    "export --ckpt_path=best",
+    "export --ckpt_path={run} --output={here}/file",
+    "export --ckpt_path={run} --format=tflite",
+    "export {here}/file",
+    "demo --port=99999",
+    "demo --ckpt_path={run} --host=nowhere.invalid",
+    "demo --hots=0.0.0.0",
+    *("compare", "compare nowhere", "compare {here}"),
+    "compare {run} --output={here}/file/x.html",
+)
+
+# Environment variables with which `fit` works.
+ENVIRONMENTS = (
+    {"HOME": "/proc/none", "MPLCONFIGDIR": "/proc/none", "TMPDIR": "/proc/none"},
+    {"XDG_CACHE_HOME": "/dev/null", "TORCH_HOME": "/dev/null"},
+    {"WANDB_MODE": "junk", "MPLBACKEND": "junk", "OMP_NUM_THREADS": "junk", "COLUMNS": "abc"},
+    {"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "TERM": ""},
+    {"SLURM_JOB_ID": "3", "CUDA_VISIBLE_DEVICES": "junk"},
+    {"PYTHONWARNINGS": "error", "https_proxy": "junk"},
+)
 
 
-def _uses() -> Iterator[Case]:
-    file = write_bytes("file", b"text")
-    for stage, lines in bad_commands.STAGES.items():
-        for line in lines:
-            yield Case(f"{stage} options", "aoi", (stage, *line.split(" ")), file)
-    for line in bad_commands.LINES:
-        yield Case(f"{line.split()[0]} options", "", tuple(line.split(" ")), file)
-    for line in bad_commands.RUN_LINES:
-        args = tuple(line.split(" "))
-        yield Case(f"{args[0]} options", "aoi", args, file, bare=True)
-    for name, content in bad_commands.RECORDS.items():
-        spoil = spoiled(name)(write_bytes("run/run.json", content))
-        yield Case("compare options", "aoi", ("compare", "{run}"), spoil, bare=True)
-    for config, options in bad_commands.FIT.items():
-        for option in options:
-            args = (option,) if "[" in option or "{" in option else tuple(option.split(" "))
-            yield Case("rare value", config, ("fit", *args), file)
-    for name, (fine, change) in bad_surroundings.images().items():
-        for config, pattern in (
-            ("aoi", "data/train_images/*"),
-            ("vessels", "data/training/images/*"),
-            ("retina", "data/training/images/*"),
-            ("blots", "data/wb_template2/*"),
-        ):
-            yield Case("rare image", config, ("fit",), spoil_image(pattern, name, change), fine)
-    for name, content in bad_surroundings.TABLES.items():
-        spoil = spoiled(f"train.csv: {name}")(write_bytes("data/train.csv", content))
-        yield Case("rare table", "aoi", ("fit",), spoil)
-    for name, env in bad_surroundings.ENVIRONMENTS.items():
-        spoil = spoiled(name)(lambda here: None)
-        yield Case("environment", "aoi", ("fit",), spoil, True, tuple(env.items()))
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        for config, closed in bad_surroundings.PERMISSIONS.items():
-            for stage, line, spoil in closed:
-                yield Case("permissions", config, (stage, *line.split()), spoil, nobody=True)
+def options() -> Iterator[Case]:
+    """Values that options cannot have, and options that do not exist."""
+    for config, table in VALUES.items():
+        for option, values in table.items():
+            for value in shlex.split(values):
+                yield Case(config, ("fit", f"--{option}={value}"))
+    for config, words in MISSPELLED.items():
+        for word in words.split():
+            yield Case(config, ("fit", word))
 
 
-def _rare() -> Iterator[Case]:
-    best = "--ckpt_path={run}/checkpoints/last.ckpt"
-    for config, options in bad_rare.VALUES.items():
-        for option, values in options.items():
-            for value in values:
-                given = "" if value == "''" else value
-                spoil = write_bytes("file", b"text") if "{here}/file" in value else None
-                yield Case("rare value", config, ("fit", f"--{option}={given}"), spoil)
-    for name, content in bad_rare.CONFIGS.items():
-        spoil = spoiled(name)(write_bytes("c.yaml", content))
-        yield Case("rare config", "aoi", ("fit", "--config={here}/c.yaml"), spoil)
-    for name, spoil in bad_rare.checkpoints().items():
-        for stage in ("fit", "test", "predict"):
-            more = ("--trainer.max_epochs=9",) if stage == "fit" else ()
-            args = (stage, "--ckpt_path={here}/bad.ckpt", *more)
-            config = "vessels" if stage == "test" else "aoi"
-            yield Case("rare checkpoint", config, args, spoiled(name)(spoil))
-    for name, spoil in bad_rare.resumed_checkpoints().items():
+def subcommands() -> Iterator[Case]:
+    """Command lines of all subcommands."""
+    for line in EVALUATION:
+        yield Case("aoi", tuple(line.split()))
+    for line in LINES:
+        yield Case("aoi", tuple(line.split()), bare=True)
+
+
+def configs() -> Iterator[Case]:
+    """YAML files."""
+    for about, text in bad_files.CONFIGS.items():
+        yield Case("aoi", ("fit", "--config={here}/c.yaml"), write_bytes("c.yaml", text), about)
+
+
+def checkpoints() -> Iterator[Case]:
+    """Checkpoints, resumed and evaluated."""
+    for about, spoil in bad_files.CHECKPOINTS.items():
+        yield Case("aoi", ("predict", "--ckpt_path={here}/bad.ckpt"), spoil, about)
+        yield Case("vessels", ("test", "--ckpt_path={here}/bad.ckpt"), spoil, about)
+    for about, spoil in (bad_files.CHECKPOINTS | bad_files.RESUMED).items():
         args = ("fit", "--ckpt_path={here}/bad.ckpt", "--trainer.max_epochs=9")
-        yield Case("rare checkpoint", "aoi", args, spoiled(name)(spoil))
-    for name, change in bad_rare.images().items():
+        yield Case("aoi", args, spoil, about)
+    for stage in ("test", "fit"):  # of another task
+        yield Case("retina", (stage, "--ckpt_path={other}/checkpoints/last.ckpt"))
+
+
+def images() -> Iterator[Case]:
+    """Images of each task to train with, and to predict."""
+    for about, change in bad_files.IMAGES.items():
+        fine = about in bad_files.FINE_IMAGES
         for config, pattern in (
             ("aoi", "data/train_images/*"),
             ("vessels", "data/training/1st_manual/*"),
-            ("blots", "data/wb_dataset/*"),
-        ):
-            yield Case("rare image", config, ("fit",), spoil_image(pattern, name, change))
-        spoil = spoil_image("data/test_images/*", name, change)
-        args = ("predict", best, "--data.predict_dir={data}/test_images")
-        yield Case("rare image", "aoi", args, spoil)
-    for fine, tables in ((False, bad_rare.TABLES), (True, bad_rare.FINE_TABLES)):
-        for name, content in tables.items():
-            spoil = spoiled(f"train.csv: {name}")(write_bytes("data/train.csv", content))
-            yield Case("rare table", "aoi", ("fit",), spoil, fine)
-    for name, env in bad_rare.ENVIRONMENTS.items():
-        spoil = spoiled(name)(lambda here: None)
-        yield Case("environment", "aoi", ("fit",), spoil, True, tuple(env.items()))
-    for name, spoil in bad_rare.PREDICT_DIRS.items():
-        for config in ("aoi", "vessels", "retina"):
-            source = "x.csv" if name == "a table" else "x"
-            args = ("predict", best, f"--data.predict_dir={{here}}/{source}")
-            yield Case("predict_dir", config, args, spoiled(name)(spoil))
-
-
-def _common() -> Iterator[Case]:
-    for config, options in VALUES.items():
-        for option, values in options.items():
-            for value in values:
-                given = value.strip("'") if set(value) == {"'"} or value == "' '" else value
-                spoil = write_bytes("file", b"text") if "{here}/file" in value else None
-                yield Case("option value", config, ("fit", f"--{option}={given}"), spoil)
-    for config, options_given in MISSPELLED.items():
-        for option in options_given:
-            yield Case("misspelled option", config, ("fit", *option.split()))
-    for subcommand in SUBCOMMANDS:
-        yield Case("subcommand", "", tuple(subcommand.split()))
-    yield Case("subcommand", "", ("fit",))
-    yield Case("subcommand", "", ("fit", "--model=lit_models.BlotGAN"))
-    for stage in ("validate", "test", "predict"):
-        yield Case("no checkpoint", "aoi", (stage,))
-        for option in EVALUATION:
-            if ("predict_dir" in option) == (stage == "predict") or "predict_dir" not in option:
-                path = () if "ckpt_path" in option else ("--ckpt_path={run}/checkpoints/last.ckpt",)
-                yield Case("option value", "aoi", (stage, *path, option))
-    for name, text in CONFIGS.items():
-        spoil = spoiled(name)(write_bytes("c.yaml", text.encode()))
-        yield Case("config", "aoi", ("fit", "--config={here}/c.yaml"), spoil)
-    yield Case(
-        "config", "aoi", ("fit", "--config={here}/c.yaml"), write_bytes("c.yaml", b"\xff\xfe\x00d")
-    )
-    for name, spoil in checkpoints().items():
-        spoil = spoiled(name)(spoil)
-        for stage in ("fit", "test", "predict"):
-            if (stage == "fit") < (name == "no loops"):  # an evaluation needs weights alone
-                continue
-            config = "vessels" if stage == "test" else "aoi"
-            more = ("--trainer.max_epochs=9",) if stage == "fit" else ()
-            yield Case("checkpoint", config, (stage, "--ckpt_path={here}/bad.ckpt", *more), spoil)
-    yield Case("checkpoint", "retina", ("test", "--ckpt_path={other}/checkpoints/last.ckpt"))
-    yield Case("checkpoint", "retina", ("fit", "--ckpt_path={other}/checkpoints/last.ckpt"))
-    yield Case("finished run", "aoi", ("fit", "--ckpt_path={run}/checkpoints/last.ckpt"))
-    for name, change in images().items():
-        for config, pattern in (
-            ("aoi", "data/train_images/*"),
-            ("vessels", "data/training/images/*"),
             ("retina", "data/training/images/*"),
-            ("blots", "data/wb_template/*"),
+            ("blots", "data/wb_template2/*"),
         ):
-            spoil = spoil_image(pattern, name, change)
-            more = ("--data.num_workers=2",) if config == "aoi" else ()
-            yield Case("image", config, ("fit", *more), spoil)
-        if name not in ("gone", "a folder"):
-            path = "--ckpt_path={run}/checkpoints/last.ckpt"
-            spoil = spoil_image("data/test_images/*", name, change)
-            args = ("predict", path, "--data.predict_dir={data}/test_images")
-            yield Case("image", "aoi", args, spoil)
-    for name, content in TABLES.items():
-        spoil = spoiled(f"train.csv: {name}")(write_bytes("data/train.csv", content))
-        yield Case("table", "aoi", ("fit",), spoil)
-    for config, layouts in LAYOUTS.items():
-        for name, change_layout in layouts.items():
-            yield Case("layout", config, ("fit",), layout(name, change_layout))
-    for relative, content in RUN_FILES.items():
-        spoil = write_bytes(relative, content)
-        args = ("fit", "--ckpt_path={run}/checkpoints/last.ckpt", "--trainer.max_epochs=3")
-        yield Case("run folder", "aoi", args, spoil, fine="metrics" not in relative)
-    for args in (("compare",), ("compare", "nowhere"), ("compare", "{here}"), ("compare", "--x")):
-        yield Case("compare", "", args)
-    yield Case(
-        "output", "aoi", ("predict", "--ckpt_path={run}/checkpoints/last.ckpt", "--output={run}")
-    )
-    yield Case("control", "aoi", ("fit", "--data.augmentation=null"), fine=True)
-    yield Case("control", "vessels", ("fit", "--data.inputs.diameter=null"), fine=True)
+            if not (fine and config == "vessels"):  # a photograph's pixels are no mask
+                yield Case(config, ("fit",), bad_files.one(pattern, change), about, fine)
+        if about not in ("gone", "a folder"):
+            spoil = bad_files.one("data/test_images/*", change)
+            yield Case("aoi", PREDICT, spoil, about, fine)
+
+
+def tables() -> Iterator[Case]:
+    """``train.csv``."""
+    for about, content in bad_files.TABLES.items():
+        fine = about in bad_files.FINE_TABLES
+        yield Case("aoi", ("fit",), write_bytes("data/train.csv", content), about, fine)
+
+
+def folders() -> Iterator[Case]:
+    """Layouts of data, folders to predict, and what a run left."""
+    for config, layouts in bad_files.LAYOUTS.items():
+        for about, spoil in layouts.items():
+            yield Case(config, ("fit",), spoil, about)
+    for about, spoil in bad_files.PREDICT_DIRS.items():
+        yield Case("vessels", ("predict", LAST, "--data.predict_dir={here}/x"), spoil, about)
+    for about, content in bad_files.RECORDS.items():
+        spoil = write_bytes("run/run.json", content)
+        yield Case("aoi", ("compare", "{run}"), spoil, about, bare=True)
+        yield Case("aoi", RESUME, spoil, about, fine=True)
+    yield Case("aoi", RESUME, write_bytes("run/metrics.csv", b"epoch,step\n1,2,3\n"), "metrics.csv")
+
+
+def permissions() -> Iterator[Case]:
+    """What a user who owns nothing must not read or write."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        for line, closed in bad_files.PERMISSIONS:
+            spoil, about = bad_files.mode(*closed), "{} has mode {:o}".format(*closed)
+            args = tuple(line.format(last=LAST, here="{here}", data="{data}").split())
+            yield Case("aoi", args, spoil, about, nobody=True)
+
+
+def environments() -> Iterator[Case]:
+    """Good inputs: variables of the environment, and options that may be null."""
+    for env in ENVIRONMENTS:
+        yield Case("aoi", ("fit",), env=env, fine=True)
+    yield Case("aoi", ("fit", "--data.augmentation=null"), fine=True)
+
+
+KINDS: dict[str, Callable[[], Iterator[Case]]] = {
+    "option": options,
+    "subcommand": subcommands,
+    "config": configs,
+    "checkpoint": checkpoints,
+    "image": images,
+    "table": tables,
+    "folder": folders,
+    "permissions": permissions,
+    "environment": environments,
+}

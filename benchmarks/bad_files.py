@@ -1,7 +1,10 @@
-"""Files that are not what they should be, and folders without what they should hold."""
+"""Damaged files for bad_cases.py: what is wrong with them, and a function that makes them so."""
 
+import os
 import pickle
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,23 +12,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-Spoil = Callable[[Path], None]  # changes files below a case's folder
-
-
-def spoiled(doc: str) -> Callable[[Spoil], Spoil]:
-    """Give a function that spoils files the words to name it by."""
-
-    def name(function: Spoil) -> Spoil:
-        function.__doc__ = doc
-        return function
-
-    return name
+Spoil = Callable[[Path], object]  # changes files below the folder of a case
 
 
 def write_bytes(relative: str, content: bytes) -> Spoil:
     """Write a file."""
 
-    @spoiled(f"{relative} holds {content[:20]!r}")
     def spoil(here: Path) -> None:
         path = here / relative
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,212 +26,252 @@ def write_bytes(relative: str, content: bytes) -> Spoil:
     return spoil
 
 
+def one(pattern: str, change: Spoil) -> Spoil:
+    """Change the second of the files that match."""
+    return lambda here: change(sorted(here.glob(pattern))[1])
+
+
 class _Runs:
+    """Runs code when it is unpickled."""
+
     def __reduce__(self) -> tuple:
         return Path.touch, (Path("ran"),)
 
 
-def checkpoints() -> dict[str, Spoil]:
-    """Files at ``bad.ckpt`` that are no checkpoint, and some that are one of something else."""
-
-    def save(value: object) -> Spoil:
-        def spoil(here: Path) -> None:
-            torch.save(value, here / "bad.ckpt")
-
-        return spoil
-
-    def changed(change: Callable[[dict], None]) -> Spoil:
-        def spoil(here: Path) -> None:
-            path = next(here.glob("run/checkpoints/last.ckpt"))
-            checkpoint = torch.load(path, weights_only=True)
-            change(checkpoint)
-            torch.save(checkpoint, here / "bad.ckpt")
-
-        return spoil
-
-    def truncated(here: Path) -> None:
-        whole = next(here.glob("run/checkpoints/last.ckpt")).read_bytes()
-        (here / "bad.ckpt").write_bytes(whole[: len(whole) // 2])
-
-    def flipped(here: Path) -> None:
-        whole = bytearray(next(here.glob("run/checkpoints/last.ckpt")).read_bytes())
-        for i in range(len(whole) // 3, len(whole) // 3 + 4000):
-            whole[i] ^= 255
-        (here / "bad.ckpt").write_bytes(bytes(whole))
-
-    def image(here: Path) -> None:
-        Image.new("L", (9, 9)).save(here / "bad.ckpt", "PNG")
-
-    def code(here: Path) -> None:
-        (here / "bad.ckpt").write_bytes(pickle.dumps(_Runs()))
-
-    def nan(checkpoint: dict) -> None:
-        for value in checkpoint["state_dict"].values():
-            if value.is_floating_point():
-                value.fill_(float("nan"))
-
-    def renamed(checkpoint: dict) -> None:
-        state = checkpoint["state_dict"]
-        checkpoint["state_dict"] = {f"x.{name}": value for name, value in state.items()}
-
-    def shapes(checkpoint: dict) -> None:
-        state = checkpoint["state_dict"]
-        name = next(name for name, value in state.items() if value.dim() > 1)
-        state[name] = state[name][:1, :1]
-
-    def popen(checkpoint: dict) -> None:
-        hyper = checkpoint["hyper_parameters"]
-        hyper["loss"] = {"class_path": "subprocess.Popen", "init_args": {"args": "touch ran"}}
-
-    return {
-        "text": write_bytes("bad.ckpt", b"hello\n"),
-        "empty": write_bytes("bad.ckpt", b""),
-        "zip": write_bytes("bad.ckpt", b"PK\x03\x04" + b"\0" * 100),
-        "truncated": truncated,
-        "flipped bytes": flipped,
-        "image": image,
-        "pickle with code": code,
-        "code in torch's format": save(_Runs()),
-        "list": save([1, 2]),
-        "number": save(3),
-        "tensor": save(torch.zeros(3)),
-        "bare state dict": save({"weight": torch.zeros(3)}),
-        "no weights": changed(lambda c: c.pop("state_dict")),
-        "no loops": changed(lambda c: c.pop("loops")),
-        "NaN weights": changed(nan),
-        "other names": changed(renamed),
-        "other shapes": changed(shapes),
-        "a class that runs programs": changed(popen),
-    }
+def _saved(value: object) -> Spoil:
+    return lambda here: torch.save(value, here / "bad.ckpt")
 
 
-def images() -> dict[str, Callable[[Path], None]]:
-    """Ways for an image file not to be one, or not a usable one."""
+def _changed(change: Callable[[dict], object]) -> Spoil:
+    def spoil(here: Path) -> None:
+        checkpoint = torch.load(here / "run/checkpoints/last.ckpt", weights_only=True)
+        change(checkpoint)
+        torch.save(checkpoint, here / "bad.ckpt")
 
-    def palette(path: Path) -> None:
-        Image.new("RGBA", (32, 32), (9, 9, 9, 50)).save(path, "PNG")
-
-    def sixteen(path: Path) -> None:
-        Image.fromarray(np.zeros((32, 32), np.uint16)).save(path, "PNG")
-
-    def pages(path: Path) -> None:
-        page = Image.new("L", (32, 32))
-        page.save(path, "TIFF", save_all=True, append_images=[page])
-
-    def cut(path: Path) -> None:
-        whole = path.read_bytes()
-        path.write_bytes(whole[: len(whole) // 2])
-
-    def folder(path: Path) -> None:
-        path.unlink()
-        path.mkdir()
-
-    return {
-        "text": lambda path: path.write_text("hello") and None,
-        "empty": lambda path: path.write_bytes(b"") and None,
-        "truncated": cut,
-        "transparent": palette,
-        "16 bits": sixteen,
-        "two pages": pages,
-        "a folder": folder,
-        "gone": lambda path: path.unlink(),
-    }
+    return spoil
 
 
-TABLES: dict[str, bytes] = {
+def _bytes(change: Callable[[bytes], bytes]) -> Spoil:
+    def spoil(here: Path) -> None:
+        whole = (here / "run/checkpoints/last.ckpt").read_bytes()
+        (here / "bad.ckpt").write_bytes(change(whole))
+
+    return spoil
+
+
+def _set(**values: object) -> Spoil:
+    return _changed(lambda checkpoint: checkpoint.update(values))
+
+
+def _weights(change: Callable[[dict], dict]) -> Spoil:
+    return _changed(lambda c: c.update(state_dict=change(c["state_dict"])))
+
+
+def _hyper(**values: object) -> Spoil:
+    return _changed(lambda checkpoint: checkpoint["hyper_parameters"].update(values))
+
+
+POPEN = {"class_path": "subprocess.Popen", "init_args": {"args": "touch ran"}}
+CHECKPOINTS: dict[str, Spoil] = {
+    "text": write_bytes("bad.ckpt", b"hello\n"),
+    "empty": write_bytes("bad.ckpt", b""),
+    "cut off": _bytes(lambda whole: whole[: len(whole) // 2]),
+    "flipped bytes": _bytes(lambda w: w[:9000] + bytes(b ^ 255 for b in w[9000:13000]) + w[13000:]),
+    "a pickle with code": write_bytes("bad.ckpt", pickle.dumps(_Runs())),
+    "code in torch's format": _saved(_Runs()),
+    "a list": _saved([1, 2]),
+    "no weights": _changed(lambda c: c.pop("state_dict")),
+    "NaN weights": _weights(lambda s: {k: v * float("nan") for k, v in s.items()}),
+    "weights with other names": _weights(lambda s: {f"x.{k}": v for k, v in s.items()}),
+    "weights of other shapes": _weights(lambda s: {k: v.reshape(-1)[:1] for k, v in s.items()}),
+    "settings that are a list": _set(hyper_parameters=[1]),
+    "data's settings None": _set(datamodule_hyper_parameters=None),
+    "a class that runs programs": _hyper(loss=POPEN),
+    "a network that is a number": _hyper(network=3),
+    "a link to itself": lambda here: (here / "bad.ckpt").symlink_to(here / "bad.ckpt"),
+    "a pipe": lambda here: os.mkfifo(here / "bad.ckpt"),
+}
+# Checkpoints whose weights are good, but with which a training cannot continue.
+RESUMED: dict[str, Spoil] = {
+    "no loops": _changed(lambda c: c.pop("loops")),
+    "loops of another kind": _set(loops={"fit_loop": 3}),
+    "no optimizer": _set(optimizer_states=[]),
+    "an epoch that is a text": _set(epoch="three"),
+    "callbacks that are a list": _set(callbacks=[1]),
+}
+
+
+def _image(mode: str, kind: str, **options: object) -> Spoil:
+    """The pixels in another mode and format."""
+
+    def change(path: Path) -> None:
+        with Image.open(path) as image:
+            pixels = image.convert("RGB")
+        pixels.convert(mode).save(path, kind, **options)
+
+    return change
+
+
+def _instead(make: Spoil) -> Spoil:
+    return lambda path: (path.unlink(), make(path))
+
+
+def _huge(path: Path) -> None:
+    """A header that promises 60,000 x 60,000 pixels."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        size, check = len(data), zlib.crc32(name + data)
+        return struct.pack(">I", size) + name + data + struct.pack(">I", check)
+
+    body = chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 0, 0, 0, 0))
+    body += chunk(b"IDAT", zlib.compress(b"\0"))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
+
+
+def _pages(kind: str) -> Spoil:
+    pages = [Image.new("L", (32, 32), 40 * n) for n in range(3)]
+    return lambda path: pages[0].save(path, kind, save_all=True, append_images=pages[1:])
+
+
+FINE_IMAGES: dict[str, Spoil] = {
+    "one bit": _image("1", "PNG"),
+    "CMYK": _image("CMYK", "JPEG"),
+    "opaque RGBA": _image("RGBA", "PNG"),
+    "a palette": _image("P", "PNG"),
+    "WebP": _image("RGB", "WEBP", lossless=True),
+}
+IMAGES: dict[str, Spoil] = FINE_IMAGES | {
+    "text": lambda path: path.write_text("hello"),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "a huge header": _huge,
+    "transparent": lambda path: Image.new("RGBA", (32, 32), (9, 9, 9, 50)).save(path, "PNG"),
+    "16 bits": lambda path: Image.fromarray(np.zeros((32, 32), np.uint16)).save(path, "PNG"),
+    "floats": lambda path: Image.fromarray(np.zeros((32, 32), np.float32)).save(path, "TIFF"),
+    "pages": _pages("TIFF"),
+    "animated": _pages("GIF"),
+    "gone": lambda path: path.unlink(),
+    "a folder": _instead(lambda path: path.mkdir()),
+    "a link to itself": _instead(lambda path: path.symlink_to(path)),
+    "a pipe": _instead(os.mkfifo),
+}
+
+_ROWS = [(f"train_{n:03d}.png", str(n % 6)) for n in range(43)]
+FINE_TABLES: dict[str, bytes] = {
+    "BOM and CRLF": b"\xef\xbb\xbfID,Label\r\n"
+    + "".join(f"{a},{b}\r\n" for a, b in _ROWS).encode(),
+    "columns swapped": b"Label,ID\n" + "".join(f"{b},{a}\n" for a, b in _ROWS).encode(),
+}
+TABLES: dict[str, bytes] = FINE_TABLES | {
     "empty": b"",
-    "header": b"ID,Label\n",
+    "header alone": b"ID,Label\n",
     "other columns": b"name,class\ntrain_000.png,0\n",
-    "no comma": b"ID\ntrain_000.png\n",
+    "no header": b"train_000.png,0\ntrain_001.png,1\n",
+    "semicolons": b"ID;Label\ntrain_000.png;0\n",
     "label out of range": b"ID,Label\ntrain_000.png,6\n",
-    "label no number": b"ID,Label\ntrain_000.png,scratch\n",
+    "label not a number": b"ID,Label\ntrain_000.png,scratch\n",
+    "label of many digits": b"ID,Label\ntrain_000.png," + b"9" * 5000 + b"\n",
     "no label": b"ID,Label\ntrain_000.png,\n",
-    "twice": b"ID,Label\ntrain_000.png,0\ntrain_000.png,1\n",
-    "image that is not there": b"ID,Label\nnothing.png,0\n",
-    "path": b"ID,Label\n../../x.png,0\n",
+    "too many cells": b"ID,Label\ntrain_000.png,0,7\n",
+    "an image twice": b"ID,Label\ntrain_000.png,0\ntrain_000.png,1\n",
+    "a missing image": b"ID,Label\nnothing.png,0\n",
+    "a path outside": b"ID,Label\n../../x.png,0\n",
     "UTF-16": "ID,Label\ntrain_000.png,0\n".encode("utf-16"),
     "Latin-1": "ID,Label\nträin.png,0\n".encode("latin-1"),
     "unbalanced quote": b'ID,Label\n"train_000.png,0\ntrain_001.png,1\n',
     "NUL": b"ID,Label\ntrain_000.png,\x000\n",
-    "too many cells": b"ID,Label\ntrain_000.png,0,7\n",
-    "image": b"\x89PNG\r\n\x1a\n\0\0\0",
-    "one class": b"ID,Label\ntrain_000.png,0\ntrain_006.png,0\n",
+    "an image": b"\x89PNG\r\n\x1a\n\0\0\0",
+    "one image": b"ID,Label\ntrain_000.png,0\n",
+}
+
+CONFIGS: dict[str, bytes] = {
+    "syntax": b"model:\n  class_path: x\n init_args: [\n",
+    "a tab": b"model:\n\tclass_path: x\n",
+    "a list": b"[1, 2]\n",
+    "empty": b"",
+    "UTF-16": b"\xff\xfe\x00d",
+    "an unknown section": b"trainr:\n  max_epochs: 3\n",
+    "an unknown option": b"trainer:\n  max_epocs: 3\n",
+    "a bad value": b"data:\n  init_args:\n    image_size: many\n",
+    "an unknown class": b"model:\n  class_path: lit_models.Nope\n",
+    "a section that is a list": b"trainer: [1, 2]\n",
+    "callbacks that are None": b"trainer:\n  callbacks: [null]\n",
+    "a key twice": b"trainer:\n  max_epochs: 3\n  max_epochs: 4\n",
+    "a key that is a list": b"? [1, 2]\n: 3\n",
+    "two documents": b"trainer: {max_epochs: 3}\n---\ntrainer: {max_epochs: 4}\n",
+    "an unknown alias": b"data: *nothing\n",
+    "a tag that runs code": b"data: !!python/object/apply:os.system ['touch ran']\n",
 }
 
 
-def spoil_image(pattern: str, name: str, change: Callable[[Path], None]) -> Spoil:
-    """Change the second of the images that match."""
-
-    @spoiled(f"{pattern} is {name}")
-    def spoil(here: Path) -> None:
-        change(sorted(here.glob(pattern))[1])
-
-    return spoil
-
-
-def layout(name: str, change: Callable[[Path], object]) -> Spoil:
-    """Change the folder of the data."""
-
-    @spoiled(name)
-    def spoil(here: Path) -> None:
-        change(here / "data")
-
-    return spoil
+def _first(pattern: str, change: Spoil) -> Spoil:
+    return lambda here: change(next(here.glob(f"data/{pattern}/*")))
 
 
 def _invert(path: Path) -> None:
     Image.fromarray(255 - np.array(Image.open(path).convert("L"))).save(path)
 
 
-def _swap(data: Path) -> None:
-    (data / "training/mask").rename(data / "x")
-    (data / "training/1st_manual").rename(data / "training/mask")
-    (data / "x").rename(data / "training/1st_manual")
+def _gone(relative: str) -> Spoil:
+    return lambda here: shutil.rmtree(here / "data" / relative)
 
 
-LAYOUTS: dict[str, dict[str, Callable[[Path], object]]] = {
+GRAY = Image.fromarray(np.linspace(0, 255, 44 * 40).reshape(44, 40).astype(np.uint8))
+MASKS = "training/1st_manual"
+EMPTY: Spoil = lambda here: (shutil.rmtree(here / "data"), (here / "data").mkdir())  # noqa: E731
+LAYOUTS: dict[str, dict[str, Spoil]] = {
     "aoi": {
-        "no train.csv": lambda d: (d / "train.csv").unlink(),
-        "no images": lambda d: shutil.rmtree(d / "train_images"),
-        "a file": lambda d: (shutil.rmtree(d), d.write_text("x")),
-        "empty": lambda d: (shutil.rmtree(d), d.mkdir()),
+        "no table": lambda here: (here / "data/train.csv").unlink(),
+        "no images": _gone("train_images"),
+        "a file": lambda here: (shutil.rmtree(here / "data"), (here / "data").write_text("x")),
+        "empty": EMPTY,
     },
     "vessels": {
-        "no training": lambda d: shutil.rmtree(d / "training"),
-        "no masks": lambda d: shutil.rmtree(d / "training/1st_manual"),
-        "a mask too few": lambda d: next((d / "training/1st_manual").iterdir()).unlink(),
-        "an image too few": lambda d: next((d / "training/images").iterdir()).unlink(),
-        "an inverted mask": lambda d: _invert(next((d / "training/1st_manual").iterdir())),
-        "an inverted field of view": lambda d: _invert(next((d / "training/mask").iterdir())),
-        "masks swapped": _swap,
-        "an empty mask": lambda d: Image.new("L", (40, 44)).save(
-            next((d / "training/1st_manual").iterdir())
-        ),
-        "a mask of another size": lambda d: Image.new("L", (9, 9)).save(
-            next((d / "training/1st_manual").iterdir())
-        ),
-        "a gray mask": lambda d: Image.fromarray(
-            np.linspace(0, 255, 44 * 40).reshape(44, 40).astype(np.uint8)
-        ).save(next((d / "training/1st_manual").iterdir())),
+        "no masks": _gone(MASKS),
+        "a mask too few": _first(MASKS, Path.unlink),
+        "an image too few": _first("training/images", Path.unlink),
+        "an inverted mask": _first(MASKS, _invert),
+        "an inverted field of view": _first("training/mask", _invert),
+        "an empty mask": _first(MASKS, Image.new("L", (40, 44)).save),
+        "a mask of another size": _first(MASKS, Image.new("L", (9, 9)).save),
+        "a gray mask": _first(MASKS, GRAY.save),
     },
-    "retina": {"empty": lambda d: (shutil.rmtree(d), d.mkdir())},
+    "retina": {"empty": EMPTY},
     "blots": {
-        "no templates": lambda d: shutil.rmtree(d / "wb_template"),
-        "a template too few": lambda d: next((d / "wb_template").iterdir()).unlink(),
-        "a template that is the target": lambda d: shutil.copy(
-            d / "wb_dataset/bg_0000.png", d / "wb_template/BandMask_bg_0000.png"
-        ),
-        "another shape": lambda d: Image.new("L", (9, 9)).save(d / "wb_dataset/bg_0001.png"),
-        "groups.csv without a stem": lambda d: (d / "groups.csv").write_text("ID,membrane\nx,1\n"),
-        "groups.csv empty": lambda d: (d / "groups.csv").write_text(""),
-        "groups.csv of one membrane": lambda d: (d / "groups.csv").write_text(
-            "ID,membrane\n" + "".join(f"bg_{n:04d},m\n" for n in range(23))
-        ),
+        "no templates": _gone("wb_template"),
+        "a template too few": _first("wb_template", Path.unlink),
+        "another shape": _first("wb_dataset", Image.new("L", (9, 9)).save),
+        "groups.csv without a stem": write_bytes("data/groups.csv", b"ID,membrane\nx,1\n"),
     },
 }
-
-RUN_FILES: dict[str, bytes] = {
-    "run/run.json": b"{",
-    "run/metrics.csv": b"epoch,step\n1,2,3\n",
-    "run/config.yaml": b"a: [",
+PREDICT_DIRS: dict[str, Spoil] = {
+    "a text": write_bytes("x", b"hello"),
+    "a folder of texts": write_bytes("x/a.txt", b"hello"),
+    "an empty folder": lambda here: (here / "x").mkdir(),
+    "a link to nothing": lambda here: (here / "x").symlink_to(here / "nothing"),
 }
+RECORDS = {"empty": b"", "a list": b"[1, 2]", "cut off": b'{"status": "finished", "metr'}
+
+
+def mode(relative: str, bits: int) -> Spoil:
+    """Permissions of what matches; all else may be read and written by anybody."""
+
+    def spoil(here: Path) -> None:
+        for path in [here, *here.rglob("*")]:
+            path.chmod(0o777)
+        for path in here.glob(relative):
+            path.chmod(bits)
+
+    return spoil
+
+
+PERMISSIONS: list[tuple[str, tuple[str, int]]] = [
+    ("fit", ("data/train.csv", 0o000)),
+    ("fit", ("data/train_images", 0o444)),
+    ("fit", ("data/train_images/train_001.png", 0o000)),
+    ("fit --run.root={data}/x", ("data", 0o555)),
+    ("fit {last} --trainer.max_epochs=3", ("run", 0o555)),
+    ("test {last}", ("run/checkpoints/last.ckpt", 0o000)),
+    ("predict {last} --data.predict_dir={data}/test_images", ("data/test_images", 0o000)),
+    ("predict {last} --output={data}/y", ("data", 0o555)),
+]

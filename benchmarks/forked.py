@@ -21,7 +21,6 @@ ON_THE_WAY = (
     "datamodules.drive_reconstruction",
     "lit_models.defect_classifier",
     "lit_models.vessel_segmenter",
-    "lit_models.image_compressor",
     "lit_models.blot_gan",
     "lit_models.networks.torchvision_classifier",
     "callbacks.figures.aoi",
@@ -42,6 +41,7 @@ class Outcome:
     status: int | None  # None: it did not end in time and was killed; negative: by a signal
     output: str  # stdout and stderr
     seconds: float
+    memory: float  # largest resident set in GiB
 
 
 def warm_up() -> None:
@@ -75,31 +75,28 @@ def wait(pid: int, args: Sequence[str], folder: Path, timeout: float) -> Outcome
     """Wait until a process that `start` started ends, or kill its group."""
     begun = time.monotonic()
     status: int | None = None
-    while time.monotonic() < begun + timeout:
-        done, code = os.waitpid(pid, os.WNOHANG)
-        if done:
-            status = os.waitstatus_to_exitcode(code)
-            break
+    done, code, usage = os.wait4(pid, os.WNOHANG)
+    while not done and time.monotonic() < begun + timeout:
         time.sleep(0.02)
+        done, code, usage = os.wait4(pid, os.WNOHANG)
+    if done:
+        status = os.waitstatus_to_exitcode(code)
     else:
         os.killpg(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        _, _, usage = os.wait4(pid, 0)
     output = (folder / "output.txt").read_text(encoding="utf-8", errors="replace")
-    return Outcome(args, status, output, time.monotonic() - begun)
+    return Outcome(args, status, output, time.monotonic() - begun, usage.ru_maxrss / 2**20)
 
 
 def run(
-    args: Sequence[str], folder: Path, env: Mapping[str, str] | None = None, timeout: float = 60
+    args: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 60,
+    before: Callable[[], object] | None = None,
 ) -> Outcome:
     """`start` and `wait`."""
-    return wait(start(args, folder, env), args, folder, timeout)
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    return wait(start(args, folder, env, before), args, folder, timeout)
 
 
 def in_two(args: Sequence[str], folder: Path, timeout: float = 120) -> Outcome:
@@ -108,7 +105,10 @@ def in_two(args: Sequence[str], folder: Path, timeout: float = 120) -> Outcome:
     Returns:
         How the first ended, or the second if that alone failed.
     """
-    env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "TORCHELASTIC_RUN_ID": "x"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "x"}
     env |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
     two = [*args, "--trainer.devices=2", "--trainer.strategy=ddp"]
     other = folder / "rank 1"
@@ -139,8 +139,7 @@ def _run(
         os.environ.update(env)
         before()
         sys.argv[:] = [str(ROOT / "cli.py"), *args]
-        cli, exits = import_module("cli"), import_module("experiment.exits")
-        exits.run_and_exit(cli.run)
+        import_module("commandline.verbs").run()
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 1
     finally:

@@ -51,11 +51,8 @@ def metrics(run: Path, stage: str) -> dict[str, float]:
 
 def files(folder: Path) -> dict[str, bytes]:
     """What a prediction wrote, but its record."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "run.json"
-    }
+    written = (path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in written}
 
 
 def compare(config: str, root: Path, one_image: bool) -> tuple[float, list[str]]:
@@ -64,16 +61,8 @@ def compare(config: str, root: Path, one_image: bool) -> tuple[float, list[str]]
     here.mkdir(parents=True)
     data = here / "data"
     shutil.copytree(tiny_data.data_of(config, root / "data"), data)
-    common = [
-        f"--config={forked.ROOT / 'configs' / config}.yaml",
-        f"--data.data_dir={data}",
-        f"--run.root={here / 'runs'}",
-        "--run.wandb=disabled",
-        "--trainer.accelerator=cpu",
-        "--trainer.precision=32-true",
-        "--trainer.enable_progress_bar=false",
-        *tiny_data.SMALL[config],
-    ]
+    folders = [f"--data.data_dir={data}", f"--run.root={here / 'runs'}"]
+    common = [*tiny_data.options(config), *folders]
     done = forked.run(["fit", *common, "--trainer.max_epochs=1", "--run.name=a"], here)
     if done.status:
         return float("nan"), [done.output]

@@ -1,11 +1,11 @@
-"""Run all speed benchmarks and write docs/benchmarks.md.
+"""Run all benchmarks of speed or of reliability and write their page.
 
-Half an hour on 2 cores with bf16, 67 minutes on two without.
+    python benchmarks/run.py speed --data ../shared/data
+    python benchmarks/run.py reliability
 
-python benchmarks/run.py --data ../shared/data
-
-``--data`` is what benchmarks/training.py takes; without it the plain loops are left out. Nothing
-else should run on the machine meanwhile. What the tables mean is in docs/speed.md.
+Speed (docs/benchmarks.md) takes half an hour on 2 cores with bf16, 67 minutes on two without;
+nothing else should run on the machine meanwhile. ``--data`` is what benchmarks/training.py takes;
+without it the plain loops are left out. Reliability (docs/reliability.md) takes an hour.
 """
 
 import argparse
@@ -23,50 +23,73 @@ from experiment.hardware import native_memory_format, native_precision
 from experiment.provenance import git_revision, machine
 
 ROOT = Path(__file__).parent.parent
-TITLES = {
-    "training": "Training: the plain loop beside the shipped config",
-    "startup": "Start-up",
-    "inference": "Inference",
-    "scaling": "Scaling",
-    "accelerator": "Every config on the accelerator at hand",
+PAGES = {
+    "speed": ("Benchmarks", "docs/benchmarks.md"),
+    "reliability": ("Reliability", "docs/reliability.md"),
 }
+SCRIPTS = {
+    "speed": {
+        "training.py": "Training: the plain loop beside the shipped config",
+        "inference.py": "Inference",
+        "scaling.py": "Start-up and scaling",
+        "accelerator.py": "Every config on the accelerator at hand",
+    },
+    "reliability": {
+        "bad_inputs.py": "Bad inputs",
+        "processes.py": "One process and two",
+        "resources.py": "Lost resources",
+        "kills.py --times=20": "Killed and resumed",
+    },
+}
+
+
+def section(script: str, title: str, more: list[str]) -> tuple[str, bool]:
+    """What a script says of itself and prints, and whether it succeeded."""
+    name, *options = script.split()
+    print(f"{script} ...", flush=True)
+    command = [sys.executable, f"benchmarks/{name}", *options, *more]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    table = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        table += line
+    doc = (ROOT / "benchmarks" / name).read_text(encoding="utf-8").split('"""')[1]
+    about = doc.strip().split("\n\n")[-1]
+    text = f"## {title}\n\n`benchmarks/{script}`\n\n{about}\n\n{table.rstrip()}\n"
+    return text, process.wait() == 0
 
 
 def main() -> None:
     """Run the scripts one after the other, then write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("page", choices=PAGES)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks.md")
     options = parser.parse_args()
     start = time.monotonic()
-    sections = []
-    for name, title in TITLES.items():
-        if name == "training" and options.data is None:
+    sections, failed = [], []
+    for script, title in SCRIPTS[options.page].items():
+        if script != "training.py":
+            more = []
+        elif options.data:
+            more = [f"--data={options.data}"]
+        else:
             continue
-        more = [f"--data={options.data}"] if name == "training" else []
-        print(f"{name} ...", flush=True)
-        command = [sys.executable, f"benchmarks/{name}.py", *more]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        table = ""
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            table += line
-        if process.wait():
-            sys.exit(f"benchmarks/{name}.py failed; {options.output} is left as it was")
-        sections.append(f"## {title}\n\n`benchmarks/{name}.py`\n\n{table}")
-    device = torch.device("cpu")
+        text, good = section(script, title, more)
+        sections.append(text)
+        failed += [] if good else [script]
+    title, page = PAGES[options.page]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}; {page} is left as it was")
     head = (
-        "# Benchmarks\n\n"
-        "Written by `python benchmarks/run.py --data ../shared/data`; read with "
-        "[speed.md](speed.md).\n\n"
+        f"# {title}\n\nWritten by `python benchmarks/run.py {options.page}`.\n\n"
         f"{date.today()}, revision {git_revision()}, {machine()}, torch {torch.__version__}, "
-        f"{native_precision('cpu')}, {native_memory_format(device)}; "
+        f"{native_precision('cpu')}, {native_memory_format(torch.device('cpu'))}; "
         f"{(time.monotonic() - start) / 60:.0f} minutes.\n"
     )
-    with atomic_write(options.output) as half:
-        half.write_text("\n".join([head, *sections]))
-    print(f"written: {options.output}")
+    with atomic_write(ROOT / page) as tmp_path:
+        tmp_path.write_text("\n".join([head, *sections]), encoding="utf-8")
+    print(f"written: {page}")
 
 
 if __name__ == "__main__":

@@ -6,52 +6,49 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+ROOT = Path(__file__).parent.parent
+_AOI = [
+    "--data.image_size=32",
+    "--data.num_workers=0",
+    "--data.batch_size=8",
+    "--model.network.weights=random",
+]
+_CROPS = ["--data.augmentation.crop=32", "--data.crops_per_image=1", "--data.val_size=3"]
+_VESSELS = ["--model.network.widths=[4,8]"]
+_RETINA = ["--model.network.widths=[4,8,8]", "--data.size=32"]
+_GAN = ["--data.batch_size=4", "--model.generator.width=4", "--model.discriminator.width=4"]
+
 # What makes each config a matter of a second; for data from `write_all`.
 SMALL: Mapping[str, list[str]] = {
-    "aoi": [
-        "--data.image_size=32",
-        "--data.num_workers=0",
-        "--data.batch_size=8",
-        "--model.network.weights=random",
-    ],
-    "vessels": ["--model.network.widths=[4,8]", "--data.inputs.size=32", "--data.val_size=3"],
+    "aoi": _AOI,
+    "aoi_best": _AOI,
+    "aoi_probe": _AOI,
+    "vessels": [*_VESSELS, "--data.inputs.size=32", "--data.val_size=3"],
     "vessels_best": [
-        "--model.network.widths=[4,8]",
+        *_VESSELS,
+        *_CROPS,
         "--data.inputs.diameter=36",
-        "--data.augmentation.crop=32",
-        "--data.crops_per_image=1",
-        "--data.val_size=3",
         "--trainer.check_val_every_n_epoch=2",
     ],
-    "retina": ["--model.network.widths=[4,8,8]", "--data.size=32", "--data.val_size=3"],
-    "retina_best": [
-        "--model.network.widths=[4,8,8]",
-        "--data.size=32",
-        "--data.augmentation.crop=32",
-        "--data.crops_per_image=1",
-        "--data.val_size=3",
-    ],
-    "retina_avif": [
-        "--model.network.widths=[4,8,8]",
-        "--data.size=32",
-        "--data.augmentation.crop=32",
-        "--data.crops_per_image=1",
-        "--data.val_size=3",
-    ],
+    "retina": [*_RETINA, "--data.val_size=3"],
+    "retina_best": [*_RETINA, *_CROPS],
+    "retina_avif": [*_RETINA, *_CROPS],
     "blots": ["--data.size=16", "--data.batch_size=4"],
-    "blots_style": [
-        "--data.size=32",
-        "--data.batch_size=4",
-        "--model.generator.width=4",
-        "--model.discriminator.width=4",
-    ],
-}
-SMALL = {
-    **SMALL,
-    "aoi_best": SMALL["aoi"],
-    "aoi_probe": SMALL["aoi"],
+    "blots_style": ["--data.size=32", *_GAN],
 }
 FOLDERS = {"aoi": "aoi", "vessels": "drive", "retina": "drive", "blots": "blots"}
+
+
+def options(config: str) -> list[str]:
+    """Arguments of ``cli.py`` that make a config small and exact on the CPU."""
+    return [
+        f"--config={ROOT / 'configs' / config}.yaml",
+        "--run.wandb=disabled",
+        "--trainer.accelerator=cpu",
+        "--trainer.precision=32-true",
+        "--trainer.enable_progress_bar=false",
+        *SMALL[config],
+    ]
 
 
 def write_all(root: Path) -> None:

@@ -2,83 +2,114 @@
 
     python benchmarks/vessel_cameras.py pretrained/vessels_best.ckpt --data_dir ../shared/data/DRIVE
 
-The validation images of the checkpoint's own split, changed by a seed; Dice inside the field of
-view, pooled: with the probabilities as they are; with the checkpoint's expected share of vessel;
-with the share that the training masks have, which another camera's user does not know; and at the
-best threshold for each camera, which only its labels would tell. All but DRIVE's own are magnified,
-and so count as another camera's. Real cameras differ in other ways, too, and so do those who draw
-masks of their photographs. Prints Markdown.
+Simulated cameras change the validation images of the checkpoint's own split, with a fixed seed. The
+score is Dice inside the field of view, pooled over all pixels: with the probabilities as they are,
+with the checkpoint's expected vessel fraction, with that of the training masks (unknown for another
+camera), and at the best threshold for each camera (which needs its labels). All but DRIVE's own are
+magnified, so they count as another camera's. Prints Markdown.
 """
 
+import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from vessel_views import THRESHOLDS, dice, given, masks, within
+from datamodules.drive import training_split
+from datamodules.drive_files import FundusFiles, read_mask
+from inference import load
 
 Pixels = np.ndarray  # float64 (H, W, 3), 0 to 255
-Draw = np.random.Generator
+THRESHOLDS = np.arange(0.1, 0.9, 0.01)
 
 
-def _blurred(x: Pixels, sigma: float) -> Pixels:
+def blurred(x: Pixels, sigma: float) -> Pixels:
+    """Gaussian blur, ``sigma`` in pixels."""
     return ndimage.gaussian_filter(x, (sigma, sigma, 0))
 
 
-def _large(x: Pixels, by: float = 1.3) -> Pixels:
-    return ndimage.zoom(x, (by, by, 1), order=1)
+def magnified(x: Pixels, factor: float = 1.3) -> Pixels:
+    """Bilinear interpolation."""
+    return ndimage.zoom(x, (factor, factor, 1), order=1)
 
 
-def _dark(x: Pixels) -> Pixels:
+def darkened(x: Pixels) -> Pixels:
+    """Gamma of 1.4."""
     return 255 * (x / 255) ** 1.4
 
 
-def _noisy(x: Pixels, draw: Draw, deviation: float = 10) -> Pixels:
-    return x + deviation * draw.standard_normal(x.shape)
+def noisy(x: Pixels, rng: np.random.Generator, std: float = 10) -> Pixels:
+    """Gaussian noise."""
+    return x + std * rng.standard_normal(x.shape)
 
 
-def _mixed(x: Pixels) -> Pixels:
-    return x @ np.array([[0.9, 0.1, 0], [0.1, 0.8, 0.1], [0, 0.1, 0.9]])
+def flat(x: Pixels) -> Pixels:
+    """Half the contrast."""
+    return (x + x.mean((0, 1))) / 2
 
 
-def _flat(x: Pixels) -> Pixels:
-    middle = x.mean((0, 1))
-    return (x - middle) * 0.5 + middle
-
-
-CAMERAS: dict[str, Callable[[Pixels, Draw], Pixels]] = {
-    "DRIVE's own": lambda x, draw: x,
-    "larger": lambda x, draw: _large(x),
-    "larger, dark, noisy": lambda x, draw: _noisy(_dark(_large(x, 1.5)), draw, 8),
-    "larger, soft, other colors": lambda x, draw: _mixed(_blurred(_large(x, 1.75), 1)),
-    "softer": lambda x, draw: _blurred(_large(x), 1.6),
-    "oversharpened": lambda x, draw: (y := _large(x)) + 2 * (y - _blurred(y, 2)),
-    "noisy": lambda x, draw: _noisy(_large(x), draw),
-    "dark": lambda x, draw: _dark(_large(x)),
-    "of half the contrast": lambda x, draw: _noisy(_flat(_large(x)), draw, 4),
+COLORS = np.array([[0.9, 0.1, 0], [0.1, 0.8, 0.1], [0, 0.1, 0.9]])  # of other color filters
+CAMERAS: dict[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
+    "DRIVE's own": lambda x, rng: x,
+    "larger": lambda x, rng: magnified(x),
+    "larger, dark, noisy": lambda x, rng: noisy(darkened(magnified(x, 1.5)), rng, 8),
+    "larger, soft, other colors": lambda x, rng: blurred(magnified(x, 1.75), 1) @ COLORS,
+    "softer": lambda x, rng: blurred(magnified(x), 1.6),
+    "oversharpened": lambda x, rng: (y := magnified(x)) + 2 * (y - blurred(y, 2)),
+    "noisy": lambda x, rng: noisy(magnified(x), rng),
+    "dark": lambda x, rng: darkened(magnified(x)),
+    "of half the contrast": lambda x, rng: noisy(flat(magnified(x)), rng, 4),
 }
+
+
+def dice(called: np.ndarray, truth: np.ndarray) -> float:
+    """Dice of two masks of any shape."""
+    return 2 * float((called & truth).sum()) / float(called.sum() + truth.sum())
+
+
+def masks(photographs: list[FundusFiles]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Vessels and field of view of each photograph, bool ``(H, W)``."""
+    truths, inside = [], []
+    for files in photographs:
+        size = torch.Size(Image.open(files.image).size[::-1])
+        truths.append(read_mask(files.vessels, files.image, size)[0].numpy())
+        inside.append(read_mask(files.fov, files.image, size, full=True)[0].numpy())
+    return truths, inside
+
+
+def within(maps: list[np.ndarray], inside: list[np.ndarray]) -> np.ndarray:
+    """Values of all maps inside their fields of view, concatenated."""
+    return np.concatenate([one[i] for one, i in zip(maps, inside, strict=True)])
 
 
 def main() -> None:
     """Print the table."""
-    model, trained, held_out = given(__doc__ or "")
-    own = model.inference
-    share = round(float(within(*masks(trained)).mean()), 3)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("checkpoint")
+    parser.add_argument("--data_dir", type=Path, required=True, help="in the layout of DRIVE")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model = load(options.checkpoint, device="cpu", precision="32-true")
+    split = {key: model.trained.data.get(key) for key in ("val_size", "seed", "folds", "fold")}
+    train, held_out = training_split(options.data_dir, *split.values())
+    settings = model.inference
+    fraction = round(float(within(*masks(train)).mean()), 3)
     truths, inside = masks(held_out)
     truth = within(truths, inside)
-    shares = list(dict.fromkeys((None, own.vessel_share, share)))
-    print(f"{len(held_out)} validation images; threshold {own.threshold}\n")
-    columns = ["as it is", *(f"expecting {s:.1%}" for s in shares if s), "best threshold"]
+    fractions = list(dict.fromkeys((None, settings.expected_vessel_fraction, fraction)))
+    columns = ["as it is", *(f"expecting {f:.1%}" for f in fractions if f), "best threshold"]
+    print(f"{len(held_out)} validation images; threshold {settings.threshold}\n")
     print(f"| camera | {' | '.join(columns)} |\n" + "|---" * (len(columns) + 1) + "|")
     for name, camera in CAMERAS.items():
         found = []
-        for expected in shares:
-            model.inference, maps = replace(own, vessel_share=expected), []
+        for expected in fractions:
+            model.inference, maps = replace(settings, expected_vessel_fraction=expected), []
             for place, files in enumerate(held_out):
                 with Image.open(files.image) as file:
                     pixels = np.asarray(file.convert("RGB"), np.float64)
@@ -87,7 +118,7 @@ def main() -> None:
                 zoom = [n / m for n, m in zip(pixels.shape, result.probability.shape, strict=False)]
                 maps.append(ndimage.zoom(result.probability, zoom, order=1))
             found.append(within(maps, inside))
-        scores = [dice(p > own.threshold, truth) for p in found]
+        scores = [dice(p > settings.threshold, truth) for p in found]
         scores.append(max(dice(found[0] > t, truth) for t in THRESHOLDS))
         print(f"| {name} | " + " | ".join(f"{score:.4f}" for score in scores) + " |", flush=True)
 

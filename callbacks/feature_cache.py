@@ -55,11 +55,11 @@ class FeatureCache(Callback):
     @torch.no_grad()
     def _features(self, trainer: pl.Trainer, network: Any, images: Dataset) -> Tensor:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        mine = []
+        local_items = []
         for batch in data.eval_loader(images):
             batch["image"] = batch["image"].to(trainer.strategy.root_device)
             batch = data.on_after_batch_transfer(batch, 0)
             with trainer.precision_plugin.forward_context():
                 features = network.features(batch["image"])
-            mine.append((features.float(), batch["index"]))
-        return gather_in_order(trainer, mine, index=1)[0]
+            local_items.append((features.float(), batch["index"]))
+        return gather_in_order(trainer, local_items, index=1)[0]

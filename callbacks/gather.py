@@ -13,12 +13,12 @@ from common.errors import DataError
 T = TypeVar("T")
 
 
-def gather(trainer: pl.Trainer, mine: list[T]) -> list[T]:
+def gather(trainer: pl.Trainer, local_items: list[T]) -> list[T]:
     """The items of all processes, one process after the other; every process must call it."""
     if trainer.world_size == 1:
-        return mine
+        return local_items
     shares: list[Any] = [None] * trainer.world_size
-    torch.distributed.all_gather_object(shares, mine)
+    torch.distributed.all_gather_object(shares, local_items)
     return list(chain.from_iterable(shares))
 
 
@@ -29,8 +29,8 @@ def gather_in_order(
 
     Every process must call it; each gets the whole, on the CPU.
     """
-    mine = [tuple(column.cpu() for column in batch) for batch in batches]
-    columns = [torch.cat(column) for column in zip(*gather(trainer, mine), strict=True)]
+    local_items = [tuple(column.cpu() for column in batch) for batch in batches]
+    columns = [torch.cat(column) for column in zip(*gather(trainer, local_items), strict=True)]
     order = columns[index].argsort()
     return [column[order] for column in columns]
 

@@ -181,8 +181,8 @@ class RunRecorder(SaveConfigCallback):
     def _write_config(self) -> None:
         config = self.config.clone()
         config.ckpt_path = None  # else `fit --config` of this file would resume the run
-        with atomic_write(self.folder / "config.yaml") as half:
-            half.write_text(self.parser.dump(config, skip_none=False), encoding="utf-8")
+        with atomic_write(self.folder / "config.yaml") as tmp_path:
+            tmp_path.write_text(self.parser.dump(config, skip_none=False), encoding="utf-8")
 
     def _facts(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from common.errors import DataError
 from common.ranges import refuse_null
 from datamodules.folds import ALL, check_fold
-from datamodules.loader import CollateReadable, ErrorsAsItems, ImageLoader
+from datamodules.loader import CollateReadable, ImageLoader, SafeDataset
 from datamodules.samplers import eval_sampler, train_sampler
 from datamodules.synthetic.cache import cached_sample
 
@@ -54,11 +54,13 @@ class ImageDataModule(pl.LightningDataModule):
     """
 
     # What belongs to the machine or the run, not to the method: never taken from a checkpoint.
-    LOCAL: ClassVar[tuple[str, ...]] = (
+    NOT_FROM_CHECKPOINT: ClassVar[tuple[str, ...]] = (
         "data_dir",
         "test_dir",
         "predict_dir",
         "recursive",
+        "table",
+        "columns",
         "batch_size",
         "eval_batch_size",
         "num_workers",
@@ -142,7 +144,7 @@ class ImageDataModule(pl.LightningDataModule):
             )
 
     @property
-    def split_in_words(self) -> str:
+    def split_description(self) -> str:
         """ ", fold 0 of 5" for the log; "" without folds."""
         if self.trains_on_all:
             return ", fold all: NO VALIDATION, all epochs are trained and the last one is kept"
@@ -223,7 +225,7 @@ class ImageDataModule(pl.LightningDataModule):
         skipped: list[tuple[str, str]] | None = None,
     ) -> DataLoader:
         return ImageLoader(
-            ErrorsAsItems(dataset),
+            SafeDataset(dataset),
             skipped=skipped,
             batch_size=batch_size,  # by name: Lightning makes the loader again for predict
             sampler=sampler,

@@ -182,7 +182,7 @@ class BlotDataModule(ImageDataModule):
             groups = read_groups(table, groups)
         self.membrane_of = {t.stem: group for t, group in zip(triples, groups, strict=True)}
         if self.trains_on_all:
-            rank_zero_info("%d training triples%s", len(triples), self.split_in_words)
+            rank_zero_info("%d training triples%s", len(triples), self.split_description)
             return triples, []
         assert self.folds is not None
         if len(set(groups)) < self.folds:

@@ -55,9 +55,9 @@ def split_of(
     """
     data.refuse_to_score_all(stage)
     split = training_split(data.folder, val_size, data.seed, data.folds, data.fold)
-    if data.split_in_words:
+    if data.split_description:
         rank_zero_info(
-            "%d training and %d validation images%s", *map(len, split), data.split_in_words
+            "%d training and %d validation images%s", *map(len, split), data.split_description
         )
     return split
 

@@ -1,27 +1,30 @@
 """Finding and reading image files, with errors that name them."""
 
 import os
-import warnings
+import stat
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torchvision import tv_tensors
 
+from common import limits
 from common.errors import DataError
+from common.image_pixels import FORMATS, SUFFIXES, BadImage, read, to_array
+from datamodules.image_cost import check_cost
 
-# By content, whatever the name: Pillow would start Ghostscript for an EPS.
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "AVIF", "PPM")
-# What Pillow reads without plug-ins and users have; also what a plain folder is searched for.
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif")
+SHOWN = 5  # names in one line
 
 
 def list_images(folder: Path, recursive: bool = False) -> list[Path]:
     """Image files in ``folder``, sorted by path; ``folder`` may be a single image too.
 
-    Hidden files (``.DS_Store``, ``._x.png`` ...) and files of other kinds are passed over.
+    Hidden files (``.DS_Store``, ``._x.png`` ...) are passed over; files of other kinds, folders
+    that are links, and those below it if not ``recursive``, too, and the log names them.
 
     Args:
         recursive: in the folders below too, but hidden ones.
@@ -30,20 +33,26 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
         DataError: no such folder, one that must not be read, no image in it, or a file of another
             kind.
     """
-    if folder.is_file() and folder.suffix.lower() in IMAGE_SUFFIXES:
+    if folder.is_file() and folder.suffix.lower() in SUFFIXES:
         return [folder]
     if folder.is_file():
-        raise DataError(f"{folder}: is no image ({' '.join(IMAGE_SUFFIXES)}); give one or a folder")
+        raise DataError(f"{folder}: is no image ({' '.join(SUFFIXES)}); give one or a folder")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    paths = []
+    paths, passed = list[Path](), list[Path]()
     for top, folders, files in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-        images = (name for name in files if name.lower().endswith(IMAGE_SUFFIXES))
-        paths += [Path(top, name) for name in images if not name.startswith(".")]
+        below = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in below if recursive and not Path(top, name).is_symlink()]
+        passed += [Path(top, name) for name in below if name not in folders]
+        for path in (Path(top, name) for name in files if not name.startswith(".")):
+            (paths if path.suffix.lower() in SUFFIXES else passed).append(path)
     paths.sort()
     if not paths:
-        raise DataError(f"{folder}: holds no image ({' '.join(IMAGE_SUFFIXES)})")
+        raise DataError(f"{folder}: holds no image ({' '.join(SUFFIXES)})")
+    if passed:
+        names = sorted(f"{path.relative_to(folder)}{os.sep * path.is_dir()}" for path in passed)
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        say(f"{folder}: {len(names)} passed over, no images: {', '.join(names[:SHOWN])}{more}")
     return paths
 
 
@@ -51,61 +60,84 @@ def _raise(error: OSError) -> None:
     raise DataError(f"{error.filename}: cannot be listed ({error.strerror})")
 
 
-def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
-    """Pixels of an 8-bit image as uint8 ``(1, H, W)`` for "L" or ``(3, H, W)`` for "RGB".
+@cache
+def say(line: str) -> None:
+    """Log a line once."""
+    rank_zero_info("%s", line)
 
-    See `to_pixels`. Files of several pages or frames are refused: which one is meant is unknown.
+
+def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
+    """Pixels of an image as uint8 ``(1, H, W)`` for "L" or ``(3, H, W)`` for "RGB".
+
+    The format is told by the content. 16-bit integers and floating point are scaled, gray and
+    color, see `to_8_bits`; EXIF orientation is applied.
 
     Raises:
-        DataError: missing, unreadable or truncated file, several pages, more pixels than Pillow
-            takes for an attack, and what `to_pixels` refuses.
+        DataError: missing, no regular file, beyond `common.limits`, and what `decode_image` raises.
     """
-    if path.is_fifo():  # opening it would wait for ever
-        raise DataError(f"{path}: a pipe, no image; replace or remove it")
+    return decode_image(read_bytes(path), mode, str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        DataError: missing or unreadable, no regular file, larger than `common.limits` allows.
+    """
     try:
-        # Pillow warns of large images and refuses huge ones; the line about these is enough.
-        with (
-            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
-            Image.open(path, formats=FORMATS) as file,
-        ):
-            # A camera's MPO is a JPEG with a preview behind it.
-            pages = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)
-            if pages == 1:
-                file.load()
-            image: Image.Image = file
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device never ends
+            raise DataError(f"{path}: not a readable image (not a regular file); remove it")
+        if status.st_size > limits.IMAGE_BYTES:
+            limit = f"{status.st_size:,} bytes, more than {limits.IMAGE_BYTES:,}"
+            raise DataError(f"{path}: {limit}; make it smaller")
+        return path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except Exception as error:  # whatever Pillow meets in a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path}: not a readable image ({reason}); replace or remove it") from None
-    if pages != 1:
-        raise DataError(f"{path}: {pages} pages or frames; save the one to use as a single image")
-    return to_pixels(image, mode, str(path))
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or error or "not enough memory"
+        raise DataError(f"{path}: cannot be read ({reason})") from None
+
+
+def decode_image(
+    data: bytes,
+    mode: Literal["L", "RGB"],
+    name: str,
+    formats: tuple[str, ...] = FORMATS,
+    most_pixels: int = limits.IMAGE_PIXELS,
+) -> tv_tensors.Image:
+    """As `read_image`, of a file's bytes.
+
+    Args:
+        data: the file.
+        mode: what to convert to.
+        name: of the file, for messages.
+        formats: that are read, by Pillow's names.
+        most_pixels: that are decoded.
+
+    Raises:
+        DataError: damaged, several pages or frames, transparency, another color space, values that
+            have no scale, or more of anything than `common.limits` allows.
+    """
+    try:
+        check_cost(data)
+        return _to_tensor(read(data, mode, formats, most_pixels))
+    except BadImage as error:
+        raise DataError(f"{name}: {error}") from None
 
 
 def to_pixels(image: Image.Image, mode: Literal["L", "RGB"], name: str) -> tv_tensors.Image:
-    """Pixels of a loaded image as uint8 ``(1, H, W)`` for "L" or ``(3, H, W)`` for "RGB".
-
-    Gray, RGB, 1-bit and palette images are converted to ``mode``. An alpha channel is dropped if it
-    is opaque everywhere, else refused, for the color below it is undefined. More than 8 bits a
-    channel are refused: the scale to 8 bits is the user's to choose.
-
-    Args:
-        image: of Pillow.
-        mode: what to convert to.
-        name: of the image, for messages.
+    """Pixels of an image of Pillow, as `read_image` gives those of its file.
 
     Raises:
-        DataError: real transparency, or more than 8 bits a channel.
+        DataError: see `common.image_pixels.to_array`.
     """
-    if image.mode.startswith(("I", "F")):
-        raise DataError(f"{name}: more than 8 bits a channel ({image.mode}); save it as 8-bit")
-    if image.has_transparency_data:
-        alpha = image.convert("RGBA").getchannel("A")
-        if alpha.getextrema() != (255, 255):
-            raise DataError(f"{name}: transparent pixels; save it without an alpha channel")
-        image = image.convert("RGBA").convert("RGB")
-    elif image.mode == "P":
-        image = image.convert("RGB")
-    pixels = torch.from_numpy(np.array(image.convert(mode)))
-    return tv_tensors.Image(pixels[None] if mode == "L" else pixels.permute(2, 0, 1))
+    try:
+        return _to_tensor(to_array(image, mode))
+    except BadImage as error:
+        raise DataError(f"{name}: {error}") from None
+
+
+def _to_tensor(array: np.ndarray) -> tv_tensors.Image:
+    pixels = torch.from_numpy(array)
+    return tv_tensors.Image(pixels[None] if array.ndim == 2 else pixels.permute(2, 0, 1))

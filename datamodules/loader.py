@@ -18,7 +18,7 @@ class Unreadable(NamedTuple):
     reason: str
 
 
-class ErrorsAsItems(Dataset):
+class SafeDataset(Dataset):
     """A data set (with ``name(index)``) that returns `Unreadable` where it would raise DataError.
 
     An exception that leaves a worker process is wrapped in its traceback; an item is not.
@@ -50,7 +50,7 @@ class CollateReadable:
 
 
 class ImageLoader(DataLoader):
-    """Batches of an `ErrorsAsItems` data set, collated by `CollateReadable`.
+    """Batches of an `SafeDataset` data set, collated by `CollateReadable`.
 
     Args:
         skipped: a list that takes the images that cannot be read, ``(name, reason)``, which are

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 from common.errors import DataError
 
 HALF = ".half-"
+FORMULA = re.compile(r"[=+\-@\t\r](?![\d.]+(e[+-]?\d+)?$)")  # no signed number
 FIXES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
@@ -61,30 +63,38 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             dir=path.parent, prefix=f"{HALF}{path.stem[:40]}-", suffix=path.suffix
         )
         os.close(handle)
-        half = Path(name)
+        tmp_path = Path(name)
         try:
-            yield half
-            half.chmod(0o644)
-            half.replace(path)
+            yield tmp_path
+            tmp_path.chmod(0o644)
+            tmp_path.replace(path)
         finally:
-            half.unlink(missing_ok=True)
+            tmp_path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON; a kill leaves the old file whole."""
-    with atomic_write(path) as half:
-        half.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV file, whole or not at all."""
-    with atomic_write(path) as half, half.open("w", newline="", encoding="utf-8") as file:
+    """Write a CSV file, whole or not at all, of cells as `csv_cell` gives them."""
+    with (
+        atomic_write(path) as tmp_path,
+        tmp_path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows([csv_cell(cell) for cell in row] for row in rows)
+
+
+def csv_cell(cell: Any) -> Any:
+    """A text that a spreadsheet would run as a formula, after an apostrophe; else ``cell``."""
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of processes that were killed; no other may be writing there."""
-    for half in folder.rglob(f"{HALF}*"):
-        half.unlink(missing_ok=True)
+    for tmp_path in folder.rglob(f"{HALF}*"):
+        tmp_path.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """``python cli.py compare runs/aoi/*``: several runs of one task on one page."""
 
+import argparse
 import base64
 import io
 import logging
@@ -13,7 +14,6 @@ from typing import Any
 import yaml
 
 from common.errors import DataError
-from experiment.arguments import OneLineArguments
 from experiment.atomic import atomic_write
 from experiment.plotting import PALETTE, plot_by_epoch, styled
 from experiment.reference import MAIN_METRICS, better
@@ -24,20 +24,20 @@ from experiment.run_results import RunResults, read_results
 log = logging.getLogger(__name__)
 
 
-def main(args: Sequence[str] | None = None) -> Path:
-    """Run ``compare`` with the command line ``args`` and return the page it wrote.
-
-    Raises:
-        DataError: nothing to compare, or runs of several tasks.
-    """
-    parser = OneLineArguments(
-        prog="cli.py compare", description="Make one page over several runs of a task."
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``compare``."""
     parser.add_argument("runs", nargs="+", help="run folders, such as runs/aoi/*")
     parser.add_argument(
         "--output", type=Path, help="the page; compare.html beside the runs by default"
     )
-    options = parser.parse_args(args)
+
+
+def run(options: argparse.Namespace) -> Path:
+    """Write the page that the options ask for, and return it.
+
+    Raises:
+        DataError: nothing to compare, or runs of several tasks.
+    """
     folders = [folder for run in options.runs for folder in matching_runs(run)]
     path = write_comparison(folders or [Path(options.runs[0])], options.output)
     print(f"comparison {path}")
@@ -81,8 +81,8 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
         curves=_curves(found, names, [name for name in metrics if not name.startswith("test/")]),
     )
     path = (output or min(names).parent / "compare.html").expanduser()
-    with atomic_write(path) as half:
-        half.write_text(page, encoding="utf-8")
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(page, encoding="utf-8")
     return path
 
 
@@ -124,7 +124,7 @@ def _ranking(runs: Sequence[RunResults]) -> tuple[str | None, str, str]:
 
 def _score(run: RunResults, metric: str | None, mode: str) -> float:
     """Smaller is better; runs without a score come last."""
-    value = run.by_epoch.get(metric or "", {}).get(run.best_epoch or 0, math.nan)
+    value = run.at_best.get(metric or "", math.nan)
     if math.isnan(value):
         return math.inf
     return -value if mode == "max" else value
@@ -152,14 +152,15 @@ def _tested(run: RunResults) -> dict[str, float]:
 
 
 def _row(run: RunResults, name: str, metrics: list[str]) -> dict[str, Any]:
-    epoch = run.best_epoch or (run.epochs[-1] if run.epochs else 0)
-    values = {name: run.by_epoch[name].get(epoch) for name in metrics if name in run.by_epoch}
+    last = run.epochs[-1] if run.epochs else 0
+    chosen = run.at_best or {name: v[last] for name, v in run.by_epoch.items() if last in v}
+    values = {name: chosen.get(name) for name in metrics if name in run.by_epoch}
     source = str(run.record.get("data", ""))
     return {
         "name": name,
         "metrics": values | _tested(run),
         "best_epoch": run.best_epoch,
-        "epochs": run.epochs[-1] if run.epochs else 0,
+        "epochs": last,
         "duration": duration(run.record.get("minutes")) or "-",
         "data": Path(source).name,
         "source": source,

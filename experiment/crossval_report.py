@@ -71,8 +71,8 @@ def write_tables(
             for name, own in table.items()
         ]
         write_table(folder / "out_of_fold.csv", ("ID", "run", *scores), images)
-    with atomic_write(folder / "crossval.md") as half:
-        half.write_text(_page(record, command), encoding="utf-8")
+    with atomic_write(folder / "crossval.md") as tmp_path:
+        tmp_path.write_text(_page(record, command), encoding="utf-8")
 
 
 def _page(record: dict[str, Any], command: str) -> str:

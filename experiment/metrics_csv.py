@@ -126,8 +126,8 @@ class MetricsCSV(Logger):
         self._write(header, rows[: ends[-1] + 1] if ends else [])
 
     def _write(self, header: list[str], rows: list[Row]) -> None:
-        with atomic_write(self.path) as half:
-            half.write_text(_table(header, rows), encoding="utf-8", newline="")
+        with atomic_write(self.path) as tmp_path:
+            tmp_path.write_text(_table(header, rows), encoding="utf-8", newline="")
         self._header = header
 
 

@@ -84,8 +84,8 @@ def figure(
         if sample:
             _stamp(fig)
             caption = f"Sample data (synthetic). {caption}"
-        with atomic_write(path) as half:
-            fig.savefig(half, metadata={"Title": title, "Description": caption})
+        with atomic_write(path) as tmp_path:
+            fig.savefig(tmp_path, metadata={"Title": title, "Description": caption})
 
 
 def _stamp(fig: "Figure") -> None:

@@ -1,7 +1,7 @@
 """Noise and style drawn for a pair of templates.
 
 Needs numpy alone, for `inference.export` lays it beside ``infer_onnx.py``. The numbers are those of
-`lit_models.prediction`'s `seeded_noise` and `complete_styles`.
+`lit_models.postprocessing`'s `seeded_noise` and `complete_styles`.
 """
 
 import zlib
@@ -17,7 +17,7 @@ def more_inputs(pixels: np.ndarray, card: dict[str, Any]) -> dict[str, np.ndarra
     multiple that the card says.
     """
     seed = zlib.crc32((pixels / np.float32(127.5) - np.float32(1)).tobytes())
-    known = np.array([row.split() for row in card["known_styles"]], np.float32)
+    known = np.array([row.split() for row in card["style_bank"]], np.float32)
     draws = np.random.default_rng([seed])
     membrane = draws.permutation(np.unique(known[:, 0]))[0]
     style = known[draws.choice(np.flatnonzero(known[:, 0] == membrane)), 1:]

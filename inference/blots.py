@@ -14,7 +14,7 @@ from datamodules.preprocessing import blot_input
 from inference.inputs import is_one, read_pixels
 from inference.model import Model
 from inference.results import BlotResult
-from lit_models.prediction.pixels import to_gray
+from lit_models.postprocessing.pixels import to_gray
 
 
 class BlotModel(Model[BlotResult]):

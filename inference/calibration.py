@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from lit_models.prediction.defects import DefectInference
+from lit_models.postprocessing.defects import DefectPostprocessor
 
 RANGE = (0.05, 20.0)  # of temperatures
 Z = 1.96  # standard deviations of a 95 % interval
@@ -20,7 +20,7 @@ def fit_temperature(logits: Tensor, target: Tensor, tta: bool) -> float:
     """The temperature of the least cross-entropy, by a search along its logarithm.
 
     Args:
-        logits: of each view ``(V, N, K)``, as `DefectInference.logits` returns them.
+        logits: of each view ``(V, N, K)``, as `DefectPostprocessor.logits` returns them.
         target: classes ``(N,)``.
         tta: as the model is asked.
 
@@ -29,11 +29,11 @@ def fit_temperature(logits: Tensor, target: Tensor, tta: bool) -> float:
     """
 
     def loss(log_temperature: float) -> float:
-        asked = DefectInference(tta, temperature=math.exp(log_temperature))
-        logs = asked.from_logits(logits.double())
-        return float(torch.nn.functional.nll_loss(logs, target))
+        asked = DefectPostprocessor(tta, temperature=math.exp(log_temperature))
+        log_probs = asked.from_logits(logits.double())
+        return float(torch.nn.functional.nll_loss(log_probs, target))
 
-    labels = DefectInference(tta).from_logits(logits).argmax(dim=1)
+    labels = DefectPostprocessor(tta).from_logits(logits).argmax(dim=1)
     if bool((labels == target).all()):
         return 1.0
     found = minimize_scalar(loss, bounds=[math.log(limit) for limit in RANGE], method="bounded")

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim
 
-from datamodules.preprocessing import normalize_defects
+from datamodules.preprocessing import normalize_defects, resize_square
 from inference.blots import BlotModel
 from inference.defects import DefectModel
 from inference.model import Model
@@ -23,7 +23,7 @@ from inference.styled_blots import StyledBlotModel
 from inference.vessels import VesselModel
 from lit_models.networks.restored_avif import RestoredAVIF
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
-from lit_models.prediction.pixels import to_gray, to_unit
+from lit_models.postprocessing.pixels import to_gray, to_unit
 
 SIDES = (67, 81)  # of what is traced: multiples of nothing, so that no padding is left out
 
@@ -59,22 +59,24 @@ class DefectGraph(Graph):
     def __init__(self, model: DefectModel) -> None:
         super().__init__(model)
         self.size, self.inference, self.explains = model.size, model.inference, model.explains
-        self.inputs = {"pixels": _pixels()}
+        self.resize = model.resize
+        self.inputs = {"pixels": _pixels(3 if model.mode == "RGB" else 0)}
         self.outputs = ("probabilities", *(["activations"] if self.explains else []))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        images = normalize_defects(_resized(pixels[:, None], (self.size, self.size)))
+        images = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
+        images = normalize_defects(resize_square(images, self.size, self.resize))
         if not self.explains:
             return (self.inference.log_probabilities(self.network, images).exp(),)
-        logs, maps = self.inference.explain(self.network, images)  # type: ignore[arg-type]
+        log_probs, maps = self.inference.explain(self.network, images)  # type: ignore[arg-type]
         assert maps is not None
-        return logs.exp(), maps
+        return log_probs.exp(), maps
 
 
 class VesselGraph(Graph):
     """Probability and, with test-time augmentation, uncertainty ``(N, H, W)``, float32.
 
-    As `VesselInference`, but without tiles, which only save memory. Its input ``fov``, bool
+    As `VesselPostprocessor`, but without tiles, which only save memory. Its input ``fov``, bool
     ``(N, h, w)`` at the network's size, is left out where nothing depends on it.
     """
 
@@ -84,7 +86,7 @@ class VesselGraph(Graph):
         settings = self.settings
         self.inputs = {"pixels": _pixels(0 if settings.mode == "L" else 3)}
         needs_fov = settings.local_normalization or settings.diameter or self.fov_only
-        if needs_fov or self.inference.vessel_share or len(self.inference.scales) > 1:
+        if needs_fov or self.inference.expected_vessel_fraction or len(self.inference.scales) > 1:
             sides = SIDES if settings.size is None else (settings.size, settings.size)
             self.inputs["fov"] = torch.ones(2, *sides, dtype=torch.bool)
             self.fixed = () if settings.size is None else ("fov",)
@@ -109,10 +111,12 @@ class VesselGraph(Graph):
         padding = (0, -size[1] % 32, 0, -size[0] % 32)
         images, inside = F.pad(images, padding), F.pad(inside, padding)
         found = self._at_best_scale(images, inside)
-        if self.inference.vessel_share is not None:
-            foreign = torch.full((), native[0] - size[0]) > 0  # a comparison could not be traced
-            shifted = self.inference.shifted(found[0], inside > 0)
-            found[0] = shifted.where(foreign, found[0])
+        if self.inference.expected_vessel_fraction is not None:
+            other_camera = (
+                torch.full((), native[0] - size[0]) > 0
+            )  # a comparison could not be traced
+            shifted = self.inference.match_vessel_fraction(found[0], inside > 0)
+            found[0] = shifted.where(other_camera, found[0])
         if self.fov_only:
             found = [maps * inside for maps in found]
         cropped = [maps[..., : size[0], : size[1]] for maps in found]

@@ -6,13 +6,14 @@ from typing import Any
 
 import torch
 
+from datamodules.aoi_files import label_numbers
 from datamodules.blot_style import NAMES
+from experiment.checkpoints import Checkpoint
 from experiment.provenance import git_revision
 from experiment.run_folder import run_folder_of
 from experiment.run_results import read_results
 from inference.blots import BlotModel
 from inference.calibration import review_threshold
-from inference.checkpoint import Trained
 from inference.defects import DefectModel
 from inference.examples import TASKS
 from inference.graphs import Graph, StyledBlotGraph
@@ -22,9 +23,8 @@ from inference.styled_blots import StyledBlotModel
 from inference.vessels import VesselModel
 
 USES = {
-    "aoi": "Sorting gray images of industrial panels into the classes it was trained on. Not for "
-    "other products or cameras without a test on their images; every image, whatever it shows, "
-    "gets one of the classes.",
+    "aoi": "Sorting images into the classes it was trained on. Not for other products or cameras "
+    "without a test on their images; every image, whatever it shows, gets one of the classes.",
     "vessels": "Marking blood vessels in color photographs of the retina, for research. Not a "
     "medical device: no diagnosis may rest on it.",
     "retina": "Copying color photographs of the retina, for research on their compression. Not a "
@@ -43,7 +43,7 @@ PROTOCOLS = {
     "images",
 }
 TABLES = {
-    "vessels": ["mask", "probability", "vessel_share"],
+    "vessels": ["mask", "probability", "vessel_fraction"],
     "retina": ["image", "psnr", "ssim"],
     "blots": ["image"],
 }
@@ -110,9 +110,11 @@ def _settings(model: Model, graph: Graph, task: str) -> dict[str, Any]:
         if (review_below := _review_below(model.trained)) is not None:
             tables["review"] = ["ID", "label", "confidence"]
         return {
-            "mode": "L",
+            "mode": model.mode,
             "class_names": model.class_names,
+            "labels": label_numbers(model.class_names),
             "size": model.size,
+            "resize": model.resize,
             "tta": model.inference.tta,
             "temperature": model.inference.temperature or 1.0,
             "review_below": review_below,
@@ -135,13 +137,13 @@ def _settings(model: Model, graph: Graph, task: str) -> dict[str, Any]:
         if isinstance(model, StyledBlotModel) and isinstance(graph, StyledBlotGraph):
             tables["styles"] = ["image", *NAMES]
             known = [" ".join(map(str, row)) for row in model.known_rows()]  # a line each
-            blots |= {"size": None, "known_styles": known}
+            blots |= {"size": None, "style_bank": known}
         return {**blots, "tables": tables}
     assert isinstance(model, RetinaModel)
     return {"mode": "RGB", "size": model.size, "tables": tables}
 
 
-def _review_below(trained: Trained) -> float | None:
+def _review_below(trained: Checkpoint) -> float | None:
     """Confidence above which at most 1 % of the validation images were wrong; None if unknown."""
     kept = trained.callbacks.get("TemperatureScaling") or {}
     if "confidence" not in kept:
@@ -149,16 +151,14 @@ def _review_below(trained: Trained) -> float | None:
     return min(review_threshold(kept["confidence"], kept["correct"], 0.01), 2.0)
 
 
-def _metrics(trained: Trained, run: Path | None) -> list[dict[str, Any]]:
+def _metrics(trained: Checkpoint, run: Path | None) -> list[dict[str, Any]]:
     """Of this checkpoint: its epoch's validation, and the evaluations since."""
     if run is None:
         return []
     results, found = read_results(run), []
     epoch = results.best_epoch
     if trained.path.name == results.record.get("best_checkpoint") and epoch is not None:
-        values = {
-            k: v[epoch] for k, v in results.by_epoch.items() if k[:4] == "val/" and epoch in v
-        }
+        values = {k: v for k, v in results.at_best.items() if k.startswith("val/")}
         found.append({"stage": "validation while training", "epoch": epoch, "values": values})
     for entry in results.evaluations:
         used = Path(entry.get("checkpoint") or "").name

@@ -13,7 +13,7 @@ from datamodules.blot_style import NAMES, BlotStyle, measure_style
 from inference.blots import BlotModel
 from inference.inputs import Source, read_pixels
 from inference.results import BlotResult
-from lit_models.prediction.styled_blots import complete_styles, generate_styled, known_rows
+from lit_models.postprocessing.styled_blots import complete_styles, generate_styled, known_rows
 
 
 class StyledBlotModel(BlotModel):
@@ -26,7 +26,7 @@ class StyledBlotModel(BlotModel):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.known = self.trained.weights["known_styles"]
+        self.known = self.trained.weights["style_bank"]
         self.asked, self.samples = BlotStyle().vector(), 1
 
     def predict(

@@ -11,7 +11,7 @@ from datamodules.fundus_input import FundusInput
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import VesselResult
-from lit_models.prediction.vessels import VesselInference, native_maps, scaled_down
+from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps, scaled_down
 
 
 class VesselModel(Model[VesselResult]):
@@ -26,7 +26,7 @@ class VesselModel(Model[VesselResult]):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.inputs = FundusInput(**(self.trained.data.get("inputs") or {}))
-        self.inference = VesselInference(**(self.trained.model.get("inference") or {}))
+        self.inference = VesselPostprocessor(**(self.trained.model.get("inference") or {}))
         self.fov_only = bool(self.trained.model.get("fov_only", False))
 
     def read(self, x: Any, name: str) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from lit_models.image_reconstructor import ImageReconstructor
 from lit_models.metrics.image_scores import image_scores
 from lit_models.networks.restored_avif import RestoredAVIF
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.avif import AVIFInference
-from lit_models.prediction.pixels import to_unit
+from lit_models.postprocessing.avif import AVIFInference
+from lit_models.postprocessing.pixels import to_unit
 
 
 class AVIFRestorer(ImageReconstructor):

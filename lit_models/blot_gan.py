@@ -3,6 +3,7 @@
 Reference method: convolutional generator and discriminator, BCE, Adam at 2e-4 for both, batch 1.
 """
 
+from functools import partial
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -16,9 +17,9 @@ from lit_models.losses.adversarial import AdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores, scores_by_image
 from lit_models.metrics.image_mean import ImageMean
 from lit_models.networks.diff_augment import DiffAugment
-from lit_models.optim.configure import bad_settings, build_optimizer, total_steps
+from lit_models.optim.configure import build_optimizer, total_steps, wrap_optimizer_errors
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.pixels import to_gray
+from lit_models.postprocessing.pixels import to_gray
 
 UPDATES = 2  # of D and of G, with each batch
 
@@ -147,6 +148,6 @@ class BlotGAN(pl.LightningModule):
         ]
         if self.lr_scheduler is None:
             return made
-        steps = total_steps(self, UPDATES)
-        with bad_settings("model.lr_scheduler"):
+        steps = partial(total_steps, self, updates=UPDATES)
+        with wrap_optimizer_errors("model.lr_scheduler"):
             return made, [self.lr_scheduler(optimizer, steps) for optimizer in made]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lit_models.metrics.classification_scores import ClassificationScores, scores_by_image
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.defects import DefectInference
+from lit_models.postprocessing.defects import DefectPostprocessor
 
 CLASS_NAMES = ("normal", "void", "horizontal", "vertical", "edge", "particle")
 
@@ -45,7 +45,7 @@ class DefectClassifier(pl.LightningModule):
         loss: nn.Module,
         optimizer: OptimizerCallable,
         lr_scheduler: StepSchedule | LRSchedulerCallable | None = None,
-        inference: DefectInference = DefectInference(),
+        inference: DefectPostprocessor = DefectPostprocessor(),
         class_names: Sequence[str] = CLASS_NAMES,
     ) -> None:
         super().__init__()
@@ -80,13 +80,18 @@ class DefectClassifier(pl.LightningModule):
     def _evaluate(self, batch: dict[str, Any], stage: str) -> dict[str, Any]:
         target = batch["target"]
         if self.trainer.state.fn == "fit":  # views would cost more than they tell
-            logs = self._logits(batch).log_softmax(dim=1)
+            log_probs = self._logits(batch).log_softmax(dim=1)
         else:
-            logs = self.inference.log_probabilities(self, batch["image"])
-        self._scores(stage).update(logs, target, F.nll_loss(logs, target))
-        scores = scores_by_image(logs, target)
+            log_probs = self.inference.log_probabilities(self, batch["image"])
+        self._scores(stage).update(log_probs, target, F.nll_loss(log_probs, target))
+        scores = scores_by_image(log_probs, target)
         index = batch["index"]
-        return {"probabilities": logs.exp(), "target": target, "index": index, "scores": scores}
+        return {
+            "probabilities": log_probs.exp(),
+            "target": target,
+            "index": index,
+            "scores": scores,
+        }
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         return self._evaluate(batch, "val/")
@@ -96,8 +101,8 @@ class DefectClassifier(pl.LightningModule):
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """``name``, ``index``, and the class ``probabilities`` ``(N, K)``."""
-        logs = self.inference.log_probabilities(self, batch["image"])
-        return {"name": batch["name"], "index": batch["index"], "probabilities": logs.exp()}
+        log_probs = self.inference.log_probabilities(self, batch["image"])
+        return {"name": batch["name"], "index": batch["index"], "probabilities": log_probs.exp()}
 
     def on_train_epoch_end(self) -> None:
         self._log("train/")

@@ -16,8 +16,8 @@ from lit_models.metrics.image_mean import ImageMean
 from lit_models.metrics.image_scores import by_image, image_scores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.pixels import to_unit
-from lit_models.prediction.retina import native_image, reconstruct
+from lit_models.postprocessing.pixels import to_unit
+from lit_models.postprocessing.retina import native_image, reconstruct
 
 
 class ImageReconstructor(pl.LightningModule):
@@ -72,14 +72,14 @@ class ImageReconstructor(pl.LightningModule):
         return copy, scores
 
     def _evaluate(self, batch: dict[str, Any], stage: str) -> dict[str, Any]:
-        copies, own = [], []
+        copies, per_image = [], []
         for image, (h, w) in zip(batch["image"], batch["input_size"].tolist(), strict=True):
             copy, scores = self.score(image[None, :, :h, :w])
-            own.append(scores)
+            per_image.append(scores)
             for name, value in scores.items():
                 self.scores[f"{stage}/{name}"].update(value)  # type: ignore[operator]
             copies.append(F.pad(copy[0], (0, image.shape[-1] - w, 0, image.shape[-2] - h)))
-        return {"reconstruction": torch.stack(copies), "scores": by_image(own)}
+        return {"reconstruction": torch.stack(copies), "scores": by_image(per_image)}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         return self._evaluate(batch, "val")

@@ -16,7 +16,7 @@ from lit_models.networks.diff_augment import DiffAugment
 from lit_models.networks.styled_blot_discriminator import StyledBlotDiscriminator
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.styled_blots import complete_styles, generate_styled, seeded_styled
+from lit_models.postprocessing.styled_blots import complete_styles, generate_styled, seeded_styled
 
 
 class StyledBlotGAN(BlotGAN):
@@ -27,7 +27,7 @@ class StyledBlotGAN(BlotGAN):
 
     Batches also have ``style`` ``(N, 8)``, and ``membrane`` in training; in prediction ``style``
     may be NaN and ``sample`` numbers the blots of a pair. The styles of the training blots are kept
-    in the buffer ``known_styles``, from which prediction draws.
+    in the buffer ``style_bank``, from which prediction draws.
 
     Args:
         generator, discriminator: blots without and with grain; what it sees, and logits of that.
@@ -38,8 +38,8 @@ class StyledBlotGAN(BlotGAN):
         discriminator_augmentation: of what D sees; null changes nothing.
         lr_scheduler: of both optimizers; null leaves the learning rates as they are.
         adversarial_weight: of G's adversarial loss.
-        swapped: templates of a batch that are made in another style too.
-        kept_styles: training blots whose style is kept.
+        num_style_swaps: templates of a batch that are made in another style too.
+        style_bank_size: training blots whose style is kept.
         kid_weights: see `BlotKID`; how to measure, so not the checkpoint's.
     """
 
@@ -47,7 +47,7 @@ class StyledBlotGAN(BlotGAN):
 
     generator: StyledBlotGenerator
     discriminator: StyledBlotDiscriminator
-    known_styles: Tensor
+    style_bank: Tensor
 
     def __init__(
         self,
@@ -61,8 +61,8 @@ class StyledBlotGAN(BlotGAN):
         discriminator_augmentation: DiffAugment | None = None,
         lr_scheduler: StepSchedule | None = None,
         adversarial_weight: NonNegativeFinite = 4.0,
-        swapped: NonNegativeInt = 4,
-        kept_styles: PositiveInt = 1024,
+        num_style_swaps: NonNegativeInt = 4,
+        style_bank_size: PositiveInt = 1024,
         kid_weights: str | None = None,
     ) -> None:
         super().__init__(
@@ -77,23 +77,23 @@ class StyledBlotGAN(BlotGAN):
             kid_weights,
         )
         self.spectrum_loss = spectrum_loss
-        self.adversarial_weight, self.swapped = adversarial_weight, swapped
-        self.register_buffer("known_styles", torch.zeros(kept_styles, 9))
-        self.known_styles[:, 0] = -1  # no membrane
+        self.adversarial_weight, self.num_style_swaps = adversarial_weight, num_style_swaps
+        self.register_buffer("style_bank", torch.zeros(style_bank_size, 9))
+        self.style_bank[:, 0] = -1  # no membrane
 
     def forward(self, templates: Tensor, styles: Tensor | None = None) -> Tensor:
         """Blots ``(N, 1, H, W)`` in [-1, 1] for templates and styles; None draws them."""
         if styles is None:
             asked = templates.new_full((len(templates), 8), torch.nan)
             first = torch.zeros(len(templates), dtype=torch.long)
-            styles = complete_styles(asked, templates, first, self.known_styles)
+            styles = complete_styles(asked, templates, first, self.style_bank)
         return self.generator(templates, styles)[1]
 
     def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         templates, real, styles = batch["image"], batch["target"], batch["style"]
         self._keep_styles(batch)
         g_optimizer, d_optimizer = cast(list[LightningOptimizer], self.optimizers())
-        n, again = len(real), slice(self.swapped)
+        n, again = len(real), slice(self.num_style_swaps)
         all_templates = torch.cat([templates, templates[again]])
         all_styles = torch.cat([styles, styles.roll(1, 0)[again]])
         clean, fake = self.generator(all_templates, all_styles)
@@ -101,12 +101,12 @@ class StyledBlotGAN(BlotGAN):
         fake_view = self.discriminator.view(all_templates, all_styles, fake)
 
         with self.toggled_optimizer(d_optimizer):
-            logits = self._judge(torch.cat([real_view, fake_view.detach()]))
+            logits = self._score(torch.cat([real_view, fake_view.detach()]))
             d_loss = self.adversarial_loss.discriminator(logits[:n], logits[n:])
             update(self, d_optimizer, d_loss)
 
         with self.toggled_optimizer(g_optimizer):
-            g_loss = self.adversarial_loss.generator(self._judge(fake_view))
+            g_loss = self.adversarial_loss.generator(self._score(fake_view))
             loss = self.adversarial_weight * g_loss
             loss = loss + cast(nn.Module, self.reconstruction_loss)(clean[:n], real)
             if self.spectrum_loss is not None:
@@ -116,12 +116,12 @@ class StyledBlotGAN(BlotGAN):
 
     def _keep_styles(self, batch: dict[str, Any]) -> None:
         rows = torch.cat([batch["membrane"][:, None].to(batch["style"]), batch["style"]], 1)
-        self.known_styles[batch["index"] % len(self.known_styles)] = rows
+        self.style_bank[batch["index"] % len(self.style_bank)] = rows
 
-    def _judge(self, view: Tensor) -> Tensor:
+    def _score(self, view: Tensor) -> Tensor:
         if self.augmentation is not None:
             view = torch.cat(self.augmentation(view[:, :-1], view[:, -1:]), 1)
-        return self.discriminator.judge(view)
+        return self.discriminator.score(view)
 
     def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real, styles = batch["image"], batch["target"], batch["style"]
@@ -134,7 +134,7 @@ class StyledBlotGAN(BlotGAN):
         """As `BlotGAN.predict_step`, and ``style`` and ``sample`` of each blot."""
         templates, sample = batch["image"], batch["sample"]
         number = (sample - 1).clamp_min(0)
-        styles = complete_styles(batch["style"], templates, number, self.known_styles)
+        styles = complete_styles(batch["style"], templates, number, self.style_bank)
         image = generate_styled(self.generator, templates, styles, number)
         named = {"name": batch["name"], "index": batch["index"], "sample": sample}
         return {**named, "style": styles, "image": image}

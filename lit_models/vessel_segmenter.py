@@ -16,7 +16,7 @@ from lit_models.metrics.image_scores import by_image
 from lit_models.metrics.vessel_scores import VesselScores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
-from lit_models.prediction.vessels import VesselInference, native_maps, scaled_down
+from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps, scaled_down
 
 
 class VesselSegmenter(pl.LightningModule):
@@ -49,7 +49,7 @@ class VesselSegmenter(pl.LightningModule):
         loss: nn.Module,
         optimizer: OptimizerCallable,
         lr_scheduler: StepSchedule | LRSchedulerCallable | None = None,
-        inference: VesselInference = VesselInference(),
+        inference: VesselPostprocessor = VesselPostprocessor(),
         fov_only: bool = False,
     ) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class VesselSegmenter(pl.LightningModule):
 
         Returns:
             ``name``; ``index``; ``probability`` and, with test-time augmentation, ``uncertainty``
-            (see `VesselInference.predict`): lists of float32 ``(H, W)``.
+            (see `VesselPostprocessor.predict`): lists of float32 ``(H, W)``.
         """
         found = self.inference.predict(self, batch["image"], batch["fov"], scaled_down(batch))
         maps = zip(("probability", "uncertainty"), found, strict=True)
@@ -96,22 +96,22 @@ class VesselSegmenter(pl.LightningModule):
         return native_maps(maps, batch["input_size"], batch["native_size"])
 
     def _evaluate(
-        self, batch: dict[str, Any], scores: VesselScores, foreign: Tensor | None
+        self, batch: dict[str, Any], scores: VesselScores, other_camera: Tensor | None
     ) -> dict[str, Any]:
-        probability, _ = self.inference.predict(self, batch["image"], batch["fov"], foreign)
+        probability, _ = self.inference.predict(self, batch["image"], batch["fov"], other_camera)
         scores.loss.update(self._loss(probability.logit(1e-6), batch), len(probability))
         maps = self._native(batch, probability)
         images = zip(maps, batch["native_target"], batch["native_fov"], strict=True)
-        own = by_image([scores.update(*one) for one in images])
+        per_image = by_image([scores.update(*one) for one in images])
         index = batch["index"]
-        return {"name": batch["name"], "index": index, "probability": maps, "scores": own}
+        return {"name": batch["name"], "index": index, "probability": maps, "scores": per_image}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        if self.inference.vessel_share is not None and scaled_down(batch).any():
+        if self.inference.expected_vessel_fraction is not None and scaled_down(batch).any():
             rank_zero_warn(
-                "model.inference.vessel_share: the photographs trained on are scaled down, too, so "
-                "test and predict will take them for another camera's; set it to null, or "
-                "data.inputs.diameter to theirs"
+                "model.inference.expected_vessel_fraction: the photographs trained on are scaled "
+                "down, too, so test and predict will take them for another camera's; set it to "
+                "null, or data.inputs.diameter to theirs"
             )
         return self._evaluate(batch, self.val_scores, None)  # the training's own camera
 

@@ -12,7 +12,7 @@ from callbacks.figures.held_out import HeldOutFigures, figure
 from datamodules.blot_style import NAMES
 from experiment.plotting import BLUE, VERMILION
 from experiment.run_results import RunResults
-from lit_models.prediction.styled_blots import complete_styles, generate_styled
+from lit_models.postprocessing.styled_blots import complete_styles, generate_styled
 
 
 class BlotStyleFigures(HeldOutFigures):
@@ -88,7 +88,7 @@ def blots_in_styles(module: Any, templates: Tensor, count: int) -> tuple[Tensor,
     training = module.training
     module.eval()
     with torch.no_grad():
-        styles = complete_styles(asked, first, number, module.known_styles)
+        styles = complete_styles(asked, first, number, module.style_bank)
         rows = [
             generate_styled(module.generator, pair.expand_as(first), styles, number)[:, 0]
             for pair in templates

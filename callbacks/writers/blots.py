@@ -43,8 +43,8 @@ class BlotWriter(PredictionWriter):
             styles = [(file, *(f"{value:.4g}" for value in style)) for file, style in rows]
             self._styles += zip(prediction["index"].tolist(), styles, strict=True)
         for file, (pixels,) in zip(files, prediction["image"].cpu(), strict=True):
-            with atomic_write(folder / file) as half:
-                Image.fromarray(pixels.numpy()).save(half)
+            with atomic_write(folder / file) as tmp_path:
+                Image.fromarray(pixels.numpy()).save(tmp_path)
         return list(zip(names, files, strict=True))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from callbacks.writers.prediction_writer import PredictionWriter, Row, output_name
 from experiment.atomic import atomic_write
-from lit_models.prediction.pixels import to_pixels
+from lit_models.postprocessing.pixels import to_uint8_image
 
 
 class RetinaWriter(PredictionWriter):
@@ -25,12 +25,12 @@ class RetinaWriter(PredictionWriter):
         """The copy of each photograph."""
         files = [output_name(name, ".png") for name in prediction["name"]]
         for file, image in zip(files, prediction["image"], strict=True):
-            with atomic_write(folder / file) as half:
-                Image.fromarray(to_pixels(image).numpy()).save(half)
+            with atomic_write(folder / file) as tmp_path:
+                Image.fromarray(to_uint8_image(image).numpy()).save(tmp_path)
         # A module of the user's own may have no files.
         for name, data in zip(prediction["name"], prediction.get("file", ()), strict=False):
             if data is not None:
-                with atomic_write(folder / output_name(name, ".avif")) as half:
-                    half.write_bytes(data)
+                with atomic_write(folder / output_name(name, ".avif")) as tmp_path:
+                    tmp_path.write_bytes(data)
         columns = (prediction["name"], files, prediction["psnr"], prediction["ssim"])
         return [(n, f, f"{p:.4f}", f"{s:.5f}") for n, f, p, s in zip(*columns, strict=True)]

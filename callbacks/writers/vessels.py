@@ -19,7 +19,7 @@ class VesselWriter(PredictionWriter):
     the same units. ``predictions.csv`` has the share of vessel pixels.
     """
 
-    columns = ("ID", "mask", "probability", "vessel_share")
+    columns = ("ID", "mask", "probability", "vessel_fraction")
 
     def write(self, folder: Path, prediction: dict[str, Any], pl_module: Any) -> list[Row]:
         """The maps of each photograph."""
@@ -32,8 +32,8 @@ class VesselWriter(PredictionWriter):
                 kind: np.rint(values * 65535).astype(np.uint16) for kind, values in maps.items()
             }
             for kind, pixels in pictures.items():
-                with atomic_write(folder / output_name(name, f"_{kind}.png")) as half:
-                    Image.fromarray(pixels).save(half)
+                with atomic_write(folder / output_name(name, f"_{kind}.png")) as tmp_path:
+                    Image.fromarray(pixels).save(tmp_path)
             files = [output_name(name, f"_{kind}.png") for kind in ("mask", "probability")]
             rows.append((name, *files, f"{vessel.mean():.5f}"))
         return rows

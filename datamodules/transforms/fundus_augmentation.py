@@ -24,9 +24,9 @@ class FundusAugmentation(Augmentation):
     Args:
         crop: side in px of what is cut out around a random point of the field of view; null keeps
             the whole picture.
-        exact: part of the pictures that is not resampled: mirrored, turned by quarter turns and cut
-            only. Resampling blurs the rims of vessels, where most errors lie; the photographs that
-            the network is asked about later have sharp ones.
+        no_resample_prob: probability that a picture is not resampled, but flipped, rotated by
+            multiples of 90 degrees and cropped only. Resampling blurs the rims of vessels,
+            where most errors lie, and photographs at inference are sharp.
         zoom: least and greatest magnification of the others, drawn evenly in its logarithm.
         aspect: their width and height differ by up to ``exp(2 aspect)``.
         contrast: all channels are multiplied by up to ``exp(contrast)``, or divided by it.
@@ -40,7 +40,7 @@ class FundusAugmentation(Augmentation):
     def __init__(
         self,
         crop: ImageSide | None = 160,
-        exact: ClosedUnitInterval = 0.75,
+        no_resample_prob: ClosedUnitInterval = 0.75,
         zoom: tuple[PositiveFinite, PositiveFinite] = (0.75, 1.6),
         aspect: NonNegativeFinite = 0.1,
         contrast: NonNegativeFinite = 0.35,
@@ -56,7 +56,7 @@ class FundusAugmentation(Augmentation):
             contrast, channel_contrast, brightness, channel_mixing, noise, blur
         )
         self.crop = crop
-        self.steps = v2.Compose([RandomView(crop, exact, zoom, aspect), intensity])
+        self.steps = v2.Compose([RandomView(crop, no_resample_prob, zoom, aspect), intensity])
 
 
 class RandomView(v2.Transform):
@@ -67,19 +67,24 @@ class RandomView(v2.Transform):
     and 1 at their edges, which is what part of such a pixel is vessel.
 
     Args:
-        crop, exact, zoom, aspect: see `FundusAugmentation`.
+        crop, no_resample_prob, zoom, aspect: see `FundusAugmentation`.
 
     Raises:
         DataError: the least zoom is above the greatest.
     """
 
     def __init__(
-        self, crop: int | None, exact: float, zoom: tuple[float, float], aspect: float
+        self, crop: int | None, no_resample_prob: float, zoom: tuple[float, float], aspect: float
     ) -> None:
         super().__init__()
         if zoom[0] > zoom[1]:
             raise DataError(f"data.augmentation.zoom: {list(zoom)}; give the smaller number first")
-        self.crop, self.exact, self.zoom, self.aspect = crop, exact, zoom, aspect
+        self.crop, self.no_resample_prob, self.zoom, self.aspect = (
+            crop,
+            no_resample_prob,
+            zoom,
+            aspect,
+        )
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         masks = next(item for item in flat_inputs if isinstance(item, tv_tensors.Mask))
@@ -94,15 +99,17 @@ class RandomView(v2.Transform):
         zoom = math.exp(uniform(*(math.log(limit) for limit in self.zoom)))
         stretch = math.exp(uniform(-self.aspect, self.aspect))
         mirror = 1 if torch.rand(()) < 0.5 else -1
-        exact = bool(torch.rand(()) < self.exact)
-        if exact:
+        no_resample = bool(torch.rand(()) < self.no_resample_prob)
+        if no_resample:
             angle, zoom, stretch = round(angle / (math.pi / 2)) * math.pi / 2, 1.0, 1.0
         y = (torch.arange(rows, device=masks.device) - (rows - 1) / 2) / zoom / stretch
         x = (torch.arange(columns, device=masks.device) - (columns - 1) / 2) / zoom * stretch
         y, x = torch.meshgrid(y, x * mirror, indexing="ij")
         across = math.cos(angle) * x - math.sin(angle) * y + center[1]
         down = math.sin(angle) * x + math.cos(angle) * y + center[0]
-        if exact:  # an even crop around a pixel, or a turned oblong one, lies half a pixel off
+        if (
+            no_resample
+        ):  # an even crop around a pixel, or a turned oblong one, lies half a pixel off
             across, down = (across + 0.25).floor(), (down + 0.25).floor()
         grid = [(2 * across + 1) / width - 1, (2 * down + 1) / height - 1]
         return {"grid": torch.stack(grid, dim=-1)[None]}

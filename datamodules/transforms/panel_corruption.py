@@ -21,7 +21,7 @@ class PanelCorruption(Augmentation):
 
     Args:
         probability: that an image is damaged at all.
-        most: greatest number of kinds in one image.
+        max_corruptions: greatest number of kinds in one image.
         noise: standard deviation in gray levels at mid-gray, of the sensor, of its photons or of
             speckle; in grains of a pixel up to 1/50 of the side.
         impulses: part of the pixels, or of the rows or columns, that are black or white.
@@ -48,7 +48,7 @@ class PanelCorruption(Augmentation):
     def __init__(
         self,
         probability: ClosedUnitInterval = 0.8,
-        most: PositiveInt = 3,
+        max_corruptions: PositiveInt = 3,
         noise: NonNegativeFinite = 40.0,
         impulses: ClosedUnitInterval = 0.05,
         stripes: NonNegativeFinite = 20.0,
@@ -69,7 +69,7 @@ class PanelCorruption(Augmentation):
     ) -> None:
         super().__init__()
         refuse_null(PanelCorruption, locals(), "augmentation")
-        self.probability, self.most = probability, most
+        self.probability, self.max_corruptions = probability, max_corruptions
         kinds: list[tuple[Callable[[Tensor, float], Tensor], float]] = [
             (corruptions.noise, noise),
             (corruptions.impulses, impulses),
@@ -95,7 +95,7 @@ class PanelCorruption(Augmentation):
         image = inputs[0]
         if not self.kinds or torch.rand(()) >= self.probability:
             return image
-        count = int(torch.randint(1, self.most + 1, ()))
+        count = int(torch.randint(1, self.max_corruptions + 1, ()))
         damaged = image.float()
         for index in torch.randperm(len(self.kinds))[:count].tolist():
             kind, strength = self.kinds[index]

@@ -10,10 +10,10 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from lit_models.metrics.image_mean import ImageMean
 
 
-def scores_by_image(logs: Tensor, target: Tensor) -> dict[str, Tensor]:
+def scores_by_image(log_probs: Tensor, target: Tensor) -> dict[str, Tensor]:
     """``accuracy``, 0 or 1, and ``loss`` ``(N,)`` of log probabilities ``(N, K)``."""
-    right = (logs.argmax(dim=1) == target).float()
-    return {"accuracy": right, "loss": F.nll_loss(logs, target, reduction="none")}
+    right = (log_probs.argmax(dim=1) == target).float()
+    return {"accuracy": right, "loss": F.nll_loss(log_probs, target, reduction="none")}
 
 
 class ClassificationScores(nn.Module):

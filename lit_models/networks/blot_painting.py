@@ -37,7 +37,7 @@ def blur_by_products(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
     return band(images.shape[2]) @ x @ band(images.shape[3]).mT
 
 
-def paint(templates: Tensor, styles: Tensor) -> Tensor:
+def render_blot(templates: Tensor, styles: Tensor) -> Tensor:
     """The blot ``(N, 1, H, W)``, without grain, of templates ``(N, 2, H, W)`` and styles.
 
     The bands of template 1, blurred, in their gray on a paper of a constant gradient.

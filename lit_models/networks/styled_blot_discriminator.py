@@ -6,13 +6,13 @@ from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lit_models.networks.blot_painting import grain_strengths, paint, split_grain
+from lit_models.networks.blot_painting import grain_strengths, render_blot, split_grain
 
 
 class StyledBlotDiscriminator(nn.Module):
     """A logit for each blot, the mean over patches at full size, half size ...; spectral norm.
 
-    It is two steps, between which a view may be augmented: `view`, then `judge`. In eval mode the
+    It is two steps, between which a view may be augmented: `view`, then `score`. In eval mode the
     logits are those above `middle`, where D is as often wrong about real blots as about generated
     ones: one that can hardly tell has logits near 0 but not around it.
 
@@ -44,9 +44,9 @@ class StyledBlotDiscriminator(nn.Module):
             grain = [
                 torch.tanh(values / (expected + 0.25 / 127.5) / 3) for values, expected in pairs
             ]
-            return torch.cat([templates, paint(templates, styles), *grain, images], 1)
+            return torch.cat([templates, render_blot(templates, styles), *grain, images], 1)
 
-    def judge(self, view: Tensor) -> Tensor:
+    def score(self, view: Tensor) -> Tensor:
         """Logits ``(N, 1)``, float32."""
         logits = [
             network(F.avg_pool2d(view, 2**i) if i else view).float().mean((2, 3))
@@ -57,7 +57,7 @@ class StyledBlotDiscriminator(nn.Module):
 
     def forward(self, templates: Tensor, styles: Tensor, images: Tensor) -> Tensor:
         """Logits ``(N, 1)`` of blots, see `view`."""
-        return self.judge(self.view(templates, styles, images))
+        return self.score(self.view(templates, styles, images))
 
     @torch.no_grad()
     def set_middle(self, real: Tensor, fake: Tensor) -> None:

@@ -10,7 +10,7 @@ from lit_models.networks.blot_painting import (
     color_noise,
     gaussian_blur,
     grain_strengths,
-    paint,
+    render_blot,
     round_to_8_bits,
 )
 
@@ -59,7 +59,7 @@ class Block(nn.Module):
 
 
 class StyledBlotGenerator(nn.Module):
-    """U-Net that corrects `paint` and adds grain; it begins as the painting with the style's grain.
+    """U-Net that refines the output of `render_blot` and adds grain; the identity at first.
 
     The style modulates each level (FiLM), where noise enters too. Upward it resizes and convolves,
     which leaves no checkerboard. Grain is white noise in nine bands of frequency, whose strength at
@@ -128,7 +128,7 @@ class StyledBlotGenerator(nn.Module):
         pad = [0, width - size[1], 0, height - size[0]]
         templates = F.pad(templates.float(), pad, mode="replicate")
         with torch.autocast(templates.device.type, enabled=False):
-            painting = paint(templates, styles)
+            painting = render_blot(templates, styles)
             colored = color_noise(noise[:, :BANDS])
             parts = [templates, painting, painting - gaussian_blur(painting, 2.0, 8)]
             inputs = torch.cat([*parts, colored[:, :1], colored[:, 4:5]], 1)

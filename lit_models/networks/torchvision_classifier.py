@@ -73,10 +73,11 @@ class TorchvisionClassifier(nn.Module):
         state = read_state(self.name, self.weights)
         head = {f"{self._head_name}.weight", f"{self._head_name}.bias"}
         own = self.backbone.state_dict()
-        odd = sorted((own.keys() | head) ^ state.keys())
-        if odd:
+        mismatched_keys = sorted((own.keys() | head) ^ state.keys())
+        if mismatched_keys:
             raise DataError(
-                f"{self.weights}: not a {self.name} of torchvision; differs in {', '.join(odd[:3])}"
+                f"{self.weights}: not a {self.name} of torchvision; differs in "
+                f"{', '.join(mismatched_keys[:3])}"
             )
         for name, value in own.items():
             if value.shape != state[name].shape:

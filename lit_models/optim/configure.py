@@ -3,9 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch.optim import Optimizer, SparseAdam
@@ -37,10 +39,10 @@ def configure_optimizer(
     built = build_optimizer(optimizer, parameters, "model.optimizer")
     if lr_scheduler is None:
         return built
-    with bad_settings("model.lr_scheduler"):
+    with wrap_optimizer_errors("model.lr_scheduler"):
         if isinstance(lr_scheduler, StepSchedule):
-            schedule = lr_scheduler(built, total_steps(module))
-            return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+            stepped = lr_scheduler(built, partial(total_steps, module))
+            return {"optimizer": built, "lr_scheduler": {"scheduler": stepped, "interval": "step"}}
         schedule = lr_scheduler(built)
     if isinstance(schedule, ReduceLROnPlateau) and not has_validation(module):
         raise DataError(
@@ -57,18 +59,25 @@ def has_validation(module: pl.LightningModule) -> bool:
 
 
 def total_steps(module: pl.LightningModule, updates: int = 1) -> int:
-    """How often a schedule of the whole training is stepped.
+    """Steps of a schedule over the whole training, as the trainer is set now.
 
     Args:
-        module: whose trainer knows it.
-        updates: of optimizers with each batch, each of which ``trainer.max_steps`` counts.
+        module: module whose trainer knows it.
+        updates: optimizer steps in each batch, all of which ``trainer.max_steps`` counts.
 
     Raises:
         DataError: the training has no end.
     """
-    steps = module.trainer.estimated_stepping_batches
-    if module.trainer.max_steps > 0:
-        steps = min(steps, math.ceil(module.trainer.max_steps / updates))
+    trainer = module.trainer
+    accumulation = [c for c in trainer.callbacks if isinstance(c, GradientAccumulationScheduler)]  # type: ignore[attr-defined]
+    if accumulation and trainer.max_epochs and trainer.max_epochs > 0:
+        trainer.fit_loop.setup_data()  # else the number of batches is not known yet
+        factors = map(accumulation[0].get_accumulate_grad_batches, range(trainer.max_epochs))
+        steps: float = sum(math.ceil(trainer.num_training_batches / factor) for factor in factors)
+    else:
+        steps = trainer.estimated_stepping_batches
+    if trainer.max_steps > 0:
+        steps = min(steps, math.ceil(trainer.max_steps / updates))
     if math.isinf(steps):
         raise DataError("model.lr_scheduler: needs an end; give trainer.max_epochs or another one")
     return int(steps)
@@ -87,7 +96,7 @@ def build_optimizer(
     Raises:
         DataError: a setting is out of its range, or it does not take such gradients.
     """
-    with bad_settings(option):
+    with wrap_optimizer_errors(option):
         built = optimizer(parameters)
     if isinstance(built, SparseAdam):
         raise DataError(f"{option}: SparseAdam takes sparse gradients, which no model here has")
@@ -95,7 +104,7 @@ def build_optimizer(
 
 
 @contextmanager
-def bad_settings(option: str) -> Iterator[None]:
+def wrap_optimizer_errors(option: str) -> Iterator[None]:
     """Name the option where torch says that a setting of an optimizer or schedule is wrong.
 
     Raises:

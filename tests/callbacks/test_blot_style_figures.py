@@ -32,7 +32,7 @@ def test_every_row_has_the_same_styles():
     known[:, 1] = torch.tensor([150.0, 180, 210, 240])
     module = SimpleNamespace(
         generator=StyledBlotGenerator(4, 8, 2),
-        known_styles=known,
+        style_bank=known,
         training=False,
         eval=lambda: None,
         train=lambda mode: None,

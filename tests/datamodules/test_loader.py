@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from common.errors import DataError
-from datamodules.loader import CollateReadable, ErrorsAsItems, ImageLoader
+from datamodules.loader import CollateReadable, ImageLoader, SafeDataset
 
 
 class Numbers(Dataset):
@@ -30,7 +30,7 @@ class Numbers(Dataset):
 
 def loader(dataset, skipped=None, **options):
     return ImageLoader(
-        ErrorsAsItems(dataset),
+        SafeDataset(dataset),
         skipped=skipped,
         collate_fn=CollateReadable(default_collate),
         **{"batch_size": 2, **options},

@@ -12,7 +12,7 @@ from inference.calibration import (
     review_threshold,
     wilson_interval,
 )
-from lit_models.prediction.defects import DefectInference
+from lit_models.postprocessing.defects import DefectPostprocessor
 
 
 @pytest.mark.parametrize("tta", [False, True])
@@ -21,7 +21,7 @@ def test_the_temperature_that_made_the_classes(temperature, tta):
     torch.manual_seed(0)
     views = 4 if tta else 1
     logits = 2 * torch.randn(1, 20000, 6) + 0.3 * torch.randn(views, 20000, 6)
-    probability = DefectInference(tta).from_logits(logits).exp()
+    probability = DefectPostprocessor(tta).from_logits(logits).exp()
     target = torch.multinomial(probability, 1)[:, 0]
     found = fit_temperature(logits * temperature, target, tta)
     assert found == pytest.approx(temperature, rel=0.05)

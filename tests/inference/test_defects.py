@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from inference.checkpoint import Trained
+from experiment.checkpoints import Checkpoint
 from inference.defects import DefectModel
 from inference.model import Settings
 from lit_models.networks import TorchvisionClassifier
-from lit_models.prediction.defects import DefectInference
+from lit_models.postprocessing.defects import DefectPostprocessor
 
 NAMES = ["good", "bad", "ugly"]
 CPU = Settings(torch.device("cpu"), "32-true", 2)
@@ -19,7 +19,7 @@ def model(name, tmp_path, **inference):
     torch.manual_seed(0)
     network = TorchvisionClassifier(3, name, weights="random", frozen=False).eval()
     parameters = {"class_names": NAMES, "inference": inference}
-    trained = Trained(tmp_path, "DefectClassifier", parameters, {"image_size": 64}, {}, {})
+    trained = Checkpoint(tmp_path, "DefectClassifier", parameters, {"image_size": 64})
     return DefectModel(network, trained, CPU)
 
 
@@ -69,7 +69,7 @@ def test_the_heatmap_is_of_the_label_and_of_the_image_s_size(tmp_path):
 def test_views_are_mirrored_back(tmp_path):
     network = model("resnet18", tmp_path).network
     images = torch.randn(1, 3, 64, 64)
-    inference = DefectInference(tta=True)
+    inference = DefectPostprocessor(tta=True)
     with torch.inference_mode():
         logs, maps = inference.explain(network, images)
         mirrored_logs, mirrored = inference.explain(network, images.flip(3))

@@ -15,6 +15,7 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
 from cli import main
+from commandline import verbs
 from common.errors import DataError
 from datamodules.blot_style import NAMES
 from datamodules.transforms.fundus import estimate_fov, fov_diameter
@@ -117,16 +118,25 @@ def test_tables_of_the_runner_are_those_of_predict(exported, trained, predict, t
 
 def test_bad_file_is_one_line_and_the_others_are_predicted(exported, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
-    Image.new("L", (40, 30), 90).save(tmp_path / "good.png")
+    Image.new("LAB", (40, 30), (90, 90, 90)).save(tmp_path / "colors.tif")
     Image.new("RGBA", (40, 30), (90, 90, 90, 9)).save(tmp_path / "glass.png")
-    files = [tmp_path / f"{name}.png" for name in ("bad", "good", "glass")]
-    done = run_alone(exported("aoi"), tmp_path / "out", *files)
+    gray, exif = np.tile(np.arange(40, dtype=np.uint16), (30, 1)) * 1600, Image.Exif()
+    Image.fromarray(gray).save(tmp_path / "deep.tif")
+    exif[0x0112] = 6
+    Image.fromarray(gray >> 8).convert("L").save(tmp_path / "turned.png", exif=exif)
+    files = [tmp_path / name for name in ("bad.png", "colors.tif", "glass.png")]
+    read = [tmp_path / name for name in ("deep.tif", "turned.png")]
+    done = run_alone(exported("aoi"), tmp_path / "out", *files, *read)
     assert done.returncode == 1
     lines = done.stderr.strip().split("\n")
-    assert [line.partition(":")[0] for line in lines] == [str(files[0]), str(files[2])]
-    rows = (tmp_path / "out" / "predictions.csv").read_text().split()
-    assert rows[0] == "ID,Label"
-    assert [row.partition(",")[0] for row in rows[1:]] == ["good.png"]
+    assert [line.partition(":")[0] for line in lines] == [str(file) for file in files]
+    rows = (tmp_path / "out" / "probabilities.csv").read_text().split()[1:]
+    model = load(exported("aoi") / "model.onnx")
+    for row, file in zip(rows, read, strict=True):
+        name, label, probability, *_ = row.split(",")
+        result = model.predict(file)
+        assert (name, label) == (file.name, result.label)
+        assert float(probability) == pytest.approx(result.probabilities[label], abs=1e-5)
 
 
 @pytest.mark.parametrize("config", ["aoi", "vessels_best", "retina_best", "blots"])
@@ -171,7 +181,7 @@ def test_each_image_has_its_best_scale_in_the_graph(trained):
 
 def test_another_cameras_share_of_vessel_is_that_of_the_checkpoint(trained):
     model = load_trained(trained("vessels_best"), device="cpu", precision="32-true")
-    model.inference = replace(model.inference, vessel_share=0.3, threshold=0.5)
+    model.inference = replace(model.inference, expected_vessel_fraction=0.3, threshold=0.5)
     own = np.array(Image.open(examples(model.trained, 1)[0]))
     fov = estimate_fov(torch.from_numpy(own).permute(2, 0, 1))
     model.inputs = replace(model.inputs, diameter=fov_diameter(fov))
@@ -179,7 +189,7 @@ def test_another_cameras_share_of_vessel_is_that_of_the_checkpoint(trained):
     large = np.array(Image.fromarray(own).resize((own.shape[1] * 3 // 2, own.shape[0] * 3 // 2)))
     pairs = list(zip(model.predict([own, large]), exported.predict([own, large]), strict=True))
     assert export.compare(*zip(*pairs, strict=True)).ok
-    unshifted = replace(model.inference, vessel_share=None)
+    unshifted = replace(model.inference, expected_vessel_fraction=None)
     shifted, model.inference = [pair[0].probability for pair in pairs], unshifted
     changed = [
         not np.array_equal(p, q.probability)
@@ -191,7 +201,7 @@ def test_another_cameras_share_of_vessel_is_that_of_the_checkpoint(trained):
 @pytest.mark.scripts  # half a minute
 def test_each_image_has_its_best_scale_when_traced(tmp_path):
     scales = ["--model.inference.tta=4", "--model.inference.scales=[1.0,0.8]"]
-    share = ["--model.inference.vessel_share=0.3"]
+    share = ["--model.inference.expected_vessel_fraction=0.3"]
     short = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
     main(["fit", *config_args("vessels_best", tmp_path, *short, *scales, *share)])
     run = one_run(tmp_path)
@@ -239,6 +249,7 @@ def test_card_says_what_the_model_is(exported):
     inside = load(folder / "model.onnx").card
     assert inside.items() <= card.items()
     assert sorted(path.name for path in folder.iterdir()) == [
+        "image_pixels.py",
         "infer_onnx.py",
         "model.json",
         "model.onnx",
@@ -285,7 +296,7 @@ def test_missing_package_is_one_line(package, tmp_path, monkeypatch):
 
 def test_best_needs_to_know_of_which_run():
     with pytest.raises(DataError, match=r"of which run\? Give --config"):
-        export.main(["--ckpt_path=best"])
+        verbs.main(["export", "--ckpt_path=best"])
 
 
 @pytest.mark.parametrize("content", [b"", b"no model"])

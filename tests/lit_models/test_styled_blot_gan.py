@@ -9,7 +9,7 @@ from datamodules.blot_style import NAMES
 from lit_models import StyledBlotGAN
 from lit_models.losses import CenteredBCEAdversarialLoss, MSESSIMLoss, SpectrumLoss
 from lit_models.networks import DiffAugment, StyledBlotDiscriminator, StyledBlotGenerator
-from lit_models.networks.blot_painting import paint
+from lit_models.networks.blot_painting import render_blot
 from lit_models.networks.styled_blot_generator import typical_style
 from lit_models.optim import LinearDecay
 
@@ -30,7 +30,7 @@ def make(**parts):
         SpectrumLoss(),
         DiffAugment(0, 4),
         LinearDecay(),
-        kept_styles=10,
+        style_bank_size=10,
         **parts,
     )
 
@@ -52,7 +52,7 @@ def item(index):
     own = style(paper=150 + 8 * index, band=20 + 5 * index)
     image = templates()[0]
     image[:, :, index] = -1
-    target = paint(image[None], own[None])[0]
+    target = render_blot(image[None], own[None])[0]
     return {"image": image, "target": target, "style": own, "membrane": index % 3, "index": index}
 
 
@@ -128,7 +128,7 @@ def test_grain_and_blur_follow_the_style():
 def test_styles_of_training_are_kept_and_drawn_from(tmp_path):
     model = make()
     trainer().fit(model, loader())
-    kept = model.known_styles[model.known_styles[:, 0] >= 0]
+    kept = model.style_bank[model.style_bank[:, 0] >= 0]
     assert len(kept) == 6
     torch.testing.assert_close(kept[:, 1:], torch.stack([item(i)["style"] for i in range(6)]))
     drawn = predict(model)["style"]
@@ -191,9 +191,9 @@ def test_the_middle_is_where_real_and_generated_are_as_often_mistaken():
     assert 2.5 < network.middle <= 3
     view = torch.zeros(1, 6, 32, 32)
     network.eval()
-    raw = network.judge(view) + network.middle
+    raw = network.score(view) + network.middle
     network.middle.zero_()
-    torch.testing.assert_close(network.judge(view), raw)
+    torch.testing.assert_close(network.score(view), raw)
 
 
 def test_losses():

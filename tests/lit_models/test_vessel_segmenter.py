@@ -8,7 +8,7 @@ from torch import nn
 from lit_models import VesselSegmenter
 from lit_models.losses import BCEDiceLoss, FocalTverskyLoss
 from lit_models.networks import ResidualUNet, UNet
-from lit_models.prediction.vessels import VesselInference
+from lit_models.postprocessing.vessels import VesselPostprocessor
 
 
 def test_parameters_of_the_reference_and_of_the_best():
@@ -85,11 +85,15 @@ def test_pixels_outside_the_field_of_view_do_not_count():
 
 @torch.no_grad()
 def test_photographs_scaled_down_have_the_expected_share_except_in_validation():
-    model = segmenter(inference=VesselInference(vessel_share=0.05, share_weight=1.0))
+    model = segmenter(
+        inference=VesselPostprocessor(expected_vessel_fraction=0.05, prior_weight=1.0)
+    )
     plain, batch = segmenter(), batch_of_one()
     batch["native_size"] = 2 * batch["native_size"]
     batch["native_target"] = batch["native_fov"] = [torch.ones(1, 96, 80, dtype=torch.bool)]
-    with pytest.warns(UserWarning, match=r"vessel_share: the photographs trained on are scaled"):
+    with pytest.warns(
+        UserWarning, match=r"expected_vessel_fraction: the photographs trained on are scaled"
+    ):
         validated = model.validation_step(batch)["probability"]
     assert torch.equal(validated[0], plain.validation_step(batch)["probability"][0])
     tested, predicted = (

@@ -21,7 +21,7 @@ def panel(side: int = 64) -> torch.Tensor:
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_each_kind_alone_changes_the_image_and_no_more(name):
     only = OFF | {name: STRENGTHS[name]}
-    corruption = PanelCorruption(probability=1, most=1, **only)
+    corruption = PanelCorruption(probability=1, max_corruptions=1, **only)
     torch.manual_seed(0)
     outs = [corruption(panel()) for _ in range(8)]
     assert all(out.shape == (1, 64, 64) and out.dtype == torch.uint8 for out in outs)
@@ -31,7 +31,7 @@ def test_each_kind_alone_changes_the_image_and_no_more(name):
 
 def test_as_many_images_are_damaged_as_asked():
     torch.manual_seed(0)
-    noise = PanelCorruption(probability=0.3, most=1, **(OFF | {"noise": 30}))
+    noise = PanelCorruption(probability=0.3, max_corruptions=1, **(OFF | {"noise": 30}))
     damaged = sum(not torch.equal(noise(panel()), panel()) for _ in range(400))
     assert 90 <= damaged <= 150
 
@@ -62,7 +62,7 @@ def test_blur_and_motion_keep_the_mean_and_smooth(monkeypatch):
 
 @pytest.mark.parametrize("side", [1, 2, 3, 5, 33])
 def test_every_side_is_kept(side):
-    strong = PanelCorruption(probability=1, most=10, blur=1.0, motion=1.0, occlusion=1.0)
+    strong = PanelCorruption(probability=1, max_corruptions=10, blur=1.0, motion=1.0, occlusion=1.0)
     torch.manual_seed(side)
     for _ in range(5):
         assert strong(panel(side)).shape == (1, side, side)
@@ -84,6 +84,6 @@ def test_the_strong_preset_has_more_of_each_kind_than_the_best_recipe():
         return augmentation["init_args"]["corruption"]["init_args"]
 
     best, strong = settings("aoi_best.yaml"), settings("augmentation/strong.yaml")
-    assert set(strong) == set(best) == {*OFF, "probability", "most"}
+    assert set(strong) == set(best) == {*OFF, "probability", "max_corruptions"}
     assert all(strong[name] > best[name] for name in best if name != "equalization")
     PanelCorruption(**strong)

@@ -1,0 +1,80 @@
+"""Builds a network from a checkpoint: class path, arguments and weights.
+
+A checkpoint may come from a stranger: `class_paths` says what it may name.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common.errors import DataError
+from experiment.checkpoints.class_paths import TRUSTED, find_class
+
+
+def build_network(
+    settings: dict[str, Any],
+    weights: dict[str, Tensor],
+    *arguments: Any,
+    trusted: Sequence[str] = (),
+) -> nn.Module:
+    """The network in eval mode with its weights, on the CPU.
+
+    It is first built without memory ("meta"), so that sizes that do not fit the weights are refused
+    before anything is allocated.
+
+    Args:
+        settings: ``class_path`` and ``init_args``.
+        weights: its state dict.
+        arguments: come before ``init_args``.
+        trusted: packages beside `TRUSTED`.
+
+    Raises:
+        DataError: see `find_class`; arguments it does not take, weights of another network.
+    """
+    with torch.device("meta"):
+        network = _instantiate(settings, arguments, trusted)
+    expected = network.state_dict()
+    mismatched_keys = sorted(expected.keys() ^ weights.keys())
+    mismatched_keys += [
+        name
+        for name in expected
+        if not mismatched_keys and expected[name].shape != weights[name].shape
+    ]
+    if mismatched_keys:
+        raise DataError(
+            f"its weights are not those of its {type(network).__name__}: {mismatched_keys[0]}"
+        )
+    # Copies let go of the file, and have the layout that the constructor chose.
+    own = {
+        name: torch.empty_like(tensor, device="cpu").copy_(weights[name])
+        for name, tensor in expected.items()
+    }
+    if any(name not in expected for name, _ in network.named_buffers()):
+        # What is not in the state dict is computed by the constructor, and on meta it is not.
+        with torch.random.fork_rng(devices=[]):
+            network = _instantiate(settings, arguments, trusted)
+        network.load_state_dict(own)
+    else:
+        network.load_state_dict(own, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _instantiate(
+    settings: dict[str, Any], arguments: Sequence[Any], trusted: Sequence[str]
+) -> nn.Module:
+    if not isinstance(settings, dict) or "class_path" not in settings:
+        raise DataError("it does not say of what class its network is")
+    kind = find_class(settings["class_path"], (nn.Module,), (*TRUSTED, *trusted))
+    init_args = {
+        name: _instantiate(value, (), trusted)
+        if isinstance(value, dict) and "class_path" in value
+        else value
+        for name, value in (settings.get("init_args") or {}).items()
+    }
+    try:
+        return kind(*arguments, **init_args)
+    except (TypeError, ValueError, RuntimeError) as error:
+        cause = str(error).partition("\n")[0]
+        raise DataError(f"its {kind.__name__} cannot be built: {cause}") from None

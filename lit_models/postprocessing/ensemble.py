@@ -1,0 +1,124 @@
+"""Ensembles: the average of several trained networks."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from common.errors import DataError
+
+
+def mean_of_classes(logits: Tensor) -> Tensor:
+    """Logits ``(N, K)`` whose softmax is the mean of that of ``(M, N, K)``."""
+    return logits.log_softmax(dim=2).logsumexp(dim=0) - torch.tensor(float(len(logits))).log()
+
+
+def mean_of_pixels(logits: Tensor) -> Tensor:
+    """Logits ``(N, 1, H, W)`` whose sigmoid is the mean of that of ``(M, N, 1, H, W)``."""
+    return F.logsigmoid(logits).logsumexp(dim=0) - F.logsigmoid(-logits).logsumexp(dim=0)
+
+
+def mean_of_images(images: Tensor) -> Tensor:
+    """Images ``(N, C, H, W)``, the mean of ``(M, N, C, H, W)``."""
+    return images.mean(dim=0)
+
+
+# By the LightningModule whose ``network`` it is of.
+AVERAGES: dict[str, Callable[[Tensor], Tensor]] = {
+    "DefectClassifier": mean_of_classes,
+    "VesselSegmenter": mean_of_pixels,
+    "ImageReconstructor": mean_of_images,
+}
+
+
+class Ensemble(nn.Module):
+    """A network that is the average of several; the one place that loops over them.
+
+    Its output is what one of them would give: logits of the mean probability, or the mean image.
+    Views, scales and tiles are therefore those of a single network. The state dict of a single
+    network is loaded into the first member.
+
+    Args:
+        members: networks of one kind.
+        average: of their outputs ``(M, N, ...)``, see `AVERAGES`.
+        temperatures: divides each member's logits; None: 1.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[nn.Module],
+        average: Callable[[Tensor], Tensor],
+        temperatures: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.members, self.average = nn.ModuleList(members), average
+        self.temperatures = temperatures or [1.0] * len(members)
+        self.register_load_state_dict_pre_hook(_into_first_member)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The average output for images ``(N, C, H, W)``, float32."""
+        pairs = zip(self.members, self.temperatures, strict=True)
+        return self.average(torch.stack([member(images).float() / t for member, t in pairs]))
+
+
+def _into_first_member(
+    module: nn.Module, state: dict[str, Any], prefix: str, *_: Any, **__: Any
+) -> None:
+    own = f"{prefix}members."
+    for name in [name for name in state if name.startswith(prefix)]:
+        if not name.startswith(own):
+            state[f"{own}0.{name.removeprefix(prefix)}"] = state.pop(name)
+    for name, value in module.state_dict(prefix=prefix).items():
+        state.setdefault(name, value)
+
+
+def average_of(method: str, path: Path) -> Callable[[Tensor], Tensor]:
+    """How outputs of a method's networks are averaged.
+
+    Args:
+        method: name of the LightningModule.
+        path: of a checkpoint of it, for the message.
+
+    Raises:
+        DataError: the mean of several outputs is none of this method.
+    """
+    if method not in AVERAGES:
+        raise DataError(
+            f"{path}: outputs of several {method}s have no average, as those of "
+            f"{', '.join(AVERAGES)} have; give one checkpoint"
+        )
+    return AVERAGES[method]
+
+
+def join(
+    module: Any, states: Sequence[dict[str, Tensor]], temperatures: Sequence[float], path: Path
+) -> None:
+    """Replace a LightningModule's ``network`` by an `Ensemble`.
+
+    Args:
+        module: has the network of the first member, whose weights are still to be loaded.
+        states: state dicts of such modules, the first member's in front.
+        temperatures: of a classifier's members.
+        path: of the first member's checkpoint, for messages.
+
+    Raises:
+        DataError: see `average_of`.
+    """
+    average = average_of(type(module).__name__, path)
+    members = [copy.deepcopy(module.network) for _ in states]
+    for member, state in zip(members, states, strict=True):
+        below = {k.removeprefix("network."): v for k, v in state.items() if k[:8] == "network."}
+        member.load_state_dict(below)
+    attach_ensemble(module, Ensemble(members, average, temperatures))
+
+
+def attach_ensemble(model: Any, ensemble: Ensemble) -> None:
+    """Let a LightningModule, or a model of `inference`, ask an ensemble, which has temperatures."""
+    model.network = ensemble
+    if hasattr(getattr(model, "inference", None), "temperature"):
+        model.inference = replace(model.inference, temperature=None)

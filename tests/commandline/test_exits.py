@@ -1,0 +1,104 @@
+"""How a process ends: one line and a status for what lies with the input, a traceback for a bug."""
+
+import os
+import signal
+import time
+
+import pytest
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from commandline.exits import run_and_exit
+from commandline.parser import one_line_of
+from common.errors import DataError, UsageError
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before(monkeypatch, tmp_path):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
+
+
+def status_of(main):
+    with pytest.raises(SystemExit) as stopped:
+        run_and_exit(main)
+    return stopped.value.code
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+def test_statuses(capsys):
+    assert status_of(lambda: None) == 0
+    assert status_of(raising(DataError("x.png: corrupt; remove it"))) == 1
+    assert capsys.readouterr().err == "error: x.png: corrupt; remove it\n"
+    assert status_of(raising(UsageError("data.x: unknown"))) == 2
+    assert capsys.readouterr().err == "error: data.x: unknown\n"
+    assert status_of(raising(KeyError("bug"))) == 1
+    assert "Traceback" in capsys.readouterr().err
+    assert status_of(raising(SystemExit(0))) == 0
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_signals(capsys, name, status):
+    def main():
+        os.kill(os.getpid(), signal.Signals[name])
+        time.sleep(5)
+
+    assert status_of(main) == status
+    assert capsys.readouterr().err == f"stopped by {name}\n"
+
+
+def test_what_the_system_refuses_is_one_line_and_a_file_that_is_gone_a_bug(capsys):
+    assert status_of(raising(PermissionError(13, "Permission denied", "/data/a\nb.png"))) == 1
+    line = "error: /data/a\\nb.png: Permission denied; change its permissions or give another path"
+    assert capsys.readouterr().err == f"{line}\n"
+    assert status_of(raising(FileNotFoundError(2, "No such file", "x"))) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_ctrl_c_as_lightning_hands_it_on():
+    def main():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise SystemExit(1)  # noqa: B904
+
+    assert status_of(main) == 130
+
+
+def test_one_process_of_several_writes_the_line(capsys, monkeypatch):
+    """Rank 0 has met an error; rank 1 of the same parent meets it too, or loses the connection."""
+    monkeypatch.setattr("commandline.exits.PATIENCE", 0.3)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("os.getppid", os.getpid)  # as rank 0 has launched it
+    monkeypatch.setattr("commandline.exits._Claim.wait_for_rank_zero", lambda self: None)
+    assert status_of(raising(DataError("x.png: corrupt"))) == 1
+    assert capsys.readouterr().err == "error: x.png: corrupt\n"
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    for error in (DataError("x.png: corrupt"), RuntimeError("Connection closed by peer")):
+        assert status_of(raising(error)) == 1
+        assert capsys.readouterr().err == ""
+    assert status_of(raising(KeyError("bug"))) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_what_libraries_raise_for_bad_options():
+    with (
+        pytest.raises(UsageError, match=r"^trainer: no such thing$"),
+        one_line_of(option="trainer"),
+    ):
+        raise MisconfigurationException("no such thing\nand more")
+    with pytest.raises(DataError, match=r"^as it was$"), one_line_of(Exception, option="trainer"):
+        raise DataError("as it was")
+    with pytest.raises(KeyError), one_line_of(ValueError):
+        raise KeyError("bug")

@@ -1,0 +1,191 @@
+"""Any bad option or config is one line that names it, what is wrong, and what would be right."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+import torch
+from jsonargparse.typing import ClosedUnitInterval, PositiveInt
+from pytorch_lightning.cli import OptimizerCallable
+from torch import nn
+
+from commandline.parser import OneLineParser
+from commandline.suggestions import in_words, quoted
+from common.errors import DataError, UsageError
+
+
+@dataclass(frozen=True)
+class Inputs:
+    channels: Literal["gray", "rgb"] = "gray"
+    diameter: float | None = 3.5
+
+
+class Base:
+    pass
+
+
+class Part(Base):
+    def __init__(
+        self,
+        size: PositiveInt = 3,
+        fraction: ClosedUnitInterval | None = None,
+        inputs: Inputs = Inputs(),
+        loss: nn.Module | None = None,
+        network: Callable[[int], nn.Module] = nn.Identity,
+        optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=0.1),
+        parts: list[Base] | None = None,
+    ) -> None:
+        pass
+
+
+class Needy(Base):
+    def __init__(self, width: int) -> None:
+        pass
+
+
+@pytest.fixture
+def parser():
+    parser = OneLineParser()
+    parser.add_argument("--config", action="config")
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_subclass_arguments(Base, "model", required=True)
+    return parser
+
+
+def line_of(parser, *args):
+    with pytest.raises(UsageError) as caught:
+        parser.parse_args([f"--model={__name__}.Part", *args])
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--model.sise=3"], "model.sise: unknown; did you mean model.size?"),
+        (["--model.size=-1"], "model.size: must be a whole number > 0, not -1"),
+        (["--model.size=abc"], "model.size: must be a whole number > 0, not 'abc'"),
+        (
+            ["--model.fraction=2"],
+            "model.fraction: must be a number >= 0 and <= 1 or null, not 2",
+        ),
+        (["--model.fraction=nan"], "'nan'"),
+        (
+            ["--model.inputs.channels=blue"],
+            "model.inputs.channels: must be one of gray, rgb, not 'blue'",
+        ),
+        (
+            ["--model.inputs.chanels=gray"],
+            "model.inputs.chanels: unknown; did you mean model.inputs.channels?",
+        ),
+        (["--model.optimizer.lrr=3"], "did you mean model.optimizer.lr?"),
+        (["--model.optimzer.lr=3"], "did you mean model.optimizer.lr?"),
+        (["--modl.optimizer.lr=3"], "did you mean model.optimizer.lr?"),
+        (["--model.optimizer.lr=abc"], "model.optimizer.lr: must be a number, not 'abc'"),
+        (["--epochs=abc"], "epochs: must be a whole number, not 'abc'"),
+        (["--epoch=3"], "epoch: unknown; did you mean epochs?"),
+        (["--epochs"], "epochs: needs a value"),
+        (["--nothing.like.it"], "nothing.like.it: unknown"),
+        (["word"], "'word' is not an option; options begin with --"),
+        (
+            ["--model.loss=torch.nn.L1Los"],
+            "model.loss: there is no torch.nn.L1Los; did you mean torch.nn.L1Loss?",
+        ),
+        (["--model.loss=nowhere.L1Loss"], "not nowhere.L1Loss (there is no module 'nowhere')"),
+        (["--model.loss=L1Loss!"], "must be a subclass of Module or null, not 'L1Loss!'"),
+        (["--model.network=subprocess.Popen"], "model.network: subprocess.Popen is not allowed"),
+        (
+            ["--model.optimizer=torch.nn.L1Loss"],
+            "must be a subclass of Optimizer, not torch.nn.L1Loss",
+        ),
+        ([f"--model={__name__}.Needy"], "model.width: missing"),
+        ([f"--model.parts+={__name__}.Part", "--model.parts.sise=3"], "mean model.parts.size?"),
+        (["--config=gone.yaml"], "gone.yaml: cannot be read (No such file"),
+    ],
+)
+def test_bad_option_is_one_line(parser, args, line):
+    told = line_of(parser, *args)
+    assert line in told
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("model:\n  class_path: x\n init_args: [\n", "c.yaml, line 3: not valid YAML"),
+        ("epochs: 3\nmodel:\n  init_args:\n    sise: 3\n", "c.yaml, line 4: model.sise: unknown"),
+        ("model: {init_args: {size: 0}}", "c.yaml, line 1: model.size: must be a whole"),
+        ("epochs: 3\nepoch: 4\n", "c.yaml, line 2: epoch: unknown; did you mean epochs?"),
+        ("[1, 2]", "c.yaml: holds no options"),
+        ("", "c.yaml: holds no options"),
+    ],
+)
+def test_bad_config_names_file_and_line(parser, tmp_path, monkeypatch, text, line):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text(text)
+    assert line_of(parser, "--config=c.yaml").startswith(line)
+    assert line_of(parser, "--config", "c.yaml").startswith(line)
+
+
+def test_what_was_typed_last_is_blamed(parser, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("model:\n  init_args:\n    optimizer: {init_args: {lr: abc}}\n    size: 0\n")
+    assert "line 3: model.optimizer.lr" in line_of(parser, f"--config={path}", "--model.size=1")
+    path.write_text("model:\n  init_args:\n    size: 1\n")
+    assert line_of(parser, f"--config={path}", "--model.size=-1") == (
+        "model.size: must be a whole number > 0, not -1"
+    )
+
+
+def test_config_that_is_no_text(parser, tmp_path):
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00model")
+    assert "c.yaml: not a text file" in line_of(parser, f"--config={tmp_path}/c.yaml")
+    assert "cannot be read" in line_of(parser, f"--config={tmp_path}")
+
+
+def test_null_for_every_optional_value(parser):
+    options = ["inputs.diameter", "fraction", "loss"]
+    args = [f"--model.{option}=null" for option in options]
+    model = parser.parse_args([f"--model={__name__}.Part", *args]).model.init_args
+    assert [model[option] for option in options] == [None, None, None]
+
+
+def test_abbreviations_are_refused_and_full_names_accepted(parser):
+    args = [f"--model={__name__}.Part", "--model.optimizer.lr=0.5", "--epochs=3"]
+    cfg = parser.parse_args(args)
+    assert (cfg.epochs, cfg.model.init_args.optimizer.init_args.lr) == (3, 0.5)
+    assert "unknown" in line_of(parser, "--epo=3")
+
+
+def test_types_in_words():
+    assert in_words(PositiveInt | None) == "a whole number > 0 or null"
+    assert in_words(tuple[float, float]) == "a list of 2"
+    assert in_words(float | torch.Tensor) == "a number"
+    assert in_words(Literal["a", 1] | None) == "one of a, 1 or null"
+    assert in_words(PositiveInt | Literal["all"]) == "a whole number > 0 or all"
+    assert in_words(dict[str, int]) == "a group of options"
+    assert quoted("None") == "null"
+    assert quoted("a\nb") == "'a b'"
+    assert len(quoted("x" * 1000)) < 70
+
+
+class Picky:
+    def __init__(self, size: int = 1) -> None:
+        if size == 2:
+            raise DataError("data.size: wrong")
+        if size == 3:
+            raise ValueError("too large\nand more")
+        if size == 4:
+            raise KeyError("bug")
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "line"),
+    [(2, DataError, "data.size: wrong"), (3, UsageError, "too large"), (4, KeyError, "bug")],
+)
+def test_constructors_errors_come_through(size, error, line):
+    parser = OneLineParser()
+    parser.add_subclass_arguments(Picky, "part")
+    config = parser.parse_args([f"--part={__name__}.Picky", f"--part.size={size}"])
+    with pytest.raises(error, match=rf"^'?{line}'?$"):
+        parser.instantiate(config)

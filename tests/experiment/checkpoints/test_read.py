@@ -1,0 +1,184 @@
+"""Checkpoints that cannot be used are refused in a line, before anything is written."""
+
+import pickle
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+
+from common.errors import DataError
+from experiment.checkpoint_io import AtomicCheckpointIO
+from experiment.checkpoints.read import (
+    check_not_finished,
+    check_same_method,
+    check_weights_fit,
+    read_checkpoint,
+)
+
+
+def content(processed=3, **hyper_parameters):
+    return {
+        "pytorch-lightning_version": pl.__version__,
+        "hyper_parameters": hyper_parameters,
+        "state_dict": {"weight": torch.zeros(1000)},
+        "epoch": processed - 1,
+        "callbacks": {},
+        "optimizer_states": [{"state": {}, "param_groups": []}],
+        "loops": {"fit_loop": {"epoch_progress": {"current": {"processed": processed}}}},
+    }
+
+
+def lightning_checkpoint(folder, processed=3, **hyper_parameters):
+    torch.save(content(processed, **hyper_parameters), folder / "a.ckpt")
+    return read_checkpoint(folder / "a.ckpt")
+
+
+class Code:
+    def __reduce__(self):
+        return (Path.touch, (Path("ran"),))
+
+
+def write_bad(kind, path):
+    torch.save(content(), path)
+    whole = path.read_bytes()
+    match kind:
+        case "text":
+            path.write_text("no checkpoint")
+        case "empty":
+            path.write_bytes(b"")
+        case "truncated":
+            path.write_bytes(whole[: len(whole) // 2])
+        case "list":
+            torch.save([1, 2], path)
+        case "image":
+            Image.new("L", (8, 8)).save(path, format="png")
+        case "weights":
+            torch.save({"weight": torch.zeros(3)}, path)
+        case "pickle":
+            path.write_bytes(pickle.dumps(Code()))
+        case "code":
+            torch.save({**content(), "more": Code()}, path)
+        case "folder":
+            path.unlink()
+            path.mkdir()
+        case "missing":
+            path.unlink()
+
+
+KINDS = ["text", "empty", "truncated", "list", "image", "weights", "pickle", "code"]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "folder", "missing"])
+def test_what_is_no_checkpoint_is_one_line(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "last.ckpt"
+    write_bad(kind, path)
+    with pytest.raises(DataError, match=rf"^{path}: ") as caught:
+        read_checkpoint(path)
+    assert "\n" not in str(caught.value)
+    assert "weights_only" not in str(caught.value)
+    assert not (tmp_path / "ran").exists()
+    assert ("run code" in str(caught.value)) == (kind == "code")
+
+
+def test_another_method_is_refused(tmp_path):
+    checkpoint = lightning_checkpoint(tmp_path, _class_path="lit_models.VesselSegmenter")
+    check_same_method(checkpoint, "lit_models.vessel_segmenter.VesselSegmenter")
+    with pytest.raises(
+        DataError,
+        match=r"a\.ckpt: is a VesselSegmenter's checkpoint, this config is ImageReconstructor's",
+    ):
+        check_same_method(checkpoint, "lit_models.ImageReconstructor")
+    check_same_method(lightning_checkpoint(tmp_path), "lit_models.ImageReconstructor")
+
+
+@pytest.mark.parametrize("epochs", [4, -1, None])
+def test_a_run_with_epochs_left_goes_on(tmp_path, epochs):
+    check_not_finished(lightning_checkpoint(tmp_path), epochs)
+
+
+@pytest.mark.parametrize("epochs", [3, 2])
+def test_a_finished_run_says_what_to_raise(tmp_path, epochs):
+    with pytest.raises(DataError, match=rf"its 3 epochs; raise trainer.max_epochs \(now {epochs}"):
+        check_not_finished(lightning_checkpoint(tmp_path), epochs)
+
+
+def test_bare_weights_cannot_be_trained_on(tmp_path):
+    checkpoint = lightning_checkpoint(tmp_path)
+    del checkpoint.content["optimizer_states"]
+    with pytest.raises(DataError, match=r"a\.ckpt: holds weights alone; .* fit cannot go on"):
+        check_not_finished(checkpoint, 9)
+
+
+def deflated(path):
+    with ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+
+
+def nested(levels):
+    value = [0]
+    for _ in range(levels):
+        value = [value, value]
+    return value
+
+
+@pytest.mark.parametrize("kind", ["deflated", "nested", "stride 0", "names"])
+def test_what_takes_more_memory_than_disk_is_refused(tmp_path, kind):
+    path = tmp_path / "a.ckpt"
+    whole = content()
+    match kind:
+        case "nested":
+            whole["hyper_parameters"]["class_names"] = nested(40)
+        case "stride 0":
+            whole["state_dict"]["weight"] = torch.zeros(1).expand(10**9)
+        case "names":
+            whole["hyper_parameters"]["class_names"] = [f"class {i}" for i in range(1_100_000)]
+    torch.save(whole, path)
+    if kind == "deflated":
+        deflated(path)
+    with pytest.raises(DataError, match=r"a\.ckpt: .*(damaged|not a checkpoint that can be read)"):
+        read_checkpoint(path)
+
+
+def test_a_flipped_bit_is_found(tmp_path):
+    path = tmp_path / "last.ckpt"
+    torch.save(content(), path)
+    read_checkpoint(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="not a checkpoint that can be read"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(("size", "name"), [(1000, "weight"), (7, "weight"), (1000, "other")])
+def test_weights_of_another_network_are_named(tmp_path, size, name):
+    model = torch.nn.Module()
+    model.register_buffer(name, torch.zeros(size))
+    checkpoint = lightning_checkpoint(tmp_path)
+    if (size, name) == (1000, "weight"):
+        check_weights_fit(checkpoint, model)
+        return
+    with pytest.raises(DataError, match=rf"a\.ckpt: . of its weights are not .*: {name} is"):
+        check_weights_fit(checkpoint, model)
+
+
+def test_a_failed_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"a": torch.ones(1)}, path)
+
+    def half(self, data):
+        self.open("wb").write(data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(DataError, match=r"last\.ckpt: cannot be written \(No space left"):
+        AtomicCheckpointIO().save_checkpoint({"a": torch.zeros(1)}, path)
+    assert torch.load(path, weights_only=True)["a"] == 1
+    assert list(tmp_path.iterdir()) == [path]

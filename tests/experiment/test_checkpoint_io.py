@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+import torch
+
+from common.errors import DataError
+from experiment.checkpoint_io import write_portable
+from experiment.checkpoints import read_checkpoint
+from inference import export, load
+from inference.examples import examples
+
+
+@pytest.mark.parametrize("config", ["aoi", "vessels_best"])
+def test_predicts_as_the_checkpoint_it_is_of(trained, tmp_path, config):
+    source = trained(config) / "checkpoints" / "last.ckpt"
+    folder = export.export(source, "checkpoint", tmp_path / "out")
+    portable = load(folder / "model.ckpt", device="cpu")
+    model = load(source, device="cpu")
+    (image,) = examples(model.trained, 1)
+    found, expected = portable.predict(image), model.predict(image)
+    if config == "aoi":
+        assert found.probabilities == expected.probabilities
+    else:
+        np.testing.assert_array_equal(found.probability, expected.probability)
+
+
+def test_nothing_of_the_machine_is_in_it(trained, tmp_path):
+    source = trained("vessels_best") / "checkpoints" / "last.ckpt"
+    checkpoint = read_checkpoint(source).content
+    checkpoint["datamodule_hyper_parameters"]["data_dir"] = "/home/somebody/DRIVE"
+    own = tmp_path / "own.ckpt"
+    torch.save(checkpoint, own)
+    write_portable(own, tmp_path / "portable.ckpt")
+    kept = read_checkpoint(tmp_path / "portable.ckpt").content
+    assert kept["datamodule_hyper_parameters"]["data_dir"] == "DRIVE"
+    assert b"somebody" not in (tmp_path / "portable.ckpt").read_bytes()
+    assert not kept.keys() & {"optimizer_states", "lr_schedulers", "loops", "current_model_state"}
+
+
+def test_a_damaged_source_leaves_nothing(tmp_path):
+    (tmp_path / "bad.ckpt").write_bytes(b"no zip")
+    with pytest.raises(DataError, match=r"bad\.ckpt: not a checkpoint"):
+        write_portable(tmp_path / "bad.ckpt", tmp_path / "portable.ckpt")
+    assert not (tmp_path / "portable.ckpt").exists()

@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from common.errors import DataError
+from lit_models.postprocessing.defects import DefectPostprocessor
+
+
+class Corner(torch.nn.Module):
+    """Logits that depend on which way the image is turned."""
+
+    def forward(self, x):
+        return torch.stack([x[:, 0, 0, 0], x[:, 0, -1, -1] * 2], dim=1)
+
+
+def test_tta_averages_probabilities_over_mirror_images():
+    images = torch.randn(3, 3, 8, 8)
+    plain, averaged = DefectPostprocessor(), DefectPostprocessor(tta=True)
+    views = [images, images.flip(3), images.flip(2), images.flip(2, 3)]
+    mean = torch.stack([Corner()(view).softmax(1) for view in views]).mean(0)
+    found = averaged.log_probabilities(Corner(), images)
+    torch.testing.assert_close(found.exp(), mean)
+    torch.testing.assert_close(averaged.log_probabilities(Corner(), images.flip(2)), found)
+    assert not torch.allclose(plain.log_probabilities(Corner(), images), found)
+
+
+def test_no_infinite_loss_where_a_probability_underflows():
+    found = DefectPostprocessor(tta=True).log_probabilities(
+        Corner(), torch.full((1, 3, 4, 4), 500.0)
+    )
+    assert found.isfinite().all()
+    assert found[0, 0] == -500
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_the_temperature_divides_the_logits_of_each_view(tta):
+    images = torch.randn(3, 3, 8, 8)
+    found = DefectPostprocessor(tta, temperature=2.5).log_probabilities(Corner(), images)
+    logits = DefectPostprocessor(tta).logits(Corner(), images)
+    assert logits.shape == (4 if tta else 1, 3, 2)
+    torch.testing.assert_close(found.exp(), (logits / 2.5).softmax(-1).mean(0))
+    one = DefectPostprocessor(tta, temperature=1.0).log_probabilities(Corner(), images)
+    assert torch.equal(one, DefectPostprocessor(tta).log_probabilities(Corner(), images))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_that_cannot_be(temperature):
+    with pytest.raises(DataError, match=r"model\.inference\.temperature: .* give 1"):
+        DefectPostprocessor(temperature=temperature)
