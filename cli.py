@@ -31,6 +31,7 @@ from commandline.option_help import print_help
 from commandline.parser import OneLineParser, one_line_of
 from commandline.verbs import CONFIGS
 from common.errors import DataError, UsageError
+from common.paths import expand
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoints
 from experiment.checkpoints.read import check_not_finished, check_weights_fit
@@ -190,14 +191,16 @@ class CLI(LightningCLI):
             paths = self.checkpoints.paths
         several = (config.ckpt_path, paths) if len(paths) > 1 else None
         folder = results_folder(run, config.ckpt_path, paths, self.verb == "predict")
-        output = Path(config.output).expanduser() if config.get("output") else None
+        output = expand(config.output) if config.get("output") else None
         recorder = RunRecorder(self.parser, config, run, folder, output, several)
         self.trainer_defaults["callbacks"] = [*standard_callbacks(config, run.task), recorder]
-        logger = MetricsCSV(folder) if self.verb == "fit" else False
+        loggers = [MetricsCSV(folder)] if self.verb == "fit" else []
+        if not isinstance(given.logger, bool | None):
+            loggers += given.logger if isinstance(given.logger, list) else [given.logger]
         plugins = [*(given.plugins or []), AtomicCheckpointIO()]
         try:
             with one_line_of(Exception, option="trainer"):
-                trainer = super().instantiate_trainer(logger=logger, plugins=plugins, **kwargs)
+                trainer = super().instantiate_trainer(logger=loggers, plugins=plugins, **kwargs)
         except DataError:
             discard_run_folder(folder)
             raise

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import DataError
+from common.paths import expand
 from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.aoi_files import (
     UNLABELED,
@@ -169,7 +170,7 @@ class AOIDataModule(ImageDataModule):
         elif self.predict_dir is None:
             self.predict_set = self._images("test")
         else:
-            self.predict_set = self._plain(Path(self.predict_dir).expanduser())
+            self.predict_set = self._plain(expand(self.predict_dir))
 
     def _setup_training(self, stage: str) -> None:
         table = self._table("train")

@@ -1,7 +1,6 @@
 """Western blots with the style that was measured on them, or that they shall have."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,7 +94,7 @@ class StyledBlotDataModule(BlotDataModule):
         if stage == "predict":
             example = None
             if self.style_from is not None:
-                example = measure_style(read_image(Path(self.style_from), "L")[0].numpy())
+                example = measure_style(read_image(expand(self.style_from), "L")[0].numpy())
             predicted: Any = self.predict_set
             triples = getattr(predicted, "dataset", predicted).triples
             blank = [triple._replace(target=None) for triple in triples]

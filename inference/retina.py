@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from common.errors import DataError
+from common.paths import expand
 from common.ranges import ImageSide
 from datamodules.fundus_batches import collate
 from datamodules.preprocessing import photograph_input
@@ -105,7 +106,7 @@ def _read(data: bytes | str | Path) -> tuple[bytes, str]:
     """The bytes of a compressed file, and its name."""
     if isinstance(data, bytes):
         return data, "the compressed file"
-    path = Path(data).expanduser()
+    path = expand(data)
     try:
         return path.read_bytes(), str(data)
     except OSError as error:
