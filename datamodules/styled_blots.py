@@ -8,6 +8,7 @@ import torch
 from jsonargparse.typing import PositiveInt
 from torch.utils.data import DataLoader
 
+from common.paths import expand
 from datamodules.blot_files import Triple
 from datamodules.blot_style import BlotStyle, measure_style
 from datamodules.blots import BlotDataModule, BlotDataset
