@@ -30,10 +30,7 @@ def cached_sample(draw: Callable[[Path, int], None], seed: int) -> Path:
     module = sys.modules[draw.__module__]
     source = Path(str(module.__file__)).read_bytes()
     digest = hashlib.sha256(source + str(seed).encode()).hexdigest()[:12]
-    caches = expand(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
-    if caches.parts[0] == "~":  # a user without a home
-        caches = Path(tempfile.gettempdir())
-    cache = caches / "lightning-image-tasks"
+    cache = expand(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "lightning-image-tasks"
     folder = cache / f"{module.__name__.rpartition('.')[2]}-{digest}"
     if folder.is_dir():
         return folder
