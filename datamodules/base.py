@@ -61,6 +61,8 @@ class ImageDataModule(pl.LightningDataModule):
         "predict_dir",
         "test_on",
         "recursive",
+        "table",
+        "columns",
         "batch_size",
         "eval_batch_size",
         "num_workers",

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from common.paths import expand
+from datamodules.aoi_files import label_numbers
 from datamodules.blot_style import NAMES
 from experiment.checkpoints import Checkpoint
 from experiment.provenance import git_revision
@@ -23,9 +24,8 @@ from inference.styled_blots import StyledBlotModel
 from inference.vessels import VesselModel
 
 USES = {
-    "aoi": "Sorting gray images of industrial panels into the classes it was trained on. Not for "
-    "other products or cameras without a test on their images; every image, whatever it shows, "
-    "gets one of the classes.",
+    "aoi": "Sorting images into the classes it was trained on. Not for other products or cameras "
+    "without a test on their images; every image, whatever it shows, gets one of the classes.",
     "vessels": "Marking blood vessels in color photographs of the retina, for research. Not a "
     "medical device: no diagnosis may rest on it.",
     "retina": "Copying color photographs of the retina, for research on their compression. Not a "
@@ -111,9 +111,11 @@ def _settings(model: Model, graph: Graph, task: str) -> dict[str, Any]:
         if (review_below := _review_below(model.trained)) is not None:
             tables["review"] = ["ID", "label", "confidence"]
         return {
-            "mode": "L",
+            "mode": model.mode,
             "class_names": model.class_names,
+            "labels": label_numbers(model.class_names),
             "size": model.size,
+            "resize": model.resize,
             "tta": model.inference.tta,
             "temperature": model.inference.temperature or 1.0,
             "review_below": review_below,

@@ -88,6 +88,7 @@ def test_a_user_without_a_home(monkeypatch, capsys, tmp_path, name):
     monkeypatch.setattr(pwd, "getpwnam", unknown)
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(sys, "argv", ["cli.py", "compare", name])
+    monkeypatch.setattr("signal.signal", lambda *args: None)
     with pytest.raises(SystemExit):
         verbs.run()
     assert "gone: no run folder" in capsys.readouterr().err
