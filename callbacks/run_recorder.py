@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -209,6 +210,7 @@ class RunRecorder(SaveConfigCallback):
             "accelerator": type(trainer.accelerator).__name__,
             "devices": trainer.world_size,
             "checkpoint": given,
+            "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
             "command": " ".join(sys.argv),
         }
 
