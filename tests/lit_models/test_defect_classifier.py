@@ -43,7 +43,7 @@ def test_test_repeats_validation_and_predict_writes_every_row(aoi_folder, tmp_pa
         rows = list(csv.reader(file))
     assert rows[0] == ["ID", "Label"]
     assert [row[0] for row in rows[1:]] == expected
-    names = ["normal", "void", "horizontal", "vertical", "edge", "particle"]
+    names = [f"class {label}" for label in range(6)]
     with (written / "probabilities.csv").open() as file:
         for (_, label), row in zip(rows[1:], csv.DictReader(file), strict=True):
             values = [float(row[name]) for name in names]
