@@ -1,4 +1,4 @@
-"""Lightning's callbacks and Trainer options, each tried with each config: does a run work, or why not?
+"""Lightning's callbacks and Trainer options with each config: does a run work, or why not?
 
 python benchmarks/lightning_options.py                                   # the table of docs/faq.md
 python benchmarks/lightning_options.py --configs aoi --only Timer max_steps
@@ -105,6 +105,7 @@ def tried(config: str, args: list[str]) -> str:
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--configs", nargs="+", default=CONFIGS, choices=CONFIGS)
     parser.add_argument("--only", nargs="+", help="parts of names")
