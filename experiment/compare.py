@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from common.errors import DataError
+from common.paths import expand
 from experiment.atomic import atomic_write
 from experiment.plotting import PALETTE, plot_by_epoch, styled
 from experiment.reference import MAIN_METRICS, better
@@ -56,7 +57,7 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
     Raises:
         DataError: nothing to compare, or runs of several tasks.
     """
-    found = _read(sorted({folder.expanduser().resolve() for folder in folders}))
+    found = _read(sorted({expand(folder).resolve() for folder in folders}))
     if not found:
         raise DataError(f"{folders[0]}: no run folder (run.json) among those given")
     tasks = sorted({run.task for run in found})
@@ -80,7 +81,7 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
         differences=_differences(found),
         curves=_curves(found, names, [name for name in metrics if not name.startswith("test/")]),
     )
-    path = (output or min(names).parent / "compare.html").expanduser()
+    path = expand(output or min(names).parent / "compare.html")
     with atomic_write(path) as tmp_path:
         tmp_path.write_text(page, encoding="utf-8")
     return path
@@ -124,7 +125,7 @@ def _ranking(runs: Sequence[RunResults]) -> tuple[str | None, str, str]:
 
 def _score(run: RunResults, metric: str | None, mode: str) -> float:
     """Smaller is better; runs without a score come last."""
-    value = run.by_epoch.get(metric or "", {}).get(run.best_epoch or 0, math.nan)
+    value = run.at_best.get(metric or "", math.nan)
     if math.isnan(value):
         return math.inf
     return -value if mode == "max" else value
@@ -152,14 +153,15 @@ def _tested(run: RunResults) -> dict[str, float]:
 
 
 def _row(run: RunResults, name: str, metrics: list[str]) -> dict[str, Any]:
-    epoch = run.best_epoch or (run.epochs[-1] if run.epochs else 0)
-    values = {name: run.by_epoch[name].get(epoch) for name in metrics if name in run.by_epoch}
+    last = run.epochs[-1] if run.epochs else 0
+    chosen = run.at_best or {name: v[last] for name, v in run.by_epoch.items() if last in v}
+    values = {name: chosen.get(name) for name in metrics if name in run.by_epoch}
     source = str(run.record.get("data", ""))
     return {
         "name": name,
         "metrics": values | _tested(run),
         "best_epoch": run.best_epoch,
-        "epochs": run.epochs[-1] if run.epochs else 0,
+        "epochs": last,
         "duration": duration(run.record.get("minutes")) or "-",
         "data": Path(source).name,
         "source": source,

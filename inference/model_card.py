@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from common.paths import expand
 from datamodules.aoi_files import label_numbers
 from datamodules.blot_style import NAMES
 from experiment.checkpoints import Checkpoint
@@ -93,7 +94,7 @@ def sha256(path: Path) -> str:
 
 
 def _name(data: dict[str, Any]) -> str:
-    return Path(data["data_dir"]).expanduser().resolve().name
+    return expand(data["data_dir"]).resolve().name
 
 
 def _in_words(example: torch.Tensor, free: dict[int, Any]) -> str:
@@ -158,9 +159,7 @@ def _metrics(trained: Checkpoint, run: Path | None) -> list[dict[str, Any]]:
     results, found = read_results(run), []
     epoch = results.best_epoch
     if trained.path.name == results.record.get("best_checkpoint") and epoch is not None:
-        values = {
-            k: v[epoch] for k, v in results.by_epoch.items() if k[:4] == "val/" and epoch in v
-        }
+        values = {k: v for k, v in results.at_best.items() if k.startswith("val/")}
         found.append({"stage": "validation while training", "epoch": epoch, "values": values})
     for entry in results.evaluations:
         used = Path(entry.get("checkpoint") or "").name

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch.optim import Optimizer, SparseAdam
@@ -39,30 +41,50 @@ def configure_optimizer(
         return built
     with wrap_optimizer_errors("model.lr_scheduler"):
         if isinstance(lr_scheduler, StepSchedule):
-            schedule = lr_scheduler(built, total_steps(module))
-            return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+            stepped = lr_scheduler(built, partial(total_steps, module))
+            return {"optimizer": built, "lr_scheduler": {"scheduler": stepped, "interval": "step"}}
         schedule = lr_scheduler(built)
-    if isinstance(schedule, ReduceLROnPlateau) and not has_validation(module):
+    if not isinstance(schedule, ReduceLROnPlateau):
+        return {"optimizer": built, "lr_scheduler": {"scheduler": schedule}}
+    if not has_validation(module):
         raise DataError(
-            f"model.lr_scheduler: ReduceLROnPlateau waits for {monitor}, and with data.fold all "
-            "there is no validation; give another, such as lit_models.optim.CosineAnnealing"
+            f"model.lr_scheduler: ReduceLROnPlateau waits for {monitor}, and nothing is validated "
+            "(data.fold all, or trainer.limit_val_batches 0); give another, such as "
+            "lit_models.optim.CosineAnnealing"
         )
-    return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "monitor": monitor}}
+    plateau = {"scheduler": schedule, "monitor": monitor}
+    # Steps when there is something new to step by.
+    plateau["frequency"] = module.trainer.check_val_every_n_epoch or 1
+    return {"optimizer": built, "lr_scheduler": plateau}  # type: ignore[return-value]
 
 
 def has_validation(module: pl.LightningModule) -> bool:
-    """Whether any image is held out from this training."""
+    """Whether any image is held out from this training, and looked at."""
     data = getattr(module.trainer, "datamodule", None)
-    return not getattr(data, "trains_on_all", False)
+    limit = getattr(module.trainer, "limit_val_batches", 1)
+    return not getattr(data, "trains_on_all", False) and limit != 0
 
 
-def total_steps(module: pl.LightningModule) -> int:
-    """Batches of the whole training.
+def total_steps(module: pl.LightningModule, updates: int = 1) -> int:
+    """Steps of a schedule over the whole training, as the trainer is set now.
+
+    Args:
+        module: module whose trainer knows it.
+        updates: optimizer steps in each batch, all of which ``trainer.max_steps`` counts.
 
     Raises:
-        DataError: it has no end.
+        DataError: the training has no end.
     """
-    steps = module.trainer.estimated_stepping_batches
+    trainer = module.trainer
+    accumulation = [c for c in trainer.callbacks if isinstance(c, GradientAccumulationScheduler)]  # type: ignore[attr-defined]
+    if accumulation and trainer.max_epochs and trainer.max_epochs > 0:
+        trainer.fit_loop.setup_data()  # else the number of batches is not known yet
+        factors = map(accumulation[0].get_accumulate_grad_batches, range(trainer.max_epochs))
+        steps: float = sum(math.ceil(trainer.num_training_batches / factor) for factor in factors)
+    else:
+        steps = trainer.estimated_stepping_batches
+    if trainer.max_steps > 0:
+        steps = min(steps, math.ceil(trainer.max_steps / updates))
     if math.isinf(steps):
         raise DataError("model.lr_scheduler: needs an end; give trainer.max_epochs or another one")
     return int(steps)
