@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 import torch
 from PIL import Image
-from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torchvision import tv_tensors
 
 from common import limits
@@ -63,6 +62,8 @@ def _raise(error: OSError) -> None:
 @cache
 def say(line: str) -> None:
     """Log a line once."""
+    from pytorch_lightning.utilities.rank_zero import rank_zero_info  # slow, for `inference.load`
+
     rank_zero_info("%s", line)
 
 
