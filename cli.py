@@ -9,6 +9,7 @@ python cli.py crossval --config configs/aoi.yaml --folds 5     # each image is h
 python cli.py compare runs/aoi/*                               # one page over several runs
 python cli.py export --config configs/aoi.yaml --ckpt_path best     # one ONNX file, see README
 python cli.py demo --config configs/aoi.yaml --ckpt_path best       # a page to try it on
+python cli.py compress my/photos --output small                # fundus photographs as AVIF files
 
 `python cli.py fit --help --config configs/aoi.yaml` lists every option; the files in configs/ are
 what to begin with.
@@ -286,6 +287,10 @@ def run() -> None:
         from inference import export
 
         export.main(sys.argv[2:])
+    elif sys.argv[1:2] == ["compress"]:
+        from inference import compression
+
+        compression.main(sys.argv[2:])
     elif sys.argv[1:2] == ["demo"]:
         from demo import server
 

@@ -17,7 +17,6 @@ TASKS = {
     "DefectClassifier": "aoi",
     "VesselSegmenter": "vessels",
     "ImageReconstructor": "retina",
-    "AVIFRestorer": "retina",
     "BlotGAN": "blots",
     "StyledBlotGAN": "blots",
 }
