@@ -1,8 +1,8 @@
 """``python cli.py compress``: fundus photographs as AVIF files, as small as their vessels allow."""
 
+import argparse
 import io
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +11,8 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from torchvision.transforms.functional import to_tensor
 
-from common.errors import DataError
+from common.errors import DataError, UsageError
 from datamodules.drive import plain_images
-from experiment.arguments import OneLineArguments, UsageError
 from experiment.atomic import atomic_write, write_table
 from experiment.run_folder import open_prediction_folder
 from inference.inputs import Source, read_pixels
@@ -27,6 +26,7 @@ SPEED = 4
 TOLERANCE = 2  # px
 ENCODER: dict[str, Any] = {"subsampling": "4:4:4", "advanced": {"tune": "psnr"}}
 VESSELS = Path(__file__).resolve().parent.parent / "pretrained" / "vessels_best.ckpt"
+# Size and quality of the file, then of the copy: PSNR (dB) and SSIM in [0, 1], and `VesselsKept`.
 COLUMNS = ("ID", "file", "quality", "bytes", "bits_per_pixel", "psnr", "ssim", "length", "dice")
 
 
@@ -130,18 +130,8 @@ def vessels_kept(truth: np.ndarray, copy: np.ndarray) -> VesselsKept:
     return VesselsKept(float(length), float(dice))
 
 
-def main(args: Sequence[str] | None = None) -> Path:
-    """Run ``compress`` with the command line ``args`` and return the folder it wrote.
-
-    It holds an ``.avif`` for each photograph, and ``compression.csv``: quality, size, PSNR (dB),
-    SSIM and `VesselsKept`.
-
-    Raises:
-        DataError: bad options; at the end, where photographs were left out.
-    """
-    parser = OneLineArguments(
-        prog="cli.py compress", description=(__doc__ or "").partition(": ")[2]
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``compress``."""
     parser.add_argument("photographs", type=Path, help="a folder of them, or one")
     parser.add_argument("--output", type=Path, required=True, help="a new folder")
     size = parser.add_mutually_exclusive_group()
@@ -155,7 +145,14 @@ def main(args: Sequence[str] | None = None) -> Path:
         "--speed", type=int, default=SPEED, help=f"0, smallest files, to 10; {SPEED}"
     )
     parser.add_argument("--ckpt_path", type=Path, default=VESSELS, help="a model of vessels")
-    options = parser.parse_args(args)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write an ``.avif`` for each photograph, and ``compression.csv``, see `COLUMNS`.
+
+    Raises:
+        DataError: bad options; at the end, where photographs were left out.
+    """
     photographs = plain_images(options.photographs.expanduser(), recursive=False)
     vessels = load_trained(options.ckpt_path)
     if not isinstance(vessels, VesselModel):
@@ -170,10 +167,9 @@ def main(args: Sequence[str] | None = None) -> Path:
         except DataError as error:
             log.warning("%s: left out: %s", photograph.name, error)
     write_table(folder / "compression.csv", COLUMNS, rows)
-    log.info("%s: %d files", folder, len(rows))
+    print(f"{len(rows)} files {folder}")
     if len(rows) < len(photographs):
         raise DataError(f"{len(photographs) - len(rows)} photographs were left out, see above")
-    return folder
 
 
 def _compress_file(path: Path, folder: Path, vessels: VesselModel, options: Any) -> list[Any]:

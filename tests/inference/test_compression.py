@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from commandline.verbs import main
 from common.errors import DataError
 from inference import compression, load
 from inference.compression import compress, decode, encode, quality_that_keeps, vessels_kept
@@ -98,7 +99,7 @@ def test_the_command_writes_files_and_a_table(photograph, tmp_path):
     (tmp_path / "damaged.png").write_bytes(b"none")
     folder = tmp_path / "out"
     with pytest.raises(DataError, match="1 photographs were left out"):
-        compression.main([str(tmp_path), f"--output={folder}", "--quality=70"])
+        main(["compress", str(tmp_path), f"--output={folder}", "--quality=70"])
     data = (folder / "eye.avif").read_bytes()
     assert data == compress(photograph, 70)
     (row,) = csv.DictReader((folder / "compression.csv").open())
@@ -106,4 +107,4 @@ def test_the_command_writes_files_and_a_table(photograph, tmp_path):
     assert float(row["bits_per_pixel"]) == pytest.approx(8 * len(data) / 96**2, abs=1e-4)
     assert 20 < float(row["psnr"]) < 60
     with pytest.raises(DataError, match="is not empty"):
-        compression.main([str(tmp_path / "eye.png"), f"--output={folder}"])
+        main(["compress", str(tmp_path / "eye.png"), f"--output={folder}"])
