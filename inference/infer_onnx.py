@@ -56,7 +56,8 @@ def write(folder, name, answers, card):  # gives the row of each table
     if card["task"] == "aoi":
         p = answers["probabilities"]
         sure = [name, card["class_names"][p.argmax()], f"{p.max():.6f}"]
-        rows = {"predictions": [name, p.argmax()], "probabilities": sure + [f"{x:.6f}" for x in p]}
+        rows = {"predictions": [name, card["labels"][p.argmax()]]}
+        rows["probabilities"] = sure + [f"{x:.6f}" for x in p]
         return rows | ({"review": sure} if p.max() < (card["review_below"] or 0) else {})
     if card["task"] == "vessels":
         mask = answers["probability"] > card["threshold"]
