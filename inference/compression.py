@@ -12,6 +12,7 @@ from scipy.ndimage import distance_transform_edt
 from torchvision.transforms.functional import to_tensor
 
 from common.errors import DataError, UsageError
+from common.paths import expand
 from datamodules.drive import plain_images
 from experiment.atomic import atomic_write, write_table
 from experiment.run_folder import open_prediction_folder
@@ -170,7 +171,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         DataError: bad options; at the end, where photographs were left out.
     """
-    photographs = plain_images(options.photographs.expanduser(), recursive=False)
+    photographs = plain_images(expand(options.photographs), recursive=False)
     vessels = load_trained(options.ckpt_path)
     if not isinstance(vessels, VesselModel):
         raise DataError(f"{options.ckpt_path}: finds no vessels; give a model of configs/vessels*")
