@@ -203,6 +203,38 @@ def test_limits_the_size_of_a_file_and_what_it_serves(served):
         urllib.request.urlopen(f"{url}gradio_api/file=/etc/passwd")
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_requests_of_other_websites_are_refused(served, headers, status):
+    request = urllib.request.Request(served("retina"), headers=headers)
+    try:
+        found = urllib.request.urlopen(request).status
+    except urllib.error.HTTPError as error:
+        found = error.code
+    assert found == status
+
+
+def test_a_proxy_is_not_asked_for_the_own_page(served, monkeypatch):
+    for name in ("http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "socks5://127.0.0.1:9")
+    with urllib.request.urlopen(served("retina")) as answer:
+        assert answer.status == 200
+
+
+def test_a_file_given_as_an_address_is_not_fetched(served, monkeypatch):
+    client = pytest.importorskip("gradio_client").Client(served("retina"), verbose=False)
+    file = {"path": "http://127.0.0.1:9/x.png", "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(Exception, match="an address; give a file"):
+        client.predict([file], api_name="/predict")
+
+
 def test_says_how_to_train_where_there_is_no_run(tmp_path):
     with pytest.raises(DataError, match=r"no checkpoint.*make fit"):
         verbs.main(["demo", "--config=configs/aoi.yaml", f"--run.root={tmp_path}"])
