@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from datamodules.transforms.fundus import estimate_fov
 from inference import show
+from lit_models.postprocessing.vessel_measures import MeasuredVessels, measure_vessels
 
 
 class DisplayMixin:
@@ -79,6 +81,7 @@ class VesselResult(DisplayMixin):
         threshold: above which a pixel is called vessel.
         uncertainty: standard deviation of the probability over the views of the test-time
             augmentation, ``(H, W)`` float32, 0 to 0.5; None where the model looks once.
+        centerline: see `VesselPostprocessor`.
     """
 
     name: str
@@ -86,11 +89,19 @@ class VesselResult(DisplayMixin):
     probability: np.ndarray = field(repr=False)
     threshold: float
     uncertainty: np.ndarray | None = field(default=None, repr=False)
+    centerline: tuple[float, float] | None = None
 
     @cached_property
     def mask(self) -> np.ndarray:
         """Vessel pixels, bool ``(H, W)``."""
         return self.probability > self.threshold
+
+    @cached_property
+    def measures(self) -> MeasuredVessels:
+        """Density, length, branching and winding, whole and by quadrant."""
+        pixels = torch.from_numpy(np.array(self.image.convert("RGB"))).permute(2, 0, 1)
+        fov = estimate_fov(pixels)[0].numpy()
+        return measure_vessels(self.probability, fov, self.threshold, self.centerline)
 
     def show(self) -> Image.Image:
         """The photograph, its vessels, and where the views disagree."""
