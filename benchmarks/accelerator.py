@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 import traceback
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -52,60 +52,43 @@ CONFIG_DIR = Path(__file__).parent.parent / "configs"
 CONFIGS = sorted(SMALL)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Largest differences that are tolerated, relative as the columns are."""
-
-    output: float
-    first_loss: float
-    losses: float
-    resumed: float
-
-
-# TF32, which cuDNN takes for float32 convolutions on a GPU, has 10 bits, bfloat16 has 8.
-LIMITS = {"32-true": Limits(0.005, 0.002, 0.02, 0.02), "bf16-mixed": Limits(0.05, 0.03, 0.1, 0.05)}
+DIFFERENCES = ("output", "first loss", "losses", "resumed", "to the CPU", "and back")
+# Largest differences that are tolerated. TF32, which cuDNN takes for float32 convolutions on a GPU,
+# has 10 bits, bfloat16 has 8.
+LIMITS = {
+    "32-true": (0.005, 0.002, 0.02, 0.02, 0.02, 0.02),
+    "bf16-mixed": (0.05, 0.03, 0.1, 0.05, 0.1, 0.1),
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was found of a config; differences as the columns are."""
+    """What was found of a config."""
 
     config: str
     precision: str
     memory_format: str
-    output: float
-    first_loss: float
-    losses: float
-    resumed: float
-    to_cpu: float
-    and_back: float
-    rate: float  # images a second
+    differences: tuple[float, ...]  # as `DIFFERENCES`
+    rate: float  # images per second
     peak: float  # GiB
 
     @property
     def good(self) -> bool:
-        """Whether all is within its limit."""
-        limits = LIMITS[self.precision]
-        pairs = (
-            (self.output, limits.output),
-            (self.first_loss, limits.first_loss),
-            *((x, limits.losses) for x in (self.losses, self.to_cpu, self.and_back)),
-            # On one CPU a resumed run is the same bit for bit.
-            (self.resumed, 0 if accelerator() == "cpu" else limits.resumed),
-        )
-        return all(difference <= limit for difference, limit in pairs)
+        """Whether all is within its limit; on one CPU a resumed run is the same bit for bit."""
+        limits = dict(zip(DIFFERENCES, LIMITS[self.precision], strict=True))
+        if accelerator() == "cpu":
+            limits["resumed"] = 0
+        return all(d <= limit for d, limit in zip(self.differences, limits.values(), strict=True))
 
     def __str__(self) -> str:
-        values = astuple(self)
-        cells = [*values[:3], *(f"{value:.1e}" for value in values[3:9])]
+        cells = [self.config, self.precision, self.memory_format]
+        cells += [f"{value:.1e}" for value in self.differences]
         cells += [f"{self.rate:.3g}", f"{self.peak:.2f} GiB", "yes" if self.good else "**no**"]
         return f"| {' | '.join(cells)} |"
 
 
-HEAD = (
-    "| config | precision | memory format | output | first loss | losses | resumed | to the CPU "
-    "| and back | images/s | peak memory | within limits |"
-)
+HEAD = ["config", "precision", "memory format", *DIFFERENCES, "images/s", "peak memory"]
+HEAD.append("within limits")
 
 
 def accelerator() -> str:
@@ -163,10 +146,6 @@ class Runs:
         callbacks: list[Any] = done.trainer.callbacks  # type: ignore[attr-defined]
         return done, next(c for c in callbacks if type(c).__name__ == "Probe")
 
-    def checkpoint(self, name: str, epoch: int) -> Path:
-        """Of a run, after an epoch, counted from 0."""
-        return self.root / name / f"{epoch}.ckpt"
-
 
 def measure(config: str, steps: int, small: bool) -> Row:
     """Train, resume and compare."""
@@ -176,30 +155,33 @@ def measure(config: str, steps: int, small: bool) -> Row:
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         done, whole = runs.fit("whole", device)
-        peak = {"cuda": _cuda_peak, "mps": _mps_memory, "cpu": peak_memory}[device]()
-        first = runs.checkpoint("whole", 0)
+        if device == "cpu":
+            peak = peak_memory()
+        elif device == "mps":
+            peak = torch.mps.driver_allocated_memory() / 2**30
+        else:
+            peak = torch.cuda.max_memory_allocated() / 2**30
+        first = runs.root / "whole/0.ckpt"
         resumed = runs.fit("resumed", device, first)[1]
         on_cpu = runs.fit("on_cpu", "cpu", first, "32-true")[1]
-        second = runs.checkpoint("on_cpu", 1)
+        second = runs.root / "on_cpu/1.ckpt"
         back = runs.fit("back", device, second)[1]
         reference = runs.fit("float32", "cpu", precision="32-true")[1].losses
-        last = runs.checkpoint("whole", EPOCHS - 1)
+        last = runs.root / f"whole/{EPOCHS - 1}.ckpt"
         output = output_difference(done, last)
     trainer = done.trainer
     assert len(whole.losses) == EPOCHS * steps, "the sample has too few batches"
-    return Row(
-        config,
-        str(trainer.precision),
-        native_memory_format(trainer.strategy.root_device),
+    differences = (
         output,
         difference(whole.losses[:1], reference[:1], reference),
         difference(whole.losses, reference, reference),
         difference(resumed.losses, whole.losses[steps:], reference),
         difference(on_cpu.losses, whole.losses[steps:], reference),
         difference(back.losses, whole.losses[2 * steps :], reference),
-        whole.images / median(whole.seconds[steps:]),
-        peak,
     )
+    layout = native_memory_format(trainer.strategy.root_device)
+    rate = whole.images / median(whole.seconds[steps:])
+    return Row(config, str(trainer.precision), layout, differences, rate, peak)
 
 
 def difference(
@@ -230,14 +212,6 @@ def output_difference(done: cli.CLI, checkpoint: Path) -> float:
     return float((found - reference).abs().max() / reference.abs().max())
 
 
-def _cuda_peak() -> float:
-    return torch.cuda.max_memory_allocated() / 2**30
-
-
-def _mps_memory() -> float:
-    return torch.mps.driver_allocated_memory() / 2**30
-
-
 def in_silence(config: str, steps: int, small: bool) -> Row | str:
     """`measure`, or a line that says why it failed; for a process of its own."""
     with tempfile.TemporaryFile() as log:
@@ -261,7 +235,7 @@ def main() -> None:
     small = accelerator() == "cpu" if options.small is None else options.small
     start, good = time.monotonic(), True
     print(f"{machine()}, torch {torch.__version__}, revision {git_revision()}, {accelerator()}\n")
-    print(f"{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}", flush=True)
+    print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}", flush=True)
     # A process for each config: its peak memory is its own. No accelerator survives a fork.
     on_linux_cpu = accelerator() == "cpu" and sys.platform == "linux"
     context = multiprocessing.get_context("fork" if on_linux_cpu else "spawn")
@@ -272,7 +246,7 @@ def main() -> None:
             print(row, flush=True)
     print(f"\n{(time.monotonic() - start) / 60:.1f} minutes. Limits:\n")
     for precision, limits in LIMITS.items():
-        values = (f"{name.replace('_', ' ')} {value:g}" for name, value in asdict(limits).items())
+        values = (f"{name} {limit:g}" for name, limit in zip(DIFFERENCES, limits, strict=True))
         print(f"- {precision}: {', '.join(values)}")
     sys.exit(not good)
 

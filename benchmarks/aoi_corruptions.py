@@ -37,20 +37,25 @@ def _field(draw: Draw, shape: tuple[int, ...], cells: int) -> Pixels:
     ]
 
 
+def _grid(x: Pixels) -> Pixels:
+    """Rows and columns of the pixels, float ``(2, H, W)``."""
+    return np.mgrid[: x.shape[0], : x.shape[1]].astype(float)
+
+
+def _from_center(x: Pixels) -> Pixels:
+    """Rows and columns of the pixels in -1 to 1."""
+    return np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in x.shape), indexing="ij"))
+
+
 def _moved(x: Pixels, places: Pixels) -> Pixels:
     return ndimage.map_coordinates(x, places, order=1, mode="reflect")
 
 
 def _gradient(x: Pixels, draw: Draw) -> Pixels:
     angle = draw.uniform(0, 2 * np.pi)
-    y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in x.shape), indexing="ij")
+    y, z = _from_center(x)
     plane = np.cos(angle) * y + np.sin(angle) * z
     return x + 60 * plane / np.abs(plane).max()
-
-
-def _vignette(x: Pixels, draw: Draw) -> Pixels:
-    y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in x.shape), indexing="ij")
-    return x * (1 - 0.35 * (y**2 + z**2))
 
 
 def _motion(x: Pixels, draw: Draw) -> Pixels:
@@ -67,6 +72,10 @@ def _defocus(x: Pixels, draw: Draw) -> Pixels:
     return ndimage.convolve(x, disk / disk.sum(), mode="reflect")
 
 
+def _by_pillow(change: Callable[[Image.Image], Image.Image]) -> Callable[[Pixels, Draw], Pixels]:
+    return lambda x, draw: np.array(change(Image.fromarray(x.astype(np.uint8))), float)
+
+
 def _coded(form: str, quality: int) -> Callable[[Pixels, Draw], Pixels]:
     def code(x: Pixels, draw: Draw) -> Pixels:
         buffer = io.BytesIO()
@@ -76,9 +85,8 @@ def _coded(form: str, quality: int) -> Callable[[Pixels, Draw], Pixels]:
     return code
 
 
-def _pixelated(x: Pixels, draw: Draw) -> Pixels:
-    small = Image.fromarray(x.astype(np.uint8)).resize([n // 3 for n in x.shape[::-1]], Image.BOX)
-    return np.array(small.resize(x.shape[::-1], Image.NEAREST), float)
+def _pixelated(image: Image.Image) -> Image.Image:
+    return image.resize([n // 3 for n in image.size], Image.BOX).resize(image.size, Image.NEAREST)
 
 
 def _impulses(x: Pixels, draw: Draw) -> Pixels:
@@ -101,14 +109,8 @@ def _fog(x: Pixels, draw: Draw) -> Pixels:
 
 
 def _elastic(x: Pixels, draw: Draw) -> Pixels:
-    places = np.mgrid[: x.shape[0], : x.shape[1]].astype(float)
     shift = np.stack([4 * _field(draw, x.shape, 7) for _ in range(2)])
-    return _moved(x, places + shift)
-
-
-def _sharpened(x: Pixels, draw: Draw) -> Pixels:
-    picture = Image.fromarray(x.astype(np.uint8))
-    return np.array(picture.filter(ImageFilter.UnsharpMask(3, 250, 0)), float)
+    return _moved(x, _grid(x) + shift)
 
 
 def _interlaced(x: Pixels, draw: Draw) -> Pixels:
@@ -138,13 +140,13 @@ def _scratches(x: Pixels, draw: Draw) -> Pixels:
 
 def _swaying(x: Pixels, draw: Draw) -> Pixels:
     """The belt shakes sideways by 3 px while a line camera looks."""
-    rows, columns = np.mgrid[: x.shape[0], : x.shape[1]].astype(float)
+    rows, columns = _grid(x)
     return _moved(x, np.stack([rows, columns + 3 * np.sin(rows / 5 + draw.uniform(0, 2 * np.pi))]))
 
 
 def _moire(x: Pixels, draw: Draw) -> Pixels:
     """The sum of two screens, of 18 gray levels each."""
-    rows, columns = np.mgrid[: x.shape[0], : x.shape[1]]
+    rows, columns = _grid(x)
     for period in draw.uniform(3, 9, 2):
         angle = draw.uniform(0, np.pi)
         along = np.cos(angle) * rows + np.sin(angle) * columns
@@ -157,12 +159,8 @@ def _dithered(x: Pixels, draw: Draw) -> Pixels:
     return np.floor(x / LIMIT * 3 + draw.uniform(0, 1, x.shape)).clip(0, 3) / 3 * LIMIT
 
 
-def _equalized(x: Pixels, draw: Draw) -> Pixels:
-    return np.array(ImageOps.equalize(Image.fromarray(x.astype(np.uint8))), float)
-
-
 def _barrel(x: Pixels, draw: Draw) -> Pixels:
-    places = np.mgrid[: x.shape[0], : x.shape[1]].astype(float)
+    places = _grid(x)
     middle = (np.array(x.shape) / 2)[:, None, None]
     away = (places - middle) / middle
     return _moved(x, middle + away * middle * (0.8 + 0.2 * (away**2).sum(0)))
@@ -178,7 +176,7 @@ def _dead_lines(x: Pixels, draw: Draw) -> Pixels:
 def _drops(x: Pixels, draw: Draw) -> Pixels:
     """Ten drops on the lens, each a blurred and lighter disk of 5 to 12 px radius."""
     smooth = ndimage.gaussian_filter(x, 4) + 20
-    rows, columns = np.mgrid[: x.shape[0], : x.shape[1]]
+    rows, columns = _grid(x)
     for _ in range(10):
         top, left = draw.uniform(0, x.shape[0], 2)
         inside = (rows - top) ** 2 + (columns - left) ** 2 < draw.uniform(5, 12) ** 2
@@ -195,7 +193,7 @@ KINDS: dict[str, dict[str, Callable[[Pixels, Draw], Pixels]]] = {
             (x - x.mean()) * draw.uniform(0.5, 1.5) + x.mean() + draw.uniform(-50, 50)
         ),
         "gradient of light, 60": _gradient,
-        "dark corners": _vignette,
+        "dark corners": lambda x, draw: x * (1 - 0.35 * (_from_center(x) ** 2).sum(0)),
         "gamma 0.5": lambda x, draw: LIMIT * (x / LIMIT) ** 0.5,
         "gamma 2": lambda x, draw: LIMIT * (x / LIMIT) ** 2,
         "photon noise": lambda x, draw: draw.poisson(x / LIMIT * 60) / 60 * LIMIT,
@@ -204,10 +202,10 @@ KINDS: dict[str, dict[str, Callable[[Pixels, Draw], Pixels]]] = {
         "motion, 9 px": _motion,
         "defocus, 3 px": _defocus,
         "JPEG, quality 10": _coded("JPEG", 10),
-        "pixels of 3x3": _pixelated,
+        "pixels of 3x3": _by_pillow(_pixelated),
         "a patch of a sixth": _patch,
         "fog": _fog,
-        "oversharpened": _sharpened,
+        "oversharpened": _by_pillow(lambda i: i.filter(ImageFilter.UnsharpMask(3, 250, 0))),
         "hairs": _scratches,
         "8 gray levels": lambda x, draw: (x // 32) * 32 + 16,
         "coarse noise": lambda x, draw: (
@@ -219,7 +217,7 @@ KINDS: dict[str, dict[str, Callable[[Pixels, Draw], Pixels]]] = {
         "speckle of 30 %": lambda x, draw: x * (1 + 0.3 * draw.standard_normal(x.shape)),
         "rows that sway": _swaying,
         "moire": _moire,
-        "equalized": _equalized,
+        "equalized": _by_pillow(ImageOps.equalize),
         "dead lines": _dead_lines,
     },
     "new": {

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.blot_files import read_groups
 from datamodules.blot_style import NAMES, draw_styles, measure_style, otsu
 from datamodules.blots import BlotDataModule, BlotDataset
-from inference.checkpoint import Trained, read_trained
+from experiment.checkpoints import Checkpoint, read_checkpoint
 from lit_models import BlotGAN, StyledBlotGAN
 from lit_models.metrics.blot_scores import image_metrics
 from lit_models.metrics.kid import BlotKID
@@ -245,7 +245,7 @@ def diversity(model: BlotGAN, data: HeldOut) -> np.ndarray:
     return np.mean(found, axis=0) / data.real_std
 
 
-def measures(trained: Trained, data: HeldOut, features: BlotKID) -> dict[str, float]:
+def measures(trained: Checkpoint, data: HeldOut, features: BlotKID) -> dict[str, float]:
     """All scores of a checkpoint, by name."""
     kind = {"BlotGAN": BlotGAN, "StyledBlotGAN": StyledBlotGAN}[trained.method]
     model = kind.load_from_checkpoint(trained.path, map_location="cpu").eval()
@@ -283,7 +283,7 @@ def main() -> None:
     options = parser.parse_args()
     features, held_out, columns = BlotKID(options.kid_weights), dict[int, HeldOut](), {}
     for path in options.checkpoints:
-        trained = read_trained(path)
+        trained = read_checkpoint(path)
         fold = trained.data["fold"]
         if fold not in held_out:
             held_out[fold] = HeldOut(options.data_dir, fold)

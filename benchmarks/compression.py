@@ -29,7 +29,6 @@ from torchmetrics.functional.image import (
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.drive import test_split
 from datamodules.drive_reconstruction import PhotographDataset
-from experiment.plotting import PALETTE, styled
 from inference import load
 from lit_models.networks.restored_avif import decode, encode
 from lit_models.postprocessing.pixels import to_uint8_image, to_unit
@@ -68,7 +67,7 @@ def score(
     quality: int,
     images: Sequence[Tensor],
     files: Sequence[bytes],
-    read: Callable[[bytes], Tensor] = decode,
+    read: Callable[[bytes], Tensor],
 ) -> Row:
     """Means over ``images`` ``(3, H, W)`` in [-1, 1] and what ``read`` makes of their files."""
     results = []
@@ -78,6 +77,13 @@ def score(
         ssim = structural_similarity_index_measure(copy, truth, data_range=1.0)
         results.append((len(file), psnr, float(ssim)))  # type: ignore[arg-type]
     return Row(kind, quality, *np.mean(results, axis=0).tolist())
+
+
+def pixels(file: bytes) -> Tensor:
+    """Float32 ``(3, H, W)`` in [-1, 1]."""
+    with Image.open(io.BytesIO(file)) as image:
+        array = np.asarray(image.convert("RGB"), np.float32)
+    return torch.from_numpy(array / 127.5 - 1).permute(2, 0, 1)
 
 
 def formats(images: Sequence[Tensor]) -> Iterator[Row]:
@@ -91,7 +97,7 @@ def formats(images: Sequence[Tensor]) -> Iterator[Row]:
                     file, name, quality=quality
                 )
                 files.append(file.getvalue())
-            yield score(name, quality, images, files)
+            yield score(name, quality, images, files, pixels)
 
 
 def restored(checkpoint: Path, images: Sequence[Tensor]) -> Iterator[Row]:
@@ -107,7 +113,7 @@ def restored(checkpoint: Path, images: Sequence[Tensor]) -> Iterator[Row]:
 
     for quality in QUALITIES["AVIF"]:
         files = [encode(image, quality) for image in images]
-        yield score("AVIF 4:4:4", quality, images, files)
+        yield score("AVIF 4:4:4", quality, images, files, pixels)
         yield score("restored AVIF", quality, images, files, restore)
     threads = torch.get_num_threads()
     print(f"{np.mean(seconds):.2f} s to decode an image, {threads} threads", file=sys.stderr)
@@ -130,28 +136,11 @@ def gains(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def draw(rows: Sequence[Row], path: Path) -> None:
-    """PSNR against bits per pixel, one line for each method."""
-    with styled():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-        axes = figure.subplots()
-        for color, kind in zip(PALETTE, dict.fromkeys(row.kind for row in rows), strict=False):
-            points = sorted((row.rate, row.psnr) for row in rows if row.kind == kind)
-            axes.plot(*zip(*points, strict=True), "o-", color=color, label=kind)
-        axes.set(xscale="log", xlabel="bits per pixel", ylabel="PSNR in dB")
-        axes.set_title("DRIVE test images, 512x512 px")
-        axes.legend()
-        figure.savefig(path)
-
-
 def main() -> None:
-    """Print the tables, and draw them if asked to."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data_dir", type=Path, required=True, help="in the layout of DRIVE")
     parser.add_argument("--checkpoint", type=Path, help="of retina_avif")
-    parser.add_argument("--figure", type=Path, help="PNG to write")
     parser.add_argument("--images", type=int, help="score only the first test images")
     options = parser.parse_args()
     photographs = PhotographDataset(test_split(options.data_dir)[: options.images], SIZE)
@@ -165,8 +154,6 @@ def main() -> None:
         print(row, flush=True)
     if options.checkpoint:
         print(f"\n{gains(rows)}")
-    if options.figure:
-        draw(rows, options.figure)
 
 
 if __name__ == "__main__":

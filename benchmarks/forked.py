@@ -139,8 +139,7 @@ def _run(
         os.environ.update(env)
         before()
         sys.argv[:] = [str(ROOT / "cli.py"), *args]
-        cli, exits = import_module("cli"), import_module("experiment.exits")
-        exits.run_and_exit(cli.run)
+        import_module("commandline.verbs").run()
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 1
     finally:

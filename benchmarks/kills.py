@@ -21,6 +21,7 @@ from pathlib import Path
 import forked
 import tiny_data
 import torch
+from torch.utils._pytree import tree_flatten
 
 CONFIGS = sorted(tiny_data.SMALL)
 MOST_KILLS = 4  # of one training, which then is left to finish
@@ -94,13 +95,10 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def _equal(one: object, other: object) -> bool:
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    return one == other
+    (a, one_spec), (b, other_spec) = tree_flatten(one), tree_flatten(other)
+    pairs = zip(a, b, strict=False)
+    same = (torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y for x, y in pairs)
+    return one_spec == other_spec and all(same)
 
 
 def main() -> None:

@@ -61,20 +61,16 @@ def aoi(options: Namespace) -> Task:
         [v2.Resize((224, 224)), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
     )
 
-    class Images(torch.utils.data.Dataset):
-        def __init__(self, rows: Tensor) -> None:
-            self.rows = rows.tolist()
+    paths = [options.data_dir / "train_images" / name for name in names]
 
-        def __len__(self) -> int:
-            return len(self.rows)
+    def collated(rows: list[int]) -> tuple[Tensor, Tensor]:
+        return torch.stack([to_input(read_image(paths[i], "RGB")) for i in rows]), targets[rows]
 
-        def __getitem__(self, index: int) -> tuple[Tensor, int]:
-            row = self.rows[index]
-            path = options.data_dir / "train_images" / names[row]
-            return to_input(read_image(path, "RGB")), int(targets[row])
-
-    train, val = (Images(part) for part in stratified_split(targets, 0.15, seed=0))
-    val_loader = DataLoader(val, batch_size=32)
+    parts = (part.tolist() for part in stratified_split(targets, 0.15, seed=0))
+    train, val = (
+        DataLoader(part, batch_size=32, shuffle=shuffle, collate_fn=collated)
+        for part, shuffle in zip(parts, (True, False), strict=True)
+    )
     model = resnet18()
     model.load_state_dict(torch.load(options.weights, weights_only=True))
     model.requires_grad_(False)
@@ -88,10 +84,10 @@ def aoi(options: Namespace) -> Task:
         optimizer.step()
 
     def score() -> float:
-        right = sum(int((model(x).argmax(1) == y).sum()) for x, y in val_loader)
-        return right / len(val)
+        right = [model(x).argmax(1) == y for x, y in val]
+        return float(torch.cat(right).float().mean())
 
-    return model, DataLoader(train, batch_size=32, shuffle=True), step, score
+    return model, train, step, score
 
 
 def vessels(options: Namespace) -> Task:

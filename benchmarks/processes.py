@@ -51,11 +51,8 @@ def metrics(run: Path, stage: str) -> dict[str, float]:
 
 def files(folder: Path) -> dict[str, bytes]:
     """What a prediction wrote, but its record."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "run.json"
-    }
+    written = (path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in written}
 
 
 def compare(config: str, root: Path, one_image: bool) -> tuple[float, list[str]]:

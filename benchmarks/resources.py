@@ -56,8 +56,8 @@ def one_line(outcome: forked.Outcome) -> list[str]:
 def interrupted_and_resumed(
     root: Path,
     name: str,
-    harm: Callable[[int, Path], None],
-    heal: Callable[[Path], None] = lambda run: None,
+    harm: Callable[[int, Path], object],
+    heal: Callable[[Path], object] = lambda run: None,
     before: Callable[[], object] | None = None,
 ) -> list[str]:
     """A training that is harmed after its first epoch, healed, and resumed, beside a whole one."""
@@ -86,12 +86,11 @@ def interrupted_and_resumed(
 
 def full_disk(root: Path) -> list[str]:
     """No file may grow any more: what a full disk does to a file that is being written."""
-
-    def harm(pid: int, run: Path) -> None:
-        # More than what the run says, less than a checkpoint.
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-
-    return interrupted_and_resumed(root, "full disk", harm)
+    # More than what the run says, less than a checkpoint.
+    limits = (20_000, resource.RLIM_INFINITY)
+    return interrupted_and_resumed(
+        root, "full disk", lambda pid, run: resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+    )
 
 
 def read_only(root: Path) -> list[str]:
@@ -101,14 +100,13 @@ def read_only(root: Path) -> list[str]:
         for folder in (run, *(path for path in run.rglob("*") if path.is_dir())):
             folder.chmod(mode)
 
-    def before() -> None:
-        if os.geteuid() == 0:  # whom no permission stops
-            os.setuid(NOBODY)
-
-    def harm(pid: int, run: Path) -> None:
-        modes(run, 0o555)
-
-    return interrupted_and_resumed(root, "read-only", harm, lambda run: modes(run, 0o777), before)
+    return interrupted_and_resumed(
+        root,
+        "read-only",
+        lambda pid, run: modes(run, 0o555),
+        lambda run: modes(run, 0o777),
+        lambda: os.geteuid() or os.setuid(NOBODY),  # root, whom no permission stops
+    )
 
 
 def silent_server(root: Path) -> list[str]:

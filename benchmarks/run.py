@@ -30,9 +30,8 @@ PAGES = {
 SCRIPTS = {
     "speed": {
         "training.py": "Training: the plain loop beside the shipped config",
-        "startup.py": "Start-up",
         "inference.py": "Inference",
-        "scaling.py": "Scaling",
+        "scaling.py": "Start-up and scaling",
         "accelerator.py": "Every config on the accelerator at hand",
     },
     "reliability": {

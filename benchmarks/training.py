@@ -24,37 +24,29 @@ NEU_CLASSES = "[crazing,inclusion,patches,pitted_surface,rolled_in_scale,scratch
 
 def tasks(data: Path) -> dict[str, dict[str, Any]]:
     """What is compared: epochs, steps in each (null: all), metric, arguments of either side."""
-    weights = data / "weights/resnet18_imagenet_pq.pth"
+    weights = (data / "weights/resnet18_imagenet_pq.pth").resolve()
     neu, drive, blots = (str((data / name).resolve()) for name in ("NEU", "DRIVE", "blots"))
+    four_steps = {  # of 16; a whole epoch takes the plain loop minutes
+        "epochs": 1,
+        "steps": 4,
+        "plain": [f"--data_dir={drive}"],
+        "ours": [f"--data.data_dir={drive}"],
+    }
     return {
         "aoi": {
             "epochs": 10,
-            "steps": None,
             "quality": "val/accuracy",
-            "plain": [f"--data_dir={neu}", f"--weights={weights.resolve()}"],
+            "plain": [f"--data_dir={neu}", f"--weights={weights}"],
             "ours": [
                 f"--data.data_dir={neu}",
                 f"--data.class_names={NEU_CLASSES}",
-                f"--model.network.weights={weights.resolve()}",
+                f"--model.network.weights={weights}",
             ],
         },
-        "vessels": {
-            "epochs": 1,
-            "steps": 4,  # of 16; a whole epoch takes the plain loop minutes
-            "quality": "val/full_image/dice_pooled",
-            "plain": [f"--data_dir={drive}"],
-            "ours": [f"--data.data_dir={drive}"],
-        },
-        "retina": {
-            "epochs": 1,
-            "steps": 4,
-            "quality": "val/psnr",
-            "plain": [f"--data_dir={drive}"],
-            "ours": [f"--data.data_dir={drive}"],
-        },
+        "vessels": four_steps | {"quality": "val/full_image/dice_pooled"},
+        "retina": four_steps | {"quality": "val/psnr"},
         "blots": {
             "epochs": 2,
-            "steps": None,
             "quality": "val/ssim",
             "plain": [f"--data_dir={blots}"],
             "ours": [f"--data.data_dir={blots}"],
@@ -74,7 +66,7 @@ def timed(command: list[str]) -> tuple[float, str]:
 def plain(task: str, what: dict[str, Any], *more: str) -> dict[str, Any]:
     """A run of ``plain.py``."""
     script = [sys.executable, "benchmarks/plain.py", task, f"--epochs={what['epochs']}"]
-    limit = [f"--steps={what['steps']}"] if what["steps"] else []
+    limit = [f"--steps={what.get('steps')}"] if what.get("steps") else []
     seconds, output = timed([*script, *limit, *what["plain"], *more])
     record = json.loads(output.splitlines()[-1])
     return {**record, "command": seconds, "training": sum(record["epoch_seconds"])}
@@ -101,8 +93,8 @@ def clocked(config: str, quality: str, arguments: list[str]) -> dict[str, Any]:
 def ours(task: str, what: dict[str, Any], *more: str) -> dict[str, Any]:
     """A run of ``cli.py fit`` with the task's reference config."""
     limits = [f"--trainer.max_epochs={what['epochs']}"]
-    if what["steps"]:
-        limits.append(f"--trainer.limit_train_batches={what['steps']}")
+    if what.get("steps"):
+        limits.append(f"--trainer.limit_train_batches={what.get('steps')}")
     return clocked(task, what["quality"], [*limits, *what["ours"], *more])
 
 
@@ -138,7 +130,7 @@ def main() -> None:
             b.append(ours(task, what))
             if task == "blots":
                 bare.append(plain(task, what, "--shipped"))
-        length = f"{what['steps']} steps" if what["steps"] else f"{what['epochs']} epochs"
+        length = f"{what.get('steps')} steps" if what.get("steps") else f"{what['epochs']} epochs"
         rows = {
             f"whole command, {length}": [median(run["command"] for run in runs) for runs in (a, b)],
             f"training, {length}": [median(run["training"] for run in runs) for runs in (a, b)],

@@ -46,22 +46,17 @@ def noisy(x: Pixels, rng: np.random.Generator, std: float = 10) -> Pixels:
     return x + std * rng.standard_normal(x.shape)
 
 
-def mixed(x: Pixels) -> Pixels:
-    """Other color filters."""
-    return x @ np.array([[0.9, 0.1, 0], [0.1, 0.8, 0.1], [0, 0.1, 0.9]])
-
-
 def flat(x: Pixels) -> Pixels:
     """Half the contrast."""
-    mean = x.mean((0, 1))
-    return (x - mean) * 0.5 + mean
+    return (x + x.mean((0, 1))) / 2
 
 
+COLORS = np.array([[0.9, 0.1, 0], [0.1, 0.8, 0.1], [0, 0.1, 0.9]])  # of other color filters
 CAMERAS: dict[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
     "DRIVE's own": lambda x, rng: x,
     "larger": lambda x, rng: magnified(x),
     "larger, dark, noisy": lambda x, rng: noisy(darkened(magnified(x, 1.5)), rng, 8),
-    "larger, soft, other colors": lambda x, rng: mixed(blurred(magnified(x, 1.75), 1)),
+    "larger, soft, other colors": lambda x, rng: blurred(magnified(x, 1.75), 1) @ COLORS,
     "softer": lambda x, rng: blurred(magnified(x), 1.6),
     "oversharpened": lambda x, rng: (y := magnified(x)) + 2 * (y - blurred(y, 2)),
     "noisy": lambda x, rng: noisy(magnified(x), rng),

@@ -3,7 +3,7 @@
     python cli.py predict --config configs/vessels_best.yaml --ckpt_path best \\
         --data.data_dir ../shared/data/DRIVE
     python benchmarks/vessel_protocols.py runs/vessels_best/<run>/predictions/DRIVE \\
-        --data_dir ../shared/data/DRIVE [--markdown table.md]
+        --data_dir ../shared/data/DRIVE
 
 Published figures differ in the region (inside the field of view, or the full image with its black
 corners, which are easy) and in the mean (over all pixels, or over images). The same maps are scored
@@ -22,7 +22,6 @@ from skimage.morphology import skeletonize
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from common.errors import DataError
 from datamodules.drive import test_split
 from datamodules.drive_files import FundusFiles, read_mask
 from lit_models.metrics.vessel_scores import RegionScores
@@ -82,21 +81,10 @@ class Protocols:
         return self.thin_found / max(self.thin_total, 1)
 
 
-def read_maps(folder: Path, files: FundusFiles, size: torch.Size) -> tuple[Tensor, Tensor]:
-    """Probability float32 and mask bool ``(H, W)`` that `predict` wrote for a photograph.
-
-    Raises:
-        DataError: a file is missing or not of the photograph's size.
-    """
-    arrays = []
-    for kind in ("probability", "mask"):
-        path = folder / f"{files.image.stem}_{kind}.png"
-        if not path.is_file():
-            raise DataError(f"{path}: no such file; run `cli.py predict` on this data first")
-        arrays.append(np.asarray(Image.open(path)))
-        if arrays[-1].shape != size:
-            raise DataError(f"{path}: not of the size of {files.image}")
-    probability, mask = arrays
+def read_maps(folder: Path, files: FundusFiles) -> tuple[Tensor, Tensor]:
+    """Probability float32 and mask bool ``(H, W)`` that `predict` wrote for a photograph."""
+    paths = (folder / f"{files.image.stem}_{kind}.png" for kind in ("probability", "mask"))
+    probability, mask = (np.asarray(Image.open(path)) for path in paths)
     return torch.from_numpy(probability.astype(np.float32) / 65535), torch.from_numpy(mask > 0)
 
 
@@ -120,31 +108,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("predictions", type=Path, help="folder that `cli.py predict` wrote")
     parser.add_argument("--data_dir", type=Path, required=True, help="in the layout of DRIVE")
-    parser.add_argument("--markdown", type=Path, help="write the table here, too")
     args = parser.parse_args()
     test = test_split(args.data_dir)
     methods = {"predictions": Protocols()}
     for files in test:
-        if files.vessels is None:
-            raise DataError(f"{args.data_dir}: no manual masks of the test images to score with")
         size = torch.Size(Image.open(files.image).size[::-1])
         truth = read_mask(files.vessels, files.image, size)[0].as_subclass(Tensor)
         fov = None
         if files.fov is not None:
             fov = read_mask(files.fov, files.image, size, full=True)[0].as_subclass(Tensor)
-        methods["predictions"].add(*read_maps(args.predictions, files, size), truth, fov)
+        methods["predictions"].add(*read_maps(args.predictions, files), truth, fov)
         if files.second is not None:
             drawn = read_mask(files.second, files.image, size)[0].as_subclass(Tensor)
             human = methods.setdefault("second observer", Protocols())
             human.add(drawn.float(), drawn, truth, fov)
-    text = table(methods)
-    print(f"{len(test)} test images of {args.data_dir}\n\n{text}")
-    if args.markdown is not None:
-        args.markdown.write_text(text + "\n", encoding="utf-8")
+    print(f"{len(test)} test images of {args.data_dir}\n\n{table(methods)}")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DataError as error:
-        sys.exit(f"error: {error}")
+    main()

@@ -14,8 +14,8 @@ from callbacks.figures.calibration import Judged, draw_coverage, draw_reliabilit
 from callbacks.figures.held_out import warn_on_error
 from callbacks.gather import gather, gather_in_order, on_rank_zero
 from callbacks.run_recorder import run_folder
-from experiment.checkpoint import read_checkpoint
 from experiment.checkpoint_io import AtomicCheckpointIO
+from experiment.checkpoints import Checkpoint, read_checkpoint
 from inference.calibration import fit_temperature
 from lit_models.postprocessing.defects import DefectPostprocessor
 
@@ -51,8 +51,8 @@ class TemperatureScaling(Callback):
         try:
             for path in paths:  # the best comes last, and is what is drawn
                 checkpoint = read_checkpoint(path)
-                pl_module.load_state_dict(checkpoint["state_dict"])
-                judged = self._calibrate(trainer, pl_module, checkpoint, path)
+                pl_module.load_state_dict(checkpoint.weights)
+                judged = self._calibrate(trainer, pl_module, checkpoint)
         finally:
             trainer.training = True
             pl_module.load_state_dict(current)
@@ -65,7 +65,7 @@ class TemperatureScaling(Callback):
                 draw_coverage(trainer, "coverage", "validation", list(judged.values())[-1])
 
     def _calibrate(
-        self, trainer: pl.Trainer, pl_module: Any, checkpoint: dict[str, Any], path: Path
+        self, trainer: pl.Trainer, pl_module: Any, checkpoint: Checkpoint
     ) -> dict[str, Judged] | None:
         """Fit the temperature of the checkpoint, whose weights are loaded, and write it there."""
         inference: DefectPostprocessor = pl_module.inference
@@ -83,10 +83,10 @@ class TemperatureScaling(Callback):
         before, after = judged.values()
 
         def write() -> None:
-            parameters = checkpoint["hyper_parameters"]
+            parameters = checkpoint.content["hyper_parameters"]
             inference = parameters.get("inference") or {}
             parameters["inference"] = {**dict(inference), "temperature": temperature}
-            checkpoint["callbacks"][self.state_key] = {
+            checkpoint.content["callbacks"][self.state_key] = {
                 "confidence": after.confidence.clone(),
                 "correct": after.correct.clone(),
                 "calibration_error": {
@@ -94,11 +94,11 @@ class TemperatureScaling(Callback):
                     "after": after.calibration_error,
                 },
             }
-            AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+            AtomicCheckpointIO().save_checkpoint(checkpoint.content, checkpoint.path)
             log.info(
                 "%s: temperature %.2f, expected calibration error %.3f -> %.3f on %d validation "
                 "images",
-                path.name,
+                checkpoint.path.name,
                 temperature,
                 before.calibration_error,
                 after.calibration_error,
@@ -158,5 +158,5 @@ def held_out_confidence(path: str | Path) -> tuple[Tensor, Tensor] | None:
     Returns:
         Confidence float32 ``(N,)`` and bool ``(N,)``; None where the checkpoint has none.
     """
-    kept = read_checkpoint(path)["callbacks"].get(TemperatureScaling.__qualname__)
+    kept = read_checkpoint(path).callbacks.get(TemperatureScaling.__qualname__)
     return None if not kept else (kept["confidence"], kept["correct"])

@@ -1,17 +1,16 @@
 """``python cli.py demo``: serves the page of a trained model on this computer."""
 
+import argparse
 import os
 import socket
 import tempfile
-from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from common.errors import DataError
+from common.errors import DataError, UsageError
 from demo import page
-from experiment.arguments import OneLineArguments, UsageError
 from inference import load
 from inference.options import add_checkpoint_options, chosen_checkpoint
 
@@ -21,13 +20,15 @@ CSS = ".thumbnail-item {aspect-ratio: auto !important} .grid-wrap {max-height: n
 THEME = gr.themes.Base(font=["system-ui"], font_mono=["monospace"])  # others fetch their fonts
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Run ``demo`` with the command line ``args``, until it is stopped; see `serve`."""
-    parser = OneLineArguments(prog="cli.py demo", description=page.__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``demo``."""
     add_checkpoint_options(parser, default="best")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other computers in")
     parser.add_argument("--port", type=int, help="the first free one from 7860 by default")
-    options = parser.parse_args(args)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve the page until it is stopped; see `serve`."""
     _check_address(options.host, options.port or 0)
     try:
         path = chosen_checkpoint(options)

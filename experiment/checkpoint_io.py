@@ -1,4 +1,4 @@
-"""Writing checkpoints whole or not at all."""
+"""Writing checkpoints: whole or not at all, and without what only training needs."""
 
 import io
 from pathlib import Path
@@ -8,6 +8,19 @@ import torch
 from pytorch_lightning.plugins import TorchCheckpointIO
 
 from experiment.atomic import atomic_write
+from experiment.checkpoints import read_checkpoint
+from experiment.checkpoints.settings import NOT_FROM_CHECKPOINT
+
+KEPT = (
+    "epoch",
+    "global_step",
+    "pytorch-lightning_version",
+    "state_dict",
+    "hparams_name",
+    "hyper_parameters",
+    "datamodule_hparams_name",
+)
+CALLBACKS = ("ConvolutionLayout", "TemperatureScaling")  # precision; confidence
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -29,3 +42,28 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         torch.save(checkpoint, buffer)
         with atomic_write(path) as tmp_path:
             tmp_path.write_bytes(buffer.getbuffer())
+
+
+def write_portable(source: Path, file: Path) -> None:
+    """Write the checkpoint ``source`` without what only training needs.
+
+    ``validate``, ``test``, ``predict`` and ``inference.load`` take ``file`` as they take
+    ``source``; ``fit`` cannot resume from it. Optimizers, schedules, progress and the weights
+    beside an average are left out, folders too: of ``data_dir`` the last name stays, by which the
+    data are known.
+
+    Raises:
+        DataError: ``source`` cannot be read, or ``file`` not be written.
+    """
+    checkpoint = read_checkpoint(source).content
+    kept: dict[str, Any] = {key: checkpoint[key] for key in KEPT if key in checkpoint}
+    data = dict(checkpoint.get("datamodule_hyper_parameters") or {})
+    folder = data.get("data_dir")
+    for name in NOT_FROM_CHECKPOINT:
+        data.pop(name, None)
+    # Without a name the model would count as one of the built-in sample.
+    data["data_dir"] = None if folder is None else Path(folder).expanduser().resolve().name
+    callbacks = checkpoint.get("callbacks") or {}
+    kept["datamodule_hyper_parameters"] = data
+    kept["callbacks"] = {name: callbacks[name] for name in CALLBACKS if name in callbacks}
+    AtomicCheckpointIO().save_checkpoint(kept, file)

@@ -1,5 +1,6 @@
 """``python cli.py compare runs/aoi/*``: several runs of one task on one page."""
 
+import argparse
 import base64
 import io
 import logging
@@ -13,7 +14,6 @@ from typing import Any
 import yaml
 
 from common.errors import DataError
-from experiment.arguments import OneLineArguments
 from experiment.atomic import atomic_write
 from experiment.plotting import PALETTE, plot_by_epoch, styled
 from experiment.reference import MAIN_METRICS, better
@@ -24,20 +24,20 @@ from experiment.run_results import RunResults, read_results
 log = logging.getLogger(__name__)
 
 
-def main(args: Sequence[str] | None = None) -> Path:
-    """Run ``compare`` with the command line ``args`` and return the page it wrote.
-
-    Raises:
-        DataError: nothing to compare, or runs of several tasks.
-    """
-    parser = OneLineArguments(
-        prog="cli.py compare", description="Make one page over several runs of a task."
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``compare``."""
     parser.add_argument("runs", nargs="+", help="run folders, such as runs/aoi/*")
     parser.add_argument(
         "--output", type=Path, help="the page; compare.html beside the runs by default"
     )
-    options = parser.parse_args(args)
+
+
+def run(options: argparse.Namespace) -> Path:
+    """Write the page that the options ask for, and return it.
+
+    Raises:
+        DataError: nothing to compare, or runs of several tasks.
+    """
     folders = [folder for run in options.runs for folder in matching_runs(run)]
     path = write_comparison(folders or [Path(options.runs[0])], options.output)
     print(f"comparison {path}")

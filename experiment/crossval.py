@@ -17,10 +17,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from common.errors import DataError
-from experiment.arguments import OneLineArguments, UsageError
+from common.errors import DataError, UsageError
 from experiment.atomic import write_json, writing
-from experiment.checkpoint import CROSSVAL_RECORD, best_beside, finished_epochs, read_checkpoint
+from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints, read_checkpoint
 from experiment.compare import write_comparison
 from experiment.crossval_report import summary, write_tables
 from experiment.crossval_scores import IMAGE_TABLE, ImageScores, read_image_table
@@ -47,24 +46,35 @@ class Member(NamedTuple):
         return f"fold-{self.fold}_seed-{self.seed}"
 
 
-def main(args: Sequence[str], fit: Main) -> Path:
-    """Run ``crossval`` with the command line ``args`` and return the folder it filled.
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``crossval``; all others are those of ``fit``."""
+    parser.add_argument("--config", required=True, action="append", help="as of fit")
+    parser.add_argument("--folds", type=int, default=5, help="parts of the training data")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each fold")
+    parser.add_argument("--seed", type=int, default=42, help="the first one's seed_everything")
+    parser.add_argument("--run.name", dest="name", help="the result lies in crossval_<name>")
+
+
+def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
+    """Cross-validate, or continue where it was stopped, and return the folder it filled.
 
     Args:
+        options: as `add_options` has them.
+        given: options of ``fit``.
         fit: runs a command line of the Trainer's subcommands.
 
     Raises:
         DataError: bad options, other ones than the folder was begun with, or what ``fit`` raises.
     """
-    options, given = _parse(args)
-    run = _run_settings(options, given)
-    folder = run.folder / (f"crossval_{run.name}" if run.name else f"crossval_{options.folds}")
+    _check(options, given)
+    settings = _run_settings(options, given)
+    folder = settings.folder / f"crossval_{settings.name or options.folds}"
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = RunLock(folder)
     lock.acquire()
     try:
-        _cross_validate(folder, options, given, run, fit)
+        _cross_validate(folder, options, given, fit)
     except DataError:
         if not any(path.is_dir() for path in folder.iterdir()):
             (folder / CROSSVAL_RECORD).unlink(missing_ok=True)  # it would refuse the mended command
@@ -76,18 +86,7 @@ def main(args: Sequence[str], fit: Main) -> Path:
     return folder
 
 
-def _parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    parser = OneLineArguments(
-        prog="cli.py crossval",
-        description="Train each fold of a config, and pool what is held out. All other options are "
-        "those of fit. Given again, the command goes on where it was stopped.",
-    )
-    parser.add_argument("--config", required=True, action="append", help="as of fit")
-    parser.add_argument("--folds", type=int, default=5, help="parts of the training data")
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of each fold")
-    parser.add_argument("--seed", type=int, default=42, help="the first one's seed_everything")
-    parser.add_argument("--run.name", dest="name", help="the result lies in crossval_<name>")
-    options, given = parser.parse_known_args(args)
+def _check(options: argparse.Namespace, given: Sequence[str]) -> None:
     for option, least in (("folds", 2), ("seeds", 1), ("seed", 0)):
         if getattr(options, option) < least:
             raise UsageError(f"{option}: must be a whole number >= {least}")
@@ -97,7 +96,6 @@ def _parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
             raise UsageError(f"{name[2:]}: is set for each fold; give --folds, --seeds, --seed")
         if name == "--trainer.devices":
             raise UsageError("trainer.devices: crossval trains in one process; leave it out")
-    return options, given
 
 
 def _run_settings(options: argparse.Namespace, given: Sequence[str]) -> RunSettings:
@@ -121,7 +119,7 @@ def _run_settings(options: argparse.Namespace, given: Sequence[str]) -> RunSetti
 
 
 def _cross_validate(
-    folder: Path, options: argparse.Namespace, given: Sequence[str], run: RunSettings, fit: Main
+    folder: Path, options: argparse.Namespace, given: Sequence[str], fit: Main
 ) -> None:
     record = _begin(folder, options, given)
     configs = [f"--config={path}" for path in options.config]
@@ -206,7 +204,7 @@ def _train(run: Path, member: Member, fixed: Sequence[str], fit: Main) -> None:
         f"--run.name={member.name}",
     ]
     if last.is_file():
-        epochs = finished_epochs(read_checkpoint(last))
+        epochs = read_checkpoint(last).finished_epochs
         config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
         if epochs == config["trainer"]["max_epochs"]:
             if read_run_json(run / "run.json").get("status") != "finished":
@@ -222,7 +220,7 @@ def _train(run: Path, member: Member, fixed: Sequence[str], fit: Main) -> None:
 def _validate(folder: Path, member: Member, fit: Main) -> dict[str, Any]:
     """Score the held-out images with the best checkpoint."""
     run = folder / member.name
-    best = best_beside(run / "checkpoints" / "last.ckpt")
+    (best,) = find_checkpoints(run)
     (run / IMAGE_TABLE).unlink(missing_ok=True)
     fit(["validate", f"--config={run / 'config.yaml'}", f"--ckpt_path={best}"])
     results = read_results(run)

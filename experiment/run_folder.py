@@ -13,7 +13,6 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from common.errors import DataError
 from experiment.atomic import writing
-from experiment.checkpoint import best_beside
 
 
 @dataclass
@@ -52,6 +51,11 @@ class RunSettings:
         """Folder of all runs of the config."""
         return Path(self.root).expanduser() / (self.config or self.task)
 
+    @property
+    def existing(self) -> list[Path]:
+        """Runs of the config, or the one that ``name`` says."""
+        return [self.folder / self.name] if self.name else sorted(self.folder.glob("*"))
+
 
 def check_folder_name(name: str, option: str) -> None:
     """Refuse what is no plain name of a folder on every system.
@@ -66,21 +70,6 @@ def check_folder_name(name: str, option: str) -> None:
         raise DataError(f"{option}: {shown!r} is no plain name; leave out / \\ : and line breaks")
     if len(name.encode()) > 200:
         raise DataError(f"{option}: {shown!r} has {len(name)} characters; give 200 at most")
-
-
-def find_checkpoint(run: RunSettings, which: Literal["last", "best"]) -> Path:
-    """The last or best checkpoint of the newest run of the config (of ``run.name``, if given).
-
-    Raises:
-        DataError: there is none.
-    """
-    folders = [run.folder / run.name] if run.name else sorted(run.folder.glob("*"))
-    found = [path for f in folders if (path := f / "checkpoints" / "last.ckpt").is_file()]
-    if not found:
-        where = run.folder / (run.name or "*") / "checkpoints"
-        raise DataError(f"{where}/last.ckpt: no checkpoint to be found; give --ckpt_path a file")
-    last = max(found, key=lambda path: path.stat().st_mtime_ns)
-    return last if which == "last" else best_beside(last)
 
 
 def run_folder_of(checkpoint: Path) -> Path | None:

@@ -10,7 +10,7 @@ from datamodules.drive_files import read_drive
 from datamodules.images import list_images
 from datamodules.synthetic import aoi, blots, drive
 from datamodules.synthetic.cache import cached_sample
-from inference.checkpoint import Trained
+from experiment.checkpoints import Checkpoint
 
 log = logging.getLogger(__name__)
 TASKS = {
@@ -23,7 +23,7 @@ TASKS = {
 }
 
 
-def examples(trained: Trained, count: int) -> list[Any]:
+def examples(trained: Checkpoint, count: int) -> list[Any]:
     """Paths, for blots pairs of them, spread evenly over the images; of the test split if any.
 
     They are the training's, or where that folder is gone the built-in sample's.

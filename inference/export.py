@@ -6,6 +6,7 @@ and settings without the rest of a training. The export is refused where it does
 the checkpoint predicts (in float32) on images of the run's own data.
 """
 
+import argparse
 import json
 import logging
 import os
@@ -25,17 +26,16 @@ from PIL import Image
 from torch.export import ExportedProgram
 
 from common.errors import DataError
-from experiment.arguments import OneLineArguments
 from experiment.atomic import writing
+from experiment.checkpoint_io import write_portable
+from experiment.checkpoints import find_checkpoints
 from experiment.run_folder import prediction_parent
 from inference import graphs
-from inference.checkpoint import find_checkpoint
 from inference.examples import examples
 from inference.loading import load_trained
 from inference.model_card import model_card, sha256
 from inference.onnx_model import ExportedModel, load_onnx
 from inference.options import add_checkpoint_options, chosen_checkpoint
-from inference.portable_checkpoint import write_portable
 from inference.retina import AVIFModel
 
 log = logging.getLogger(__name__)
@@ -75,17 +75,15 @@ class Parity:
         return f"parity with the checkpoint on {self.images} images: {values}"
 
 
-def main(args: Sequence[str] | None = None) -> Path:
-    """Run ``export`` with the command line ``args`` and return the folder it wrote.
-
-    Raises:
-        DataError: see `export`.
-    """
-    parser = OneLineArguments(prog="cli.py export", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``export``."""
     add_checkpoint_options(parser)
     parser.add_argument("--format", choices=list(FILES), default="onnx")
     parser.add_argument("--output", type=Path, help="folder; export/ in the run's by default")
-    options = parser.parse_args(args)
+
+
+def run(options: argparse.Namespace) -> Path:
+    """Export what the options ask for, and return the folder; see `export`."""
     return export(chosen_checkpoint(options), options.format, options.output)
 
 
@@ -104,7 +102,7 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
     """
     if kind == "onnx":
         _check_packages()
-    path = find_checkpoint(source)
+    (path,) = find_checkpoints(source)
     folder = (output or prediction_parent(path) / "export").expanduser()
     model = load_trained(path, device="cpu", precision="32-true")
     images: list[Any] = examples(model.trained, CHECKED)

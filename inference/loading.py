@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from common.errors import DataError
-from experiment.checkpoint import CROSSVAL_RECORD, check_finite, read_checkpoint
+from experiment.checkpoints import Checkpoint, Checkpoints
+from experiment.checkpoints.find import Source
+from experiment.checkpoints.network import build_network
+from experiment.checkpoints.read import check_finite
 from experiment.hardware import FORMATS, native_memory_format, native_precision
-from inference.building import build_network
-from inference.checkpoint import Trained, find_checkpoint, read_trained
 from inference.model import AUTOCAST, Model, Settings
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ PRECISIONS = ("32-true", *AUTOCAST)
 
 
 def load(
-    source: str | Path | Sequence[str | Path],
+    source: Source,
     device: str | torch.device = "auto",
     precision: str | None = None,
     batch_size: int | None = None,
@@ -54,49 +55,38 @@ def load(
             names a class of a package that is not trusted; a device that is not there; members
             of an ensemble that differ, or are of a method whose outputs have no average.
     """
-    if (
-        not isinstance(source, str | Path)
-        or (Path(source).expanduser() / CROSSVAL_RECORD).is_file()
-    ):
-        return _load_ensemble(source, device, precision, batch_size, trusted)
-    path = Path(source).expanduser()
-    if path.suffix == ".onnx":
+    if isinstance(source, str | Path) and Path(source).suffix == ".onnx":
         from inference.onnx_model import load_onnx
 
-        return load_onnx(path)
-    return load_trained(path, device, precision, batch_size, trusted)
+        return load_onnx(Path(source).expanduser())
+    return load_trained(source, device, precision, batch_size, trusted)
 
 
-def _load_ensemble(
-    source: str | Path | Sequence[str | Path], device: Any, *settings: Any
-) -> Model[Any]:
-    from experiment.ensemble import check_members, member_paths, temperatures
-    from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble, average_of
-
-    paths = [find_checkpoint(path) for path in member_paths(source)]
-    checkpoints = [read_checkpoint(path) for path in paths]
-    check_members(paths, checkpoints)
-    models = [load_trained(path, device, *settings) for path in paths]
+def load_trained(source: Source, *settings: Any, **named: Any) -> Model[Any]:
+    """`load` of checkpoints alone."""
+    checkpoints = Checkpoints.open(source)
+    models = [_load_member(member, *settings, **named) for member in checkpoints.members]
     lead = models[0]
     if len(models) > 1:
-        average = average_of(lead.trained.method, paths[0])
+        from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble, average_of
+
+        average = average_of(lead.trained.method, lead.trained.path)
         networks = [model.network for model in models]
-        ensemble = Ensemble(networks, average, temperatures(checkpoints, None))
+        ensemble = Ensemble(networks, average, checkpoints.temperatures())
         attach_ensemble(lead, ensemble.eval())
     return lead
 
 
-def load_trained(
-    path: Path,
+def _load_member(
+    trained: Checkpoint,
     device: str | torch.device = "auto",
     precision: str | None = None,
     batch_size: int | None = None,
     trusted: Sequence[str] = (),
 ) -> Model[Any]:
-    """The same, of a run folder or a checkpoint."""
-    trained = read_trained(find_checkpoint(path))
     if trained.method not in MODELS:
-        raise DataError(f"{trained.path}: is of {trained.method}; load() knows {', '.join(MODELS)}")
+        kind = f"is of {trained.method}" if trained.method else "does not say how it is built"
+        raise DataError(f"{trained.path}: {kind}; load() knows {', '.join(MODELS)}")
     module, name, attribute = MODELS[trained.method]
     settings = _settings(trained, device, precision, batch_size)
     weights = _below(trained.weights, f"{attribute}.")
@@ -125,7 +115,7 @@ def load_trained(
         ) from None
 
 
-def _arguments(trained: Trained) -> list[Any]:
+def _arguments(trained: Checkpoint) -> list[Any]:
     """What the LightningModule gives its network beside the config."""
     of_classes = trained.method == "DefectClassifier"
     return [len(trained.model["class_names"])] if of_classes else []
@@ -136,7 +126,7 @@ def _below(weights: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _settings(
-    trained: Trained,
+    trained: Checkpoint,
     device: str | torch.device,
     precision: str | None,
     batch_size: int | None,

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
-from inference.checkpoint import Trained
+from experiment.checkpoints import Checkpoint
 from inference.inputs import each, is_one
 
 Result = TypeVar("Result")
@@ -47,7 +47,7 @@ class Model(ABC, Generic[Result]):
         settings: where it runs.
     """
 
-    def __init__(self, network: nn.Module, trained: Trained, settings: Settings) -> None:
+    def __init__(self, network: nn.Module, trained: Checkpoint, settings: Settings) -> None:
         self.network, self.trained, self.settings = network, trained, settings
 
     @abstractmethod

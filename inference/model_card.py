@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 from datamodules.blot_style import NAMES
+from experiment.checkpoints import Checkpoint
 from experiment.provenance import git_revision
 from experiment.run_folder import run_folder_of
 from experiment.run_results import read_results
 from inference.blots import BlotModel
 from inference.calibration import review_threshold
-from inference.checkpoint import Trained
 from inference.defects import DefectModel
 from inference.examples import TASKS
 from inference.graphs import Graph, StyledBlotGraph
@@ -142,7 +142,7 @@ def _settings(model: Model, graph: Graph, task: str) -> dict[str, Any]:
     return {"mode": "RGB", "size": model.size, "tables": tables}
 
 
-def _review_below(trained: Trained) -> float | None:
+def _review_below(trained: Checkpoint) -> float | None:
     """Confidence above which at most 1 % of the validation images were wrong; None if unknown."""
     kept = trained.callbacks.get("TemperatureScaling") or {}
     if "confidence" not in kept:
@@ -150,7 +150,7 @@ def _review_below(trained: Trained) -> float | None:
     return min(review_threshold(kept["confidence"], kept["correct"], 0.01), 2.0)
 
 
-def _metrics(trained: Trained, run: Path | None) -> list[dict[str, Any]]:
+def _metrics(trained: Checkpoint, run: Path | None) -> list[dict[str, Any]]:
     """Of this checkpoint: its epoch's validation, and the evaluations since."""
     if run is None:
         return []

@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from common.errors import DataError
-from experiment.run_folder import RunSettings, find_checkpoint
+from experiment.checkpoints import find_checkpoints
+from experiment.run_folder import RunSettings
 
 
 def add_checkpoint_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -41,7 +42,7 @@ def chosen_checkpoint(options: argparse.Namespace) -> Path:
     settings = RunSettings(
         **{k: v for k, v in run.items() if k in ("task", "config", "root", "name")}
     )
-    return find_checkpoint(settings, options.ckpt_path)
+    return find_checkpoints(options.ckpt_path, runs=settings.existing)[0]
 
 
 def _of_config(path: Path | None) -> dict[str, Any]:

@@ -187,6 +187,7 @@ def config_args(config: str, root: Path, *more: str, figures: bool = False) -> l
         f"--config={path}",
         f"--run.root={root}",
         "--trainer.accelerator=cpu",
+        "--trainer.precision=32-true",  # the same on machines with bf16
         "--trainer.enable_progress_bar=false",
         *SMALL[config],
         *tiny,
@@ -198,6 +199,15 @@ def aoi_args(folder: Path | None, root: Path, *more: str, figures: bool = False)
     """`config_args` of aoi, on the images in ``folder`` or the built-in sample."""
     data = [] if folder is None else [f"--data.data_dir={folder}"]
     return config_args("aoi", root, *data, *more, figures=figures)
+
+
+def crossvalidate(args: list[str], fit: Callable) -> Path:
+    """``cli.py crossval`` whose trainings and validations are ``fit``'s; the folder it filled."""
+    from commandline import verbs
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cli.main", fit)
+        return verbs.main(["crossval", *args])
 
 
 def one_run(root: Path) -> Path:

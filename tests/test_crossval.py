@@ -5,14 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from conftest import aoi_args, config_args, write_aoi
+from conftest import aoi_args, config_args, crossvalidate, write_aoi
 
 from benchmarks.tiny_data import write_drive
 from callbacks.run_recorder import run_folder
 from cli import main
-from common.errors import DataError
-from experiment import crossval
-from experiment.arguments import UsageError
+from common.errors import DataError, UsageError
 from inference import load
 
 CALLBACKS = (
@@ -37,7 +35,7 @@ def crossvalidated(tmp_path_factory):
     args = aoi_args(images, root / "runs", *SMALL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "disabled")
-        folder = crossval.main([*args, *SHORT], main)
+        folder = crossvalidate([*args, *SHORT], main)
     return folder, args
 
 
@@ -63,7 +61,7 @@ def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
     args = [*args, *SHORT, f"--run.root={tmp_path}"]
     stop = "--trainer.callbacks+=tests.callbacks_that_kill.RaiseAt"
     with pytest.raises(RuntimeError, match="stopped"):  # in the second epoch of the first fold
-        crossval.main(args, lambda given: main([*given, stop, "--trainer.callbacks.epoch=1"]))
+        crossvalidate(args, lambda given: main([*given, stop, "--trainer.callbacks.epoch=1"]))
     folder = tmp_path / "aoi" / "crossval_2"
     with pytest.raises(DataError, match="0 trained so far; run crossval again to go on"):
         main(["test", *crossvalidated[1], f"--ckpt_path={folder}"])
@@ -75,7 +73,7 @@ def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
 
     capsys.readouterr()
     with pytest.raises(InterruptedError):
-        crossval.main(args, first_fold)
+        crossvalidate(args, first_fold)
     said = capsys.readouterr().out
     assert "goes on after epoch 1" in said
     assert "crossval 2/2: fold 1, seed 42" in said
@@ -148,7 +146,7 @@ def test_images_are_averaged_too(tmp_path):
     args = [*config_args("retina", tmp_path), f"--data.data_dir={tmp_path / 'drive'}"]
     args += [f"--trainer.callbacks={callbacks}", "--data.size=32"]
     short = ["--folds=2", "--trainer.max_epochs=1", "--trainer.limit_train_batches=1"]
-    folder = crossval.main([*args, *short], main)
+    folder = crossvalidate([*args, *short], main)
     record = json.loads((folder / "crossval.json").read_text())
     metrics = [one["metrics"]["val/psnr"] for one in record["members"]]
     counts = [one["images"] for one in record["members"]]

@@ -15,6 +15,7 @@ from PIL import Image
 pytest.importorskip("gradio")
 
 from cli import main
+from commandline import verbs
 from common.errors import DataError
 from datamodules.blot_style import NAMES
 from demo import page, server, styles
@@ -150,7 +151,7 @@ def test_a_style_is_drawn_or_set(model, tmp_path, monkeypatch):
 )
 def test_an_address_that_cannot_be_had_is_one_line(given, line):
     with pytest.raises(DataError, match=line):
-        server.main([given])
+        verbs.main(["demo", given])
 
 
 def test_fetches_nothing_from_elsewhere_and_says_that_it_is_the_sample(served):
@@ -205,7 +206,7 @@ def test_limits_the_size_of_a_file_and_what_it_serves(served):
 
 def test_says_how_to_train_where_there_is_no_run(tmp_path):
     with pytest.raises(DataError, match=r"no checkpoint.*make fit"):
-        server.main(["--config=configs/aoi.yaml", f"--run.root={tmp_path}"])
+        verbs.main(["demo", "--config=configs/aoi.yaml", f"--run.root={tmp_path}"])
 
 
 def test_without_gradio_the_page_is_one_line(monkeypatch):

@@ -8,7 +8,7 @@ from conftest import config_args, one_run, write_aoi
 
 from cli import main
 from common.errors import DataError
-from experiment.checkpoint import best_beside
+from experiment.checkpoints.find import best_checkpoint
 
 COSINE = "--model.lr_scheduler=lit_models.optim.CosineAnnealing"
 
@@ -25,7 +25,7 @@ def test_trains_on_all_images(config, tmp_path, recwarn, caplog):
     run = one_run(tmp_path)
     assert "NO VALIDATION" in caplog.text
     (kept,) = (run / "checkpoints").glob("*.ckpt")
-    assert best_beside(kept) == kept == run / "checkpoints" / "last.ckpt"
+    assert best_checkpoint(kept) == kept == run / "checkpoints" / "last.ckpt"
     assert torch.load(kept, weights_only=True)["datamodule_hyper_parameters"]["fold"] == "all"
     record = json.loads((run / "run.json").read_text())
     assert (record["status"], record["best_checkpoint"]) == ("finished", None)

@@ -8,6 +8,7 @@ from conftest import ROOT
 
 MAY_IMPORT = {
     "common": set(),
+    "commandline": {"experiment", "common"},
     "datamodules": {"common"},
     "lit_models": {"datamodules", "common"},
     "experiment": {"datamodules", "common"},

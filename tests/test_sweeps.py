@@ -46,7 +46,7 @@ def test_the_sweeps_command_line_trains(small, tmp_path, monkeypatch):
     assert (ROOT / command[2]).is_file()
     monkeypatch.chdir(ROOT)
     cli = main([*command[3:], *small])
-    config = cli.config.fit
+    config = cli.config
     assert config.model.init_args.optimizer.init_args.lr == chosen["model.optimizer.lr"]["value"]
     assert config.data.init_args.augmentation.init_args.rotation == 15
     assert sweep["metric"]["name"] in cli.trainer.callback_metrics

@@ -29,7 +29,6 @@ torchvision_classifier.get_model = get_model
 torchvision_classifier.list_models = list_models
 
 if __name__ == "__main__":
-    from cli import run
-    from experiment.exits import run_and_exit
+    from commandline.verbs import run
 
-    run_and_exit(run)
+    run()

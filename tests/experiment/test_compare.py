@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+from commandline import verbs
 from common.errors import DataError
 from experiment import compare
 
@@ -40,7 +41,7 @@ def test_best_first_with_what_differs(tmp_path, capsys):
     second = {"val/accuracy": [0.7, 0.95]}
     write_run(tmp_path / "aoi" / "first", first, evaluations=[test])
     write_run(tmp_path / "aoi" / "second", second, lr=0.01, sample=True)
-    path = compare.main([str(tmp_path / "aoi" / "*")])
+    path = verbs.main(["compare", str(tmp_path / "aoi" / "*")])
     assert path == tmp_path / "aoi" / "compare.html"
     assert str(path) in capsys.readouterr().out
     page = path.read_text()

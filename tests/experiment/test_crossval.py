@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import aoi_args
+from conftest import aoi_args, crossvalidate
 
-from common.errors import DataError
-from experiment import crossval
-from experiment.arguments import UsageError
+from common.errors import DataError, UsageError
 
 
 class Stopped(Exception):
@@ -70,7 +68,7 @@ def runs(pretend, verb="fit"):
 
 def test_each_fold_is_trained_and_scored(args, tmp_path):
     pretend = Pretend()
-    folder = crossval.main(args, pretend)
+    folder = crossvalidate(args, pretend)
     assert folder == tmp_path / "aoi" / "crossval_3"
     names = [f"fold-{fold}_seed-42" for fold in range(3)]
     assert runs(pretend) == runs(pretend, "validate") == names
@@ -89,8 +87,8 @@ def test_each_fold_is_trained_and_scored(args, tmp_path):
 def test_it_goes_on_wherever_it_was_stopped(args, stop_at):
     first, second = Pretend(stop_at), Pretend()
     with pytest.raises(Stopped):
-        crossval.main(args, first)
-    folder = crossval.main(args, second)
+        crossvalidate(args, first)
+    folder = crossvalidate(args, second)
     assert len(first.calls) + len(second.calls) == 6, "nothing is done twice"
     assert json.loads((folder / "crossval.json").read_text())["status"] == "finished"
     assert len((folder / "crossval.csv").read_text().splitlines()) == 4
@@ -101,21 +99,21 @@ def test_a_run_without_a_checkpoint_is_begun_again_and_one_with_goes_on(args, tm
     (run / "figures").mkdir(parents=True)
     pretend = Pretend(1)
     with pytest.raises(Stopped):
-        crossval.main(args, pretend)
+        crossvalidate(args, pretend)
     assert not (run / "figures").exists()
     last = run / "checkpoints" / "last.ckpt"
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("max_epochs: 2", "max_epochs: 3"))
     pretend = Pretend()
-    crossval.main(args, pretend)
+    crossvalidate(args, pretend)
     assert pretend.calls[0][1]["ckpt_path"] == str(last)
     assert "ckpt_path" not in pretend.calls[2][1]
 
 
 def test_another_seed_adds_runs(args):
-    crossval.main(args, Pretend())
+    crossvalidate(args, Pretend())
     pretend = Pretend()
-    folder = crossval.main([*args, "--seeds=2"], pretend)
+    folder = crossvalidate([*args, "--seeds=2"], pretend)
     assert runs(pretend) == [f"fold-{fold}_seed-43" for fold in range(3)]
     assert {given["seed_everything"] for verb, given in pretend.calls if verb == "fit"} == {"43"}
     record = json.loads((folder / "crossval.json").read_text())
@@ -124,13 +122,13 @@ def test_another_seed_adds_runs(args):
 
 
 def test_finished_it_trains_nothing_and_other_options_are_refused(args):
-    folder = crossval.main(args, Pretend())
+    folder = crossvalidate(args, Pretend())
     pretend = Pretend()
-    assert crossval.main(args, pretend) == folder
+    assert crossvalidate(args, pretend) == folder
     assert not pretend.calls
     with pytest.raises(DataError, match=r"was begun with other options .* --run.name"):
-        crossval.main([*args, "--model.optimizer.lr=0.1"], pretend)
-    other = crossval.main([*args, "--model.optimizer.lr=0.1", "--run.name=fast"], pretend)
+        crossvalidate([*args, "--model.optimizer.lr=0.1"], pretend)
+    other = crossvalidate([*args, "--model.optimizer.lr=0.1", "--run.name=fast"], pretend)
     assert other == folder.with_name("crossval_fast")
 
 
@@ -149,7 +147,7 @@ def test_two_at_once_are_refused(args, tmp_path):
     with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as process:
         assert process.stdout.readline() == "locked\n"
         with pytest.raises(DataError, match="is training here"):
-            crossval.main(args, Pretend())
+            crossvalidate(args, Pretend())
         process.communicate("\n")
 
 
@@ -166,7 +164,7 @@ def test_two_at_once_are_refused(args, tmp_path):
 )
 def test_bad_options(args, tmp_path, option, line):
     with pytest.raises(UsageError, match=line):
-        crossval.main([*args, option], Pretend())
+        crossvalidate([*args, option], Pretend())
     assert not list(tmp_path.iterdir()), "nothing half-written"
 
 
@@ -175,5 +173,5 @@ def test_a_bad_option_leaves_nothing_that_would_refuse_the_good_one(args, tmp_pa
         raise UsageError("trainer.max_epoch: unknown")
 
     with pytest.raises(UsageError):
-        crossval.main([*args, "--trainer.max_epoch=1"], refuse)
+        crossvalidate([*args, "--trainer.max_epoch=1"], refuse)
     assert not (tmp_path / "aoi" / "crossval_3").exists()

@@ -9,7 +9,6 @@ from common.errors import DataError
 from experiment.run_folder import (
     RunSettings,
     discard_run_folder,
-    find_checkpoint,
     matching_runs,
     open_prediction_folder,
     open_run_folder,
@@ -64,7 +63,7 @@ def test_names_that_are_folders_work(tmp_path, name):
     make_run(tmp_path / "aoi" / "other")
     folder.rmdir()
     make_run(folder)
-    assert find_checkpoint(run, "last") == folder / "checkpoints" / "last.ckpt"
+    assert run.existing == [folder]
 
 
 def test_config_names_the_folder_and_root_may_begin_at_home(monkeypatch, tmp_path):
@@ -99,29 +98,6 @@ def test_a_checkpoint_brings_its_run_folder(tmp_path):
     assert open_run_folder(run, checkpoint) == own
     elsewhere = RunSettings("aoi", root=str(tmp_path), name="elsewhere")
     assert open_run_folder(elsewhere, checkpoint) == tmp_path / "aoi" / "elsewhere"
-
-
-def test_best_is_found_where_the_run_lies_now(tmp_path):
-    run = RunSettings("aoi", root=str(tmp_path))
-    best = "epoch=2.ckpt"
-    folder = make_run(tmp_path / "aoi" / "a", best, also=[best, "epoch=9.ckpt"])
-    assert find_checkpoint(run, "best") == folder / "checkpoints" / best
-
-
-def test_best_is_the_newest_where_the_named_one_was_replaced_before_a_kill(tmp_path):
-    run = RunSettings("aoi", root=str(tmp_path))
-    also = ["epoch=3.ckpt", ".half-epoch-x.ckpt"]
-    folder = make_run(tmp_path / "aoi" / "a", "epoch=2.ckpt", also=also)
-    assert find_checkpoint(run, "best") == folder / "checkpoints" / "epoch=3.ckpt"
-
-
-def test_no_checkpoint_is_one_line(tmp_path):
-    run = RunSettings("aoi", root=str(tmp_path))
-    with pytest.raises(DataError, match=r"aoi/\*/checkpoints/last\.ckpt: no checkpoint"):
-        find_checkpoint(run, "last")
-    make_run(tmp_path / "aoi" / "a")
-    with pytest.raises(DataError, match="kept no best checkpoint"):
-        find_checkpoint(run, "best")
 
 
 def test_only_an_empty_folder_is_discarded(tmp_path):

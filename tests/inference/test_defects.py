@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from inference.checkpoint import Trained
+from experiment.checkpoints import Checkpoint
 from inference.defects import DefectModel
 from inference.model import Settings
 from lit_models.networks import TorchvisionClassifier
@@ -19,7 +19,7 @@ def model(name, tmp_path, **inference):
     torch.manual_seed(0)
     network = TorchvisionClassifier(3, name, weights="random", frozen=False).eval()
     parameters = {"class_names": NAMES, "inference": inference}
-    trained = Trained(tmp_path, "DefectClassifier", parameters, {"image_size": 64}, {}, {})
+    trained = Checkpoint(tmp_path, "DefectClassifier", parameters, {"image_size": 64})
     return DefectModel(network, trained, CPU)
 
 

@@ -15,6 +15,7 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
 from cli import main
+from commandline import verbs
 from common.errors import DataError
 from datamodules.blot_style import NAMES
 from inference import export, load
@@ -264,7 +265,7 @@ def test_missing_package_is_one_line(package, tmp_path, monkeypatch):
 
 def test_best_needs_to_know_of_which_run():
     with pytest.raises(DataError, match=r"of which run\? Give --config"):
-        export.main(["--ckpt_path=best"])
+        verbs.main(["export", "--ckpt_path=best"])
 
 
 @pytest.mark.parametrize("content", [b"", b"no model"])

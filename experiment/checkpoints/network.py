@@ -1,6 +1,6 @@
 """Builds a network from a checkpoint: class path, arguments and weights.
 
-A checkpoint may come from a stranger: what it may name is in `experiment.class_paths`.
+A checkpoint may come from a stranger: `class_paths` says what it may name.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import DataError
-from experiment.class_paths import TRUSTED, find_class
+from experiment.checkpoints.class_paths import TRUSTED, find_class
 
 
 def build_network(

@@ -10,9 +10,9 @@ from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 from pytorch_lightning.cli import OptimizerCallable
 from torch import nn
 
-from experiment.arguments import UsageError
-from experiment.option_errors import OneLineParser
-from experiment.type_words import in_words, quoted
+from commandline.parser import OneLineParser
+from commandline.suggestions import in_words, quoted
+from common.errors import DataError, UsageError
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,15 @@ class Needy(Base):
 @pytest.fixture
 def parser():
     parser = OneLineParser()
-    subcommands = parser.add_subcommands()
-    fit = OneLineParser()
-    fit.add_argument("--config", action="config")
-    fit.add_argument("--epochs", type=int, default=1)
-    fit.add_subclass_arguments(Base, "model", required=True)
-    subcommands.add_subcommand("fit", fit)
+    parser.add_argument("--config", action="config")
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_subclass_arguments(Base, "model", required=True)
     return parser
 
 
 def line_of(parser, *args):
     with pytest.raises(UsageError) as caught:
-        parser.parse_args(["fit", f"--model={__name__}.Part", *args])
+        parser.parse_args([f"--model={__name__}.Part", *args])
     return str(caught.value)
 
 
@@ -89,18 +86,21 @@ def line_of(parser, *args):
         (["--epoch=3"], "epoch: unknown; did you mean epochs?"),
         (["--epochs"], "epochs: needs a value"),
         (["--nothing.like.it"], "nothing.like.it: unknown"),
-        (["word"], "'word' belongs to no option; options begin with --"),
+        (["word"], "'word' is not an option; options begin with --"),
         (
             ["--model.loss=torch.nn.L1Los"],
-            "model.loss: torch.nn has no L1Los; did you mean torch.nn.L1Loss?",
+            "model.loss: there is no torch.nn.L1Los; did you mean torch.nn.L1Loss?",
         ),
-        (["--model.loss=nowhere.L1Loss"], "nowhere.L1Loss: No module named 'nowhere'"),
-        (["--model.loss=L1Loss!"], "must be the class path of a Module"),
+        (["--model.loss=nowhere.L1Loss"], "not nowhere.L1Loss (there is no module 'nowhere')"),
+        (["--model.loss=L1Loss!"], "must be a subclass of Module or null, not 'L1Loss!'"),
         (["--model.network=subprocess.Popen"], "model.network: subprocess.Popen is not allowed"),
-        (["--model.optimizer=torch.nn.L1Loss"], "model.optimizer: torch.nn.L1Loss is no Optimizer"),
+        (
+            ["--model.optimizer=torch.nn.L1Loss"],
+            "must be a subclass of Optimizer, not torch.nn.L1Loss",
+        ),
         ([f"--model={__name__}.Needy"], "model.width: missing"),
         ([f"--model.parts+={__name__}.Part", "--model.parts.sise=3"], "mean model.parts.size?"),
-        (["--config=gone.yaml"], "gone.yaml: no such file"),
+        (["--config=gone.yaml"], "gone.yaml: cannot be read (No such file"),
     ],
 )
 def test_bad_option_is_one_line(parser, args, line):
@@ -127,51 +127,65 @@ def test_bad_config_names_file_and_line(parser, tmp_path, monkeypatch, text, lin
     assert line_of(parser, "--config", "c.yaml").startswith(line)
 
 
+def test_what_was_typed_last_is_blamed(parser, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("model:\n  init_args:\n    optimizer: {init_args: {lr: abc}}\n    size: 0\n")
+    assert "line 3: model.optimizer.lr" in line_of(parser, f"--config={path}", "--model.size=1")
+    path.write_text("model:\n  init_args:\n    size: 1\n")
+    assert line_of(parser, f"--config={path}", "--model.size=-1") == (
+        "model.size: must be a whole number > 0, not -1"
+    )
+
+
 def test_config_that_is_no_text(parser, tmp_path):
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00model")
-    assert "c.yaml: cannot be read (not a text file" in line_of(
-        parser, f"--config={tmp_path}/c.yaml"
-    )
+    assert "c.yaml: not a text file" in line_of(parser, f"--config={tmp_path}/c.yaml")
     assert "cannot be read" in line_of(parser, f"--config={tmp_path}")
-
-
-def test_subcommands_are_suggested(parser):
-    for args, line in [
-        (["fitt"], "'fitt' is no subcommand; did you mean fit?"),
-        (["compre"], "did you mean compare?"),
-        (["crosval"], "did you mean crossval?"),
-        (["xyzzy"], "give fit, validate, test, predict, compare"),
-        ([], "no subcommand; give fit"),
-        (["--epochs=3", "fit"], "epochs: comes before the subcommand; give it after"),
-        (["fit"], "model: missing"),
-    ]:
-        with pytest.raises(UsageError) as caught:
-            parser.parse_args(args)
-        assert line in str(caught.value)
 
 
 def test_null_for_every_optional_value(parser):
     options = ["inputs.diameter", "fraction", "loss"]
     args = [f"--model.{option}=null" for option in options]
-    model = parser.parse_args(["fit", f"--model={__name__}.Part", *args]).fit.model.init_args
+    model = parser.parse_args([f"--model={__name__}.Part", *args]).model.init_args
     assert [model[option] for option in options] == [None, None, None]
 
 
 def test_abbreviations_are_refused_and_full_names_accepted(parser):
-    args = ["fit", f"--model={__name__}.Part", "--model.optimizer.lr=0.5", "--epochs=3"]
-    cfg = parser.parse_args(args).fit
+    args = [f"--model={__name__}.Part", "--model.optimizer.lr=0.5", "--epochs=3"]
+    cfg = parser.parse_args(args)
     assert (cfg.epochs, cfg.model.init_args.optimizer.init_args.lr) == (3, 0.5)
     assert "unknown" in line_of(parser, "--epo=3")
 
 
 def test_types_in_words():
     assert in_words(PositiveInt | None) == "a whole number > 0 or null"
-    assert in_words(list[PositiveInt]) == "a list of whole numbers > 0"
-    assert in_words(tuple[float, float]) == "a list of 2 numbers"
+    assert in_words(tuple[float, float]) == "a list of 2"
     assert in_words(float | torch.Tensor) == "a number"
     assert in_words(Literal["a", 1] | None) == "one of a, 1 or null"
     assert in_words(PositiveInt | Literal["all"]) == "a whole number > 0 or all"
-    assert in_words(dict[str, int]) == "a mapping"
+    assert in_words(dict[str, int]) == "a group of options"
     assert quoted("None") == "null"
     assert quoted("a\nb") == "'a b'"
     assert len(quoted("x" * 1000)) < 70
+
+
+class Picky:
+    def __init__(self, size: int = 1) -> None:
+        if size == 2:
+            raise DataError("data.size: wrong")
+        if size == 3:
+            raise ValueError("too large\nand more")
+        if size == 4:
+            raise KeyError("bug")
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "line"),
+    [(2, DataError, "data.size: wrong"), (3, UsageError, "too large"), (4, KeyError, "bug")],
+)
+def test_constructors_errors_come_through(size, error, line):
+    parser = OneLineParser()
+    parser.add_subclass_arguments(Picky, "part")
+    config = parser.parse_args([f"--part={__name__}.Picky", f"--part.size={size}"])
+    with pytest.raises(error, match=rf"^'?{line}'?$"):
+        parser.instantiate(config)

@@ -7,9 +7,9 @@ import time
 import pytest
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from common.errors import DataError
-from experiment.arguments import UsageError
-from experiment.exits import as_constructors_raise, one_line_of, run_and_exit
+from commandline.exits import run_and_exit
+from commandline.parser import one_line_of
+from common.errors import DataError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -78,10 +78,10 @@ def test_ctrl_c_as_lightning_hands_it_on():
 
 def test_one_process_of_several_writes_the_line(capsys, monkeypatch):
     """Rank 0 has met an error; rank 1 of the same parent meets it too, or loses the connection."""
-    monkeypatch.setattr("experiment.exits.PATIENCE", 0.3)
+    monkeypatch.setattr("commandline.exits.PATIENCE", 0.3)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr("os.getppid", os.getpid)  # as rank 0 has launched it
-    monkeypatch.setattr("experiment.exits._Claim.wait_for_rank_zero", lambda self: None)
+    monkeypatch.setattr("commandline.exits._Claim.wait_for_rank_zero", lambda self: None)
     assert status_of(raising(DataError("x.png: corrupt"))) == 1
     assert capsys.readouterr().err == "error: x.png: corrupt\n"
     monkeypatch.setenv("LOCAL_RANK", "1")
@@ -102,15 +102,3 @@ def test_what_libraries_raise_for_bad_options():
         raise DataError("as it was")
     with pytest.raises(KeyError), one_line_of(ValueError):
         raise KeyError("bug")
-
-
-def test_constructors_errors_come_through():
-    def report(cause):
-        raise ValueError("Does not validate against any of the Union subtypes\n...") from cause
-
-    with pytest.raises(DataError, match=r"^data.zoom: wrong$"), as_constructors_raise():
-        report(DataError("data.zoom: wrong"))
-    with pytest.raises(UsageError, match=r"^too large$"), as_constructors_raise():
-        report(ValueError("too large\nand more"))
-    with pytest.raises(KeyError), as_constructors_raise():
-        report(KeyError("bug"))

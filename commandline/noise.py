@@ -9,14 +9,13 @@ LOGGED = re.compile(
     "💡|TPU available|Using .* Precision|Detected KeyboardInterrupt|Loading `train_data"
     r"|(\[rank: \d+\] )?Received SIGTERM"
 )
-LOGGERS = ("utilities.rank_zero", "trainer.connectors.signal_connector")
 WARNED = (
     r"Found \d+ module\(s\) in eval mode",  # a frozen backbone is, on purpose
     r".*LeafSpec",  # between Lightning and torch
     "Precision bf16-mixed is not supported by the model summary",
     ".*does not have many workers",  # the configs' were measured
     ".*is smaller than the logging interval",  # epochs are logged anyway
-    "LightningCLI.s args parameter is intended",  # crossval and searches call main(args)
+    "LightningCLI.s args parameter is intended",  # the verb is not among them
     "Total length of `list` across ranks is zero",  # trained on all images, on purpose
     "Checkpoint directory .* exists and is not empty",
     "The dirpath has changed from",  # the best checkpoint is looked for beside the last
@@ -29,6 +28,6 @@ def filter_warnings() -> None:
     """Pass over those lines from now on."""
     for message in WARNED:
         warnings.filterwarnings("ignore", message)
-    for name in LOGGERS:
+    for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
         lightning_log = logging.getLogger(f"pytorch_lightning.{name}")
         lightning_log.addFilter(lambda record: not LOGGED.match(record.getMessage().strip()))

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from common.errors import DataError
-from experiment.checkpoint import read_checkpoint
+from experiment.checkpoint_io import write_portable
+from experiment.checkpoints import read_checkpoint
 from inference import export, load
 from inference.examples import examples
-from inference.portable_checkpoint import write_portable
 
 
 @pytest.mark.parametrize("config", ["aoi", "vessels_best"])
@@ -25,12 +25,12 @@ def test_predicts_as_the_checkpoint_it_is_of(trained, tmp_path, config):
 
 def test_nothing_of_the_machine_is_in_it(trained, tmp_path):
     source = trained("vessels_best") / "checkpoints" / "last.ckpt"
-    checkpoint = read_checkpoint(source)
+    checkpoint = read_checkpoint(source).content
     checkpoint["datamodule_hyper_parameters"]["data_dir"] = "/home/somebody/DRIVE"
     own = tmp_path / "own.ckpt"
     torch.save(checkpoint, own)
     write_portable(own, tmp_path / "portable.ckpt")
-    kept = read_checkpoint(tmp_path / "portable.ckpt")
+    kept = read_checkpoint(tmp_path / "portable.ckpt").content
     assert kept["datamodule_hyper_parameters"]["data_dir"] == "DRIVE"
     assert b"somebody" not in (tmp_path / "portable.ckpt").read_bytes()
     assert not kept.keys() & {"optimizer_states", "lr_schedulers", "loops", "current_model_state"}

@@ -7,7 +7,7 @@ from torch import nn
 
 from cli import main
 from common.errors import DataError
-from experiment.class_paths import TRUSTED, check_classes, find_class
+from experiment.checkpoints.class_paths import TRUSTED, check_classes, find_class
 from lit_models import VesselSegmenter
 
 NOT_CLASSES = (

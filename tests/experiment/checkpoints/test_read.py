@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import pytorch_lightning as pl
@@ -9,16 +10,16 @@ import torch
 from PIL import Image
 
 from common.errors import DataError
-from experiment.checkpoint import (
+from experiment.checkpoint_io import AtomicCheckpointIO
+from experiment.checkpoints.read import (
     check_not_finished,
     check_same_method,
     check_weights_fit,
     read_checkpoint,
 )
-from experiment.checkpoint_io import AtomicCheckpointIO
 
 
-def lightning_checkpoint(processed=3, **hyper_parameters):
+def content(processed=3, **hyper_parameters):
     return {
         "pytorch-lightning_version": pl.__version__,
         "hyper_parameters": hyper_parameters,
@@ -30,13 +31,18 @@ def lightning_checkpoint(processed=3, **hyper_parameters):
     }
 
 
+def lightning_checkpoint(folder, processed=3, **hyper_parameters):
+    torch.save(content(processed, **hyper_parameters), folder / "a.ckpt")
+    return read_checkpoint(folder / "a.ckpt")
+
+
 class Code:
     def __reduce__(self):
         return (Path.touch, (Path("ran"),))
 
 
 def write_bad(kind, path):
-    torch.save(lightning_checkpoint(), path)
+    torch.save(content(), path)
     whole = path.read_bytes()
     match kind:
         case "text":
@@ -54,7 +60,7 @@ def write_bad(kind, path):
         case "pickle":
             path.write_bytes(pickle.dumps(Code()))
         case "code":
-            torch.save({**lightning_checkpoint(), "more": Code()}, path)
+            torch.save({**content(), "more": Code()}, path)
         case "folder":
             path.unlink()
             path.mkdir()
@@ -79,37 +85,70 @@ def test_what_is_no_checkpoint_is_one_line(tmp_path, monkeypatch, kind):
 
 
 def test_another_method_is_refused(tmp_path):
-    checkpoint = lightning_checkpoint(_class_path="lit_models.VesselSegmenter")
-    check_same_method(Path("a.ckpt"), checkpoint, "lit_models.vessel_segmenter.VesselSegmenter")
+    checkpoint = lightning_checkpoint(tmp_path, _class_path="lit_models.VesselSegmenter")
+    check_same_method(checkpoint, "lit_models.vessel_segmenter.VesselSegmenter")
     with pytest.raises(
         DataError,
-        match=r"^a\.ckpt: is a VesselSegmenter's checkpoint, this config is ImageReconstructor's",
+        match=r"a\.ckpt: is a VesselSegmenter's checkpoint, this config is ImageReconstructor's",
     ):
-        check_same_method(Path("a.ckpt"), checkpoint, "lit_models.ImageReconstructor")
-    check_same_method(Path("a.ckpt"), lightning_checkpoint(), "lit_models.ImageReconstructor")
+        check_same_method(checkpoint, "lit_models.ImageReconstructor")
+    check_same_method(lightning_checkpoint(tmp_path), "lit_models.ImageReconstructor")
 
 
 @pytest.mark.parametrize("epochs", [4, -1, None])
-def test_a_run_with_epochs_left_goes_on(epochs):
-    check_not_finished(Path("a.ckpt"), lightning_checkpoint(processed=3), epochs)
+def test_a_run_with_epochs_left_goes_on(tmp_path, epochs):
+    check_not_finished(lightning_checkpoint(tmp_path), epochs)
 
 
 @pytest.mark.parametrize("epochs", [3, 2])
-def test_a_finished_run_says_what_to_raise(epochs):
+def test_a_finished_run_says_what_to_raise(tmp_path, epochs):
     with pytest.raises(DataError, match=rf"its 3 epochs; raise trainer.max_epochs \(now {epochs}"):
-        check_not_finished(Path("a.ckpt"), lightning_checkpoint(processed=3), epochs)
+        check_not_finished(lightning_checkpoint(tmp_path), epochs)
 
 
 def test_bare_weights_cannot_be_trained_on(tmp_path):
-    checkpoint = lightning_checkpoint()
-    del checkpoint["optimizer_states"]
-    with pytest.raises(DataError, match=r"^a\.ckpt: holds weights alone; .* fit cannot go on"):
-        check_not_finished(Path("a.ckpt"), checkpoint, 9)
+    checkpoint = lightning_checkpoint(tmp_path)
+    del checkpoint.content["optimizer_states"]
+    with pytest.raises(DataError, match=r"a\.ckpt: holds weights alone; .* fit cannot go on"):
+        check_not_finished(checkpoint, 9)
+
+
+def deflated(path):
+    with ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+
+
+def nested(levels):
+    value = [0]
+    for _ in range(levels):
+        value = [value, value]
+    return value
+
+
+@pytest.mark.parametrize("kind", ["deflated", "nested", "stride 0", "names"])
+def test_what_takes_more_memory_than_disk_is_refused(tmp_path, kind):
+    path = tmp_path / "a.ckpt"
+    whole = content()
+    match kind:
+        case "nested":
+            whole["hyper_parameters"]["class_names"] = nested(40)
+        case "stride 0":
+            whole["state_dict"]["weight"] = torch.zeros(1).expand(10**9)
+        case "names":
+            whole["hyper_parameters"]["class_names"] = [f"class {i}" for i in range(1_100_000)]
+    torch.save(whole, path)
+    if kind == "deflated":
+        deflated(path)
+    with pytest.raises(DataError, match=r"a\.ckpt: .*(damaged|not a checkpoint that can be read)"):
+        read_checkpoint(path)
 
 
 def test_a_flipped_bit_is_found(tmp_path):
     path = tmp_path / "last.ckpt"
-    torch.save(lightning_checkpoint(), path)
+    torch.save(content(), path)
     read_checkpoint(path)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -119,14 +158,15 @@ def test_a_flipped_bit_is_found(tmp_path):
 
 
 @pytest.mark.parametrize(("size", "name"), [(1000, "weight"), (7, "weight"), (1000, "other")])
-def test_weights_of_another_network_are_named(size, name):
+def test_weights_of_another_network_are_named(tmp_path, size, name):
     model = torch.nn.Module()
     model.register_buffer(name, torch.zeros(size))
+    checkpoint = lightning_checkpoint(tmp_path)
     if (size, name) == (1000, "weight"):
-        check_weights_fit(Path("a.ckpt"), lightning_checkpoint(), model)
+        check_weights_fit(checkpoint, model)
         return
-    with pytest.raises(DataError, match=rf"^a\.ckpt: . of its weights are not .*: {name} is"):
-        check_weights_fit(Path("a.ckpt"), lightning_checkpoint(), model)
+    with pytest.raises(DataError, match=rf"a\.ckpt: . of its weights are not .*: {name} is"):
+        check_weights_fit(checkpoint, model)
 
 
 def test_a_failed_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):

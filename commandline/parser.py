@@ -1,0 +1,158 @@
+"""One line for a bad option or config, in place of jsonargparse's reports.
+
+jsonargparse parses ``model``, ``data`` and each class inside of them with a parser of its own, and
+its errors name the option as that parser knows it. `OneLineParser` keeps the innermost error and
+puts the names of the outer options before it.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
+
+from jsonargparse import Namespace, set_parsing_settings
+from pytorch_lightning.cli import LightningArgumentParser
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from commandline.config_lines import lines_of
+from commandline.suggestions import CLASS, class_problem, in_words, nearest_option, quoted
+from common.errors import DataError, UsageError
+
+# What a config or a checkpoint names must not run programs: jsonargparse's list, as a refusal.
+set_parsing_settings(import_path_denylist=[])
+
+VALUE = re.compile(
+    r"class_path[= ]'([^']+)'|(?:Given|Got) value: (?!Name)(.*)\Z|: (\S+) does not conform"
+    r"|base 10: '(.*)'|path string: (\S+)|Import path (\S+) does",
+    re.DOTALL,
+)
+UNKNOWN = re.compile(
+    r"Option '(.+?)'|Group '(?P<group>.+?)' does not accept option '(.+)'"
+    r"|unrecognized arguments: --([^\s=]+)"
+)
+
+
+class OneLineParser(LightningArgumentParser):
+    """Parser whose errors are `UsageError`, and that takes no abbreviated option."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+        self._given: list[str] = []
+
+    def parse_args(self, args: Any = None, *rest: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
+        """As jsonargparse's, but looks at the configs first."""
+        # It hands null on to the parser of a class as the text "None".
+        args = [re.sub(r"^(--[\w.]+)=None$", r"\1=null", arg) for arg in args or ()]
+        for path in _configs(args):
+            lines_of(path)
+        self._given = args
+        return super().parse_args(args, *rest, **kwargs)
+
+    def instantiate(self, *args: Any, **kwargs: Any) -> Namespace:
+        """As jsonargparse's, but raises what a constructor raised, not a report of it.
+
+        Raises:
+            UsageError: a ValueError of a constructor, which says that an argument is wrong; a
+                TypeError where a class does not take what every class in its place is given.
+        """
+        try:
+            return super().instantiate(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            line = str(cause).strip().partition("\n")[0]
+            called = re.match(r"(\w+)\.__init__\(\) (takes|got|missing) ", line)
+            if called is not None:
+                line = f"{called[1]}: cannot be made by a config ({line}); name another class"
+            if called is not None or isinstance(cause, ValueError):
+                raise UsageError(line) from None
+            raise cause from None
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise UsageError; in the parser of a class, what jsonargparse expects of it."""
+        option, reason, near = self._problem(message)
+        if not self.exit_on_error:
+            raise argparse.ArgumentError(None, f"\x02{option}\x03{reason}\x03{near}\x02") from ex
+        place = _place(option, self._given)
+        if reason == "unknown" and not near and not place:
+            near = nearest_option(option, self._known())
+        advice = f"; did you mean {near}?" if near else ""
+        raise UsageError(f"{place}{option}: {reason}{advice}".removeprefix(": ")) from None
+
+    def _problem(self, message: str) -> tuple[str, str, str]:
+        """Option, what is wrong with it, and which one may have been meant."""
+        key = re.match(r'Parser key "([^"]+)"(?: element \d+)?:\s*', message)
+        inner = re.search("\x02(.*?)\x03(.*?)\x03(.*?)\x02", message)
+        if inner:
+            outer = f"{key[1]}." if key else ""
+            return outer + inner[1], inner[2], inner[3] and outer + inner[3]
+        if key:
+            return key[1], self._bad_value(key[1], message[key.end() :]), ""
+        if unknown := UNKNOWN.match(message):
+            name = unknown[unknown.lastindex or 1].removesuffix("+")
+            name = f"{unknown['group']}.{name}" if unknown["group"] else name
+            return name, "unknown", nearest_option(name, self._options())
+        if required := re.match(r"the following arguments are required: (.+)", message):
+            return required[1], "missing; give it, or a --config FILE that has it", ""
+        if argument := re.match(r"argument (?:-c/)?--([^:]+): (.+)", message):
+            return argument[1], argument[2].replace("expected one argument", "needs a value"), ""
+        if word := re.match(r"unrecognized arguments: (\S*)", message):
+            return "", f"{word[1]!r} is not an option; options begin with --", ""
+        return "", message.replace("\n", " ")[:200], ""
+
+    def _bad_value(self, option: str, report: str) -> str:
+        kind = getattr(self._options().get(option), "_typehint", None)
+        if kind is None:
+            group = "Unable to load config" in report
+            return "must be a group of options" if group else report.replace("\n", " ")[:200]
+        found = VALUE.search(report)
+        value, words = found[found.lastindex or 1] if found else "", in_words(kind)
+        if words.startswith(CLASS) and re.fullmatch(r"(\w+\.)*[^\W\d]\w*", value):
+            return class_problem(value, words, report)
+        return f"must be {words}" + (f", not {quoted(value)}" if found else "")
+
+    def _options(self) -> dict[str, Any]:
+        return {a.dest: a for a in self._actions if not a.dest.endswith("help")}
+
+    def _known(self) -> list[str]:
+        """All options, also of the classes that the configs name."""
+        configs = [f"--config={path}" for path in _configs(self._given)]
+        names: list[str] = []
+        if configs and configs != self._given:
+            with suppress(UsageError):
+                names = [*self.parse_args(configs).keys()]
+        return [*(name.replace(".init_args", "") for name in names), *self._options()]
+
+
+def _configs(args: Sequence[str]) -> Iterator[str]:
+    for arg, following in zip(args, [*args, ""][1:], strict=True):
+        name, _, value = arg.partition("=")
+        if name in ("--config", "-c"):
+            yield value or following
+
+
+def _place(option: str, args: Sequence[str]) -> str:
+    """ "FILE, line N: " where a config was the last to set ``option``, not the command line."""
+    for number, arg in reversed([*enumerate(args)]):
+        name = arg.partition("=")[0]
+        for path in _configs(args[number : number + 2]) if name in ("--config", "-c") else ():
+            if option in (lines := lines_of(path)):
+                return f"{path}, line {lines[option]}: "
+        if f"{option}.".startswith(f"{name.lstrip('-').rstrip('+')}."):
+            return ""
+    return ""
+
+
+@contextmanager
+def one_line_of(*kinds: type[Exception], option: str = "") -> Iterator[None]:
+    """Turn errors of these kinds, which libraries raise for bad options, into `UsageError`."""
+    caught: tuple[type[Exception], ...] = (MisconfigurationException, *kinds)
+    try:
+        yield
+    except DataError:
+        raise
+    except caught as error:
+        line = str(error).strip().partition("\n")[0]
+        raise UsageError(f"{option}: {line}" if option else line) from None

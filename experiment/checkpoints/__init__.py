@@ -1,0 +1,10 @@
+"""One way from a name to a checkpoint, its contents, its settings and its network.
+
+Nothing here imports Lightning, which takes longer than torch: `inference.load` starts with this.
+"""
+
+from experiment.checkpoints.find import CROSSVAL_RECORD, find_checkpoints
+from experiment.checkpoints.read import Checkpoint, read_checkpoint
+from experiment.checkpoints.settings import Checkpoints
+
+__all__ = ["CROSSVAL_RECORD", "Checkpoint", "Checkpoints", "find_checkpoints", "read_checkpoint"]

@@ -1,0 +1,111 @@
+"""Which files a name stands for: best, last, a run, a file, several, a cross-validation."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from common.errors import DataError
+from experiment.checkpoints.read import read_checkpoint
+
+log = logging.getLogger(__name__)
+
+CROSSVAL_RECORD = "crossval.json"  # in the folder of a cross-validation
+Which = Literal["last", "best"]
+Source = str | Path | Sequence[str | Path]
+
+
+def find_checkpoints(
+    source: Source, which: Which = "best", runs: Sequence[Path] = ()
+) -> list[Path]:
+    """Checkpoint files of ``source``, in its order.
+
+    Args:
+        source: "best" or "last", of the newest of ``runs``; a run folder, which stands for the
+            checkpoint ``which``; a file; several of these, also as the text ``[a.ckpt, b.ckpt]``;
+            or the folder of a cross-validation, which stands for those of all folds.
+        which: checkpoint of a run folder.
+        runs: run folders that "best" and "last" are looked for in.
+
+    Raises:
+        DataError: no such run or file, a run without a checkpoint, not a list of paths, or
+            a cross-validation that is not finished.
+    """
+    if source in ("best", "last"):
+        return [_in_run(newest_run(runs), "best" if source == "best" else "last")]
+    if isinstance(source, str) and source.lstrip().startswith("["):
+        try:
+            source = yaml.safe_load(source)
+        except yaml.YAMLError:
+            source = []
+        if not isinstance(source, list) or not all(isinstance(s, str) for s in source):
+            raise DataError('ckpt_path: not a list of files; give "[a.ckpt, b.ckpt]"')
+    if isinstance(source, str | Path):
+        path = Path(source).expanduser()
+        return _of_crossval(path) if (path / CROSSVAL_RECORD).is_file() else [_in_run(path, which)]
+    if not source:
+        raise DataError("ckpt_path: an empty list; give one file or more")
+    return [_in_run(Path(one).expanduser(), which) for one in source]
+
+
+def newest_run(runs: Sequence[Path]) -> Path:
+    """The run folder that was written to last.
+
+    Raises:
+        DataError: none of them holds a checkpoint.
+    """
+    found = [last for run in runs if (last := run / "checkpoints" / "last.ckpt").is_file()]
+    if not found:
+        where = f"{runs[0].parent}: no run with a checkpoint" if runs else "no run yet"
+        raise DataError(f"{where}; train first, or give --ckpt_path a run folder or file")
+    return max(found, key=lambda path: path.stat().st_mtime_ns).parent.parent
+
+
+def best_checkpoint(last: Path) -> Path:
+    """The best checkpoint of the run of ``last``, as that names it.
+
+    ``last`` itself where nothing was held out to find a best one by, or none is left.
+    """
+    checkpoint = read_checkpoint(last)
+    for state in checkpoint.callbacks.values():
+        named = state.get("best_model_path") if isinstance(state, dict) else None
+        best = last.with_name(Path(named or last).name)  # the folder may have been moved since
+        if best != last and best.is_file():
+            return best
+    if checkpoint.data.get("fold") == "all":
+        return last
+    # Killed after a better one took its place, and before that was known to last.ckpt.
+    others = [path for path in last.parent.glob("[!.]*.ckpt") if path != last]
+    if not others:
+        log.warning("%s: the run kept no best checkpoint; its last one is used", last.parent)
+    return max(others, key=lambda path: path.stat().st_mtime_ns, default=last)
+
+
+def _in_run(path: Path, which: Which) -> Path:
+    """``path`` if it is a file, else the checkpoint of the run folder."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise DataError(
+            f"{path}: no such run or checkpoint; give a run folder, a .ckpt file, best or last"
+        )
+    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    last = folder / "last.ckpt"
+    if not last.is_file():
+        raise DataError(f"{path}: holds no checkpoint; give a run folder or a .ckpt file")
+    return last if which == "last" else best_checkpoint(last)
+
+
+def _of_crossval(folder: Path) -> list[Path]:
+    try:
+        record = json.loads((folder / CROSSVAL_RECORD).read_text(encoding="utf-8"))
+        members = [folder / one["checkpoint"] for one in record["members"]]
+        status = record["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(f"{folder / CROSSVAL_RECORD}: not readable; run crossval again") from None
+    if status != "finished" or not members:
+        raise DataError(f"{folder}: {len(members)} trained so far; run crossval again to go on")
+    return members
