@@ -15,6 +15,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 Mask = NDArray[np.bool_]
+Points = NDArray[np.integer]
+Values = NDArray[np.floating]
 REGIONS = ("whole", "upper_left", "upper_right", "lower_left", "lower_right")
 MIN_BRANCH = 0.02  # of the FOV's diameter; shorter branches are too coarse to wind
 MIN_DIAMETER = 256  # px of the FOV
@@ -28,12 +30,12 @@ class VesselMeasures:
     """Of the whole field of view or one quadrant; NaN where a measure is not defined.
 
     Attributes:
-        density: vessel pixels over pixels of the FOV.
-        length: of the skeleton (Zhang and Suen 1984), in diameters of the FOV.
+        density: vessel pixels of the mask over pixels of the FOV.
+        length: of the traced vessels' skeleton (Zhang and Suen 1984), in diameters of the FOV.
         fractal_dimension: of the skeleton, by counting boxes with sides from a quarter to a 256th
             of the FOV's diameter, 2 px at least (Mainster 1990).
         tortuosity: median over the branches of arc over chord, 1 or more (Hart et al. 1999).
-        mean_width: vessel area over length, in diameters of the FOV.
+        mean_width: vessel pixels of the mask over length, in diameters of the FOV.
         branch_points: number of places where branches of the skeleton meet.
         end_points: number of free ends.
     """
@@ -51,7 +53,7 @@ MEASURES = tuple(field.name for field in fields(VesselMeasures))
 
 
 def trace_vessels(
-    probability: NDArray[np.floating], threshold: float, centerline: Sequence[float] | None
+    probability: Values, threshold: float, centerline: Sequence[float] | None
 ) -> Mask:
     """Vessel pixels and the center lines of fainter vessels that are connected to clear ones.
 
@@ -80,7 +82,7 @@ class MeasuredVessels:
     """A photograph's vessels in numbers.
 
     Attributes:
-        traced: what was measured, ``(H, W)``, see `trace_vessels`.
+        traced: what the skeleton is of, ``(H, W)``, see `trace_vessels`.
         regions: of the whole field of view and its quadrants, by the names in `REGIONS`.
         quality: what speaks against the numbers. ``few_vessels`` and ``many_vessels``: a density
             outside `DENSITIES`; ``small_fov``: a diameter below `MIN_DIAMETER`; with these all
@@ -95,7 +97,7 @@ class MeasuredVessels:
 
 
 def measure_vessels(
-    probability: NDArray[np.floating],
+    probability: Values,
     fov: Mask,
     threshold: float = 0.5,
     centerline: Sequence[float] | None = None,
@@ -110,27 +112,28 @@ def measure_vessels(
     """
     from skimage.morphology import skeletonize
 
+    vessels = (probability > threshold) & fov
     traced = trace_vessels(probability, threshold, centerline) & fov
     y, x, diameter = _center(fov)
-    quality, measurable = _quality(probability, traced, fov, diameter)
+    quality, measurable = _quality(probability, vessels, fov, diameter)
     if not measurable:
         return MeasuredVessels(traced, dict.fromkeys(REGIONS, VesselMeasures()), quality)
     tree = _tree(skeletonize(traced), MIN_BRANCH * diameter)
     upper, lower, left, right = slice(y), slice(y, None), slice(x), slice(x, None)
     quadrants = [(upper, left), (upper, right), (lower, left), (lower, right)]
     measures = (
-        _measure(traced[region], fov[region], tree.within(*region), diameter)
+        _measure(vessels[region], fov[region], tree.within(*region), diameter)
         for region in [(slice(None), slice(None)), *quadrants]
     )
     return MeasuredVessels(traced, dict(zip(REGIONS, measures, strict=True)), quality)
 
 
 def _quality(
-    probability: NDArray[np.floating], traced: Mask, fov: Mask, diameter: int
+    probability: Values, vessels: Mask, fov: Mask, diameter: int
 ) -> tuple[tuple[str, ...], bool]:
     """See `MeasuredVessels`, and whether there is anything to measure."""
     disc = fov.sum() / (math.pi / 4 * diameter**2)
-    density = traced.sum() / fov.sum()
+    density = vessels.sum() / fov.sum()
     fatal = {
         "few_vessels": density < DENSITIES[0],
         "many_vessels": density > DENSITIES[1],
@@ -139,7 +142,7 @@ def _quality(
     doubtful = {
         "cut_fov": disc < MIN_DISC,
         "no_fov": disc > MAX_DISC,
-        "low_confidence": traced.any() and probability[traced].mean() < MIN_CONFIDENCE,
+        "low_confidence": vessels.any() and probability[vessels].mean() < MIN_CONFIDENCE,
     }
     flags = tuple(name for name, holds in (fatal | doubtful).items() if holds)
     return flags, not any(fatal.values())
@@ -156,12 +159,12 @@ def _center(fov: Mask) -> tuple[int, int, int]:
 class _Tree:
     """A skeleton; all positions are row and column in px."""
 
-    points: NDArray[np.integer]  # (P, 2)
-    lengths: NDArray[np.floating]  # (P,): half of the steps to a point's neighbors, px
-    ends: NDArray[np.integer]  # (E, 2)
-    junctions: NDArray[np.floating]  # (J, 2)
-    branches: NDArray[np.floating]  # (B, 2): one point of each
-    tortuosity: NDArray[np.floating]  # (B,)
+    points: Points  # (P, 2)
+    lengths: Values  # (P,): half of the steps to a point's neighbors, px
+    ends: Points  # (E, 2)
+    junctions: Values  # (J, 2)
+    branches: Points  # (B, 2): one point of each
+    tortuosity: Values  # (B,)
 
     def within(self, rows: slice, columns: slice) -> "_Tree":
         """The part of a region."""
@@ -187,20 +190,14 @@ def _tree(skeleton: Mask, min_branch: float) -> _Tree:
     steps = np.linalg.norm(points[one] - points[other], axis=1)
     both = np.concatenate([one, other])
     degree = np.bincount(both, minlength=len(points))
-    lengths = np.bincount(both, np.concatenate([steps, steps]) / 2, len(points))
+    lengths = np.bincount(both, np.concatenate([steps, steps]) / 2, len(points)).astype(float)
     crowded = np.zeros_like(skeleton)
     crowded[tuple(points[degree > 2].T)] = True
     labels, count = ndimage.label(crowded, np.ones((3, 3)))
     junctions = ndimage.center_of_mass(crowded, labels, range(1, count + 1))
     inner = (degree[one] <= 2) & (degree[other] <= 2)
-    edges = coo_array((steps[inner], (one[inner], other[inner])), shape=(len(points),) * 2)
-    branch = connected_components(edges, directed=False)[1] if len(points) else degree
-    arcs = np.bincount(branch[one[inner]], steps[inner], minlength=int(branch.max(initial=0)) + 1)
-    inner_degree = np.bincount(np.concatenate([one[inner], other[inner]]), minlength=len(points))
-    tips = np.flatnonzero(inner_degree == 1)
-    tips = tips[np.argsort(branch[tips], kind="stable")].reshape(-1, 2)  # two a branch, rings none
+    tips, arcs = _branches(one[inner], other[inner], steps[inner], len(points))
     chords = np.linalg.norm(points[tips[:, 0]] - points[tips[:, 1]], axis=1)
-    arcs = arcs[branch[tips[:, 0]]]
     long = arcs >= min_branch
     return _Tree(
         points,
@@ -212,7 +209,17 @@ def _tree(skeleton: Mask, min_branch: float) -> _Tree:
     )
 
 
-def _neighbors(skeleton: Mask) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+def _branches(one: Points, other: Points, steps: Values, count: int) -> tuple[Points, Values]:
+    """First and last point ``(B, 2)`` and length ``(B,)`` of each branch; rings have no ends."""
+    edges = coo_array((steps, (one, other)), shape=(count, count))
+    branch = connected_components(edges, directed=False)[1]
+    arcs = np.bincount(branch[one], steps, minlength=count)
+    tips = np.flatnonzero(np.bincount(np.concatenate([one, other]), minlength=count) == 1)
+    pairs = tips[np.argsort(branch[tips], kind="stable")].reshape(-1, 2)
+    return pairs, arcs[branch[pairs[:, 0]]]
+
+
+def _neighbors(skeleton: Mask) -> tuple[Points, Points]:
     """Indices of neighboring points, each pair once; diagonal where no other way leads there."""
     index = np.cumsum(skeleton).reshape(skeleton.shape) - 1
     s = skeleton
@@ -243,7 +250,7 @@ def _measure(vessels: Mask, fov: Mask, tree: _Tree, diameter: int) -> VesselMeas
     )
 
 
-def _box_dimension(points: NDArray[np.integer], diameter: int) -> float:
+def _box_dimension(points: Points, diameter: int) -> float:
     if not len(points):
         return math.nan
     sides = [side for side in diameter / 2.0 ** np.arange(2, 9) if side >= 2]
