@@ -106,7 +106,8 @@ class CLI(LightningCLI):
             help="config in configs/ that is added where, on the built-in sample, the network's "
             "pretrained weights cannot be had",
         )
-        parser.link_arguments("data.init_args.class_names", "model.init_args.class_names")
+        names = "data.class_names", "model.init_args.class_names"
+        parser.link_arguments(*names, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         print_help(parser, args)  # type: ignore[arg-type]

@@ -15,6 +15,10 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 # By content, never by name: Pillow would hand an EPS file to Ghostscript.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "AVIF", "PPM", "JPEG2000")
+SUFFIXES = (  # of the files in a folder that are meant
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k"),
+)
 MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr")
 MOST_PIXELS = 64_000_000  # as in common/limits.py, which exported models lack
 SEVERAL_PAGES = "several pages or frames; save the one to use as a single image"

@@ -1,13 +1,8 @@
-"""AOI defect images in the public AIdea layout.
+"""Labeled images: AOI defects and any other classes, as `datamodules.aoi_files` finds them."""
 
-<data_dir>/train.csv      ID,Label      train_00000.png,0
-<data_dir>/train_images/
-<data_dir>/test.csv       ID,Label      the label may be empty: the public ones are
-<data_dir>/test_images/
-"""
-
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,92 +14,51 @@ from torch.utils.data import DataLoader, Dataset
 from common.errors import DataError
 from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.aoi_files import (
+    AIDEA_NAMES,
     UNLABELED,
-    Table,
-    check_images,
-    name_array,
-    read_table,
+    LabeledFiles,
+    find_images,
+    in_words,
     stratified_split,
 )
 from datamodules.base import ImageDataModule
+from datamodules.defect_dataset import DefectDataset, FeatureDataset
 from datamodules.folds import Fold, fold_split
 from datamodules.images import list_images, read_image
-from datamodules.preprocessing import normalize_defects, resize_square
+from datamodules.label_tables import name_array
+from datamodules.preprocessing import Resize, has_color, normalize_defects
 from datamodules.synthetic.aoi import draw_sample
 from datamodules.transforms import Augmentation
 
-CLASS_NAMES = ("normal", "void", "horizontal", "vertical", "edge", "particle")
+log = logging.getLogger(__name__)
 
-
-class DefectDataset(Dataset[dict[str, Any]]):
-    """Gray images of one folder with their classes.
-
-    Items are ``image`` uint8 ``(1, size, size)``, ``target``, ``name`` and ``index``.
-
-    Args:
-        folder: where the files are.
-        names: paths in it, an array of strings ``(N,)``.
-        targets: classes, int64 ``(N,)``, ``UNLABELED`` where unknown.
-        size: side in px that images are resized to.
-    """
-
-    def __init__(self, folder: Path, names: np.ndarray, targets: Tensor, size: int) -> None:
-        self.folder, self.names, self.targets = folder, names, targets
-        self.size = size
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def name(self, index: int) -> str:
-        return str(self.names[index])
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        name = self.name(index)
-        image = resize_square(read_image(self.folder / name, "L"), self.size).as_subclass(Tensor)
-        return {"image": image, "target": self.targets[index], "name": name, "index": index}
-
-
-class FeatureDataset(Dataset[dict[str, Any]]):
-    """As the images, with ``features`` float32 ``(F,)`` in place of each ``image``.
-
-    Args:
-        images: the data set that the features are of.
-        features: ``(N, F)``, in its order.
-    """
-
-    in_memory = True  # a worker could only pass them on
-
-    def __init__(self, images: DefectDataset, features: Tensor) -> None:
-        self.images, self.features, self.targets = images, features, images.targets
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def name(self, index: int) -> str:
-        return self.images.name(index)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        item = {"target": self.targets[index], "name": self.name(index), "index": index}
-        return {"features": self.features[index], **item}
+LOOKED_AT = 64  # training images that decide on gray or color
 
 
 class AOIDataModule(ImageDataModule):
-    """Training, validation, test and prediction batches of industrial images.
+    """Training, validation, test and prediction batches of labeled images.
 
     Batches hold ``image`` float32 ``(N, 3, size, size)``, gray repeated and normalized with
     ImageNet's mean and standard deviation; ``target`` int64 ``(N,)``, -1 where unknown; ``name``, a
     list of file names; ``index`` int64 ``(N,)``, positions in the data set.
 
     Args:
-        data_dir: folder in the AIdea layout; null draws the built-in, synthetic sample.
-        predict_dir: plain folder of images, or one image, for ``predict``; null predicts
-            ``test.csv``.
+        data_dir: folder in one of the layouts of `datamodules.aoi_files`; null draws the built-in,
+            synthetic sample.
+        predict_dir: plain folder of images, or one image, for ``predict``; null predicts the test
+            images.
         recursive: predict the images in the folders below ``predict_dir`` too.
-        class_names: in the order of the labels 0, 1, ...
+        table: table of the file names and labels, in ``data_dir`` or elsewhere; null looks for one.
+        columns: the table's columns of file names and labels; null finds them by their names.
+        class_names: in the order of the labels 0, 1, ...; null takes them from the data.
         image_size: side in px that images are resized to.
-        val_fraction: part of each class of ``train.csv`` that is kept for validation.
-        folds: cut ``train.csv`` into so many parts instead, each class evenly; null takes
-            ``val_fraction``.
+        resize: "squash" resizes both sides alike, "pad" adds black to a square first, "crop" cuts
+            one from the middle.
+        channels: "gray", "rgb", or "auto": color where most training images have any.
+        val_fraction: part of each class that is kept for validation where the data have no
+            validation images of their own.
+        folds: cut the training and validation images into so many parts instead, each class evenly;
+            null takes ``val_fraction``.
         fold: the part that is kept for validation, from 0; "all" trains on every image.
         batch_size: images in a batch of one process.
         num_workers: processes that decode images.
@@ -122,8 +76,12 @@ class AOIDataModule(ImageDataModule):
         data_dir: str | None = None,
         predict_dir: str | None = None,
         recursive: bool = False,
-        class_names: list[str] = list(CLASS_NAMES),
+        table: str | None = None,
+        columns: list[str] | None = None,
+        class_names: list[str] | None = None,
         image_size: ImageSide = 224,
+        resize: Resize = "squash",
+        channels: Literal["auto", "gray", "rgb"] = "auto",
         val_fraction: OpenUnitInterval = 0.15,
         folds: FoldCount | None = None,
         fold: Fold | None = None,
@@ -145,83 +103,129 @@ class AOIDataModule(ImageDataModule):
             fold=fold,
         )
         self.save_hyperparameters()
+        self.recursive, self.table, self.columns = recursive, table, columns
+        self.image_size, self.resize, self.val_fraction = image_size, resize, val_fraction
+        self.augmentation, self.cache_features = augmentation, cache_features
+        self.normalize = normalize_defects
+        # Of "train" and "val", filled by FeatureCache: they take the place of the images in fit.
+        self.features: dict[str, Tensor] = {}
+        self._found: dict[str, LabeledFiles | None] = {}
+        if class_names is None:
+            class_names = list(AIDEA_NAMES) if data_dir is None else self._found_names()
         if not class_names or not all(class_names) or len(set(class_names)) < len(class_names):
             raise DataError(
                 f"data.class_names: {class_names}; give one name a class, all different"
             )
-        self.recursive, self.class_names = recursive, class_names
-        self.image_size, self.val_fraction = image_size, val_fraction
-        self.augmentation, self.cache_features = augmentation, cache_features
-        # Of "train" and "val", filled by FeatureCache: they take the place of the images in fit.
-        self.features: dict[str, Tensor] = {}
-        self.normalize = normalize_defects
+        # What was found is kept in checkpoints.
+        self.class_names = self.hparams["class_names"] = class_names
+        self.channels = channels
+
+    def _find(self, split: str) -> LabeledFiles | None:
+        if split not in self._found:
+            self._found[split] = find_images(self.folder, split, self.table, self.columns)
+        return self._found[split]
+
+    def _found_names(self) -> list[str]:
+        train, val = self._find("train"), self._find("val")
+        assert train is not None
+        labels = [part.labels for part in (train, val) if part is not None]
+        names = train._replace(labels=np.concatenate(labels)).class_names()
+        if len(names) < 2:
+            raise DataError(f"{train.where}: all images are {names[0]}; give two classes or more")
+        return names
 
     def setup(self, stage: str) -> None:
         if stage in ("fit", "validate"):
             self._setup_training(stage)
         elif stage == "test":
-            self.test_set = self._images("test")
-            if self.test_set.targets[0] == UNLABELED:
-                raise DataError(
-                    f"{self.folder / 'test.csv'}: has no labels to test against; "
-                    "`validate` scores the validation split, `predict` writes a submission"
-                )
+            self.test_set = self._test_images(labeled=True)
         elif self.predict_dir is None:
-            self.predict_set = self._images("test")
+            self.predict_set = self._test_images()
         else:
             self.predict_set = self._plain(Path(self.predict_dir).expanduser())
 
     def _setup_training(self, stage: str) -> None:
-        table = self._table("train")
         self.refuse_to_score_all(stage)
-        train, val = self._split(table.labels)
-        folder, size = self.folder / "train_images", self.image_size
+        files, targets, train, val = self._split()
+        if self.channels == "auto" and stage == "fit":
+            step = max(1, len(train) // LOOKED_AT)
+            looked_at = [files.folder / str(files.names[i]) for i in train[::step][:LOOKED_AT]]
+            colored = sum(has_color(read_image(path, "RGB")) for path in looked_at)
+            self.channels = "rgb" if colored > len(looked_at) / 2 else "gray"
+            self.hparams["channels"] = self.channels
         self.train_set, self.val_set = (
-            DefectDataset(folder, table.names[part.numpy()], table.labels[part], size)
+            self._dataset(files.folder, files.names[part.numpy()], targets[part])
             if len(part)
             else None
             for part in (train, val)
         )
-        counts = table.labels[train].bincount().tolist()
+        classes = len(self.class_names)
+        counts, held_out = (targets[part].bincount(minlength=classes) for part in (train, val))
         rank_zero_info(
-            "%d training and %d validation images%s; training images by class: %s",
+            "%s: %s, %s; %d training and %d validation images%s; training images by class: %s",
+            self.data_source,
+            files.layout,
+            "color" if self.channels == "rgb" else "gray",
             len(train),
             len(val),
             self.split_description,
-            ", ".join(f"{n} {count}" for n, count in zip(self.class_names, counts, strict=True)),
+            in_words([f"{n} {c}" for n, c in zip(self.class_names, counts.tolist(), strict=True)]),
         )
+        for kind, number in (("training", counts), ("validation", held_out)):
+            absent = [self.class_names[i] for i in (number == 0).nonzero().flatten()]
+            if absent and number.sum():
+                log.warning("no %s image of %s: no score tells of these", kind, in_words(absent))
 
-    def _split(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _split(self) -> tuple[LabeledFiles, Tensor, Tensor, Tensor]:
+        """All images to train and validate on, their classes, and the positions of either."""
+        files, own = self._find("train"), self._find("val")
+        assert files is not None
+        first = len(files.names)
+        if own is not None:
+            names, labels = (np.concatenate(pair) for pair in zip(files[3:], own[3:], strict=True))
+            files = files._replace(names=names, labels=labels)
+        targets = files.targets(self.class_names)
+        count = len(targets)
+        every = torch.arange(count)
         if self.trains_on_all:
-            return torch.arange(len(labels)), torch.arange(0)
-        if self.folds is None:
-            return stratified_split(labels, self.val_fraction, self.seed)
-        where = self.folder / "train.csv"
-        parts = fold_split(where, self.folds, self.fold, self.seed, len(labels), labels.numpy())
-        train, val = map(torch.from_numpy, parts)
-        return train, val
+            return files, targets, every, every[:0]
+        if self.folds is not None:
+            labels = targets.numpy()
+            parts = fold_split(files.where, self.folds, self.fold, self.seed, count, labels)
+            train, val = map(torch.from_numpy, parts)
+            return files, targets, train, val
+        if own is not None:
+            return files, targets, every[:first], every[first:]
+        train, val = stratified_split(targets, self.val_fraction, self.seed)
+        if not len(val):
+            raise DataError(f"{files.where}: one image per class; validation needs a second one")
+        return files, targets, train, val
 
-    def _table(self, split: str) -> Table:
-        path = self.folder / f"{split}.csv"
-        count = len(self.class_names)
-        table = read_table(path, count, labeled=split == "train")
-        check_images(table, self.folder / f"{split}_images", path)
-        absent = set(range(count)) - set(table.labels.unique().tolist())
-        if split == "train" and absent:
-            raise DataError(f"{path}: no image of class {min(absent)}; the split needs 2 or more")
-        return table
-
-    def _images(self, split: str) -> DefectDataset:
-        names, labels = self._table(split)
-        return DefectDataset(self.folder / f"{split}_images", names, labels, self.image_size)
+    def _test_images(self, labeled: bool = False) -> DefectDataset:
+        files = self._find("test")
+        if files is None:
+            raise DataError(
+                f"{self.folder}: holds no test images; give test.csv, test/ or rows of split "
+                "'test', see docs/data.md; predict takes any folder as --data.predict_dir"
+            )
+        targets = files.targets(self.class_names)
+        if labeled and targets[0] == UNLABELED:
+            raise DataError(
+                f"{files.where}: has no labels to test against; "
+                "`validate` scores the validation images, `predict` writes a submission"
+            )
+        return self._dataset(files.folder, files.names, targets)
 
     def _plain(self, folder: Path) -> DefectDataset:
         paths = list_images(folder, self.recursive)
         if folder.is_file():
             folder = folder.parent
         names = name_array([path.relative_to(folder).as_posix() for path in paths])
-        unknown = torch.full((len(names),), UNLABELED)
-        return DefectDataset(folder, names, unknown, self.image_size)
+        return self._dataset(folder, names, torch.full((len(names),), UNLABELED))
+
+    def _dataset(self, folder: Path, names: np.ndarray, targets: Tensor) -> DefectDataset:
+        mode: Literal["L", "RGB"] = "RGB" if self.channels == "rgb" else "L"
+        return DefectDataset(folder, names, targets, self.image_size, mode, self.resize)
 
     def train_dataloader(self) -> DataLoader:
         return self.train_loader(self._seen("train", self.train_set))

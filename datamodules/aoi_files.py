@@ -1,10 +1,15 @@
-"""Tables and folders of the AIdea layout, see `datamodules.aoi`.
+"""Finds labeled images as they lie on disk: one place knows the layouts of `docs/data.md`.
+
+- one folder per class: ``<class>/*``, or ``train/<class>/*`` beside ``val/`` and ``test/``;
+- a table with file names and labels, one for all images or one per split;
+- the AIdea layout: ``train.csv`` (``ID,Label``) with ``train_images/``, ``test.csv`` likewise.
 
 A table may have a million rows: names lie in one array and not in a list, whose strings every
 worker process would copy by counting their references.
 """
 
-import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,131 +18,234 @@ import torch
 from torch import Tensor
 
 from common.errors import DataError
-from datamodules.tables import read_csv
+from datamodules.images import read_image
+from datamodules.label_tables import (
+    choose_columns,
+    files_of,
+    images_below,
+    name_array,
+    read_header,
+    read_table,
+)
 
 UNLABELED = -1
-CHUNK = 65536  # rows that are held as Python objects at a time
+AIDEA_NAMES = ("normal", "void", "horizontal", "vertical", "edge", "particle")
+AIDEA_SIDE = 512  # px
+# What each split is called, the first name in messages; "val" also in a table's column "split".
+SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+LAYOUTS = (
+    "one folder per class, train/<class>/ with test/<class>/, a table of file names and labels "
+    "(--data.table), or train.csv with train_images/; see docs/data.md"
+)
 
 
-class Table(NamedTuple):
-    """Rows of a CSV: names, an array of strings ``(N,)``, and labels, int64 ``(N,)``."""
-
-    names: np.ndarray
-    labels: Tensor
-
-
-def name_array(names: list[str]) -> np.ndarray:
-    """Strings ``(N,)`` without a Python object for each."""
-    return np.array(names, dtype=np.dtypes.StringDType())
-
-
-def read_table(path: Path, num_classes: int, labeled: bool) -> Table:
-    """The rows of a CSV with columns ``ID,Label``, in its order.
+class LabeledFiles(NamedTuple):
+    """The images of one split.
 
     Args:
-        path: the file.
-        num_classes: labels are ``0 .. num_classes - 1``.
-        labeled: refuse empty labels; else they become ``UNLABELED``.
-
-    Raises:
-        DataError: no file, column or row, a duplicate ID, another label, labels in part of the
-            rows only, and what `read_csv` raises.
+        where: the table or folder that they were found in, for messages.
+        layout: what was understood, in words.
+        folder: what ``names`` are relative to.
+        names: paths of the files, an array of strings ``(N,)``.
+        labels: classes as the disk has them, an array of strings ``(N,)``; empty where unknown.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; data_dir must hold train.csv and train_images/")
-    names, labels, chunk = [name_array([])], list[np.ndarray](), list[tuple[str, int]]()
-    for line, (name, text) in read_csv(path, ("ID", "Label")):
-        if not name:
-            raise DataError(f"{path}, line {line}: the ID is empty")
-        chunk.append((name, _label(text, name, num_classes, labeled, f"{path}, line {line}")))
-        if len(chunk) == CHUNK:
-            _flush(chunk, names, labels)
-    if chunk:
-        _flush(chunk, names, labels)
-    if not labels:
-        raise DataError(f"{path}: holds no rows")
-    table = Table(np.concatenate(names), torch.from_numpy(np.concatenate(labels)))
-    unlabeled = table.labels == UNLABELED
-    if unlabeled.any() and not unlabeled.all():
-        raise DataError(
-            f"{path}: some rows have a label and some have none; fill or empty them all"
-        )
-    _refuse_duplicates(path, table.names)
-    return table
+
+    where: Path
+    layout: str
+    folder: Path
+    names: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def is_aidea(self) -> bool:
+        """Whether this is AIdea's AOI set or a part of it: its layout, labels and image size."""
+        if self.folder.name != "train_images" or not set(self.labels) <= set("012345"):
+            return False
+        shape = read_image(self.folder / str(self.names[0]), "L").shape
+        return tuple(shape[-2:]) == (AIDEA_SIDE, AIDEA_SIDE)
+
+    def class_names(self) -> list[str]:
+        """Names of the classes in natural order: "class 3" for the label 3, AIdea's for AIdea."""
+        if self.is_aidea:
+            return list(AIDEA_NAMES)
+        return sorted({_class_name(label) for label in set(self.labels)}, key=_natural)
+
+    def targets(self, class_names: Sequence[str]) -> Tensor:
+        """Position of each image's class in ``class_names``, int64 ``(N,)``; or ``UNLABELED``.
+
+        Labels that are numbers but no names stand for positions.
+
+        Raises:
+            DataError: a label that is none of the classes; labels in part of the images only.
+        """
+        positions = {name: position for position, name in enumerate(class_names)}
+        labels = sorted(set(self.labels), key=_natural)
+        numbers = not any(_class_name(label) in positions for label in labels)
+        position_of = {}
+        for label in labels:
+            number = int(label[:9]) if numbers and _is_number(label) else len(class_names)
+            position_of[label] = positions.get(_class_name(label), number)
+            if label and position_of[label] >= len(class_names):
+                name = self.names[np.flatnonzero(self.labels == label)[0]]
+                raise DataError(
+                    f"{self.where}: label {label[:20]!r} of {name} is none of the classes "
+                    f"({in_words(class_names)}); the names are the model's or --data.class_names"
+                )
+        if "" in position_of and len(position_of) > 1:
+            raise DataError(
+                f"{self.where}: some rows have a label and some have none; fill or empty them all"
+            )
+        position_of |= {"": UNLABELED} if "" in position_of else {}
+        return torch.tensor([position_of[label] for label in self.labels])
 
 
-def _label(text: str, name: str, num_classes: int, labeled: bool, where: str) -> int:
-    if not text and not labeled:
-        return UNLABELED
-    if not text.isascii() or not text.isdigit() or int(text[:9]) >= num_classes:
-        raise DataError(f"{where}: label {text[:20]!r} of {name} is not in 0-{num_classes - 1}")
-    return int(text)
+def _is_number(label: str) -> bool:
+    return label.isascii() and label.isdigit()
 
 
-def _flush(chunk: list[tuple[str, int]], names: list[np.ndarray], labels: list[np.ndarray]) -> None:
-    names.append(name_array([name for name, _ in chunk]))
-    labels.append(np.array([label for _, label in chunk]))
-    chunk.clear()
+def _class_name(label: str) -> str:
+    return f"class {int(label[:9])}" if _is_number(label) else label
 
 
-def _hashes(names: np.ndarray) -> np.ndarray:
-    """Python's hash of each name, int64: eight bytes in place of a string in a set."""
-    return np.fromiter(map(hash, names), np.int64, len(names))
-
-
-def _refuse_duplicates(path: Path, names: np.ndarray) -> None:
-    hashes = _hashes(names)
-    order = hashes.argsort(kind="stable")
-    same = np.flatnonzero(hashes[order][1:] == hashes[order][:-1])
-    repeated = [
-        second
-        for first, second in order[np.stack([same, same + 1], 1)]
-        if names[first] == names[second]
+def label_numbers(class_names: Sequence[str]) -> list[int]:
+    """The number of each class in a table of predictions: 3 of "class 3", else its position."""
+    return [
+        int(name[6:]) if name.startswith("class ") and _is_number(name[6:]) else position
+        for position, name in enumerate(class_names)
     ]
-    if repeated:
-        name = names[min(repeated)]
-        line = [line for line, row in read_csv(path, ("ID",)) if row[0] == name][1]
-        raise DataError(f"{path}, line {line}: {name} is listed twice")
 
 
-def check_images(table: Table, folder: Path, csv_path: Path) -> None:
-    """Refuse a table whose images are not all in ``folder``, in one line with their count.
+def _natural(text: str) -> list[tuple[bool, int, str]]:
+    parts = re.split(r"(\d+)", text)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part.lower()) for part in parts]
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Names for a message, of which the middle is left out where they are many."""
+    shown = list(names) if len(names) <= 12 else [*names[:9], "...", *names[-2:]]
+    return ", ".join(shown)
+
+
+def find_images(
+    data_dir: Path, split: str, table: str | None = None, columns: Sequence[str] | None = None
+) -> LabeledFiles | None:
+    """The images of one split in any of the layouts.
+
+    Args:
+        data_dir: the folder.
+        split: "train", "val" or "test".
+        table: a table of all images, in ``data_dir`` or anywhere; None looks for one.
+        columns: its columns of file names and labels; None finds them by name.
+
+    Returns:
+        None where ``data_dir`` has no such split of its own.
 
     Raises:
-        DataError: no such folder, or images of the table that are no files in it.
+        DataError: an unknown layout, a table that cannot be used, images that are missing.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; it must hold the images of {csv_path.name}")
-    try:
-        with os.scandir(folder) as entries:
-            there = np.fromiter((hash(e.name) for e in entries if e.is_file()), np.int64)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed ({error.strerror})") from None
-    missing = np.flatnonzero(~np.isin(_hashes(table.names), there))
-    if len(missing):
-        raise DataError(
-            f"{folder}: {len(missing):,} of the {len(table.names):,} images listed in "
-            f"{csv_path.name} are missing, first {table.names[missing[0]]}; add them or remove "
-            "their rows"
-        )
+    if not data_dir.is_dir():
+        raise DataError(f"{data_dir}: no such folder (data_dir)")
+    path = _find_table(data_dir, table, columns)
+    if path is not None and path.stem.lower() in SPLITS["train"] and table is None:
+        tables = [path.with_name(f"{name}{path.suffix}") for name in SPLITS[split]]
+        found = next((one for one in tables if one.is_file()), None)
+        return None if found is None else _from_table(data_dir, found, columns, split, own=True)
+    if path is not None:
+        return _from_table(data_dir, path, columns, split, own=False)
+    return _from_folders(data_dir, split)
+
+
+def _find_table(data_dir: Path, table: str | None, columns: Sequence[str] | None) -> Path | None:
+    if table is not None:
+        given = Path(table).expanduser()
+        path = given if given.is_absolute() or given.is_file() else data_dir / given
+        if not path.is_file():
+            raise DataError(f"{path}: no such file (data.table)")
+        return path
+    tables = sorted(p for p in data_dir.iterdir() if p.suffix.lower() in (".csv", ".tsv", ".txt"))
+    for path in tables:
+        if path.stem.lower() in SPLITS["train"]:
+            return path
+    if (data_dir / "train_images").is_dir() and not columns:
+        raise DataError(f"{data_dir / 'train.csv'}: no such file, but there is train_images/")
+    usable = [path for path in tables if columns or choose_columns(read_header(path)[1], None)]
+    if len(usable) > 1:
+        names = ", ".join(path.name for path in usable)
+        raise DataError(f"{data_dir}: several tables ({names}); choose one with --data.table")
+    return usable[0] if usable else None
+
+
+def _from_table(
+    data_dir: Path, path: Path, columns: Sequence[str] | None, split: str, own: bool
+) -> LabeledFiles | None:
+    frame = read_table(path, columns)
+    layout = f"table {path.name}"
+    if own:
+        layout += " of this split"
+    elif "split" in frame:
+        known = {name: kind for kind, names in SPLITS.items() for name in names}
+        kinds = frame["split"].str.lower().map(known)
+        for line in frame.index[kinds.isna()]:
+            given = frame["split"][line]
+            raise DataError(f"{path}, line {line}: split {given!r}; give train, val or test")
+        frame, layout = frame[kinds == split], f"{layout} with its splits"
+    elif split != "train":
+        return None
+    if frame.empty:
+        return None
+    if split == "train":
+        for line in frame.index[frame["label"] == ""]:
+            raise DataError(f"{path}, line {line}: no label of {frame['name'][line]}; give one")
+    folder = data_dir
+    if own and (data_dir / f"{split}_images").is_dir():  # AIdea
+        folder, layout = data_dir / f"{split}_images", "AIdea layout"
+    names = files_of(path, frame["name"], folder)
+    labels = name_array(frame["label"].tolist())
+    return LabeledFiles(path, layout, folder, names, labels)
+
+
+def _from_folders(data_dir: Path, split: str) -> LabeledFiles | None:
+    there = {path.name.lower(): path for path in data_dir.iterdir() if path.is_dir()}
+    tops = {
+        kind: next((there[name] for name in names if name in there), None)
+        for kind, names in SPLITS.items()
+    }
+    if tops["train"] is None:
+        tops = {"train": data_dir, "val": None, "test": tops["test"]}
+    top = tops[split]
+    if top is None:
+        return None
+    left_out = {"test", "testing"} if top == data_dir else set()
+    paths = [name for name in images_below(top) if name.split("/")[0].lower() not in left_out]
+    classes = {name.split("/")[0] if "/" in name else "" for name in paths}
+    unlabeled = split == "test" and classes == {""}
+    if not paths or ("" in classes and not unlabeled):
+        what = f"{paths[0]} lies in no class folder" if paths else "no images in class folders"
+        raise DataError(f"{top}: {what}; data_dir holds {LAYOUTS}")
+    paths.sort(key=lambda name: (_natural(name.split("/")[0]), name))
+    labels = name_array([name.split("/")[0] if "/" in name else "" for name in paths])
+    names = name_array([(top / name).relative_to(data_dir).as_posix() for name in paths])
+    given = ", ".join(f"{path.name}/" for path in tops.values() if path not in (None, data_dir))
+    layout = f"one folder per class{' in ' if given else ''}{given}"
+    return LabeledFiles(top, layout, data_dir, names, labels)
 
 
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Sorted positions for training and validation, with ``fraction`` of each class in the latter.
 
-    By hand, because scikit-learn's ``train_test_split`` draws otherwise: the validation images, by
-    which published checkpoints were chosen, would be others.
-
-    Raises:
-        DataError: a class has a single image, which cannot be in both parts.
+    A class of one image is trained on alone. By hand, because scikit-learn's ``train_test_split``
+    draws otherwise: the validation images, by which published checkpoints were chosen, would be
+    others.
     """
     generator = torch.Generator().manual_seed(seed)
     train: list[Tensor] = []
     val: list[Tensor] = []
     for label in labels.unique().tolist():
         members = (labels == label).nonzero().flatten()
-        if len(members) < 2:
-            raise DataError(f"class {label} has 1 training image; the split needs 2 or more")
         members = members[torch.randperm(len(members), generator=generator)]
         count = min(max(round(len(members) * fraction), 1), len(members) - 1)
         val.append(members[:count])

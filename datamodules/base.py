@@ -59,6 +59,8 @@ class ImageDataModule(pl.LightningDataModule):
         "test_dir",
         "predict_dir",
         "recursive",
+        "table",
+        "columns",
         "batch_size",
         "eval_batch_size",
         "num_workers",

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
+from torch.nn.functional import max_pool2d
 from torchvision import tv_tensors
 
 from common.errors import DataError
-from datamodules.images import list_images, read_image
+from datamodules.images import list_images, read_image, say
 from datamodules.transforms.fundus import LEAST_FOV, fov_diameter
 
 Split = Literal["training", "test"]
@@ -24,6 +26,7 @@ IMAGE_NAMES = ("images", "image")
 VESSEL_NAMES = ("1st_manual", "masks")
 FOV_NAMES = ("mask",)
 SECOND_NAMES = ("2nd_manual",)
+MOST_LABELS = 8  # gray levels in a mask that are meant as such
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,9 @@ def read_drive(data_dir: Path) -> dict[Split, list[FundusFiles]]:
 
 
 def read_mask(path: Path, image: Path, size: Sequence[int], full: bool = False) -> tv_tensors.Mask:
-    """A drawn mask as bool ``(1, H, W)``; any two gray levels, smoothed edges allowed.
+    """A drawn mask as bool ``(1, H, W)``; any two gray levels, smoothed edges and colors allowed.
+
+    The level of a pixel is its greatest channel: arteries in red and veins in blue are vessels.
 
     Args:
         path: the mask.
@@ -141,10 +146,11 @@ def read_mask(path: Path, image: Path, size: Sequence[int], full: bool = False) 
         full: allow a mask that is set everywhere, as a field of view may be.
 
     Raises:
-        DataError: unreadable, of another size, empty, or not a mask (more than a fifth of the
-            pixels lie between dark and bright); names both files.
+        DataError: unreadable, of another size, empty, or not a mask (more than a fifth of what is
+            drawn is neither bright nor beside it, or of the image in between); names both files.
     """
-    gray = read_image(path, "L")
+    color = read_image(path, "RGB").as_subclass(Tensor)
+    gray, least = color.amax(0, keepdim=True), color.amin(0, keepdim=True)
     if gray.shape[-2:] != torch.Size(size):
         (mh, mw), (h, w) = gray.shape[-2:], size
         raise DataError(f"{path}: mask of {mw}x{mh} px for {image} of {w}x{h} px; redraw or resize")
@@ -154,11 +160,23 @@ def read_mask(path: Path, image: Path, size: Sequence[int], full: bool = False) 
             return tv_tensors.Mask(torch.ones_like(gray, dtype=torch.bool))
         raise DataError(f"{path}: empty mask ({low} everywhere) for {image}; remove both or redraw")
     level = (gray.float() - low) / (high - low)
-    between = ((level > 0.2) & (level < 0.8)).float().mean().item()
-    if between > 0.2 or low > high / 2:
+    values = gray.unique().tolist()
+    # Of few values each is a label; else the darkest may be traces of a lossy compression.
+    drawn = level > (0 if len(values) <= MOST_LABELS else 0.2)
+    near_bright = max_pool2d((level > 0.8).float(), 5, stride=1, padding=2) > 0
+    between = float(((level > 0.2) & (level < 0.8)).float().mean())  # much of it in a photograph
+    other = max(between, float((drawn & ~near_bright).sum() / drawn.sum()))
+    if other > 0.2 or low > high / 2:
+        shown = ", ".join(map(str, values)) if len(values) <= MOST_LABELS else f"{low} to {high}"
         raise DataError(
-            f"{path}: not a binary mask (gray {low} to {high}, {between:.0%} of it in between) "
+            f"{path}: not a binary mask (gray {shown}, {other:.0%} in between) "
             f"for {image}; save it in black and white"
+        )
+    if (gray - least).max() > 64:
+        say(f"{path.parent}: masks in color; each color counts as drawn")
+    elif 2 < len(values) <= MOST_LABELS:
+        say(
+            f"{path}: gray {', '.join(map(str, values))}; above {(low + high) // 2} counts as drawn"
         )
     return tv_tensors.Mask(level > 0.5)
 

@@ -14,14 +14,9 @@ from torchvision import tv_tensors
 
 from common import limits
 from common.errors import DataError
-from common.image_pixels import FORMATS, BadImage, read, to_array
+from common.image_pixels import FORMATS, SUFFIXES, BadImage, read, to_array
 from datamodules.image_cost import check_cost
 
-# What a folder is searched for; a file is read by its content, whatever its name.
-IMAGE_SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k"),
-)
 SHOWN = 5  # names in one line
 
 
@@ -38,10 +33,10 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
         DataError: no such folder, one that must not be read, no image in it, or a file of another
             kind.
     """
-    if folder.is_file() and folder.suffix.lower() in IMAGE_SUFFIXES:
+    if folder.is_file() and folder.suffix.lower() in SUFFIXES:
         return [folder]
     if folder.is_file():
-        raise DataError(f"{folder}: is no image ({' '.join(IMAGE_SUFFIXES)}); give one or a folder")
+        raise DataError(f"{folder}: is no image ({' '.join(SUFFIXES)}); give one or a folder")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     paths, passed = list[Path](), list[Path]()
@@ -50,10 +45,10 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
         folders[:] = [name for name in below if recursive and not Path(top, name).is_symlink()]
         passed += [Path(top, name) for name in below if name not in folders]
         for path in (Path(top, name) for name in files if not name.startswith(".")):
-            (paths if path.suffix.lower() in IMAGE_SUFFIXES else passed).append(path)
+            (paths if path.suffix.lower() in SUFFIXES else passed).append(path)
     paths.sort()
     if not paths:
-        raise DataError(f"{folder}: holds no image ({' '.join(IMAGE_SUFFIXES)})")
+        raise DataError(f"{folder}: holds no image ({' '.join(SUFFIXES)})")
     if passed:
         names = sorted(f"{path.relative_to(folder)}{os.sep * path.is_dir()}" for path in passed)
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
@@ -80,6 +75,15 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
     Raises:
         DataError: missing, no regular file, beyond `common.limits`, and what `decode_image` raises.
     """
+    return decode_image(read_bytes(path), mode, str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        DataError: missing or unreadable, no regular file, larger than `common.limits` allows.
+    """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device never ends
@@ -87,17 +91,20 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
         if status.st_size > limits.IMAGE_BYTES:
             limit = f"{status.st_size:,} bytes, more than {limits.IMAGE_BYTES:,}"
             raise DataError(f"{path}: {limit}; make it smaller")
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, ValueError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or error or "not enough memory"
         raise DataError(f"{path}: cannot be read ({reason})") from None
-    return decode_image(data, mode, str(path))
 
 
 def decode_image(
-    data: bytes, mode: Literal["L", "RGB"], name: str, formats: tuple[str, ...] = FORMATS
+    data: bytes,
+    mode: Literal["L", "RGB"],
+    name: str,
+    formats: tuple[str, ...] = FORMATS,
+    most_pixels: int = limits.IMAGE_PIXELS,
 ) -> tv_tensors.Image:
     """As `read_image`, of a file's bytes.
 
@@ -106,6 +113,7 @@ def decode_image(
         mode: what to convert to.
         name: of the file, for messages.
         formats: that are read, by Pillow's names.
+        most_pixels: that are decoded.
 
     Raises:
         DataError: damaged, several pages or frames, transparency, another color space, values that
@@ -113,7 +121,7 @@ def decode_image(
     """
     try:
         check_cost(data)
-        return _to_tensor(read(data, mode, formats, limits.IMAGE_PIXELS))
+        return _to_tensor(read(data, mode, formats, most_pixels))
     except BadImage as error:
         raise DataError(f"{name}: {error}") from None
 

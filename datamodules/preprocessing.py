@@ -4,7 +4,10 @@ Without Lightning, so that `inference` starts fast. Fundus photographs for segme
 `datamodules.fundus_input`.
 """
 
+from typing import Literal
+
 import torch
+import torch.nn.functional
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
@@ -12,13 +15,40 @@ from torchvision.transforms.v2 import functional as F
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def resize_square(pixels: Tensor, size: int) -> Tensor:
-    """``(C, H, W)``, any dtype, as ``(C, size, size)`` of the same one."""
+Resize = Literal["squash", "pad", "crop"]
+
+
+def square_margins(height: int, width: int, resize: Resize) -> list[int]:
+    """Pixels to add at the left, right, top and bottom of an image; negative ones are cut off."""
+    if resize == "squash":
+        return [0, 0, 0, 0]
+    side = max(height, width) if resize == "pad" else min(height, width)
+    left, top = (side - width) // 2, (side - height) // 2
+    return [left, side - width - left, top, side - height - top]
+
+
+def resize_square(pixels: Tensor, size: int, resize: Resize = "squash") -> Tensor:
+    """``(..., H, W)``, any dtype, as ``(..., size, size)`` of the same one.
+
+    "squash" changes the sides' ratio, "pad" adds black to a square first, "crop" cuts the middle.
+    """
+    if resize != "squash":
+        margins = square_margins(pixels.shape[-2], pixels.shape[-1], resize)
+        pixels = torch.nn.functional.pad(pixels, margins)
     return F.resize(pixels, [size, size], antialias=True)
 
 
+def has_color(pixels: Tensor) -> bool:
+    """Whether the channels of uint8 ``(3, H, W)`` differ in more than 1 % of the pixels.
+
+    By 16 levels: a gray photograph's JPEG differs by a few.
+    """
+    values = pixels.short()
+    return bool((values.amax(dim=0) - values.amin(dim=0) > 16).float().mean() > 0.01)
+
+
 def normalize_defects(images: Tensor) -> Tensor:
-    """Gray uint8 ``(N, 1, H, W)`` as float32 ``(N, 3, H, W)``, normalized as ImageNet is."""
+    """Uint8 ``(N, 1 or 3, H, W)`` as float32 ``(N, 3, H, W)``, normalized as ImageNet is."""
     scaled = F.to_dtype(images, torch.float32, scale=True)
     return F.normalize(F.grayscale_to_rgb(scaled), list(MEAN), list(STD))
 

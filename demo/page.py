@@ -18,7 +18,7 @@ from inference.examples import TASKS, examples
 MOST_PIXELS, MOST_IMAGES = 20_000_000, 20  # of an image, of an upload
 SAMPLE = "**Trained on the built-in synthetic sample: on real images its answers mean nothing.**"
 ASKS = {
-    "aoi": "Drop gray images of panels: the class of the defect, how sure, and where it shows.",
+    "aoi": "Drop images: the class of each, how sure, and where it shows.",
     "vessels": "Drop photographs of retinas: their vessels, and how sure. Not a medical device.",
     "retina": "Drop photographs of retinas: their copies and what is lost. Not a medical device.",
     "blots": "Drop or draw two templates: a synthetic Western blot. Never show it as a result.",

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 from common.errors import DataError
 
 HALF = ".half-"
+FORMULA = re.compile(r"[=+\-@\t\r](?![\d.]+(e[+-]?\d+)?$)")  # no signed number
 FIXES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
@@ -77,11 +79,19 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV file, whole or not at all."""
-    with atomic_write(path) as tmp_path, tmp_path.open("w", newline="", encoding="utf-8") as file:
+    """Write a CSV file, whole or not at all, of cells as `csv_cell` gives them."""
+    with (
+        atomic_write(path) as tmp_path,
+        tmp_path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows([csv_cell(cell) for cell in row] for row in rows)
+
+
+def csv_cell(cell: Any) -> Any:
+    """A text that a spreadsheet would run as a formula, after an apostrophe; else ``cell``."""
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
 
 from common.ranges import ImageSide
-from datamodules.preprocessing import normalize_defects, resize_square
+from datamodules.preprocessing import Resize, normalize_defects, resize_square
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import DefectResult
@@ -29,6 +29,8 @@ class DefectModel(Model[DefectResult]):
 
     Attributes:
         class_names: in the order of the labels.
+        mode: "L" where the model sees gray, "RGB" where it sees color.
+        resize: how images become square, see `resize_square`.
         inference: how the network is asked.
     """
 
@@ -36,13 +38,17 @@ class DefectModel(Model[DefectResult]):
         super().__init__(*args)
         self.class_names = [str(name) for name in self.trained.model["class_names"]]
         self.size = int(ImageSide(self.trained.data["image_size"]))
+        self.resize: Resize = self.trained.data.get("resize", "squash")
+        self.mode: Literal["L", "RGB"] = (
+            "RGB" if self.trained.data.get("channels") == "rgb" else "L"
+        )
         self.inference = DefectPostprocessor(**(self.trained.model.get("inference") or {}))
         self.explains: bool | None = None  # not known before the first batch
 
     def read(self, x: Any, name: str) -> dict[str, Any]:
-        pixels, name = read_pixels(x, "L", name)
-        shown = Image.fromarray(pixels[0].numpy())
-        return {"image": resize_square(pixels, self.size), "name": name, "shown": shown}
+        pixels, name = read_pixels(x, self.mode, name)
+        image = resize_square(pixels, self.size, self.resize)
+        return {"image": image, "name": name, "shown": to_pil_image(pixels)}
 
     def run(self, items: Sequence[dict[str, Any]]) -> list[DefectResult]:
         images = torch.stack([item["image"].as_subclass(Tensor) for item in items])
@@ -58,6 +64,7 @@ class DefectModel(Model[DefectResult]):
                     dict(zip(self.class_names, row.tolist(), strict=True)),
                     items[i]["shown"],
                     None if maps is None else maps[i, label].cpu().numpy(),
+                    self.resize,
                 )
             )
         return results

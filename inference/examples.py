@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import DataError
+from datamodules.aoi_files import find_images
 from datamodules.blot_files import find_triples
 from datamodules.drive_files import read_drive
-from datamodules.images import list_images
 from datamodules.synthetic import aoi, blots, drive
 from datamodules.synthetic.cache import cached_sample
 from experiment.checkpoints import Checkpoint
@@ -46,8 +46,10 @@ def examples(trained: Checkpoint, count: int) -> list[Any]:
 
 def _inputs(task: str, folder: Path, data: dict[str, Any]) -> list[Any]:
     if task == "aoi":
-        test = folder / "test_images"
-        return list_images(test if test.is_dir() else folder / "train_images")
+        files = find_images(folder, "test", data.get("table"), data.get("columns"))
+        files = files or find_images(folder, "train", data.get("table"), data.get("columns"))
+        assert files is not None
+        return [files.folder / str(name) for name in files.names]
     if task == "blots":
         triples = find_triples(folder, data["template1"], data["template2"], None)
         return [(triple.template1, triple.template2) for triple in triples]

@@ -25,6 +25,7 @@ import torch
 from PIL import Image
 from torch.export import ExportedProgram
 
+from common import image_pixels
 from common.errors import DataError
 from experiment.atomic import writing
 from experiment.checkpoint_io import write_portable
@@ -251,6 +252,7 @@ def _write_beside(folder: Path, card: dict[str, Any], kind: str) -> None:
     if kind == "onnx":
         own = Path(__file__).parent
         shutil.copy(own / "infer_onnx.py", folder)
+        shutil.copy(image_pixels.__file__, folder)
         from inference.infer_onnx import BESIDE  # needs onnxruntime
 
         for needed in BESIDE.keys() & card["inputs"].keys():

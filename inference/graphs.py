@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim
 
-from datamodules.preprocessing import normalize_defects
+from datamodules.preprocessing import normalize_defects, resize_square
 from inference.blots import BlotModel
 from inference.defects import DefectModel
 from inference.model import Model
@@ -59,11 +59,13 @@ class DefectGraph(Graph):
     def __init__(self, model: DefectModel) -> None:
         super().__init__(model)
         self.size, self.inference, self.explains = model.size, model.inference, model.explains
-        self.inputs = {"pixels": _pixels()}
+        self.resize = model.resize
+        self.inputs = {"pixels": _pixels(3 if model.mode == "RGB" else 0)}
         self.outputs = ("probabilities", *(["activations"] if self.explains else []))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        images = normalize_defects(_resized(pixels[:, None], (self.size, self.size)))
+        images = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
+        images = normalize_defects(resize_square(images, self.size, self.resize))
         if not self.explains:
             return (self.inference.log_probabilities(self.network, images).exp(),)
         log_probs, maps = self.inference.explain(self.network, images)  # type: ignore[arg-type]

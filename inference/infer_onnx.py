@@ -11,18 +11,11 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "AVIF", "PPM")
 BESIDE = {"fov": "field_of_view", "noise": "blot_draws"}  # by input
 
 
-def read(path, mode):  # refuses what datamodules.images.read_image refuses
-    with Image.open(path, formats=FORMATS) as image:
-        if (getattr(image, "n_frames", 1) > 1 and image.format != "MPO") or image.mode[0] in "IF":
-            raise ValueError("several pages, or more than 8 bits a channel")
-        if image.has_transparency_data and min(image.convert("RGBA").tobytes()[3::4]) < 255:
-            raise ValueError("transparent pixels")
-        colors = image.has_transparency_data or image.mode == "P"
-        return np.array((image.convert("RGBA").convert("RGB") if colors else image).convert(mode))
+def read(path, mode):
+    return import_module("image_pixels").read(path.read_bytes(), mode)
 
 
 def session(path):
@@ -63,7 +56,8 @@ def write(folder, name, answers, card):  # gives the row of each table
     if card["task"] == "aoi":
         p = answers["probabilities"]
         sure = [name, card["class_names"][p.argmax()], f"{p.max():.6f}"]
-        rows = {"predictions": [name, p.argmax()], "probabilities": sure + [f"{x:.6f}" for x in p]}
+        rows = {"predictions": [name, card["labels"][p.argmax()]]}
+        rows["probabilities"] = sure + [f"{x:.6f}" for x in p]
         return rows | ({"review": sure} if p.max() < (card["review_below"] or 0) else {})
     if card["task"] == "vessels":
         mask = answers["probability"] > card["threshold"]

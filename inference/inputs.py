@@ -9,6 +9,7 @@ from PIL import Image
 from torchvision import tv_tensors
 
 from common.errors import DataError
+from common.image_pixels import BadImage, to_8_bits
 from datamodules.images import list_images, read_image, to_pixels
 
 Source = str | Path | Image.Image | np.ndarray
@@ -52,18 +53,17 @@ def read_pixels(x: Source, mode: Literal["L", "RGB"], name: str) -> tuple[tv_ten
         raise DataError(
             f"{name}: {type(x).__name__} is not an image; give a path, a PIL image or an array"
         )
-    try:
-        return to_pixels(x, mode, name), name
-    except OSError as error:  # Pillow opens files lazily
-        reason = " ".join(str(error).split())
-        raise DataError(f"{name}: not a readable image ({reason}); replace it") from None
+    return to_pixels(x, mode, name), name
 
 
 def _from_array(array: np.ndarray, name: str) -> Image.Image:
-    if array.dtype != np.uint8:
-        raise DataError(f"{name}: an array of {array.dtype}; give uint8, 0 to 255")
+    if array.dtype.kind not in "uif":
+        raise DataError(f"{name}: an array of {array.dtype}; give uint8, uint16 or floats")
     gray, color = array.ndim == 2, array.ndim == 3 and array.shape[2] == 3
     if not (gray or color) or array.size == 0:
         shape = "x".join(map(str, array.shape))
         raise DataError(f"{name}: an array of shape {shape}; give (H, W) or (H, W, 3)")
-    return Image.fromarray(np.ascontiguousarray(array))
+    try:
+        return Image.fromarray(np.ascontiguousarray(to_8_bits(array)))
+    except BadImage as error:
+        raise DataError(f"{name}: {error}") from None

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from datamodules.aoi_files import label_numbers
 from datamodules.blot_style import NAMES
 from experiment.checkpoints import Checkpoint
 from experiment.provenance import git_revision
@@ -22,9 +23,8 @@ from inference.styled_blots import StyledBlotModel
 from inference.vessels import VesselModel
 
 USES = {
-    "aoi": "Sorting gray images of industrial panels into the classes it was trained on. Not for "
-    "other products or cameras without a test on their images; every image, whatever it shows, "
-    "gets one of the classes.",
+    "aoi": "Sorting images into the classes it was trained on. Not for other products or cameras "
+    "without a test on their images; every image, whatever it shows, gets one of the classes.",
     "vessels": "Marking blood vessels in color photographs of the retina, for research. Not a "
     "medical device: no diagnosis may rest on it.",
     "retina": "Copying color photographs of the retina, for research on their compression. Not a "
@@ -110,9 +110,11 @@ def _settings(model: Model, graph: Graph, task: str) -> dict[str, Any]:
         if (review_below := _review_below(model.trained)) is not None:
             tables["review"] = ["ID", "label", "confidence"]
         return {
-            "mode": "L",
+            "mode": model.mode,
             "class_names": model.class_names,
+            "labels": label_numbers(model.class_names),
             "size": model.size,
+            "resize": model.resize,
             "tta": model.inference.tta,
             "temperature": model.inference.temperature or 1.0,
             "review_below": review_below,
@@ -157,9 +159,7 @@ def _metrics(trained: Checkpoint, run: Path | None) -> list[dict[str, Any]]:
     results, found = read_results(run), []
     epoch = results.best_epoch
     if trained.path.name == results.record.get("best_checkpoint") and epoch is not None:
-        values = {
-            k: v[epoch] for k, v in results.by_epoch.items() if k[:4] == "val/" and epoch in v
-        }
+        values = {k: v for k, v in results.at_best.items() if k.startswith("val/")}
         found.append({"stage": "validation while training", "epoch": epoch, "values": values})
     for entry in results.evaluations:
         used = Path(entry.get("checkpoint") or "").name

@@ -76,7 +76,9 @@ class ExportedModel:
             label, maps = int(p.argmax()), answers.get("activations")
             probabilities = dict(zip(names, p.tolist(), strict=True))
             activation = None if maps is None else maps[label]
-            return results.DefectResult(name, names[label], probabilities, shown[0], activation)
+            return results.DefectResult(
+                name, names[label], probabilities, shown[0], activation, self.card["resize"]
+            )
         if self.card["task"] == "vessels":
             p, threshold = answers["probability"], self.card["threshold"]
             more = answers.get("uncertainty"), self.card.get("centerline")

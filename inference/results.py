@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from datamodules.preprocessing import Resize, square_margins
 from datamodules.transforms.fundus import estimate_fov
 from inference import show
 from lit_models.postprocessing.vessel_measures import MeasuredVessels, measure_vessels
@@ -33,10 +34,11 @@ class DefectResult(DisplayMixin):
         name: of the file, or "image".
         label: the most probable class.
         probabilities: by class name, in the order of the labels; their sum is 1.
-        image: what was given, gray.
+        image: what was given, gray or color as the network sees it.
         activation: class activation map of ``label`` as the network has it, ``(h, w)`` float32, in
             units of the logit: its mean, plus a constant, is the logit. None where the network has
             none, see `DefectModel`.
+        resize: how the image became square for the network, see `resize_square`.
     """
 
     name: str
@@ -44,6 +46,7 @@ class DefectResult(DisplayMixin):
     probabilities: dict[str, float]
     image: Image.Image = field(repr=False)
     activation: np.ndarray | None = field(repr=False)
+    resize: Resize = field(default="squash", repr=False)
 
     @property
     def confidence(self) -> float:
@@ -52,12 +55,14 @@ class DefectResult(DisplayMixin):
 
     @cached_property
     def heatmap(self) -> np.ndarray | None:
-        """``activation`` at the image's size, ``(H, W)``, interpolated."""
+        """``activation`` at the image's size, ``(H, W)``, interpolated; 0 where it was cut off."""
         if self.activation is None:
             return None
-        size = (self.image.height, self.image.width)
-        small = torch.from_numpy(self.activation)[None, None]
-        return F.interpolate(small, size, mode="bilinear")[0, 0].numpy()
+        height, width = self.image.height, self.image.width
+        left, right, top, bottom = square_margins(height, width, self.resize)
+        size = (top + height + bottom, left + width + right)
+        seen = F.interpolate(torch.from_numpy(self.activation)[None, None], size, mode="bilinear")
+        return F.pad(seen, [-left, -right, -top, -bottom])[0, 0].numpy()
 
     def show(self) -> Image.Image:
         """The image, where the evidence for its class is, and the probabilities."""
@@ -66,7 +71,9 @@ class DefectResult(DisplayMixin):
             parts.append(
                 (f"evidence for {self.label}", show.blended(self.image, show.colored(self.heatmap)))
             )
-        chart = show.bars(self.probabilities, self.label)
+        most = sorted(self.probabilities.values(), reverse=True)[:12][-1]
+        likely = {name: p for name, p in self.probabilities.items() if p >= most}
+        chart = show.bars(likely, self.label)
         return show.panels([*parts, (f"{self.label}, {100 * self.confidence:.1f} %", chart)])
 
 

@@ -8,9 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from common import limits
 from common.errors import DataError
 from common.ranges import ImageSide
 from datamodules.fundus_batches import collate
+from datamodules.images import read_bytes
 from datamodules.preprocessing import photograph_input
 from inference.inputs import Source, read_pixels
 from inference.model import Model
@@ -89,13 +91,11 @@ class AVIFModel(RetinaModel):
             data: the file's bytes, or its path.
 
         Raises:
-            DataError: not an image, or no such file.
+            DataError: no such file, and what `lit_models.networks.restored_avif.decode` raises.
         """
         data, name = _read(data)
-        try:
-            decoded = decode(data)
-        except OSError as error:
-            raise DataError(f"{name}: {error}; give a file that `compress` wrote") from None
+        most = max(self.size**2, limits.RESTORED_PIXELS) if self.size else limits.IMAGE_PIXELS
+        decoded = decode(data, name, most)
         with torch.inference_mode(), self.settings.autocast():
             copy = self.network.restore(decoded[None].to(self.settings.device))
         return _image(to_unit(copy)[0])
@@ -105,11 +105,7 @@ def _read(data: bytes | str | Path) -> tuple[bytes, str]:
     """The bytes of a compressed file, and its name."""
     if isinstance(data, bytes):
         return data, "the compressed file"
-    path = Path(data).expanduser()
-    try:
-        return path.read_bytes(), str(data)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    return read_bytes(Path(data).expanduser()), str(data)
 
 
 def _image(unit: Tensor) -> Image.Image:

@@ -52,7 +52,6 @@ def line_of(*args, error=DataError):
         ("--trainer.devices=99999", "trainer.devices: must be <="),
         ("--seed_everything=-1", "seed_everything: must be >= 0"),
         ("--model.class_names=[a]", "give data.class_names"),
-        ("--data.class_names=null", "data.class_names: must be a list, not null"),
         ("--data.batch_size=99999999999", "data.batch_size: must be a whole number >= 1 and <="),
         ("--model.inference=[]", "model.inference: must be a group of options, not []"),
         ("--model.network=torch.nn.Module", "Module: cannot be made by a config"),

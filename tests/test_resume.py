@@ -128,7 +128,7 @@ def test_second_run_leaves_the_first_alone(finished):
 
 def test_taken_name_and_missing_checkpoints_are_one_clear_error(aoi_folder, tmp_path):
     args = aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1", "--run.name=mine")
-    with pytest.raises(DataError, match=r"last\.ckpt: no checkpoint to be found"):
+    with pytest.raises(DataError, match=r"no run with a checkpoint; train first"):
         main(["fit", *args, "--ckpt_path=last"])
     with pytest.raises(DataError, match="test needs --ckpt_path"):
         main(["test", *args])
@@ -157,7 +157,7 @@ def test_preprocessing_is_the_checkpoints_and_inference_may_be_set(finished, cap
     cli = main(["validate", *args, f"--ckpt_path={folder}"])
     data = cli.datamodule
     assert (data.image_size, data.seed, data.batch_size) == (32, 3, 5)
-    assert data.class_names[0] == cli.model.hparams["class_names"][0] == "normal"
+    assert data.class_names[0] == cli.model.hparams["class_names"][0] == "class 0"
     assert cli.model.inference.tta
     for text in ("data.image_size is the checkpoint's 32", "data.seed is the checkpoint's 3"):
         assert text in caplog.text

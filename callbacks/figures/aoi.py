@@ -21,6 +21,8 @@ from experiment.plotting import (
 )
 from experiment.run_results import RunResults
 
+MOST_NUMBERS, MOST_NAMES = 16, 64  # classes whose images are counted, and named, in the matrix
+
 
 class AOIFigures(HeldOutFigures):
     """Losses and validation accuracy by epoch, confusion matrix, most confident mistakes.
@@ -84,18 +86,28 @@ class AOIFigures(HeldOutFigures):
             "color is the share of the row."
         )
         title = f"Confusion matrix ({where})"
-        with figure(trainer, f"{prefix}confusion", (6.4, 5.2), title, caption) as fig:
+        side = max(6.4, min(0.2 * count, 16))
+        with figure(trainer, f"{prefix}confusion", (side, side - 1.2), title, caption) as fig:
             axes = fig.subplots()
             axes.set_title(f"Confusion matrix\n{where}", linespacing=1.4)
             axes.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
             axes.grid(False)
             axes.spines[:].set_visible(False)
-            axes.set_xticks(range(count), names, rotation=35, ha="right", rotation_mode="anchor")
-            axes.set_yticks(range(count), names)
-            axes.tick_params(labelsize=10, labelcolor=INK)
+            named = range(0, count, -(-count // MOST_NAMES))
+            shown = [names[i] if len(names[i]) <= 24 else f"{names[i][:21]}..." for i in named]
+            angle, above, size = (35, "top", 10) if count <= MOST_NUMBERS else (90, "center", 7)
+            turned: dict[str, Any] = {
+                "rotation": angle,
+                "ha": "right",
+                "va": above,
+                "rotation_mode": "anchor",
+            }
+            axes.set_xticks(named, shown, **turned)
+            axes.set_yticks(named, shown)
+            axes.tick_params(labelsize=size, labelcolor=INK)
             axes.set_xlabel("predicted")
             axes.set_ylabel("true")
-            for row in range(count):
+            for row in range(count) if count <= MOST_NUMBERS else ():
                 for column in range(count):
                     number = int(matrix[row, column])
                     axes.text(

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from callbacks.temperature_scaling import held_out_confidence
 from callbacks.writers.prediction_writer import PredictionWriter, Row
 from common.ranges import HalfOpenUnitInterval
+from datamodules.aoi_files import label_numbers
 from experiment.atomic import write_table
 from inference.calibration import review_threshold
 from lit_models.postprocessing.ensemble import Ensemble
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 class AOIWriter(PredictionWriter):
     """Tables of the predicted images.
 
-    - ``predictions.csv``: ``ID,Label``, as AIdea takes it.
+    - ``predictions.csv``: ``ID,Label``, as AIdea takes it: numbers, see `label_numbers`.
     - ``probabilities.csv``: name of the class, confidence, and the probability of each class.
     - ``review.csv``: the images to look at again, the least confident first. Their confidence lies
       below that which keeps the error of the validation images above it within ``max_error``. Only
@@ -57,8 +58,9 @@ class AOIWriter(PredictionWriter):
         ]
 
     def write_tables(self, folder: Path, rows: list[Row], pl_module: Any) -> None:
-        super().write_tables(folder, [row[:2] for row in rows], pl_module)
         names = pl_module.hparams["class_names"]
+        number = label_numbers(names)
+        super().write_tables(folder, [(row[0], number[row[1]]) for row in rows], pl_module)
         write_table(
             folder / "probabilities.csv",
             ("ID", "label", "confidence", *names),

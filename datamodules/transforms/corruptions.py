@@ -1,7 +1,7 @@
 """What damages the photograph of a panel, a kind a function: see `PanelCorruption`.
 
-Each takes an image float ``(1, H, W)`` in 0 to 255 and its greatest strength, draws a strength from
-torch's global generator, and returns the damaged image, which may leave that range.
+Each takes an image float ``(1 or 3, H, W)`` in 0 to 255 and its greatest strength, draws a strength
+from torch's global generator, and returns the damaged image, which may leave that range.
 """
 
 import io
@@ -159,8 +159,8 @@ def motion(image: Tensor, strength: float) -> Tensor:
 
 def _filtered(image: Tensor, kernel: Tensor) -> Tensor:
     radius = len(kernel) // 2
-    padded = F.pad(image[None], [radius] * 4, mode="replicate")
-    return F.conv2d(padded, (kernel / kernel.sum())[None, None])[0]
+    padded = F.pad(image[:, None], [radius] * 4, mode="replicate")
+    return F.conv2d(padded, (kernel / kernel.sum())[None, None])[:, 0]
 
 
 def wobble(image: Tensor, strength: float) -> Tensor:
@@ -170,7 +170,7 @@ def wobble(image: Tensor, strength: float) -> Tensor:
     shifts = uniform(0, strength) * min(height, width) * _grains(height, 1, turned)[0]
     smooth = F.avg_pool1d(shifts.mT, 9, 1, 4, count_include_pad=False).mT if _chance() else shifts
     columns = (torch.arange(width, device=image.device) + smooth.round().long()) % width
-    moved = turned.gather(-1, columns[None])
+    moved = turned.gather(-1, columns.expand(turned.shape))
     return moved.mT if turned is not image else moved
 
 
@@ -201,9 +201,10 @@ def compression(image: Tensor, strength: float) -> Tensor:
     """By JPEG; the quality falls from 100 by 100 times this."""
     quality = max(1, round(100 * (1 - uniform(0, strength))))
     buffer = io.BytesIO()
-    pixels = image[0].round().to(torch.uint8).cpu().numpy()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    return torch.from_numpy(np.array(Image.open(buffer))).to(image)[None]
+    transforms.to_pil_image(image.round().to(torch.uint8).cpu()).save(
+        buffer, "JPEG", quality=quality
+    )
+    return transforms.pil_to_tensor(Image.open(buffer)).to(image)
 
 
 def occlusion(image: Tensor, strength: float) -> Tensor:

@@ -27,6 +27,8 @@ NOT_FROM_CHECKPOINT = (
     "test_dir",
     "predict_dir",
     "recursive",
+    "table",
+    "columns",
     "batch_size",
     "eval_batch_size",
     "num_workers",
@@ -125,12 +127,16 @@ class Checkpoints:
         return {"model": model, "data": data}
 
 
+# Found in the data or fitted, so in no config.
+FITTED = ("model.inference.temperature", "data.class_names", "data.channels")
+
+
 def log_overrides(given: "Namespace", used: "Namespace") -> None:
     """Log each option of model and data that was given one way and is used another."""
     for part in ("model", "data"):
         before, after = (flat_settings(c[part].clone().as_dict(), part) for c in (given, used))
         for name in sorted(before.keys() | after.keys()):
-            if name == "model.inference.temperature" and before.get(name) is None:
+            if name in FITTED and before.get(name) in (None, "auto"):
                 continue  # the checkpoint's is what was asked for
             if before.get(name) != after.get(name):
                 values = name, after.get(name), before.get(name)

@@ -3,14 +3,15 @@
 import io
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from jsonargparse.typing import PositiveInt
 from PIL import Image
 from torch import Tensor, nn
 
+from common import limits
 from common.errors import DataError
 from common.ranges import AVIFQuality
+from datamodules.images import decode_image
 from datamodules.preprocessing import photograph_input
 from lit_models.networks.unet import EncoderDecoder
 from lit_models.postprocessing.avif import AVIFInference
@@ -81,12 +82,17 @@ def encode(image: Tensor, quality: int) -> bytes:
     return file.getvalue()
 
 
-def decode(data: bytes) -> Tensor:
+def decode(
+    data: bytes, name: str = "the AVIF file", most_pixels: int = limits.IMAGE_PIXELS
+) -> Tensor:
     """An image ``(3, H, W)`` in [-1, 1], float32, of a file.
 
+    Args:
+        data: the file.
+        name: of it, for messages.
+        most_pixels: that are decoded.
+
     Raises:
-        OSError: not an image.
+        DataError: not an AVIF file, damaged, of several frames or transparent.
     """
-    with Image.open(io.BytesIO(data), formats=("AVIF",)) as opened:
-        pixels = torch.from_numpy(np.array(opened.convert("RGB")))
-    return photograph_input(pixels.permute(2, 0, 1), None)
+    return photograph_input(decode_image(data, "RGB", name, ("AVIF",), most_pixels), None)

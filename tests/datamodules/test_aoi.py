@@ -71,9 +71,6 @@ def test_missing_layout_is_named(module, aoi_folder, ready):
         DataError, match=r"train_images: 1 of the 48 images .* missing, first train_00005\.png"
     ):
         ready(module())
-    (aoi_folder / "train_images").rename(aoi_folder / "elsewhere")
-    with pytest.raises(DataError, match="train_images: no such folder"):
-        ready(module())
     (aoi_folder / "train.csv").unlink()
     with pytest.raises(DataError, match=r"train\.csv: no such file"):
         ready(module())
@@ -82,11 +79,58 @@ def test_missing_layout_is_named(module, aoi_folder, ready):
         ready(module())
 
 
-def test_a_class_without_images_is_named(module, aoi_folder, ready):
-    rows = [f"train_{i:05d}.png,{i % 5}" for i in range(20)]
+def test_classes_without_images_are_named(module, aoi_folder, ready, caplog):
+    rows = [f"train_{i:05d}.png,{i % 5}" for i in range(21)] + ["train_00021.png,6"]
     (aoi_folder / "train.csv").write_text("\n".join(["ID,Label", *rows]))
-    with pytest.raises(DataError, match="no image of class 5"):
+    ready(module(class_names=list("abcdefg")))
+    assert "no training image of f: no score" in caplog.text
+    assert "no validation image of f, g: no score" in caplog.text
+    assert "AIdea layout, gray; 17 training and 5 validation images" in caplog.text
+
+
+def test_one_image_per_class_cannot_be_validated(module, aoi_folder, ready):
+    (aoi_folder / "train.csv").write_text("ID,Label\ntrain_00000.png,a\ntrain_00001.png,b\n")
+    with pytest.raises(DataError, match=r"train\.csv: one image per class; validation needs"):
         ready(module())
+    (aoi_folder / "train.csv").write_text("ID,Label\ntrain_00000.png,a\n")
+    with pytest.raises(DataError, match="all images are a; give two classes or more"):
+        module()
+
+
+def _draw(folder, color, name, size=(40, 20)):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, color).save(folder / name)
+
+
+def test_color_is_found_kept_and_shown(module, tmp_path, ready):
+    for name, color in (("red", "#ff0000"), ("blue", "#0000ff")):
+        for number in range(4):
+            _draw(tmp_path / "set", color, f"{name}/{number}.png")
+    data = ready(module(str(tmp_path / "set"), resize="pad"))
+    assert data.hparams["channels"] == "rgb"
+    assert data.hparams["class_names"] == data.class_names == ["blue", "red"]
+    image = data.train_set[0]["image"]
+    assert image.shape == (3, 32, 32)
+    assert image[:, 16, 16].tolist() == [0, 0, 255]
+    assert not image[:, :7].any()
+    assert ready(module(str(tmp_path / "set"), channels="gray")).train_set[0]["image"].shape[0] == 1
+    again = module(str(tmp_path / "set"), **{"channels": "rgb", "class_names": ["blue", "green"]})
+    with pytest.raises(DataError, match=r"label 'red' of red/0\.png is none of .*\(blue, green\)"):
+        ready(again)
+
+
+def test_own_validation_images_validate_and_folds_take_all(module, tmp_path, ready):
+    for split, count in (("train", 4), ("val", 2)):
+        for name in ("good", "bad"):
+            for number in range(count):
+                _draw(tmp_path / "set", "#777777", f"{split}/{name}/{number}.png")
+    data = ready(module(str(tmp_path / "set")))
+    assert data.val_set.names.tolist() == [
+        f"val/{n}/{i}.png" for n in ("bad", "good") for i in "01"
+    ]
+    assert (len(data.train_set), data.val_set.targets.tolist()) == (8, [0, 0, 1, 1])
+    folded = ready(module(str(tmp_path / "set"), folds=3, fold=0))
+    assert (len(folded.train_set), len(folded.val_set)) == (8, 4)
 
 
 @pytest.mark.parametrize("names", [[], ["a", "b", "a"], ["a", ""]])

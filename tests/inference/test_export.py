@@ -117,16 +117,25 @@ def test_tables_of_the_runner_are_those_of_predict(exported, trained, predict, t
 
 def test_bad_file_is_one_line_and_the_others_are_predicted(exported, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
-    Image.new("L", (40, 30), 90).save(tmp_path / "good.png")
+    Image.new("LAB", (40, 30), (90, 90, 90)).save(tmp_path / "colors.tif")
     Image.new("RGBA", (40, 30), (90, 90, 90, 9)).save(tmp_path / "glass.png")
-    files = [tmp_path / f"{name}.png" for name in ("bad", "good", "glass")]
-    done = run_alone(exported("aoi"), tmp_path / "out", *files)
+    gray, exif = np.tile(np.arange(40, dtype=np.uint16), (30, 1)) * 1600, Image.Exif()
+    Image.fromarray(gray).save(tmp_path / "deep.tif")
+    exif[0x0112] = 6
+    Image.fromarray(gray >> 8).convert("L").save(tmp_path / "turned.png", exif=exif)
+    files = [tmp_path / name for name in ("bad.png", "colors.tif", "glass.png")]
+    read = [tmp_path / name for name in ("deep.tif", "turned.png")]
+    done = run_alone(exported("aoi"), tmp_path / "out", *files, *read)
     assert done.returncode == 1
     lines = done.stderr.strip().split("\n")
-    assert [line.partition(":")[0] for line in lines] == [str(files[0]), str(files[2])]
-    rows = (tmp_path / "out" / "predictions.csv").read_text().split()
-    assert rows[0] == "ID,Label"
-    assert [row.partition(",")[0] for row in rows[1:]] == ["good.png"]
+    assert [line.partition(":")[0] for line in lines] == [str(file) for file in files]
+    rows = (tmp_path / "out" / "probabilities.csv").read_text().split()[1:]
+    model = load(exported("aoi") / "model.onnx")
+    for row, file in zip(rows, read, strict=True):
+        name, label, probability, *_ = row.split(",")
+        result = model.predict(file)
+        assert (name, label) == (file.name, result.label)
+        assert float(probability) == pytest.approx(result.probabilities[label], abs=1e-5)
 
 
 @pytest.mark.parametrize("config", ["aoi", "vessels_best", "retina_best", "blots"])
@@ -219,6 +228,7 @@ def test_card_says_what_the_model_is(exported):
     inside = load(folder / "model.onnx").card
     assert inside.items() <= card.items()
     assert sorted(path.name for path in folder.iterdir()) == [
+        "image_pixels.py",
         "infer_onnx.py",
         "model.json",
         "model.onnx",

@@ -35,13 +35,15 @@ def test_gray_arrays(model, panel):
     gray = np.array(Image.open(panel).convert("L"))
     assert model.predict(gray).probabilities == model.predict(panel).probabilities
     assert model.predict(gray[::2, ::2]).image.size == (32, 24)  # not contiguous
+    for scaled in (gray.astype(np.uint16) * 257, gray / np.float32(255)):
+        assert model.predict(scaled).probabilities == model.predict(panel).probabilities
 
 
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.zeros((8, 8)), "image: an array of float64; give uint8, 0 to 255"),
-        (np.zeros((8, 8), np.uint16), "image: an array of uint16"),
+        (np.zeros((8, 8), bool), "image: an array of bool; give uint8, uint16 or floats"),
+        (np.full((8, 8), -0.5), "image: values from -0.5 to -0.5; save"),
         (np.zeros((8, 8, 4), np.uint8), "image: an array of shape 8x8x4; give"),
         (np.zeros((3, 8, 8), np.uint8), "image: an array of shape 3x8x8; give"),
         (np.zeros((8,), np.uint8), "image: an array of shape 8; give"),

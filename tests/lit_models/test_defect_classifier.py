@@ -56,7 +56,7 @@ def test_the_best_recipe_runs_one_cycle_and_averages_views(aoi_folder, tmp_path,
     cli = main(["fit", *args, "--trainer.max_epochs=2"])
     assert "feature cache" not in caplog.text
     cycle = cli.trainer.lr_scheduler_configs[0].scheduler
-    assert (cycle.total_steps, cycle.last_epoch) == (4, 4)
+    assert (cycle.total_steps(), cycle.last_epoch) == (4, 4)
     assert cli.model.network.backbone[1].num_batches_tracked == 4
     model = main(["validate", *args, "--ckpt_path=last"]).model.eval()
     images = torch.rand(2, 3, 32, 32)

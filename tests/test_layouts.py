@@ -1,0 +1,82 @@
+"""Data as people have them train, validate, test and predict with one option."""
+
+import csv
+
+import numpy as np
+import pytest
+from conftest import aoi_args, one_run
+from PIL import Image
+
+from cli import main
+from common.errors import DataError
+from inference import load
+
+COLORS = {"blue": (40, 60, 200), "red": (200, 50, 40), "type 3": (60, 180, 60)}
+
+
+def draw_classes(root, *splits, count=4):
+    """Color images of noise about one color per class, ``SPLIT/CLASS/NUMBER.jpg``."""
+    rng = np.random.default_rng(0)
+    for split in splits or ("",):
+        for name, color in COLORS.items():
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.normal(color, 10, (24, 40, 3)).clip(0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.jpg")
+    return root
+
+
+def write_table(root, *splits):
+    draw_classes(root, *splits)
+    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.jpg"))
+    with (root / "labels.csv").open("w", newline="") as file:
+        rows = [(name.rpartition(".")[0], name.split("/")[1], name.split("/")[0]) for name in files]
+        csv.writer(file, delimiter=";").writerows([("filename", "class", "split"), *rows])
+    return root
+
+
+@pytest.mark.parametrize(
+    ("write", "splits", "understood"),
+    [
+        (
+            draw_classes,
+            ("train", "test"),
+            "one folder per class in train/, test/, color; 9 training",
+        ),
+        (draw_classes, ("", "test"), "one folder per class in test/, color; 9 training"),
+        (write_table, ("train", "val", "test"), "labels.csv with its splits, color; 12 training"),
+    ],
+)
+def test_classes_train_test_and_predict(tmp_path, caplog, write, splits, understood):
+    data = write(tmp_path / "set", *splits)
+    args = aoi_args(data, tmp_path / "runs", "--data.resize=crop", "--run.wandb=disabled")
+    main(["fit", *args, "--trainer.max_epochs=1"])
+    assert understood in caplog.text
+    run = one_run(tmp_path / "runs")
+    cli = main(["validate", *args, f"--ckpt_path={run}"])
+    assert cli.model.hparams["class_names"] == ["blue", "red", "type 3"]
+    assert "is the checkpoint's" not in caplog.text.replace("data.resize is", "")
+    assert len(main(["test", *args, f"--ckpt_path={run}"]).datamodule.test_set) == 12
+    main(["predict", *args, f"--ckpt_path={run}", f"--output={tmp_path / 'out'}"])
+    rows = list(csv.DictReader((tmp_path / "out" / "probabilities.csv").open()))
+    assert len(rows) == 12
+    assert list(rows[0])[3:] == ["blue", "red", "type 3"]
+    model = load(run)
+    result = model.predict(data / rows[0]["ID"])
+    assert result.label == rows[0]["label"]
+    assert result.confidence == pytest.approx(float(rows[0]["confidence"]), abs=1e-3)
+    assert result.heatmap.shape == (24, 40)
+    assert not result.heatmap[:, :8].any()  # cut off by "crop"
+
+
+def test_a_model_of_other_classes_is_refused_by_name(tmp_path):
+    args = ["--trainer.max_epochs=1", "--run.wandb=disabled"]
+    main(["fit", *aoi_args(draw_classes(tmp_path / "set"), tmp_path / "runs", *args)])
+    run = one_run(tmp_path / "runs")
+    (tmp_path / "set" / "blue").rename(tmp_path / "set" / "green")
+    for verb, more in (("validate", []), ("fit", ["--trainer.max_epochs=2"])):
+        with pytest.raises(DataError, match=r"label 'green' of .* \(blue, red, type 3\)"):
+            main(
+                [verb, *aoi_args(tmp_path / "set", tmp_path / "runs"), *more, f"--ckpt_path={run}"]
+            )
