@@ -31,6 +31,7 @@ from commandline.option_help import print_help
 from commandline.parser import OneLineParser, one_line_of
 from commandline.verbs import CONFIGS
 from common.errors import DataError, UsageError
+from common.paths import expand
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoints
 from experiment.checkpoints.read import check_not_finished, check_weights_fit
@@ -45,6 +46,7 @@ from experiment.metrics_csv import MetricsCSV
 from experiment.run_folder import (
     RunSettings,
     discard_run_folder,
+    requeued_run,
     results_folder,
 )
 from experiment.wandb_run import finish_wandb
@@ -69,7 +71,7 @@ class CLI(LightningCLI):
             pl.LightningModule,
             pl.LightningDataModule,
             save_config_callback=None,  # RunRecorder does it
-            trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
+            trainer_defaults={"use_distributed_sampler": False},
             seed_everything_default=42,
             parser_class=OneLineParser,
             parser_kwargs={"prog": f"lit-tasks {verb}"},
@@ -141,10 +143,13 @@ class CLI(LightningCLI):
         return False
 
     def _open_checkpoints(self) -> Checkpoints | None:
-        given, runs = self.config.ckpt_path, RunSettings(**self.config.run.as_dict()).existing
+        settings = RunSettings(**self.config.run.as_dict())
+        given, runs = self.config.ckpt_path, settings.existing
+        if given is None and self.verb == "fit" and (begun := requeued_run(settings)) is not None:
+            given, runs = "auto", [begun]
         if given == "auto" and self.verb == "fit":
-            begun = any((run / "checkpoints" / "last.ckpt").is_file() for run in runs)
-            given = "last" if begun else None
+            found = any((run / "checkpoints" / "last.ckpt").is_file() for run in runs)
+            given = "last" if found else None
         if given is None:
             if self.verb != "fit":
                 raise DataError(f"{self.verb} needs --ckpt_path: best, last, a run, file")
@@ -191,14 +196,19 @@ class CLI(LightningCLI):
             paths = self.checkpoints.paths
         several = (config.ckpt_path, paths) if len(paths) > 1 else None
         folder = results_folder(run, config.ckpt_path, paths, self.verb == "predict")
-        output = Path(config.output).expanduser() if config.get("output") else None
+        output = expand(config.output) if config.get("output") else None
         recorder = RunRecorder(self.parser, config, run, folder, output, several)
         self.trainer_defaults["callbacks"] = [*standard_callbacks(config, run.task), recorder]
-        logger = MetricsCSV(folder) if self.verb == "fit" else False
+        loggers = [MetricsCSV(folder)] if self.verb == "fit" else []
+        if not isinstance(given.logger, bool | None):
+            loggers += given.logger if isinstance(given.logger, list) else [given.logger]
         plugins = [*(given.plugins or []), AtomicCheckpointIO()]
         try:
             with one_line_of(Exception, option="trainer"):
-                trainer = super().instantiate_trainer(logger=logger, plugins=plugins, **kwargs)
+                kwargs = {"logger": loggers, "plugins": plugins, **kwargs}
+                # Not the working folder, where Lightning leaves and looks for a Slurm job's state.
+                kwargs["default_root_dir"] = given.default_root_dir or str(folder)
+                trainer = super().instantiate_trainer(**kwargs)
         except DataError:
             discard_run_folder(folder)
             raise

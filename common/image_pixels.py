@@ -4,6 +4,7 @@ Needs NumPy and Pillow alone.
 """
 
 import io
+import logging
 import sys
 import warnings
 from collections.abc import Iterator
@@ -84,6 +85,7 @@ def _open_tiff(data: bytes, most_pixels: int) -> Image.Image:
     """TIFF that Pillow does not read: floats in color or of 16 and 64 bits, planes of 16 bits."""
     import tifffile
 
+    logging.getLogger("tifffile").disabled = True  # it tells of damage that does not matter
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages.first
         _check_size((page.imagewidth, page.imagelength), most_pixels)

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import logging
+import multiprocessing
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from common.errors import DataError
+from common.paths import expand
 from common.ranges import refuse_null
 from datamodules.folds import ALL, check_fold
 from datamodules.loader import CollateReadable, ImageLoader, SafeDataset
@@ -58,6 +60,7 @@ class ImageDataModule(pl.LightningDataModule):
         "data_dir",
         "test_dir",
         "predict_dir",
+        "test_on",
         "recursive",
         "table",
         "columns",
@@ -159,7 +162,7 @@ class ImageDataModule(pl.LightningDataModule):
     def data_source(self) -> str:
         """ "sample", or the absolute path of the folder that this stage reads."""
         given = self._source()[1]
-        return "sample" if given is None else str(Path(given).expanduser().resolve())
+        return "sample" if given is None else str(expand(given).resolve())
 
     @property
     def folder(self) -> Path:
@@ -167,7 +170,7 @@ class ImageDataModule(pl.LightningDataModule):
         if self.data_dir is None:
             # Always with seed 0: ``seed`` is of the split and not of what there is to split.
             return cached_sample(self._draw_sample, 0)
-        return Path(self.data_dir).expanduser()
+        return expand(self.data_dir)
 
     def prepare_data(self) -> None:
         """Draw the sample if it is asked for.
@@ -179,8 +182,8 @@ class ImageDataModule(pl.LightningDataModule):
         if given is None:
             log.warning("SAMPLE DATA: synthetic images drawn by this project, not real ones")
             _ = self.folder
-        elif not Path(given).expanduser().exists():
-            raise DataError(f"{Path(given).expanduser()}: no such folder ({option})")
+        elif not expand(given).exists():
+            raise DataError(f"{expand(given)}: no such folder ({option})")
 
     def train_dataloader(self) -> DataLoader:
         return self.train_loader(self.train_set)
@@ -224,12 +227,15 @@ class ImageDataModule(pl.LightningDataModule):
         collate_fn: Collate,
         skipped: list[tuple[str, str]] | None = None,
     ) -> DataLoader:
+        workers = 0 if getattr(dataset, "in_memory", False) else self.num_workers
         return ImageLoader(
             SafeDataset(dataset),
             skipped=skipped,
             batch_size=batch_size,  # by name: Lightning makes the loader again for predict
             sampler=sampler,
-            num_workers=0 if getattr(dataset, "in_memory", False) else self.num_workers,
+            num_workers=workers,
+            # Started anew, each imports torch again; forked, that costs nothing.
+            persistent_workers=workers > 0 and multiprocessing.get_start_method() != "fork",
             collate_fn=CollateReadable(collate_fn),
             # Else a new iterator draws from the global one, and a resumed run makes one less.
             generator=torch.Generator(),

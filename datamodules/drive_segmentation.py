@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -13,6 +12,7 @@ from torch.utils.data import ConcatDataset, Dataset
 from torchvision import tv_tensors
 
 from common.errors import DataError
+from common.paths import expand
 from common.ranges import BatchSize, FoldCount, Seed
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
@@ -143,7 +143,7 @@ class DRIVESegmentationDataModule(ImageDataModule):
 
     def _predict_files(self) -> list[FundusFiles]:
         if self.predict_dir is not None:
-            return plain_images(Path(self.predict_dir).expanduser(), self.recursive)
+            return plain_images(expand(self.predict_dir), self.recursive)
         return [replace(files, vessels=None) for files in test_split(self.folder)]
 
     def _checked(self, files: list[FundusFiles]) -> FundusDataset:

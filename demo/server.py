@@ -10,6 +10,7 @@ import gradio as gr
 from PIL import Image
 
 from common.errors import DataError, UsageError
+from common.image_pixels import FORMATS
 from demo import page
 from inference import load
 from inference.options import add_checkpoint_options, chosen_checkpoint
@@ -54,6 +55,8 @@ def serve(model: Any, folder: str, **options: Any) -> gr.Blocks:
     """Launch the page of a model, its files in ``folder``; DataError where a port is taken."""
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder}
     gr.routes.DEFAULT_TEMP_DIR = folder  # else Gradio makes an empty folder beside it
+    Image.init()
+    Image.ID[:] = FORMATS  # Gradio opens templates itself, and an EPS would start Ghostscript
     Image.MAX_IMAGE_PIXELS = page.MOST_PIXELS // 2  # Pillow warns above it, and refuses twice of it
     blocks = page.build(model).queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
     options |= {"share": False, "ssr_mode": False, "footer_links": []}

@@ -1,7 +1,9 @@
 """One run, one folder: ``<root>/<config>/<name>``; predictions in folders of their own below it."""
 
 import glob
+import os
 import re
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,10 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pytorch_lightning.utilities import rank_zero_only
-
 from common.errors import DataError
+from common.paths import expand
 from experiment.atomic import writing
+from experiment.run_json import read_run_json
 
 
 @dataclass
@@ -49,7 +51,7 @@ class RunSettings:
     @property
     def folder(self) -> Path:
         """Folder of all runs of the config."""
-        return Path(self.root).expanduser() / (self.config or self.task)
+        return expand(self.root) / (self.config or self.task)
 
     @property
     def existing(self) -> list[Path]:
@@ -78,6 +80,22 @@ def run_folder_of(checkpoint: Path) -> Path | None:
     return folder if (folder / "run.json").is_file() else None
 
 
+def requeued_run(run: RunSettings) -> Path | None:
+    """The run that this command began in this Slurm job before the job was put back in the queue.
+
+    None where there is none, or it finished.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if not job or os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
+        return None
+    begun = {"slurm_job_id": job, "command": " ".join(sys.argv)}
+    for folder in run.existing:
+        record = read_run_json(folder / "run.json")
+        if record.get("status") != "finished" and begun.items() <= record.items():
+            return folder
+    return None
+
+
 def open_run_folder(run: RunSettings, ckpt_path: Path | None) -> Path:
     """The folder of the run that ``ckpt_path`` belongs to, or else a new one, made by rank 0.
 
@@ -91,7 +109,11 @@ def open_run_folder(run: RunSettings, ckpt_path: Path | None) -> Path:
         folder = run_folder_of(ckpt_path)
         if folder is not None and run.name in (None, folder.name):
             return folder
+    elif (requeued := requeued_run(run)) is not None:
+        return requeued
     stem = run.name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    from pytorch_lightning.utilities import rank_zero_only  # half of what `compare` would import
+
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return run.folder / stem  # until RunRecorder.setup tells it rank 0's
     return _new_folder(run.folder, stem, numbered=run.name is None)
@@ -139,7 +161,7 @@ def results_folder(
         DataError: see `open_run_folder`.
     """
     if len(checkpoints) > 1:
-        folder = Path(given or "").expanduser()
+        folder = expand(given or "")
         if folder.is_dir():
             return folder
         return run.folder if predicting else open_run_folder(run, None)
@@ -161,7 +183,7 @@ def open_prediction_folder(parent: Path, source: str, output: Path | None) -> Pa
     if output is None:
         stem = Path(source).name.lstrip(".") or "root"
         return _new_folder(parent / "predictions", stem, numbered=True)
-    output = output.expanduser()
+    output = expand(output)
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     if any(output.iterdir()):
@@ -171,5 +193,5 @@ def open_prediction_folder(parent: Path, source: str, output: Path | None) -> Pa
 
 def matching_runs(pattern: str) -> list[Path]:
     """Run folders by a shell pattern that no shell has expanded, or by a plain path."""
-    path = Path(pattern).expanduser()
+    path = expand(pattern)
     return [path] if path.exists() else [Path(found) for found in sorted(glob.glob(str(path)))]

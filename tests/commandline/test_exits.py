@@ -48,6 +48,14 @@ def test_statuses(capsys):
     assert status_of(raising(SystemExit(0))) == 0
 
 
+def test_the_rank_that_another_program_has_left_is_not_ours(monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    seen = []
+    assert status_of(lambda: seen.append({"RANK", "LOCAL_RANK"} & {*os.environ})) == 0
+    assert seen == [set()]
+
+
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_signals(capsys, name, status):
     def main():
@@ -60,7 +68,7 @@ def test_signals(capsys, name, status):
 
 def test_what_the_system_refuses_is_one_line_and_a_file_that_is_gone_a_bug(capsys):
     assert status_of(raising(PermissionError(13, "Permission denied", "/data/a\nb.png"))) == 1
-    line = "error: /data/a\\nb.png: Permission denied; change its permissions or give another path"
+    line = "error: /data/a\\nb.png: Permission denied; change that or give another path"
     assert capsys.readouterr().err == f"{line}\n"
     assert status_of(raising(FileNotFoundError(2, "No such file", "x"))) == 1
     assert "Traceback" in capsys.readouterr().err
