@@ -89,6 +89,7 @@ class VesselResult(DisplayMixin):
         uncertainty: standard deviation of the probability over the views of the test-time
             augmentation, ``(H, W)`` float32, 0 to 0.5; None where the model looks once.
         centerline: see `VesselPostprocessor`.
+        sharpness: of the photograph, see `fundus.sharpness`; None where it was not measured.
     """
 
     name: str
@@ -97,6 +98,7 @@ class VesselResult(DisplayMixin):
     threshold: float
     uncertainty: np.ndarray | None = field(default=None, repr=False)
     centerline: tuple[float, float] | None = None
+    sharpness: float | None = None
 
     @cached_property
     def mask(self) -> np.ndarray:
@@ -108,7 +110,8 @@ class VesselResult(DisplayMixin):
         """Density, length, branching and winding, whole and by quadrant."""
         pixels = torch.from_numpy(np.array(self.image.convert("RGB"))).permute(2, 0, 1)
         fov = estimate_fov(pixels)[0].numpy()
-        return measure_vessels(self.probability, fov, self.threshold, self.centerline)
+        settings = self.threshold, self.centerline, self.sharpness
+        return measure_vessels(self.probability, fov, *settings)
 
     def show(self) -> Image.Image:
         """The photograph, its vessels, and where the views disagree."""

@@ -47,6 +47,8 @@ class VesselModel(Model[VesselResult]):
         threshold, centerline = self.inference.threshold, self.inference.centerline
         uncertain = found[1] if len(found) > 1 else [None] * len(items)
         return [
-            VesselResult(item["name"], item["shown"], p, threshold, std, centerline)
+            VesselResult(
+                item["name"], item["shown"], p, threshold, std, centerline, item["sharpness"]
+            )
             for item, p, std in zip(items, found[0], uncertain, strict=True)
         ]

@@ -81,15 +81,18 @@ class VesselSegmenter(pl.LightningModule):
         """Vessel maps at the files' sizes.
 
         Returns:
-            ``name``; ``index``; ``fov``, bool; ``probability`` and, with test-time augmentation,
-            ``uncertainty``, float32 (see `VesselPostprocessor.predict`): lists of ``(H, W)``.
+            ``name``; ``index``; ``sharpness``; ``fov``, bool; ``probability`` and, with test-time
+            augmentation, ``uncertainty``, float32 (see `VesselPostprocessor.predict`): lists of
+            ``(H, W)``.
         """
         found = self.inference.predict(self, batch["image"], batch["fov"])
         maps = zip(("probability", "uncertainty"), found, strict=True)
         kinds = {kind: self._native(batch, values) for kind, values in maps if values is not None}
         sizes = batch["input_size"], batch["native_size"]
         fov = [inside > 0.5 for inside in native_maps(batch["fov"].float(), *sizes)]
-        return {"name": batch["name"], "index": batch["index"], "fov": fov, **kinds}
+        sharpness = batch.get("sharpness") or [None] * len(fov)
+        same = {"name": batch["name"], "index": batch["index"], "sharpness": sharpness}
+        return {**same, "fov": fov, **kinds}
 
     def _native(self, batch: dict[str, Any], maps: Tensor) -> list[Tensor]:
         if self.fov_only:

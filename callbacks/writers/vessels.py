@@ -34,8 +34,9 @@ class VesselWriter(PredictionWriter):
             settings = pl_module.inference
             vessel = maps["probability"] > settings.threshold
             fov = prediction["fov"][i].cpu().numpy()
+            sharpness = prediction["sharpness"][i]
             measured = measure_vessels(
-                maps["probability"], fov, settings.threshold, settings.centerline
+                maps["probability"], fov, settings.threshold, settings.centerline, sharpness
             )
             masks = {"mask": vessel, "traced": measured.traced}
             pictures = {kind: mask.astype(np.uint8) * 255 for kind, mask in masks.items()} | {

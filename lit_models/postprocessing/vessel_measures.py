@@ -22,7 +22,8 @@ MIN_BRANCH = 0.02  # of the FOV's diameter; shorter branches are too coarse to w
 MIN_DIAMETER = 256  # px of the FOV
 DENSITIES = (0.02, 0.25)  # of a plausible map
 MIN_DISC, MAX_DISC = 0.75, 1.1  # the FOV's area over that of a disc of its diameter
-MIN_CONFIDENCE = 0.7  # mean probability of vessel pixels
+MIN_CONFIDENCE = 0.72  # mean probability of vessel pixels; less where noise drowns the vessels
+MIN_SHARPNESS = 0.07  # a blur of 2.5 px where the FOV measures 540 px
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ class MeasuredVessels:
         quality: what speaks against the numbers. ``few_vessels`` and ``many_vessels``: a density
             outside `DENSITIES`; ``small_fov``: a diameter below `MIN_DIAMETER`; with these all
             measures are NaN. ``cut_fov``: less than `MIN_DISC` of a disc; ``no_fov``: no black
-            frame around it; ``low_confidence``, as of blur or low contrast: the mean probability of
-            vessel pixels is below `MIN_CONFIDENCE`.
+            frame around it; ``low_confidence``, as of low contrast or noise: the mean probability
+            of vessel pixels is below `MIN_CONFIDENCE`; ``blurred``: sharpness below
+            `MIN_SHARPNESS`.
     """
 
     traced: Mask
@@ -101,6 +103,7 @@ def measure_vessels(
     fov: Mask,
     threshold: float = 0.5,
     centerline: Sequence[float] | None = None,
+    sharpness: float | None = None,
 ) -> MeasuredVessels:
     """Measures of the vessels in a photograph.
 
@@ -109,13 +112,14 @@ def measure_vessels(
         fov: field of view, ``(H, W)``, not empty.
         threshold: see `trace_vessels`.
         centerline: likewise.
+        sharpness: of the photograph, see `datamodules.transforms.fundus.sharpness`; None: unknown.
     """
     from skimage.morphology import skeletonize
 
     vessels = (probability > threshold) & fov
     traced = trace_vessels(probability, threshold, centerline) & fov
     y, x, diameter = _center(fov)
-    quality, measurable = _quality(probability, vessels, fov, diameter)
+    quality, measurable = _quality(probability, vessels, fov, sharpness)
     if not measurable:
         return MeasuredVessels(traced, dict.fromkeys(REGIONS, VesselMeasures()), quality)
     tree = _tree(skeletonize(traced), MIN_BRANCH * diameter)
@@ -129,9 +133,10 @@ def measure_vessels(
 
 
 def _quality(
-    probability: Values, vessels: Mask, fov: Mask, diameter: int
+    probability: Values, vessels: Mask, fov: Mask, sharpness: float | None
 ) -> tuple[tuple[str, ...], bool]:
     """See `MeasuredVessels`, and whether there is anything to measure."""
+    diameter = _center(fov)[2]
     disc = fov.sum() / (math.pi / 4 * diameter**2)
     density = vessels.sum() / fov.sum()
     fatal = {
@@ -143,6 +148,7 @@ def _quality(
         "cut_fov": disc < MIN_DISC,
         "no_fov": disc > MAX_DISC,
         "low_confidence": vessels.any() and probability[vessels].mean() < MIN_CONFIDENCE,
+        "blurred": sharpness is not None and sharpness < MIN_SHARPNESS,
     }
     flags = tuple(name for name, holds in (fatal | doubtful).items() if holds)
     return flags, not any(fatal.values())

@@ -59,6 +59,7 @@ def test_vessels(tmp_path):
     p = torch.tensor([[0.5, 0.5001], [0.0, 1.0]])
     fov = torch.ones(2, 2, dtype=torch.bool)
     batch = {"name": ["a/b.c.tif"], "index": torch.tensor([0]), "probability": [p], "fov": [fov]}
+    batch["sharpness"] = [0.05]
     predict(tmp_path, VesselWriter(), [batch])
     header, *rows = table(tmp_path / "vessels.csv")
     assert header[:3] == ["ID", "region", "density"]
@@ -66,7 +67,7 @@ def test_vessels(tmp_path):
         ["a/b.c.tif", "whole", "nan"],
         ["a/b.c.tif", "upper_left", "nan"],
     ]
-    assert rows[0][-1] == "many_vessels small_fov no_fov"
+    assert rows[0][-1] == "many_vessels small_fov no_fov blurred"
     assert table(tmp_path / "predictions.csv")[1] == [
         "a/b.c.tif",
         "a/b.c_mask.png",
