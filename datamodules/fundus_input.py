@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
@@ -14,6 +13,7 @@ from common.errors import DataError
 from common.ranges import ImageSide, Pixels
 from datamodules.drive_files import FundusFiles, read_masks
 from datamodules.images import read_image
+from datamodules.transforms import fundus
 from datamodules.transforms.field_of_view import estimate_fov, network_size
 
 
@@ -79,7 +79,8 @@ class FundusInput:
 
         Returns:
             ``image`` float32 ``(C, h, w)``, ``fov`` bool ``(1, h, w)``, ``target`` bool likewise if
-            vessels are given, all at the network's size; ``native_size`` ``(2,)``.
+            vessels are given, all at the network's size; ``native_size`` ``(2,)``; ``sharpness``,
+            see `fundus.sharpness`, None without local normalization.
         """
         item: dict[str, Any] = {"native_size": torch.tensor(pixels.shape[-2:])}
         fov = drawn_fov
@@ -90,7 +91,10 @@ class FundusInput:
         pixels, fov = resize(self.channels_of(pixels), fov)
         if vessels is not None:
             item["target"] = resize(vessels)
-        return {**item, "fov": fov, "image": self.normalize(pixels, fov)}
+        image, sharpness = self.normalize(pixels, fov), None
+        if self.local_normalization is not None:
+            sharpness = fundus.sharpness(image, fov)
+        return {**item, "fov": fov, "image": image, "sharpness": sharpness}
 
     def channels_of(self, pixels: Tensor) -> Tensor:
         """What the network sees of pixels ``(..., C, H, W)``, see `mode`."""
@@ -100,40 +104,4 @@ class FundusInput:
         """Float32 ``(..., C, h, w)``, of uint8 pixels and a bool field of view of one size."""
         if self.local_normalization is None:
             return F.to_dtype(pixels, torch.float32, scale=True) * 2 - 1
-        return local_normalization(pixels, fov, self.local_normalization)
-
-
-def local_normalization(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
-    """Each channel without slow changes of light, at mean 0, standard deviation 1 in the FOV.
-
-    What is subtracted is the mean of the surroundings that lie in the field of view (Gaussian,
-    ``sigma`` px). Illumination, exposure, color balance and contrast of the camera go out with it.
-
-    Args:
-        image: uint8 or float ``(..., C, H, W)`` of any range.
-        fov: bool ``(..., 1, H, W)``.
-        sigma: in px of this image.
-
-    Returns:
-        float32 ``(..., C, H, W)``, 0 outside the field of view.
-    """
-    radius = int(3 * sigma)
-    total = float(np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2).sum())
-
-    def kernel(side: int) -> Tensor:
-        at = torch.arange(side, dtype=torch.float64, device=image.device)
-        away = (at[:, None] - at).abs()
-        return (-0.5 * (away / sigma) ** 2).exp() * (away <= radius) / total
-
-    inside = fov.float()
-    pixels = image.float() * inside
-    down, across = kernel(image.shape[-2]), kernel(image.shape[-1])
-    weight, blurred = (
-        ((down @ planes.double()).float().double() @ across).float() for planes in (inside, pixels)
-    )
-    # A pixel in the field of view has at least its own weight.
-    flat = (pixels - blurred / weight.clamp_min(total**-2)) * inside
-    count = inside.sum(dim=(-2, -1), keepdim=True).clamp_min(1)
-    mean = flat.sum(dim=(-2, -1), keepdim=True) / count
-    deviation = (((flat - mean) * inside).square().sum(dim=(-2, -1), keepdim=True) / count).sqrt()
-    return (flat - mean) * inside / deviation.clamp_min(1e-3)
+        return fundus.local_normalization(pixels, fov, self.local_normalization)

@@ -15,7 +15,7 @@ from inference.graph import Graph, channels_first, pixels_example
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import VesselResult
-from lit_models.postprocessing.vessels import VesselPostprocessor, resample_maps, scaled_down
+from lit_models.postprocessing.vessels import VesselPostprocessor, resample_maps
 
 
 class VesselModel(Model[VesselResult]):
@@ -43,11 +43,14 @@ class VesselModel(Model[VesselResult]):
         batch = collate(items)
         batch |= {key: batch[key].to(self.settings.device) for key in ("image", "fov")}
         found = self.inference.predict_native(self.network, batch, self.fov_only)
-        maps = [[one.cpu().numpy() for one in kind] for kind in found.values()]
-        threshold = self.inference.threshold
+        maps = {kind: [one.cpu().numpy() for one in ones] for kind, ones in found.items()}
+        uncertainty = maps.get("uncertainty", [None] * len(items))
+        threshold, centerline = self.inference.threshold, self.inference.centerline
         return [
-            VesselResult(item["name"], item["shown"], p, threshold, *more)
-            for item, p, *more in zip(items, *maps, strict=True)
+            VesselResult(
+                item["name"], item["shown"], p, threshold, std, centerline, item["sharpness"]
+            )
+            for item, p, std in zip(items, maps["probability"], uncertainty, strict=True)
         ]
 
     def graph(self) -> Graph:
@@ -67,7 +70,7 @@ class VesselGraph(Graph):
         settings = self.settings
         self.inputs = {"pixels": pixels_example(settings.mode)}
         needs_fov = settings.local_normalization or settings.diameter or self.fov_only
-        if needs_fov or self.inference.expected_vessel_fraction or len(self.inference.scales) > 1:
+        if needs_fov or len(self.inference.scales) > 1:
             # Not those of the pixels, with which the graph would resize nothing.
             sides = (61, 75) if settings.size is None else (settings.size, settings.size)
             self.inputs["fov"] = torch.ones(2, *sides, dtype=torch.bool)
@@ -86,9 +89,6 @@ class VesselGraph(Graph):
         images = self.settings.normalize(images, inside > 0)
         padding = (0, -size[1] % 32, 0, -size[0] % 32)
         images, inside = F.pad(images, padding), F.pad(inside.float(), padding) > 0
-        sizes = (torch.stack([torch.full((), side) for side in s])[None] for s in (size, native))
-        found = self.inference.predict(
-            self.network, images, inside, scaled_down(*sizes), self.fov_only
-        )
+        found = self.inference.predict(self.network, images, inside, self.fov_only)
         cropped = [maps[..., : size[0], : size[1]] for maps in found if maps is not None]
         return tuple(resample_maps(maps, native)[:, 0] for maps in cropped)

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
-from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
@@ -16,7 +15,7 @@ from lit_models.metrics.image_scores import by_image
 from lit_models.metrics.vessel_scores import VesselScores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
-from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps, scaled_down
+from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps
 
 
 class VesselSegmenter(pl.LightningModule):
@@ -79,16 +78,23 @@ class VesselSegmenter(pl.LightningModule):
         return loss
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """``name``, ``index``, and what `VesselPostprocessor.predict_native` returns."""
-        found = self.inference.predict_native(self.network, batch, self.fov_only)
-        return {"name": batch["name"], "index": batch["index"], **found}
+        """Vessel maps at the files' sizes.
 
-    def _evaluate(
-        self, batch: dict[str, Any], scores: VesselScores, other_camera: Tensor | None
-    ) -> dict[str, Any]:
-        probability, _ = self.inference.predict(
-            self.network, batch["image"], batch["fov"], other_camera, self.fov_only
-        )
+        Returns:
+            ``name``; ``index``; ``sharpness``; ``fov``, bool; ``probability`` and, with test-time
+            augmentation, ``uncertainty``, float32 (see `VesselPostprocessor.predict`): lists of
+            ``(H, W)``.
+        """
+        found = self.inference.predict_native(self.network, batch, self.fov_only)
+        sizes = batch["input_size"], batch["native_size"]
+        fov = [inside > 0.5 for inside in native_maps(batch["fov"].float(), *sizes)]
+        sharpness = batch.get("sharpness") or [None] * len(fov)
+        same = {"name": batch["name"], "index": batch["index"], "sharpness": sharpness}
+        return {**same, "fov": fov, **found}
+
+    def _evaluate(self, batch: dict[str, Any], scores: VesselScores) -> dict[str, Any]:
+        inputs = batch["image"], batch["fov"], self.fov_only
+        probability, _ = self.inference.predict(self.network, *inputs)
         scores.loss.update(self._loss(probability.logit(1e-6), batch), len(probability))
         natives = native_maps(probability, batch["input_size"], batch["native_size"])
         truth = batch["native_target"], batch["native_fov"]
@@ -97,16 +103,10 @@ class VesselSegmenter(pl.LightningModule):
         return {"name": batch["name"], "index": index, "probability": natives, "scores": per_image}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        if self.inference.expected_vessel_fraction is not None and _other_camera(batch).any():
-            rank_zero_warn(
-                "model.inference.expected_vessel_fraction: the photographs trained on are scaled "
-                "down, too, so test and predict will take them for another camera's; set it to "
-                "null, or data.inputs.diameter to theirs"
-            )
-        return self._evaluate(batch, self.val_scores, None)  # the training's own camera
+        return self._evaluate(batch, self.val_scores)
 
     def test_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, self.test_scores, _other_camera(batch))
+        return self._evaluate(batch, self.test_scores)
 
     def on_train_epoch_end(self) -> None:
         self.log("train/loss", self.train_loss)
@@ -119,7 +119,3 @@ class VesselSegmenter(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return configure_optimizer(self, self.parameters(), self.optimizer, self.lr_scheduler)
-
-
-def _other_camera(batch: dict[str, Any]) -> Tensor:
-    return scaled_down(batch["input_size"], batch["native_size"])

@@ -8,13 +8,11 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from jsonargparse.typing import ClosedUnitInterval, OpenUnitInterval
+from jsonargparse.typing import ClosedUnitInterval
 from torch import Tensor, nn
 
 from common.errors import DataError
 from common.ranges import PositiveFinite, TileSide
-
-EPS = 1e-6  # probability whose logit is still finite
 
 
 @dataclass(frozen=True)
@@ -24,35 +22,30 @@ class VesselPostprocessor:
     Args:
         threshold: probability above which a pixel is called vessel; choose it by
             ``val/fov/best_threshold_pooled``.
+        centerline: low and high probability of the hysteresis that finds center lines of faint
+            vessels for the measures, see `trace_vessels`; null measures the mask alone.
         tta: test-time augmentation: how many views of an image to average: 1, with its mirror
             images 4, with the quarter turns of these 8.
         scales: sizes at which to look at an image, of which that with the highest confidence is
             taken: the greatest expected precision, sum(p^2) / sum(p). Cameras of a narrower angle
             show wider vessels in the same field of view.
-        expected_vessel_fraction: fraction of the field of view that vessels are expected to cover
-            in photographs of another camera. Logits are shifted until the vessel mask covers
-            ``expected_vessel_fraction ** prior_weight * found ** (1 - prior_weight)``, where
-            ``found`` is the fraction before; null leaves them as they are.
-        prior_weight: how much the expectation counts beside what the network found.
         tile: side in px, 64 or more, above which an image is cut into tiles that overlap by an
             eighth or a little more.
 
     Raises:
-        DataError: no scale; a share with a threshold of 0 or 1.
+        DataError: no scale; center-line thresholds in the wrong order.
     """
 
     threshold: ClosedUnitInterval = 0.5
+    centerline: tuple[ClosedUnitInterval, ClosedUnitInterval] | None = None
     tta: Literal[1, 4, 8] = 1
     scales: Sequence[PositiveFinite] = (1.0,)
-    expected_vessel_fraction: OpenUnitInterval | None = None
-    prior_weight: ClosedUnitInterval = 0.75
     tile: TileSide = 768
 
     def __post_init__(self) -> None:
-        if self.expected_vessel_fraction is not None and not 0 < self.threshold < 1:
+        if self.centerline is not None and self.centerline[0] > self.centerline[1]:
             raise DataError(
-                "model.inference.expected_vessel_fraction: needs a threshold between 0 and 1, not "
-                f"{self.threshold:g}"
+                f"model.inference.centerline: {list(self.centerline)}; give the lower one first"
             )
         if not self.scales:
             raise DataError("model.inference.scales: empty; give 1.0 to look at an image as it is")
@@ -62,7 +55,6 @@ class VesselPostprocessor:
         network: nn.Module,
         images: Tensor,
         fov: Tensor | None = None,
-        other_camera: Tensor | None = None,
         fov_only: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """Probability, and how far the views of an image disagree. Can be exported.
@@ -70,9 +62,7 @@ class VesselPostprocessor:
         Args:
             network: gives logits ``(N, 1, H, W)``.
             images: as the network takes them.
-            fov: bool ``(N, 1, H, W)``, the pixels that count for a scale's confidence and the
-                fraction of vessel; None: all.
-            other_camera: bool ``(N,)``, which images are of another camera; None: none of them.
+            fov: bool ``(N, 1, H, W)``, the pixels that count for a scale's confidence; None: all.
             fov_only: nothing outside the field of view is vessel.
 
         Returns:
@@ -82,10 +72,6 @@ class VesselPostprocessor:
         if fov is None:
             fov = torch.ones_like(images[:, :1], dtype=torch.bool)
         maps = self._at_best_scale(network, images, fov)
-        other = None if self.expected_vessel_fraction is None else other_camera
-        if other is not None and (torch.compiler.is_exporting() or other.any()):
-            other = other.to(images.device)[:, None, None, None]
-            maps[0] = self.match_vessel_fraction(maps[0], fov).where(other, maps[0])
         if fov_only:
             maps = [one * fov for one in maps]
         return maps[0], maps[1] if self.tta > 1 else None
@@ -104,43 +90,10 @@ class VesselPostprocessor:
             ``probability`` and, with test-time augmentation, ``uncertainty``, see `predict`: lists
             of float32 ``(H, W)``.
         """
-        images, fov, sizes = (
-            batch["image"],
-            batch["fov"],
-            (batch["input_size"], batch["native_size"]),
-        )
-        found = self.predict(network, images, fov, scaled_down(*sizes), fov_only)
+        found = self.predict(network, batch["image"], batch["fov"], fov_only)
         kinds = zip(("probability", "uncertainty"), found, strict=True)
+        sizes = batch["input_size"], batch["native_size"]
         return {kind: native_maps(maps, *sizes) for kind, maps in kinds if maps is not None}
-
-    def match_vessel_fraction(self, probability: Tensor, fov: Tensor) -> Tensor:
-        """Probabilities whose threshold calls the fraction of vessel that is expected.
-
-        The shift lies between two values that occur, so pixels of one value are called together:
-        all of them or none, whichever is nearer to the fraction. Where the threshold calls nothing
-        they stay.
-
-        Args:
-            probability: ``(N, 1, H, W)``.
-            fov: bool, likewise.
-        """
-        assert self.expected_vessel_fraction is not None
-        falling = probability.where(fov, -1.0).flatten(1).sort(dim=1, descending=True).values
-        pixels = fov.flatten(1).sum(dim=1).clamp_min(1)
-        called = (falling > self.threshold).sum(dim=1) / pixels
-        fraction = self.expected_vessel_fraction**self.prior_weight
-        fraction = fraction * called ** (1 - self.prior_weight)
-        wanted = (fraction * pixels).round().long().clamp_min(1)[:, None]
-        last = falling.gather(1, wanted - 1)
-        above, below = falling > last, falling < last
-        with_last, without = (~below).sum(1, keepdim=True), above.sum(1, keepdim=True)
-        next_above = falling.where(above, 2.0).amin(1, keepdim=True)
-        next_below = falling.where(below, -1.0).amax(1, keepdim=True)
-        beside = next_below.where(with_last * without <= wanted.square(), next_above)
-        cut = (last.logit(EPS) + beside.logit(EPS)) / 2
-        shift = math.log(self.threshold / (1 - self.threshold)) - cut
-        shift = shift.where(called[:, None] > 0, 0.0)[..., None, None]
-        return (probability.logit(EPS) + shift).sigmoid()
 
     def _at_best_scale(self, network: nn.Module, images: Tensor, fov: Tensor) -> list[Tensor]:
         if len(self.scales) == 1:
@@ -224,15 +177,6 @@ class VesselPostprocessor:
         starts = [(side - self.tile) * i // (count - 1) // 32 * 32 for i in range(count)]
         tiles = [slice(start, start + self.tile) for start in starts[:-1]]
         return [*tiles, slice(starts[-1], side)]
-
-
-def scaled_down(input_size: Tensor, native_size: Tensor) -> Tensor:
-    """Bool ``(N,)``, the photographs that had more pixels than the network's input, ``(N, 2)``.
-
-    They are of another camera where ``data.inputs.diameter`` is the training's own, and their
-    vessels are drawn more narrowly.
-    """
-    return (input_size < native_size).any(dim=1)
 
 
 def native_maps(maps: Tensor, input_size: Tensor, native_size: Tensor) -> list[Tensor]:
