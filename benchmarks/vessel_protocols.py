@@ -23,7 +23,8 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.drive import test_split
-from datamodules.drive_files import FundusFiles, read_mask
+from datamodules.fundus_files import FundusFiles
+from datamodules.fundus_masks import read_mask
 from lit_models.metrics.vessel_scores import RegionScores
 
 SCORES = ("dice", "iou", "mean_iou", "sensitivity", "specificity", "accuracy", "auroc")

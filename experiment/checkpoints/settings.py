@@ -36,10 +36,11 @@ NOT_FROM_CHECKPOINT = (
     "style",
     "style_from",
     "samples",
+    "test_on",  # of older checkpoints
 )
 # What members of an ensemble may differ in, too.
 SPLIT = ("folds", "fold", "seed", "val_fraction", "val_size")
-TRAINING = ("augmentation", "crops_per_image", "test_on")
+TRAINING = ("augmentation", "crops_per_image")
 # Settings of the model in which they may not differ, but for what the network began with.
 ALIKE = ("network", "class_names", "fov_only")
 STARTS = ("model.network.weights", "model.network.frozen")
