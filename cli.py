@@ -45,6 +45,7 @@ from experiment.metrics_csv import MetricsCSV
 from experiment.run_folder import (
     RunSettings,
     discard_run_folder,
+    requeued_run,
     results_folder,
 )
 from experiment.wandb_run import finish_wandb
@@ -141,10 +142,13 @@ class CLI(LightningCLI):
         return False
 
     def _open_checkpoints(self) -> Checkpoints | None:
-        given, runs = self.config.ckpt_path, RunSettings(**self.config.run.as_dict()).existing
+        settings = RunSettings(**self.config.run.as_dict())
+        given, runs = self.config.ckpt_path, settings.existing
+        if given is None and self.verb == "fit" and (begun := requeued_run(settings)) is not None:
+            given, runs = "auto", [begun]
         if given == "auto" and self.verb == "fit":
-            begun = any((run / "checkpoints" / "last.ckpt").is_file() for run in runs)
-            given = "last" if begun else None
+            found = any((run / "checkpoints" / "last.ckpt").is_file() for run in runs)
+            given = "last" if found else None
         if given is None:
             if self.verb != "fit":
                 raise DataError(f"{self.verb} needs --ckpt_path: best, last, a run, file")
@@ -198,7 +202,10 @@ class CLI(LightningCLI):
         plugins = [*(given.plugins or []), AtomicCheckpointIO()]
         try:
             with one_line_of(Exception, option="trainer"):
-                trainer = super().instantiate_trainer(logger=logger, plugins=plugins, **kwargs)
+                kwargs = {"logger": logger, "plugins": plugins, **kwargs}
+                # Not the working folder, where Lightning leaves and looks for a Slurm job's state.
+                kwargs["default_root_dir"] = given.default_root_dir or str(folder)
+                trainer = super().instantiate_trainer(**kwargs)
         except DataError:
             discard_run_folder(folder)
             raise

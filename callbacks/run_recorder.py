@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -208,6 +209,7 @@ class RunRecorder(SaveConfigCallback):
             "accelerator": type(trainer.accelerator).__name__,
             "devices": trainer.world_size,
             "checkpoint": given,
+            "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
             "command": " ".join(sys.argv),
         }
 

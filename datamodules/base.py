@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import logging
+import multiprocessing
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -224,12 +225,15 @@ class ImageDataModule(pl.LightningDataModule):
         collate_fn: Collate,
         skipped: list[tuple[str, str]] | None = None,
     ) -> DataLoader:
+        workers = 0 if getattr(dataset, "in_memory", False) else self.num_workers
         return ImageLoader(
             SafeDataset(dataset),
             skipped=skipped,
             batch_size=batch_size,  # by name: Lightning makes the loader again for predict
             sampler=sampler,
-            num_workers=0 if getattr(dataset, "in_memory", False) else self.num_workers,
+            num_workers=workers,
+            # Started anew, each imports torch again; forked, that costs nothing.
+            persistent_workers=workers > 0 and multiprocessing.get_start_method() != "fork",
             collate_fn=CollateReadable(collate_fn),
             # Else a new iterator draws from the global one, and a resumed run makes one less.
             generator=torch.Generator(),

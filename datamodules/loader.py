@@ -1,14 +1,21 @@
 """Loading batches where a file may be unreadable and a process may have nothing to do."""
 
 import logging
+import multiprocessing.util
+import os
+import re
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import DataError
 
 log = logging.getLogger(__name__)
+
+LONGEST_FOLDER = 60  # characters; a socket's path has 107, and multiprocessing adds some 40
 
 
 class Unreadable(NamedTuple):
@@ -70,7 +77,9 @@ class ImageLoader(DataLoader):
         return max(1, super().__len__())
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        for batch, unreadable in super().__iter__():
+        if self.num_workers:
+            _shorten_temporary_folder()
+        for batch, unreadable in self._batches():
             for name, reason in unreadable:
                 if self.skipped is None:
                     raise DataError(reason)
@@ -78,3 +87,33 @@ class ImageLoader(DataLoader):
                 self.skipped.append((name, reason))
             if batch is not None:
                 yield batch
+
+    def _batches(self) -> Iterator[Any]:
+        try:
+            for batch, unreadable in super().__iter__():
+                if self.num_workers and isinstance(batch, dict):
+                    # Labels and indices are kept, and would keep their shared memory open.
+                    batch = {k: v.clone() if _is_vector(v) else v for k, v in batch.items()}
+                yield batch, unreadable
+        except (RuntimeError, OSError) as error:
+            reason = " ".join(str(error).split())
+            if not re.search("DataLoader worker|shared memory|open files", reason):
+                raise
+            raise DataError(
+                f"a process that reads images ended ({reason[:120]}); give --data.num_workers 0, "
+                "or more shared memory (/dev/shm) and open files (ulimit -n)"
+            ) from None
+
+
+def _is_vector(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dim() == 1
+
+
+def _shorten_temporary_folder() -> None:
+    """Let the sockets of worker processes lie in /tmp where their paths would be too long."""
+    if os.name == "posix" and len(tempfile.gettempdir()) > LONGEST_FOLDER:
+        given, tempfile.tempdir = tempfile.tempdir, "/tmp"
+        try:
+            multiprocessing.util.get_temp_dir()  # made once, and removed at the end
+        finally:
+            tempfile.tempdir = given

@@ -124,7 +124,7 @@ def _ranking(runs: Sequence[RunResults]) -> tuple[str | None, str, str]:
 
 def _score(run: RunResults, metric: str | None, mode: str) -> float:
     """Smaller is better; runs without a score come last."""
-    value = run.by_epoch.get(metric or "", {}).get(run.best_epoch or 0, math.nan)
+    value = run.at_best.get(metric or "", math.nan)
     if math.isnan(value):
         return math.inf
     return -value if mode == "max" else value
@@ -152,14 +152,15 @@ def _tested(run: RunResults) -> dict[str, float]:
 
 
 def _row(run: RunResults, name: str, metrics: list[str]) -> dict[str, Any]:
-    epoch = run.best_epoch or (run.epochs[-1] if run.epochs else 0)
-    values = {name: run.by_epoch[name].get(epoch) for name in metrics if name in run.by_epoch}
+    last = run.epochs[-1] if run.epochs else 0
+    chosen = run.at_best or {name: v[last] for name, v in run.by_epoch.items() if last in v}
+    values = {name: chosen.get(name) for name in metrics if name in run.by_epoch}
     source = str(run.record.get("data", ""))
     return {
         "name": name,
         "metrics": values | _tested(run),
         "best_epoch": run.best_epoch,
-        "epochs": run.epochs[-1] if run.epochs else 0,
+        "epochs": last,
         "duration": duration(run.record.get("minutes")) or "-",
         "data": Path(source).name,
         "source": source,

@@ -153,12 +153,12 @@ def _rows(results: RunResults) -> list[Mapping[str, Any]]:
     names = sorted(
         (name for name in results.by_epoch if "/" in name), key=lambda name: _rank(results, name)
     )
-    best, last = results.best_epoch, results.epochs[-1] if results.epochs else 0
+    at_best, last = results.at_best, results.epochs[-1] if results.epochs else 0
     return [
         {
             "metric": name,
             "main": is_main(results, name),
-            "best": results.by_epoch[name].get(best or 0),
+            "best": at_best.get(name),
             "last": results.by_epoch[name].get(last),
         }
         for name in names
@@ -196,9 +196,10 @@ def print_table(results: RunResults) -> None:
     from rich.table import Table
 
     last = results.epochs[-1] if results.epochs else 0
-    table = Table("metric", f"best epoch ({results.best_epoch})", f"last epoch ({last})")
+    best = results.best_epoch
+    table = Table("metric", *([f"best epoch ({best})"] if best else []), f"last epoch ({last})")
     for row in _rows(results):
         if row["main"]:
-            values = (row["best"], row["last"])
+            values = (row["best"], row["last"]) if best else (row["last"],)
             table.add_row(row["metric"], *("" if v is None else short(v) for v in values))
     Console().print(table)

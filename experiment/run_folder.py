@@ -1,7 +1,9 @@
 """One run, one folder: ``<root>/<config>/<name>``; predictions in folders of their own below it."""
 
 import glob
+import os
 import re
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from common.errors import DataError
 from experiment.atomic import writing
+from experiment.run_json import read_run_json
 
 
 @dataclass
@@ -78,6 +81,22 @@ def run_folder_of(checkpoint: Path) -> Path | None:
     return folder if (folder / "run.json").is_file() else None
 
 
+def requeued_run(run: RunSettings) -> Path | None:
+    """The run that this command began in this Slurm job before the job was put back in the queue.
+
+    None where there is none, or it finished.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if not job or os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
+        return None
+    begun = {"slurm_job_id": job, "command": " ".join(sys.argv)}
+    for folder in run.existing:
+        record = read_run_json(folder / "run.json")
+        if record.get("status") != "finished" and begun.items() <= record.items():
+            return folder
+    return None
+
+
 def open_run_folder(run: RunSettings, ckpt_path: Path | None) -> Path:
     """The folder of the run that ``ckpt_path`` belongs to, or else a new one, made by rank 0.
 
@@ -91,6 +110,8 @@ def open_run_folder(run: RunSettings, ckpt_path: Path | None) -> Path:
         folder = run_folder_of(ckpt_path)
         if folder is not None and run.name in (None, folder.name):
             return folder
+    elif (requeued := requeued_run(run)) is not None:
+        return requeued
     stem = run.name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return run.folder / stem  # until RunRecorder.setup tells it rank 0's

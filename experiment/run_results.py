@@ -21,6 +21,7 @@ class RunResults:
         record: ``run.json``; empty if there is none.
         config: text of ``config.yaml``; empty if there is none.
         by_epoch: metric -> {epoch, counted from 1: value}, of training and its validation.
+        validations: epoch, and what was logged together, of each row with ``monitor``.
         by_step: metric logged by step, without Lightning's suffix ``_step`` -> {batch: value}.
         monitor: the metric that chooses the best checkpoint; None if none does.
         mode: "min" or "max" of ``monitor``.
@@ -30,6 +31,7 @@ class RunResults:
     record: dict[str, Any] = field(default_factory=dict)
     config: str = ""
     by_epoch: dict[str, dict[int, float]] = field(default_factory=dict)
+    validations: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     by_step: dict[str, dict[int, float]] = field(default_factory=dict)
     monitor: str | None = None
     mode: str = "max"
@@ -52,12 +54,31 @@ class RunResults:
     @property
     def best_epoch(self) -> int | None:
         """Epoch of the best finite ``monitor``, the first of equals, as ModelCheckpoint keeps."""
-        values = self.by_epoch.get(self.monitor or "", {})
-        finite = {epoch: value for epoch, value in values.items() if math.isfinite(value)}
-        if not finite:
-            return None
-        best = (max if self.mode == "max" else min)(finite.values())
-        return next(epoch for epoch in sorted(finite) if finite[epoch] == best)
+        if self.monitor == "epoch":
+            return max(self.epochs, default=None)
+        return self._best[0] if self._best else None
+
+    @property
+    def at_best(self) -> dict[str, float]:
+        """What was logged at the best ``monitor``, or else in that epoch, by metric.
+
+        An epoch may have several validations.
+        """
+        epoch = self.best_epoch
+        of_epoch = {
+            k: v[epoch] for k, v in self.by_epoch.items() if epoch is not None and epoch in v
+        }
+        return of_epoch | (self._best[1] if self._best else {})
+
+    @property
+    def _best(self) -> tuple[int, dict[str, float]] | None:
+        finite = [
+            one
+            for one in self.validations
+            if math.isfinite(one[1].get(self.monitor or "", math.nan))
+        ]
+        sign = 1 if self.mode == "max" else -1
+        return max(finite, key=lambda one: sign * one[1][self.monitor or ""], default=None)
 
 
 def read_results(folder: str | Path) -> RunResults:
@@ -91,6 +112,7 @@ def _monitor(config: dict[str, Any]) -> tuple[str | None, str]:
 
 def _add(results: RunResults, row: Row) -> None:
     """Sort a row of ``metrics.csv`` in. Rows are sparse: an empty cell was not logged."""
+    together = {}
     for name, text in row.items():
         if name in ("epoch", "step") or not text:
             continue
@@ -98,5 +120,8 @@ def _add(results: RunResults, row: Row) -> None:
             values = results.by_step.setdefault(name.removesuffix("_step"), {})
             values[int(row["step"])] = float(text)
         elif row.get("epoch"):
-            values = results.by_epoch.setdefault(name.removesuffix("_epoch"), {})
-            values[int(row["epoch"]) + 1] = float(text)
+            name = name.removesuffix("_epoch")
+            results.by_epoch.setdefault(name, {})[int(row["epoch"]) + 1] = float(text)
+            together[name] = float(text)
+    if results.monitor in together:
+        results.validations.append((int(row["epoch"]) + 1, together))

@@ -158,9 +158,7 @@ def _metrics(trained: Checkpoint, run: Path | None) -> list[dict[str, Any]]:
     results, found = read_results(run), []
     epoch = results.best_epoch
     if trained.path.name == results.record.get("best_checkpoint") and epoch is not None:
-        values = {
-            k: v[epoch] for k, v in results.by_epoch.items() if k[:4] == "val/" and epoch in v
-        }
+        values = {k: v for k, v in results.at_best.items() if k.startswith("val/")}
         found.append({"stage": "validation while training", "epoch": epoch, "values": values})
     for entry in results.evaluations:
         used = Path(entry.get("checkpoint") or "").name

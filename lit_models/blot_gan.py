@@ -3,6 +3,7 @@
 Reference method: convolutional generator and discriminator, BCE, Adam at 2e-4 for both, batch 1.
 """
 
+from functools import partial
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -138,6 +139,6 @@ class BlotGAN(pl.LightningModule):
         ]
         if self.lr_scheduler is None:
             return made
-        steps = total_steps(self)
+        steps = partial(total_steps, self)
         with wrap_optimizer_errors("model.lr_scheduler"):
             return made, [self.lr_scheduler(optimizer, steps) for optimizer in made]

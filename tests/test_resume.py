@@ -128,11 +128,11 @@ def test_second_run_leaves_the_first_alone(finished):
 
 def test_taken_name_and_missing_checkpoints_are_one_clear_error(aoi_folder, tmp_path):
     args = aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1", "--run.name=mine")
-    with pytest.raises(DataError, match=r"last\.ckpt: no checkpoint to be found"):
+    with pytest.raises(DataError, match=r"no run with a checkpoint; train first"):
         main(["fit", *args, "--ckpt_path=last"])
     with pytest.raises(DataError, match="test needs --ckpt_path"):
         main(["test", *args])
-    with pytest.raises(DataError, match=r"gone\.ckpt: no such checkpoint"):
+    with pytest.raises(DataError, match=r"gone\.ckpt: no such run or checkpoint"):
         main(["test", *args, "--ckpt_path=gone.ckpt"])
     (tmp_path / "aoi" / "mine").mkdir(parents=True)
     with pytest.raises(DataError, match="mine: a run of this name exists"):
@@ -218,3 +218,23 @@ def test_a_checkpoint_cannot_name_code_to_run(finished, tmp_path, part):
         assert class_path in str(caught.value)
         assert "\n" not in str(caught.value)
     assert not touched.exists()
+
+
+def test_a_requeued_slurm_job_continues_its_own_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hpc_ckpt_1.ckpt").write_bytes(b"another job's")
+    for name, value in {"JOB_ID": "77", "NTASKS": "1", "JOB_NAME": "t", "PROCID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    args = ["fit", *config_args("blots", tmp_path / "runs", "--run.name=mine")]
+    stop = ["--trainer.callbacks+=tests.callbacks_that_kill.RaiseAt", "--trainer.callbacks.epoch=2"]
+    with pytest.raises(RuntimeError, match="stopped"):
+        main([*args, "--trainer.max_epochs=3", *stop])
+    main_args = [*args, "--trainer.max_epochs=3"]
+    with pytest.raises(DataError, match="a run of this name exists"):
+        main(main_args)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    folder = one_run(tmp_path / "runs")
+    main(main_args)
+    history = json.loads((folder / "run.json").read_text())["history"]
+    assert [one["status"] for one in history] == ["failed", "finished"]
+    assert history[1]["checkpoint"].endswith("last.ckpt")

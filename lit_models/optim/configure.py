@@ -3,9 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch.optim import Optimizer, SparseAdam
@@ -39,8 +41,8 @@ def configure_optimizer(
         return built
     with wrap_optimizer_errors("model.lr_scheduler"):
         if isinstance(lr_scheduler, StepSchedule):
-            schedule = lr_scheduler(built, total_steps(module))
-            return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+            stepped = lr_scheduler(built, partial(total_steps, module))
+            return {"optimizer": built, "lr_scheduler": {"scheduler": stepped, "interval": "step"}}
         schedule = lr_scheduler(built)
     if isinstance(schedule, ReduceLROnPlateau) and not has_validation(module):
         raise DataError(
@@ -56,13 +58,26 @@ def has_validation(module: pl.LightningModule) -> bool:
     return not getattr(data, "trains_on_all", False)
 
 
-def total_steps(module: pl.LightningModule) -> int:
-    """Batches of the whole training.
+def total_steps(module: pl.LightningModule, updates: int = 1) -> int:
+    """Steps of a schedule over the whole training, as the trainer is set now.
+
+    Args:
+        module: module whose trainer knows it.
+        updates: optimizer steps in each batch, all of which ``trainer.max_steps`` counts.
 
     Raises:
-        DataError: it has no end.
+        DataError: the training has no end.
     """
-    steps = module.trainer.estimated_stepping_batches
+    trainer = module.trainer
+    accumulation = [c for c in trainer.callbacks if isinstance(c, GradientAccumulationScheduler)]  # type: ignore[attr-defined]
+    if accumulation and trainer.max_epochs and trainer.max_epochs > 0:
+        trainer.fit_loop.setup_data()  # else the number of batches is not known yet
+        factors = map(accumulation[0].get_accumulate_grad_batches, range(trainer.max_epochs))
+        steps: float = sum(math.ceil(trainer.num_training_batches / factor) for factor in factors)
+    else:
+        steps = trainer.estimated_stepping_batches
+    if trainer.max_steps > 0:
+        steps = min(steps, math.ceil(trainer.max_steps / updates))
     if math.isinf(steps):
         raise DataError("model.lr_scheduler: needs an end; give trainer.max_epochs or another one")
     return int(steps)

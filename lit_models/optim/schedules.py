@@ -1,67 +1,117 @@
-"""Learning-rate schedules over a whole training, whose number of steps they are given.
+"""Learning-rate schedules over a whole training.
+
+Each is a function of the step and of the number of steps that the training has now: a checkpoint
+restores the step alone, so a training that is lengthened follows the schedule of its new length.
 
 Any scheduler of torch that takes the optimizer alone (ReduceLROnPlateau, StepLR, ...) can stand in
 their place in a config.
 """
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 from jsonargparse.typing import OpenUnitInterval
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LRScheduler
 
 from common.ranges import HalfOpenUnitInterval
 
 
 class StepSchedule(ABC):
-    """A schedule that is stepped after each batch; `__call__` makes the scheduler."""
+    """A schedule that is stepped after each batch."""
+
+    def __call__(self, optimizer: Optimizer, total_steps: Callable[[], int]) -> "StepScheduler":
+        """The scheduler of ``optimizer`` for a training of ``total_steps()`` steps."""
+        return StepScheduler(optimizer, self, total_steps)
 
     @abstractmethod
-    def __call__(self, optimizer: Optimizer, total_steps: int) -> LRScheduler:
-        """The scheduler of ``optimizer`` for a training of ``total_steps`` batches."""
+    def lr(self, base: float, step: int, total: int) -> float:
+        """Learning rate of a step, counted from 0, where the optimizer's own is ``base``."""
+
+    def momentum(self, step: int, total: int) -> float | None:
+        """Momentum of a step; None leaves the optimizer's own."""
+        return None
+
+
+class StepScheduler(LRScheduler):
+    """Sets what a `StepSchedule` says for the step and for the steps that the training has now."""
+
+    def __init__(
+        self, optimizer: Optimizer, schedule: StepSchedule, total_steps: Callable[[], int]
+    ) -> None:
+        self.schedule, self.total_steps = schedule, total_steps
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | Any]:
+        total = max(1, self.total_steps())
+        step = min(self.last_epoch, total)  # the last call is behind the last step
+        momentum = self.schedule.momentum(step, total)
+        for group in self.optimizer.param_groups if momentum is not None else ():
+            if "betas" in group:
+                group["betas"] = (momentum, *group["betas"][1:])
+            else:
+                group["momentum"] = momentum
+        return [self.schedule.lr(float(base), step, total) for base in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"last_epoch": self.last_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.last_epoch = state_dict["last_epoch"]
+        self._last_lr = self.get_lr()
+        for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+            group["lr"] = lr
 
 
 class OneCycle(StepSchedule):
-    """Warm-up and annealing, both by cosines (Smith and Topin 2017, arXiv 1708.07120).
+    """Warm-up and annealing by cosines (Smith and Topin 2017, arXiv 1708.07120).
 
-    The optimizer's learning rate is the peak, reached from a 25th of it; the end is about 0.
+    The optimizer's learning rate is the peak, reached from a 25th of it; the end is about 0. The
+    same as ``torch.optim.lr_scheduler.OneCycleLR``.
 
     Args:
-        pct_start: part of the steps that is warm-up.
+        pct_start: fraction of the steps that is warm-up.
         cycle_momentum: momentum (Adam's first beta) falls to 0.85 and rises to 0.95 again.
     """
 
     def __init__(self, pct_start: OpenUnitInterval = 0.15, cycle_momentum: bool = False) -> None:
         self.pct_start, self.cycle_momentum = pct_start, cycle_momentum
 
-    def __call__(self, optimizer: Optimizer, total_steps: int) -> LRScheduler:
-        peaks = [group["lr"] for group in optimizer.param_groups]
-        return OneCycleLR(
-            optimizer,
-            peaks,
-            total_steps,
-            pct_start=self.pct_start,
-            cycle_momentum=self.cycle_momentum,
-        )
+    def lr(self, base: float, step: int, total: int) -> float:
+        return self._anneal(base / 25, base, base / 25 / 1e4, step, total)
+
+    def momentum(self, step: int, total: int) -> float | None:
+        return self._anneal(0.95, 0.85, 0.95, step, total) if self.cycle_momentum else None
+
+    def _anneal(self, start: float, peak: float, end: float, step: int, total: int) -> float:
+        rise, last = float(self.pct_start * total) - 1, total - 1
+        if step <= rise:
+            return _cosine(start, peak, step / rise if rise else 1.0)
+        return _cosine(peak, end, min(1.0, (step - rise) / (last - rise)) if last > rise else 1.0)
 
 
 class CosineAnnealing(StepSchedule):
-    """From the optimizer's learning rates to 0 by half a cosine."""
+    """From the optimizer's learning rate to 0 by half a cosine."""
 
-    def __call__(self, optimizer: Optimizer, total_steps: int) -> LRScheduler:
-        return CosineAnnealingLR(optimizer, total_steps)
+    def lr(self, base: float, step: int, total: int) -> float:
+        return _cosine(base, 0.0, step / total)
 
 
 class LinearDecay(StepSchedule):
-    """The optimizer's learning rates, falling linearly to 0 over the last part of the training.
+    """The optimizer's learning rate, falling linearly to 0 over the last part of the training.
 
     Args:
-        start: part of the steps after which they fall.
+        start: fraction of the steps after which it falls.
     """
 
     def __init__(self, start: HalfOpenUnitInterval = 0.5) -> None:
         self.start = start
 
-    def __call__(self, optimizer: Optimizer, total_steps: int) -> LRScheduler:
-        rest = total_steps * (1 - self.start)
-        return LambdaLR(optimizer, lambda step: min(1.0, (total_steps - step) / rest))
+    def lr(self, base: float, step: int, total: int) -> float:
+        return base * min(1.0, (total - step) / (total * (1 - self.start)))
+
+
+def _cosine(start: float, end: float, part: float) -> float:
+    return end + (start - end) / 2.0 * (math.cos(math.pi * part) + 1)

@@ -1,6 +1,10 @@
 """What happens to an image that cannot be read, and to a process that has none."""
 
+import multiprocessing
+import os
 import pickle
+import signal
+import tempfile
 
 import pytest
 import torch
@@ -78,3 +82,28 @@ def test_an_idle_process_has_a_length_that_lightning_takes_and_no_batch():
 def test_the_error_survives_the_way_out_of_a_process():
     error = pickle.loads(pickle.dumps(DataError("file: cause; fix")))
     assert (type(error), str(error)) == (DataError, "file: cause; fix")
+
+
+def test_workers_in_a_temporary_folder_with_a_long_name(tmp_path, monkeypatch):
+    folder = tmp_path / ("scratch_of_a_user_of_a_cluster_" * 4)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.delitem(multiprocessing.current_process()._config, "tempdir", raising=False)
+    batches = list(loader(Numbers(4), num_workers=1))
+    assert [batch["value"].tolist() for batch in batches] == [[0, 1], [2, 3]]
+    assert tempfile.gettempdir() == str(folder)
+
+
+def test_what_callbacks_keep_does_not_hold_shared_memory(tmp_path):
+    (batch,) = loader(Numbers(2), num_workers=1)
+    assert not batch["value"].is_shared()
+
+
+class Dies(Numbers):
+    def __getitem__(self, index):
+        os.kill(os.getpid(), signal.SIGBUS)  # as where /dev/shm is full
+
+
+def test_a_worker_that_dies_is_one_line():
+    with pytest.raises(DataError, match=r"a process that reads images ended .*num_workers 0"):
+        list(loader(Dies(2), num_workers=1))

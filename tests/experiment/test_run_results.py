@@ -49,6 +49,22 @@ def test_not_a_number_is_never_best_and_the_first_of_equals_is(tmp_path):
     assert results.best_epoch == 2
 
 
+def test_the_best_of_several_validations_in_an_epoch_keeps_its_own_values(tmp_path):
+    results = write(
+        tmp_path,
+        "epoch,step,train/loss,val/accuracy,val/loss\n"
+        "0,4,,0.8,0.5\n0,9,,0.9,0.3\n0,9,0.7,,\n1,14,,0.95,0.2\n1,19,,0.6,0.4\n1,19,0.6,,\n",
+    )
+    assert results.best_epoch == 2
+    assert results.at_best == {"val/loss": 0.2, "val/accuracy": 0.95, "train/loss": 0.6}
+
+
+def test_the_epoch_as_monitor_is_the_last_one(tmp_path):
+    results = write(tmp_path, "epoch,step,val/loss\n0,0,0.1\n1,1,0.5\n")
+    results.monitor = "epoch"
+    assert (results.best_epoch, results.at_best) == (2, {"val/loss": 0.5})
+
+
 def test_task_is_not_guessed_from_the_config(tmp_path):
     assert write(tmp_path, "", task="blots_style", config="aoi_best").task == "blots_style"
 

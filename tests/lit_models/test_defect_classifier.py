@@ -43,7 +43,7 @@ def test_test_repeats_validation_and_predict_writes_every_row(aoi_folder, tmp_pa
         rows = list(csv.reader(file))
     assert rows[0] == ["ID", "Label"]
     assert [row[0] for row in rows[1:]] == expected
-    names = ["normal", "void", "horizontal", "vertical", "edge", "particle"]
+    names = [f"class {label}" for label in range(6)]
     with (written / "probabilities.csv").open() as file:
         for (_, label), row in zip(rows[1:], csv.DictReader(file), strict=True):
             values = [float(row[name]) for name in names]
@@ -56,7 +56,7 @@ def test_the_best_recipe_runs_one_cycle_and_averages_views(aoi_folder, tmp_path,
     cli = main(["fit", *args, "--trainer.max_epochs=2"])
     assert "feature cache" not in caplog.text
     cycle = cli.trainer.lr_scheduler_configs[0].scheduler
-    assert (cycle.total_steps, cycle.last_epoch) == (4, 4)
+    assert (cycle.total_steps(), cycle.last_epoch) == (4, 4)
     assert cli.model.network.backbone[1].num_batches_tracked == 4
     model = main(["validate", *args, "--ckpt_path=last"]).model.eval()
     images = torch.rand(2, 3, 32, 32)

@@ -1,14 +1,20 @@
+import math
+
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from torch import nn
+from torch.utils.data import DataLoader
 
 from lit_models.optim import CosineAnnealing, KernelDecayAdamW, LinearDecay, OneCycle
+from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.moving_average import moving_average
 
 
 def rates(schedule, steps=10, lr=1.0):
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr)
-    scheduler, found = schedule(optimizer, steps), []
+    scheduler, found = schedule(optimizer, lambda: steps), []
     for _ in range(steps):
         found.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
@@ -50,3 +56,57 @@ def test_average_forgets_its_first_steps_faster():
     average = [torch.zeros(1)]
     moving_average(0.9)(average, [torch.ones(1)], torch.tensor(1000))
     assert average[0] == pytest.approx(0.1)
+
+
+class Rates(pl.Callback):
+    """Keeps the learning rate that each step of training is made with."""
+
+    def __init__(self):
+        self.rates = []
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
+
+class Module(pl.LightningModule):
+    def __init__(self, schedule):
+        super().__init__()
+        self.layer, self.schedule = nn.Linear(1, 1), schedule
+
+    def training_step(self, batch):
+        return self.layer(batch).mean()
+
+    def configure_optimizers(self):
+        return configure_optimizer(self, self.parameters(), torch.optim.AdamW, self.schedule)
+
+
+def train(schedule, folder, epochs, ckpt_path=None, **options):
+    rates = Rates()
+    callbacks = [rates, *options.pop("callbacks", [])]
+    trainer = pl.Trainer(
+        max_epochs=epochs, default_root_dir=folder, callbacks=callbacks, accelerator="cpu",
+        logger=False, enable_progress_bar=False, enable_model_summary=False, **options
+    )  # fmt: skip
+    trainer.fit(Module(schedule), DataLoader(torch.zeros(6, 1), batch_size=1), ckpt_path=ckpt_path)
+    trainer.save_checkpoint(folder / "last.ckpt")
+    return rates.rates
+
+
+SCHEDULES = [OneCycle(0.3, True), CosineAnnealing(), LinearDecay(0.4)]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
+def test_a_lengthened_training_follows_its_new_length(tmp_path, schedule):
+    whole = train(schedule, tmp_path, 4)
+    first = train(schedule, tmp_path, 2)
+    rest = train(schedule, tmp_path, 4, ckpt_path=tmp_path / "last.ckpt")
+    assert rest == pytest.approx(whole[12:], rel=1e-12)
+    assert first != pytest.approx(whole[:12])
+
+
+def test_accumulation_that_changes_while_it_trains(tmp_path):
+    accumulation = GradientAccumulationScheduler({0: 1, 2: 3})
+    rates = train(CosineAnnealing(), tmp_path, 4, callbacks=[accumulation])
+    total = 2 * 6 + 2 * 2
+    expected = [0.0005 * (1 + math.cos(math.pi * step / total)) for step in range(total)]
+    assert rates == pytest.approx(expected)
