@@ -31,6 +31,7 @@ from commandline.option_help import print_help
 from commandline.parser import OneLineParser, one_line_of
 from commandline.verbs import CONFIGS
 from common.errors import DataError, UsageError
+from common.paths import expand
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoints
 from experiment.checkpoints.read import check_not_finished, check_weights_fit
@@ -70,7 +71,7 @@ class CLI(LightningCLI):
             pl.LightningModule,
             pl.LightningDataModule,
             save_config_callback=None,  # RunRecorder does it
-            trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
+            trainer_defaults={"use_distributed_sampler": False},
             seed_everything_default=42,
             parser_class=OneLineParser,
             parser_kwargs={"prog": f"lit-tasks {verb}"},
@@ -195,14 +196,16 @@ class CLI(LightningCLI):
             paths = self.checkpoints.paths
         several = (config.ckpt_path, paths) if len(paths) > 1 else None
         folder = results_folder(run, config.ckpt_path, paths, self.verb == "predict")
-        output = Path(config.output).expanduser() if config.get("output") else None
+        output = expand(config.output) if config.get("output") else None
         recorder = RunRecorder(self.parser, config, run, folder, output, several)
         self.trainer_defaults["callbacks"] = [*standard_callbacks(config, run.task), recorder]
-        logger = MetricsCSV(folder) if self.verb == "fit" else False
+        loggers = [MetricsCSV(folder)] if self.verb == "fit" else []
+        if not isinstance(given.logger, bool | None):
+            loggers += given.logger if isinstance(given.logger, list) else [given.logger]
         plugins = [*(given.plugins or []), AtomicCheckpointIO()]
         try:
             with one_line_of(Exception, option="trainer"):
-                kwargs = {"logger": logger, "plugins": plugins, **kwargs}
+                kwargs = {"logger": loggers, "plugins": plugins, **kwargs}
                 # Not the working folder, where Lightning leaves and looks for a Slurm job's state.
                 kwargs["default_root_dir"] = given.default_root_dir or str(folder)
                 trainer = super().instantiate_trainer(**kwargs)

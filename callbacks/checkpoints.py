@@ -64,6 +64,20 @@ class BestCheckpoint(ModelCheckpoint):
         with self._one_line(trainer):
             super().on_validation_end(trainer, pl_module)
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Copy the best one of a run that is continued under another name."""
+
+        def copy() -> None:
+            for path in map(Path, self.best_k_models):
+                origin = Path(trainer.ckpt_path or "").parent / path.name
+                if not path.exists() and origin.is_file():
+                    with writing(path):
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        shutil.copy(origin, path)
+
+        on_rank_zero(trainer, copy)
+        super().on_train_start(trainer, pl_module)
+
     @contextmanager
     def _one_line(self, trainer: pl.Trainer) -> Iterator[None]:
         try:

@@ -51,7 +51,8 @@ class ReportWriter(Callback):
             best = getattr(trainer.checkpoint_callback, "best_model_path", "")
             if not best and not has_validation(trainer.lightning_module):
                 best = folder / "checkpoints" / "last.ckpt"
-            where = [f"checkpoint {_relative(best)}"] if best else []
+            fitted = trainer.state.fn == "fit"
+            where = [f"checkpoint {_relative(best)}"] if best and fitted else []
             print("  ".join([*where, f"report {_relative(report)}"]), flush=True)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -218,9 +219,12 @@ class RunRecorder(SaveConfigCallback):
     ) -> None:
         if wandb_id is None or any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
             return
-        config = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))
+        config = {"evaluation_record": facts}
+        if trainer.state.fn == "fit":  # what is tracked is the training
+            config = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))
+            config["run_record"] = facts
         tags = [self.run.task, "sample" if facts["sample"] else "real data"]
-        logger = start_wandb(self.run, self.folder, wandb_id, {"run_record": facts, **config}, tags)
+        logger = start_wandb(self.run, self.folder, wandb_id, config, tags)
         if logger is not None:
             trainer.loggers = [*trainer.loggers, logger]
 
@@ -234,7 +238,9 @@ class RunRecorder(SaveConfigCallback):
             best = Path(getattr(checkpoint, "best_model_path", "") or "").name
             facts["best_checkpoint"] = best or None
         elif trainer.state.fn in ("validate", "test"):
-            facts["metrics"] = {name: float(value) for name, value in logged.items()}
+            # JSON has no NaN.
+            values = {name: float(value) for name, value in logged.items()}
+            facts["metrics"] = {k: v if math.isfinite(v) else None for k, v in values.items()}
         self._record.finish(status, **facts)
 
 

@@ -1,10 +1,9 @@
 """Where a config says what."""
 
-from pathlib import Path
-
 import yaml
 
 from common.errors import UsageError
+from common.paths import expand
 
 ADVICE = "give a YAML file such as configs/aoi.yaml, or a name in configs/"
 
@@ -31,7 +30,7 @@ def lines_of(path: str) -> dict[str, int]:
             add(value, option)
 
     try:
-        add(yaml.compose(Path(path).expanduser().read_text("utf-8"), Loader=yaml.SafeLoader), "")
+        add(yaml.compose(expand(path).read_text("utf-8"), Loader=yaml.SafeLoader), "")
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); {ADVICE}") from None
     except UnicodeDecodeError:

@@ -98,6 +98,9 @@ class _Claim:
     """
 
     def __init__(self) -> None:
+        if "WORLD_SIZE" not in os.environ:  # another program has left them
+            for name in ("RANK", "LOCAL_RANK"):
+                os.environ.pop(name, None)
         self.launched = "LOCAL_RANK" in os.environ  # by rank 0 or torchrun
         self.several = self.launched or int(os.environ.get("WORLD_SIZE", "1")) > 1
         self.owner = os.getppid() if self.launched else os.getpid()

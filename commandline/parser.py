@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-from jsonargparse import Namespace, set_parsing_settings
+import yaml
+from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -21,6 +22,16 @@ from common.errors import DataError, UsageError
 
 # What a config or a checkpoint names must not run programs: jsonargparse's list, as a refusal.
 set_parsing_settings(import_path_denylist=[])
+_load_yaml = get_loader("yaml")
+
+
+def _load(text: str) -> Any:
+    value = _load_yaml(text)
+    return text if value is None and text.strip() not in ("null", "") else value
+
+
+# An option is null by ``null`` alone: ``~`` and ``#new`` are names of folders.
+set_loader("yaml", _load, (yaml.YAMLError,))
 
 VALUE = re.compile(
     r"class_path[= ]'([^']+)'|(?:Given|Got) value: (?!Name)(.*)\Z|: (\S+) does not conform"

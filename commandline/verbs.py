@@ -1,7 +1,9 @@
 """All verbs, and which module runs each of them."""
 
 import argparse
+import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -71,6 +73,8 @@ def main(args: Sequence[str]) -> Any:
 
 def run() -> NoReturn:
     """The process's own command line."""
+    if os.path.expanduser("~") == "~":  # a container's user, whom no passwd knows
+        os.environ["HOME"] = tempfile.gettempdir()  # for the caches of libraries
     run_and_exit(lambda: main(sys.argv[1:]))
 
 

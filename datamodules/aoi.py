@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import DataError
+from common.paths import expand
 from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.aoi_files import (
     AIDEA_NAMES,
@@ -142,7 +143,7 @@ class AOIDataModule(ImageDataModule):
         elif self.predict_dir is None:
             self.predict_set = self._test_images()
         else:
-            self.predict_set = self._plain(Path(self.predict_dir).expanduser())
+            self.predict_set = self._plain(expand(self.predict_dir))
 
     def _setup_training(self, stage: str) -> None:
         self.refuse_to_score_all(stage)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from common.errors import DataError
+from common.paths import expand
 from datamodules.images import read_image
 from datamodules.label_tables import (
     choose_columns,
@@ -161,7 +162,7 @@ def find_images(
 
 def _find_table(data_dir: Path, table: str | None, columns: Sequence[str] | None) -> Path | None:
     if table is not None:
-        given = Path(table).expanduser()
+        given = expand(table)
         path = given if given.is_absolute() or given.is_file() else data_dir / given
         if not path.is_file():
             raise DataError(f"{path}: no such file (data.table)")

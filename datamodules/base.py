@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from common.errors import DataError
+from common.paths import expand
 from common.ranges import refuse_null
 from datamodules.folds import ALL, check_fold
 from datamodules.loader import CollateReadable, ImageLoader, SafeDataset
@@ -59,6 +60,7 @@ class ImageDataModule(pl.LightningDataModule):
         "data_dir",
         "test_dir",
         "predict_dir",
+        "test_on",
         "recursive",
         "table",
         "columns",
@@ -160,7 +162,7 @@ class ImageDataModule(pl.LightningDataModule):
     def data_source(self) -> str:
         """ "sample", or the absolute path of the folder that this stage reads."""
         given = self._source()[1]
-        return "sample" if given is None else str(Path(given).expanduser().resolve())
+        return "sample" if given is None else str(expand(given).resolve())
 
     @property
     def folder(self) -> Path:
@@ -168,7 +170,7 @@ class ImageDataModule(pl.LightningDataModule):
         if self.data_dir is None:
             # Always with seed 0: ``seed`` is of the split and not of what there is to split.
             return cached_sample(self._draw_sample, 0)
-        return Path(self.data_dir).expanduser()
+        return expand(self.data_dir)
 
     def prepare_data(self) -> None:
         """Draw the sample if it is asked for.
@@ -180,8 +182,8 @@ class ImageDataModule(pl.LightningDataModule):
         if given is None:
             log.warning("SAMPLE DATA: synthetic images drawn by this project, not real ones")
             _ = self.folder
-        elif not Path(given).expanduser().exists():
-            raise DataError(f"{Path(given).expanduser()}: no such folder ({option})")
+        elif not expand(given).exists():
+            raise DataError(f"{expand(given)}: no such folder ({option})")
 
     def train_dataloader(self) -> DataLoader:
         return self.train_loader(self.train_set)

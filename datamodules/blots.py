@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from common.errors import DataError
+from common.paths import expand
 from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.base import ImageDataModule
 from datamodules.blot_files import Triple, assign_folds, find_triples, read_groups
@@ -154,11 +155,11 @@ class BlotDataModule(ImageDataModule):
             DataError: see `find_triples`, `read_groups` and `read_triple`; too few membranes.
         """
         if stage == "predict" and self.predict_dir is not None:
-            root = Path(self.predict_dir).expanduser()
+            root = expand(self.predict_dir)
             triples = find_triples(root, self.template1, self.template2, None)
             self.predict_set = self.make_dataset(triples, self.size)
         elif stage == "test" and self.test_dir is not None:
-            triples = self._triples(Path(self.test_dir).expanduser())
+            triples = self._triples(expand(self.test_dir))
             self.test_set = CachedDataset(self.make_dataset(triples, self.size))
         else:
             self.refuse_to_score_all(stage)

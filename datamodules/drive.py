@@ -7,6 +7,7 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
 from common.errors import DataError
+from common.paths import expand
 from datamodules.base import ImageDataModule
 from datamodules.folds import ALL, fold_split
 from datamodules.fundus_files import FundusFiles, Split, find_photographs
@@ -107,7 +108,7 @@ def test_split(data: ImageDataModule) -> Files | None:
     """
     if data.trainer is None or data.trainer.state.fn != "test" or data.test_dir is None:
         return read_splits(data.folder, data.seed)[1].get("test")
-    found = find_photographs(Path(data.test_dir).expanduser())
+    found = find_photographs(expand(data.test_dir))
     split = next(s for s in ("test", "undivided", "training") if s in found.splits)
     files = found.splits[split]
     rank_zero_info("%s: %s; %s, %d test images", data.test_dir, found.layout, split, len(files))

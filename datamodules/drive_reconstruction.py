@@ -1,7 +1,6 @@
 """Fundus photographs alone, for reconstruction."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch.utils.data import ConcatDataset, Dataset
 
 from common.errors import DataError
+from common.paths import expand
 from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
@@ -137,7 +137,7 @@ class DRIVEReconstructionDataModule(ImageDataModule):
     def _predict_files(self) -> list[FundusFiles]:
         if self.predict_dir is None:
             return self._test_files()
-        return plain_images(Path(self.predict_dir).expanduser(), self.recursive)
+        return plain_images(expand(self.predict_dir), self.recursive)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:
         """Augment training images, each by its own draw."""

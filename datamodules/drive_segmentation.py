@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from torch.utils.data import ConcatDataset, Dataset
 from torchvision import tv_tensors
 
 from common.errors import DataError
+from common.paths import expand
 from common.ranges import BatchSize, FoldCount, Seed
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
@@ -152,7 +152,7 @@ class DRIVESegmentationDataModule(ImageDataModule):
 
     def _predict_files(self) -> list[FundusFiles]:
         if self.predict_dir is not None:
-            return plain_images(Path(self.predict_dir).expanduser(), self.recursive)
+            return plain_images(expand(self.predict_dir), self.recursive)
         test = test_split(self)
         if test is None:
             raise DataError(f"{self.folder}: no test images; give --data.predict_dir")

@@ -1,7 +1,6 @@
 """Western blots with the style that was measured on them, or that they shall have."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from jsonargparse.typing import PositiveInt
 from torch.utils.data import DataLoader
 
+from common.paths import expand
 from datamodules.blot_files import Triple
 from datamodules.blot_style import BlotStyle, measure_style
 from datamodules.blots import BlotDataModule, BlotDataset
@@ -95,7 +95,7 @@ class StyledBlotDataModule(BlotDataModule):
         if stage == "predict":
             example = None
             if self.style_from is not None:
-                example = measure_style(read_image(Path(self.style_from), "L")[0].numpy())
+                example = measure_style(read_image(expand(self.style_from), "L")[0].numpy())
             predicted: Any = self.predict_set
             triples = getattr(predicted, "dataset", predicted).triples
             blank = [triple._replace(target=None) for triple in triples]

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins import TorchCheckpointIO
 
+from common.paths import expand
 from experiment.atomic import atomic_write
 from experiment.checkpoints import read_checkpoint
 from experiment.checkpoints.settings import NOT_FROM_CHECKPOINT
@@ -62,7 +63,7 @@ def write_portable(source: Path, file: Path) -> None:
     for name in NOT_FROM_CHECKPOINT:
         data.pop(name, None)
     # Without a name the model would count as one of the built-in sample.
-    data["data_dir"] = None if folder is None else Path(folder).expanduser().resolve().name
+    data["data_dir"] = None if folder is None else expand(folder).resolve().name
     callbacks = checkpoint.get("callbacks") or {}
     kept["datamodule_hyper_parameters"] = data
     kept["callbacks"] = {name: callbacks[name] for name in CALLBACKS if name in callbacks}

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from common.errors import DataError
+from common.paths import expand
 from experiment.atomic import atomic_write
 from experiment.plotting import PALETTE, plot_by_epoch, styled
 from experiment.reference import MAIN_METRICS, better
@@ -56,7 +57,7 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
     Raises:
         DataError: nothing to compare, or runs of several tasks.
     """
-    found = _read(sorted({folder.expanduser().resolve() for folder in folders}))
+    found = _read(sorted({expand(folder).resolve() for folder in folders}))
     if not found:
         raise DataError(f"{folders[0]}: no run folder (run.json) among those given")
     tasks = sorted({run.task for run in found})
@@ -80,7 +81,7 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
         differences=_differences(found),
         curves=_curves(found, names, [name for name in metrics if not name.startswith("test/")]),
     )
-    path = (output or min(names).parent / "compare.html").expanduser()
+    path = expand(output or min(names).parent / "compare.html")
     with atomic_write(path) as tmp_path:
         tmp_path.write_text(page, encoding="utf-8")
     return path

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from common.errors import DataError, UsageError
+from common.paths import expand
 from experiment.atomic import write_json, writing
 from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints, read_checkpoint
 from experiment.compare import write_comparison
@@ -103,7 +104,7 @@ def _run_settings(options: argparse.Namespace, given: Sequence[str]) -> RunSetti
     settings: dict[str, Any] = {}
     for path in map(Path, options.config):
         try:
-            settings |= yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))["run"] or {}
+            settings |= yaml.safe_load(expand(path).read_text(encoding="utf-8"))["run"] or {}
         except OSError as error:
             raise UsageError(f"{path}: cannot be read ({error.strerror}); see configs/") from None
         except (ValueError, TypeError, yaml.YAMLError):
@@ -168,7 +169,7 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
         DataError: it was begun with other ones.
     """
     path = folder / CROSSVAL_RECORD
-    texts = [Path(config).expanduser().read_bytes() for config in options.config]
+    texts = [expand(config).read_bytes() for config in options.config]
     begun = {
         "configs": options.config,
         "sha256": [hashlib.sha256(text).hexdigest() for text in texts],

@@ -14,6 +14,7 @@ from typing import Literal
 from pytorch_lightning.utilities import rank_zero_only
 
 from common.errors import DataError
+from common.paths import expand
 from experiment.atomic import writing
 from experiment.run_json import read_run_json
 
@@ -52,7 +53,7 @@ class RunSettings:
     @property
     def folder(self) -> Path:
         """Folder of all runs of the config."""
-        return Path(self.root).expanduser() / (self.config or self.task)
+        return expand(self.root) / (self.config or self.task)
 
     @property
     def existing(self) -> list[Path]:
@@ -160,7 +161,7 @@ def results_folder(
         DataError: see `open_run_folder`.
     """
     if len(checkpoints) > 1:
-        folder = Path(given or "").expanduser()
+        folder = expand(given or "")
         if folder.is_dir():
             return folder
         return run.folder if predicting else open_run_folder(run, None)
@@ -182,7 +183,7 @@ def open_prediction_folder(parent: Path, source: str, output: Path | None) -> Pa
     if output is None:
         stem = Path(source).name.lstrip(".") or "root"
         return _new_folder(parent / "predictions", stem, numbered=True)
-    output = output.expanduser()
+    output = expand(output)
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     if any(output.iterdir()):
@@ -192,5 +193,5 @@ def open_prediction_folder(parent: Path, source: str, output: Path | None) -> Pa
 
 def matching_runs(pattern: str) -> list[Path]:
     """Run folders by a shell pattern that no shell has expanded, or by a plain path."""
-    path = Path(pattern).expanduser()
+    path = expand(pattern)
     return [path] if path.exists() else [Path(found) for found in sorted(glob.glob(str(path)))]

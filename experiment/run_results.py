@@ -44,7 +44,13 @@ class RunResults:
     @property
     def evaluations(self) -> list[dict[str, Any]]:
         """One record for each stage, checkpoint and data: ``stage``, ``metrics``, ``status`` ..."""
-        return self.record.get("evaluations", [])
+        found = self.record.get("evaluations", [])
+        return [
+            {**one, "metrics": {k: math.nan if v is None else v for k, v in one["metrics"].items()}}
+            if one.get("metrics")
+            else one
+            for one in found
+        ]
 
     @property
     def epochs(self) -> list[int]:

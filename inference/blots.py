@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from common.errors import DataError
+from common.paths import expand
 from common.ranges import ImageSide
 from datamodules.blot_files import find_triples
 from datamodules.preprocessing import blot_input
@@ -45,7 +46,7 @@ class BlotModel(Model[BlotResult]):
         elif isinstance(x, str | Path):
             data = self.trained.data
             patterns = data["template1"], data["template2"]
-            triples = find_triples(Path(x).expanduser(), *patterns, None)
+            triples = find_triples(expand(x), *patterns, None)
             x = [(triple.template1, triple.template2) for triple in triples]
         return super().predict(x)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import DataError
+from common.paths import expand
 from datamodules.aoi_files import find_images
 from datamodules.blot_files import find_triples
 from datamodules.fundus_files import find_photographs
@@ -33,7 +34,7 @@ def examples(trained: Checkpoint, count: int) -> list[Any]:
     """
     task, given = TASKS[trained.method], trained.data.get("data_dir")
     sample = {"aoi": aoi.draw_sample, "blots": blots.draw_sample}.get(task, drive.draw_sample)
-    folder = cached_sample(sample, 0) if given is None else Path(given).expanduser()
+    folder = cached_sample(sample, 0) if given is None else expand(given)
     try:
         found = _inputs(task, folder, trained.data)
     except DataError as error:

@@ -27,6 +27,7 @@ from torch.export import ExportedProgram
 
 from common import image_pixels
 from common.errors import DataError
+from common.paths import expand
 from experiment.atomic import writing
 from experiment.checkpoint_io import write_portable
 from experiment.checkpoints import find_checkpoints
@@ -104,7 +105,7 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
     if kind == "onnx":
         _check_packages()
     (path,) = find_checkpoints(source)
-    folder = (output or prediction_parent(path) / "export").expanduser()
+    folder = expand(output or prediction_parent(path) / "export")
     model = load_trained(path, device="cpu", precision="32-true")
     images: list[Any] = examples(model.trained, CHECKED)
     if isinstance(model, AVIFModel):

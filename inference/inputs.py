@@ -10,6 +10,7 @@ from torchvision import tv_tensors
 
 from common.errors import DataError
 from common.image_pixels import BadImage, to_8_bits
+from common.paths import expand
 from datamodules.images import list_images, read_image, to_pixels
 
 Source = str | Path | Image.Image | np.ndarray
@@ -18,7 +19,7 @@ Source = str | Path | Image.Image | np.ndarray
 def is_one(x: Any) -> bool:
     """Whether ``x`` stands for one image; a path that is no folder does."""
     if isinstance(x, str | Path):
-        return not Path(x).expanduser().is_dir()
+        return not expand(x).is_dir()
     return isinstance(x, Image.Image | np.ndarray)
 
 
@@ -29,7 +30,7 @@ def each(x: Any) -> Iterator[Any]:
         DataError: a folder without images; neither an image nor many.
     """
     if isinstance(x, str | Path):
-        return iter(list_images(Path(x).expanduser()))
+        return iter(list_images(expand(x)))
     if isinstance(x, Iterable):
         return iter(x)
     raise DataError(
@@ -45,7 +46,7 @@ def read_pixels(x: Source, mode: Literal["L", "RGB"], name: str) -> tuple[tv_ten
         DataError: no image, one that `read_image` refuses, an array of another type or shape.
     """
     if isinstance(x, str | Path):
-        path = Path(x).expanduser()
+        path = expand(x)
         return read_image(path, mode), path.name
     if isinstance(x, np.ndarray):
         x = _from_array(x, name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from common.errors import DataError
+from common.paths import expand
 from experiment.checkpoints import Checkpoint, Checkpoints
 from experiment.checkpoints.find import Source
 from experiment.checkpoints.network import build_network
@@ -58,7 +59,7 @@ def load(
     if isinstance(source, str | Path) and Path(source).suffix == ".onnx":
         from inference.onnx_model import load_onnx
 
-        return load_onnx(Path(source).expanduser())
+        return load_onnx(expand(source))
     return load_trained(source, device, precision, batch_size, trusted)
 
 

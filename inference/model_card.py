@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from common.paths import expand
 from datamodules.aoi_files import label_numbers
 from datamodules.blot_style import NAMES
 from experiment.checkpoints import Checkpoint
@@ -93,7 +94,7 @@ def sha256(path: Path) -> str:
 
 
 def _name(data: dict[str, Any]) -> str:
-    return Path(data["data_dir"]).expanduser().resolve().name
+    return expand(data["data_dir"]).resolve().name
 
 
 def _in_words(example: torch.Tensor, free: dict[int, Any]) -> str:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from common.errors import DataError
+from common.paths import expand
 from datamodules.blot_files import find_triples
 from datamodules.blot_style import NAMES
 from inference import results
@@ -40,7 +41,7 @@ class ExportedModel:
         if isinstance(x, tuple):
             return self._one(x, "image")
         if isinstance(x, str | Path) and not is_one(x):
-            triples = find_triples(Path(x).expanduser(), *self._patterns, None)
+            triples = find_triples(expand(x), *self._patterns, None)
             x = [(triple.template1, triple.template2) for triple in triples]
         elif is_one(x):
             raise DataError("one image: a blot is made of two templates; give both")

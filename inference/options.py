@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from common.errors import DataError
+from common.paths import expand
 from experiment.checkpoints import find_checkpoints
 from experiment.run_folder import RunSettings
 
@@ -31,7 +32,7 @@ def chosen_checkpoint(options: argparse.Namespace) -> Path:
         DataError: best or last without a config, a config that cannot be read, no such run.
     """
     if options.ckpt_path not in ("best", "last"):
-        return Path(options.ckpt_path).expanduser()
+        return expand(options.ckpt_path)
     given = {k[4:]: v for k, v in vars(options).items() if k[:4] == "run." and v is not None}
     if options.config is None and not given.keys() & {"task", "config"}:
         raise DataError(
@@ -49,7 +50,7 @@ def _of_config(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return dict(yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))["run"])
+        return dict(yaml.safe_load(expand(path).read_text(encoding="utf-8"))["run"])
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, yaml.YAMLError):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from common import limits
 from common.errors import DataError
+from common.paths import expand
 from common.ranges import ImageSide
 from datamodules.fundus_batches import collate
 from datamodules.images import read_bytes
@@ -105,7 +106,7 @@ def _read(data: bytes | str | Path) -> tuple[bytes, str]:
     """The bytes of a compressed file, and its name."""
     if isinstance(data, bytes):
         return data, "the compressed file"
-    return read_bytes(Path(data).expanduser()), str(data)
+    return read_bytes(expand(data)), str(data)
 
 
 def _image(unit: Tensor) -> Image.Image:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.errors import DataError
+from common.paths import expand
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +30,7 @@ def cached_sample(draw: Callable[[Path, int], None], seed: int) -> Path:
     module = sys.modules[draw.__module__]
     source = Path(str(module.__file__)).read_bytes()
     digest = hashlib.sha256(source + str(seed).encode()).hexdigest()[:12]
-    cache = (
-        Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lightning-image-tasks"
-    )
+    cache = expand(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "lightning-image-tasks"
     folder = cache / f"{module.__name__.rpartition('.')[2]}-{digest}"
     if folder.is_dir():
         return folder

@@ -9,6 +9,7 @@ from typing import Literal
 import yaml
 
 from common.errors import DataError
+from common.paths import expand
 from experiment.checkpoints.read import read_checkpoint
 
 log = logging.getLogger(__name__)
@@ -44,11 +45,11 @@ def find_checkpoints(
         if not isinstance(source, list) or not all(isinstance(s, str) for s in source):
             raise DataError('ckpt_path: not a list of files; give "[a.ckpt, b.ckpt]"')
     if isinstance(source, str | Path):
-        path = Path(source).expanduser()
+        path = expand(source)
         return _of_crossval(path) if (path / CROSSVAL_RECORD).is_file() else [_in_run(path, which)]
     if not source:
         raise DataError("ckpt_path: an empty list; give one file or more")
-    return [_in_run(Path(one).expanduser(), which) for one in source]
+    return [_in_run(expand(one), which) for one in source]
 
 
 def newest_run(runs: Sequence[Path]) -> Path:

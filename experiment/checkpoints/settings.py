@@ -26,6 +26,7 @@ NOT_FROM_CHECKPOINT = (
     "data_dir",
     "test_dir",
     "predict_dir",
+    "test_on",
     "recursive",
     "table",
     "columns",

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.models import get_model_weights
 
 from common.errors import DataError
+from common.paths import expand
 
 
 def read_state(name: str, weights: str) -> dict[str, Tensor]:
@@ -26,7 +27,7 @@ def read_state(name: str, weights: str) -> dict[str, Tensor]:
     """
     known = get_model_weights(name)
     if weights not in known.__members__:
-        path = Path(weights).expanduser()
+        path = expand(weights)
         if not path.is_file():
             names = ", ".join(known.__members__)
             raise DataError(f"{weights}: no such weights file, nor one of {names}, random")

@@ -48,6 +48,14 @@ def test_statuses(capsys):
     assert status_of(raising(SystemExit(0))) == 0
 
 
+def test_the_rank_that_another_program_has_left_is_not_ours(monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    seen = []
+    assert status_of(lambda: seen.append({"RANK", "LOCAL_RANK"} & {*os.environ})) == 0
+    assert seen == [set()]
+
+
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_signals(capsys, name, status):
     def main():

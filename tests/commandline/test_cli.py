@@ -1,0 +1,111 @@
+"""Valid uses of the command line, each as its user meant it."""
+
+import json
+import sys
+
+import pytest
+from conftest import aoi_args, one_run
+
+import cli
+from commandline import verbs
+from common.errors import DataError
+from experiment.checkpoints import find_checkpoints
+
+SHORT = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1"]
+
+
+@pytest.mark.parametrize("name", ["#new", "~", "2024", "null and void"])
+@pytest.mark.parametrize("typed", ["--data.data_dir={}", "--data.data_dir {}"])
+def test_null_alone_is_null(tmp_path, monkeypatch, name, typed):
+    monkeypatch.setenv("HOME", str(tmp_path / "~"))
+    given = typed.partition(" ")[0].format(name), *([name] if " " in typed else [])
+    with pytest.raises(DataError, match=r"no such folder \(--?data|no such folder"):
+        cli.main(["fit", *aoi_args(None, tmp_path), *given])
+    assert not [*tmp_path.iterdir()], "neither the sample nor a run"
+
+
+def test_the_users_loggers_log_beside_ours(aoi_folder, tmp_path):
+    logger = "--trainer.logger=pytorch_lightning.loggers.CSVLogger"
+    args = aoi_args(aoi_folder, tmp_path / "runs", *SHORT, logger)
+    cli.main(["fit", *args, f"--trainer.logger.save_dir={tmp_path / 'mine'}"])
+    theirs = (tmp_path / "mine/lightning_logs/version_0/metrics.csv").read_text()
+    assert "val/accuracy" in theirs
+    assert "val/accuracy" in (one_run(tmp_path / "runs") / "metrics.csv").read_text()
+
+
+def test_fast_dev_run_writes_into_its_own_folder(aoi_folder, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    (here / "checkpoints").mkdir(parents=True)
+    (here / "checkpoints" / "last.ckpt").write_text("a user's")
+    monkeypatch.chdir(here)
+    cli.main(["fit", *aoi_args(aoi_folder, tmp_path / "runs", "--trainer.fast_dev_run=true")])
+    assert (here / "checkpoints" / "last.ckpt").read_text() == "a user's"
+    assert [path.name for path in here.iterdir()] == ["checkpoints"]
+
+
+def test_a_run_continued_under_another_name_can_be_used(aoi_folder, tmp_path, capsys):
+    args = aoi_args(aoi_folder, tmp_path, "--trainer.limit_train_batches=1")
+    cli.main(["fit", *args, "--run.name=first", "--trainer.max_epochs=1"])
+    first = tmp_path / "aoi" / "first" / "checkpoints"
+    more = ["--model.optimizer.lr=0", "--trainer.max_epochs=2", "--run.name=second"]
+    cli.main(["fit", *args, *more, f"--ckpt_path={first / 'last.ckpt'}"])
+    second = tmp_path / "aoi" / "second"
+    assert find_checkpoints(second)[0].parent == second / "checkpoints"
+    capsys.readouterr()
+    cli.main(["test", *args, f"--ckpt_path={first / 'last.ckpt'}"])
+    assert "checkpoint" not in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_metrics_that_are_no_numbers_are_null_in_run_json(aoi_folder, tmp_path, monkeypatch):
+    args = aoi_args(aoi_folder, tmp_path, *SHORT)
+    cli.main(["fit", *args])
+    monkeypatch.setattr(
+        "lit_models.DefectClassifier.on_test_epoch_end",
+        lambda self: self.log("test/nothing", float("nan")),
+        raising=False,
+    )
+    cli.main(["test", *args, "--ckpt_path=last"])
+
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    text = (one_run(tmp_path) / "run.json").read_text()
+    record = json.loads(text, parse_constant=refuse)
+    assert record["evaluations"][0]["metrics"]["test/nothing"] is None
+    assert (one_run(tmp_path) / "report.html").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no passwd")
+@pytest.mark.parametrize("name", ["~/gone", "~nobody1/gone"])
+def test_a_user_without_a_home(monkeypatch, capsys, tmp_path, name):
+    """As in a container with --user, whose number no passwd knows."""
+    import pwd
+
+    def unknown(name):
+        raise KeyError(name)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(pwd, "getpwnam", unknown)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(sys, "argv", ["cli.py", "compare", name])
+    monkeypatch.setattr("signal.signal", lambda *args: None)
+    with pytest.raises(SystemExit):
+        verbs.run()
+    assert "gone: no run folder" in capsys.readouterr().err
+    args = ["fit", *aoi_args(None, tmp_path), f"--data.data_dir={name}"]
+    with pytest.raises(DataError, match="gone: no such folder"):
+        cli.main(args)
+
+
+def test_one_help_for_all_verbs_and_configs_by_name(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        verbs.main(["--help"])
+    told = capsys.readouterr().out
+    assert all(f"    {verb} " in told for verb in verbs.VERBS)
+    with pytest.raises(SystemExit):
+        verbs.main(["fit", "--config", "vessels", "--help"])
+    assert "FILE_OR_NAME" in capsys.readouterr().out
+    for typed, line in [("fitt", "did you mean fit"), ("xyzzy", "give fit, validate")]:
+        with pytest.raises(DataError, match=line):
+            verbs.main([typed])
