@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_info
 from PIL import Image
-from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torchvision import tv_tensors
 
 from common import limits
@@ -96,7 +96,7 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, ValueError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or error or "not enough memory"
+        reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
         raise DataError(f"{path}: cannot be read ({reason})") from None
 
 

@@ -85,5 +85,4 @@ def _numbers(model: Any, x: Any, result: Any) -> dict[str, Any]:
     if isinstance(result, results.BlotResult):
         style = {name: f"{value:.3g}" for name, value in (result.style or {}).items()}
         return {"width": result.image.width, "height": result.image.height, **style}
-    size = {"bytes": len(model.compress(x))} if hasattr(model, "compress") else {}
-    return {"PSNR in dB": f"{result.psnr:.2f}", "SSIM": f"{result.ssim:.4f}", **size}
+    return {"PSNR in dB": f"{result.psnr:.2f}", "SSIM": f"{result.ssim:.4f}"}

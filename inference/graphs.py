@@ -7,7 +7,7 @@ less than 2 % of the pixels in six sizes tried, and none where the side is halve
 """
 
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,6 @@ from inference.model import Model
 from inference.retina import RetinaModel
 from inference.styled_blots import StyledBlotModel
 from inference.vessels import VesselModel
-from lit_models.networks.restored_avif import RestoredAVIF
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
 from lit_models.postprocessing.pixels import to_gray, to_unit
 
@@ -166,23 +165,13 @@ class RetinaGraph(Graph):
         if self.size is not None:
             images = _resized(images, (self.size, self.size))
         truth = images.float() / 255 * 2 - 1
-        copy, truth = to_unit(self._copied(truth)), to_unit(truth)
+        copy, truth = to_unit(self.network(truth).float()), to_unit(truth)
         shown = copy
         if self.size is not None:
             shown = F.interpolate(copy, native, mode="bicubic", antialias=True).clamp(0, 1)
         image = (shown * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         psnr = -10 * (copy - truth).square().mean(dim=(1, 2, 3)).log10()
         return image, psnr, _ssim(copy, truth)
-
-    def _copied(self, images: Tensor) -> Tensor:
-        return self.network(images).float()
-
-
-class AVIFGraph(RetinaGraph):
-    """Likewise, of the pixels that an AVIF file holds: files are made and opened elsewhere."""
-
-    def _copied(self, images: Tensor) -> Tensor:
-        return cast(RestoredAVIF, self.network).restore(images).float()
 
 
 class BlotGraph(Graph):
