@@ -24,8 +24,8 @@ import torch
 from vessel_cameras import THRESHOLDS, dice
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.drive import test_split
-from datamodules.drive_files import FundusFiles, read_mask
+from datamodules.fundus_files import FundusFiles, find_photographs
+from datamodules.fundus_masks import read_mask
 from datamodules.images import read_image
 from datamodules.transforms.fundus import estimate_fov
 from inference import load
@@ -74,7 +74,7 @@ def report(model: Any, folder: Path) -> None:
     threshold, centerline = model.inference.threshold, model.inference.centerline
     groups: dict[str, list[tuple[np.ndarray, ...]]] = {}
     observers: dict[str, list[MeasuredVessels]] = {"first": [], "network": [], "second": []}
-    for files in test_split(folder):
+    for files in find_photographs(folder).splits["test"]:
         first, second, fov = drawn(files)
         p = model.predict(files.image).probability
         own = measure_vessels(p, fov, threshold, centerline)

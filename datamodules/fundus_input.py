@@ -11,7 +11,8 @@ from torchvision.transforms.v2 import functional as F
 
 from common.errors import DataError
 from common.ranges import ImageSide, Pixels
-from datamodules.drive_files import FundusFiles, read_masks
+from datamodules.fundus_files import FundusFiles
+from datamodules.fundus_masks import read_masks
 from datamodules.images import read_image
 from datamodules.transforms import fundus
 
