@@ -16,11 +16,14 @@ from experiment.plotting import (
     VERMILION,
     from_zero,
     image_grid,
+    percent_axis,
     plot_by_epoch,
     reference_line,
     show_image,
 )
 from experiment.run_results import RunResults
+
+COLUMNS = ("template 1", "template 2", "generated", "real")
 
 
 class BlotFigures(HeldOutFigures):
@@ -32,8 +35,8 @@ class BlotFigures(HeldOutFigures):
     ``adversarial_loss.balance`` says what D's and G's losses are where D cannot tell.
 
     Args:
-        every_n_epochs: between two drawings.
-        images: how many held-out blots are shown.
+        every_n_epochs: epochs between two drawings.
+        images: held-out blots that are shown.
     """
 
     def __init__(self, every_n_epochs: int = 10, images: int = 4) -> None:
@@ -67,16 +70,16 @@ class BlotFigures(HeldOutFigures):
         self._film[epoch] = pictures[:, 2]
         if trainer.is_global_zero:
             title = f"Held-out templates, epoch {epoch}"
-            self._draw_rows(trainer, pictures, f"templates/{epoch:04d}", title)
+            draw_table(trainer, pictures, COLUMNS, f"templates/{epoch:04d}", title)
 
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
-        title = "Losses of D and G, and how often D is right"
         loss: Any = trainer.lightning_module.adversarial_loss
         d_balance, g_balance = loss.balance
+        title = "Losses of D and G, and how often D is right"
         caption = (
-            "D's loss is the sum of its real and fake terms. Where D cannot tell them apart, its "
-            f"loss is {d_balance:.3g} and G's is {g_balance:.3g}, the dotted lines. A D that is "
-            "right about all, real and fake, has won."
+            "D's loss is the sum of its real and fake terms. The dotted lines are the losses of a "
+            f"D that cannot tell real from fake: {d_balance:.3g} for D, {g_balance:.3g} for G. A D "
+            "that is always right has won."
         )
         with figure(trainer, "curves", (7.2, 5.6), title, caption) as fig:
             panels = fig.subplot_mosaic([["step", "step"], ["epoch", "accuracy"]])
@@ -86,35 +89,27 @@ class BlotFigures(HeldOutFigures):
                     list(steps), list(steps.values()), color=color, linewidth=0.9, label=label
                 )
                 plot_by_epoch(panels["epoch"], results.by_epoch[f"train/{name}_loss"], label, color)
-            panels["step"].set_title("Loss by step")
-            panels["step"].set_xlabel("step")
-            panels["epoch"].set_title("Loss by epoch")
-            for axes in (panels["step"], panels["epoch"]):
-                from_zero(axes)
-                reference_line(axes, g_balance, f"G at balance, {g_balance:.3g}")
-                reference_line(axes, d_balance, f"D at balance, {d_balance:.3g}")
-                axes.legend()
+            panels["step"].set(xlabel="step")
+            for name in ("step", "epoch"):
+                panels[name].set_title(f"Loss by {name}")
+                from_zero(panels[name])
+                reference_line(panels[name], g_balance, f"G at balance, {g_balance:.3g}")
+                reference_line(panels[name], d_balance, f"D at balance, {d_balance:.3g}")
+                panels[name].legend()
             panels["accuracy"].set_title("D is right about held-out")
             for name, color in (("real", SKY), ("fake", VERMILION)):
-                percent = {
-                    epoch: 100 * value
-                    for epoch, value in results.by_epoch.get(f"val/d_accuracy_{name}", {}).items()
-                }
-                plot_by_epoch(panels["accuracy"], percent, f"{name} blots", color)
-            panels["accuracy"].set_ylim(-5, 105)
-            panels["accuracy"].yaxis.set_major_formatter("{x:g} %")
+                values = results.by_epoch.get(f"val/d_accuracy_{name}", {})
+                plot_by_epoch(panels["accuracy"], values, f"{name} blots", color)
+            panels["accuracy"].set_ylim(-0.05, 1.05)
+            percent_axis(panels["accuracy"].yaxis)
             panels["accuracy"].legend()
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         pictures = torch.cat(kept)[: self.images]
         title = f"Template 1, template 2, generated, real ({where})"
-        self._draw_rows(trainer, pictures, f"{prefix}blots", title)
+        draw_table(trainer, pictures, COLUMNS, f"{prefix}blots", title)
         if not prefix and len(self._film) > 1:
             self._draw_film(trainer, pictures[:, 3])
-
-    def _draw_rows(self, trainer: pl.Trainer, pictures: Tensor, name: str, title: str) -> None:
-        columns = ("template 1", "template 2", "generated", "real")
-        draw_table(trainer, pictures, columns, name, title)
 
     def _draw_film(self, trainer: pl.Trainer, real: Tensor) -> None:
         """The fixed templates' blots over the epochs, at most seven of them, and the real ones."""
