@@ -33,7 +33,7 @@ class ReportWriter(Callback):
         self._write(trainer, say=isinstance(exception, (KeyboardInterrupt, SIGTERMException)))
 
     def _write(self, trainer: pl.Trainer, say: bool) -> None:
-        folder, verb = run_folder(trainer), str(trainer.state.fn)
+        folder, verb = run_folder(trainer), trainer.state.fn or ""
         if verb == "predict" or not trainer.is_global_zero or not has_begun(trainer):
             return
         try:

@@ -33,7 +33,7 @@ WORDS = {
     "mean_iou": "IoU, mean of vessels and background",
     "auroc": "AUROC",
     "f1_macro": "F1, mean over classes",
-    "psnr": "PSNR in dB",
+    "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "l1": "L1",
     "kid_resnet18": "KID (ResNet-18)",

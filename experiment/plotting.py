@@ -74,7 +74,8 @@ def styled() -> Iterator[None]:
     """matplotlib in the project's style, and as it was afterwards."""
     import matplotlib
 
-    with matplotlib.rc_context({**STYLE, "font.family": _fonts()}):  # type: ignore[arg-type]
+    style = STYLE | {"font.family": _fonts()}
+    with matplotlib.rc_context(style):  # type: ignore[arg-type]
         yield
 
 

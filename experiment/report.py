@@ -79,7 +79,7 @@ def write_report(run_dir: str | Path) -> Path:
         epochs=results.last_epoch,
         facts=_filled(_facts(results)),
         details=_filled(_details(record)),
-        scores=[_training(results), *map(_evaluation, results.evaluations)],
+        scores=[_training(results), *(_evaluation(results, e) for e in results.evaluations)],
         best_epoch=results.best_epoch,
         monitor=results.monitor,
         mode=results.mode,
@@ -103,7 +103,8 @@ def headline(results: RunResults, verb: str = "test") -> str:
     stage = "test" if tests else "val"
     record = tests[-1] if tests else results.record
     metrics = tests[-1]["metrics"] if tests else results.at_best
-    names = main_metrics(results.task, stage, metrics)[:3]
+    main = main_metrics(results.task, stage, metrics)
+    names = [name for name in main if not name.endswith("loss")][:3]
     if not names:
         return ""
     count = (record.get("images") or {}).get(stage)
@@ -118,11 +119,10 @@ def headline(results: RunResults, verb: str = "test") -> str:
         )
     # The region is said once, at the end.
     words = [in_words(name.replace("fov/", "").replace("full_image/", ""), False) for name in names]
-    values = [f"{word} {short(metrics[n])}" for word, n in zip(words, names, strict=True)]
+    pairs = [f"{word} {short(metrics[n])}" for word, n in zip(words, names, strict=True)]
     region = {"fov": " in the field of view", "full_image": " in the whole photograph"}
     where = region.get(names[0].split("/")[1], "")
-    text = f"{', '.join(values)}{where}, on {images}."
-    return text[0].upper() + text[1:]
+    return f"{', '.join(pairs)}{where}, on {images}."
 
 
 def plural(count: int, noun: str) -> str:

@@ -91,8 +91,8 @@ def draw_curves(
         one_loss: training and validation loss are the same quantity and share an axis.
     """
     losses = {
-        "training": (results.by_epoch.get("train/loss"), BLUE),
-        "validation": (results.by_epoch.get("val/loss"), VERMILION),
+        "training": (results.by_epoch.get("train/loss", {}), BLUE),
+        "validation": (results.by_epoch.get("val/loss", {}), VERMILION),
     }
     losses = {name: curve for name, curve in losses.items() if curve[0]}
     panels = [losses] if one_loss else [{name: curve} for name, curve in losses.items()]
