@@ -114,7 +114,7 @@ def to_array(image: Image.Image, mode: Literal["L", "RGB"]) -> np.ndarray:
     """
     with one_line():
         low = _low_bytes(image)
-        upright = ImageOps.exif_transpose(image)
+        upright = _upright(image)
         if upright.mode[0] in "IF":
             upright = Image.fromarray(to_8_bits(np.asarray(upright)))
         if upright.mode not in MODES:
@@ -128,9 +128,15 @@ def to_array(image: Image.Image, mode: Literal["L", "RGB"]) -> np.ndarray:
             upright = upright.convert("RGB")
         if low is not None:
             high = np.asarray(upright, np.uint16)
-            values = high * 256 + np.asarray(ImageOps.exif_transpose(low).convert("RGB"))
+            values = high * 256 + np.asarray(_upright(low).convert("RGB"))
             upright = Image.fromarray(to_8_bits(values))
-        return np.array(upright.convert(mode))
+        return np.array(upright if upright.mode == mode else upright.convert(mode))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned by its EXIF tag; itself, not a copy, if that is to do nothing."""
+    image.load()
+    return ImageOps.exif_transpose(image) if image.getexif().get(TURN, 1) != 1 else image
 
 
 def to_8_bits(values: np.ndarray) -> np.ndarray:

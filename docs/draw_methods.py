@@ -19,12 +19,6 @@ METHODS = {
             "ResNet-18\nImageNet, frozen",
             "linear\n512 to 6",
         ],
-        "aoi_probe": [
-            "512x512 gray",
-            "resize\n224x224",
-            "ResNet-18\nImageNet, frozen",
-            "linear\n512 to 6\n50 epochs",
-        ],
         "aoi_best": [
             "512x512 gray",
             "resize 224x224\naugmentation",
@@ -52,7 +46,6 @@ METHODS = {
     "retina": {
         "retina": ["512x512 RGB", "encoder\n3 levels, BatchNorm", "skips +\ndecoder", "copy"],
         "retina_best": ["512x512 RGB", "encoder\n3 levels, no norm", "skips +\ndecoder", "copy"],
-        "retina_avif": ["RGB", "AVIF file,\n4:4:4", "+ U-Net\nof what it holds", "copy"],
     },
     "blots": {
         "blots": ["2 templates", "encoder-decoder\nno skips", "blot", "discriminator\nBCE"],

@@ -146,18 +146,11 @@ SMALL = {
         "--data.augmentation.crop=32",
         "--data.crops_per_image=1",
     ],
-    "retina_avif": [
-        "--model.network.widths=[4,8,8]",
-        "--data.size=64",
-        "--data.augmentation.crop=32",
-        "--data.crops_per_image=1",
-    ],
     "blots": ["--data.size=16"],
 }
 NARROW = ["--model.generator.width=4", "--model.discriminator.width=4"]
 SMALL |= {
     "aoi_best": SMALL["aoi"],
-    "aoi_probe": SMALL["aoi"],
 }
 SMALL["blots_style"] = ["--data.size=32", *NARROW]
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))

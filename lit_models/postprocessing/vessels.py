@@ -1,19 +1,18 @@
 """Vessel probabilities of a photograph of any size and scale."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from jsonargparse.typing import ClosedUnitInterval, OpenUnitInterval
+from jsonargparse.typing import ClosedUnitInterval
 from torch import Tensor, nn
 
 from common.errors import DataError
 from common.ranges import PositiveFinite, TileSide
-
-EPS = 1e-6  # probability whose logit is still finite
 
 
 @dataclass(frozen=True)
@@ -23,35 +22,30 @@ class VesselPostprocessor:
     Args:
         threshold: probability above which a pixel is called vessel; choose it by
             ``val/fov/best_threshold_pooled``.
+        centerline: low and high probability of the hysteresis that finds center lines of faint
+            vessels for the measures, see `trace_vessels`; null measures the mask alone.
         tta: test-time augmentation: how many views of an image to average: 1, with its mirror
             images 4, with the quarter turns of these 8.
         scales: sizes at which to look at an image, of which that with the highest confidence is
             taken: the greatest expected precision, sum(p^2) / sum(p). Cameras of a narrower angle
             show wider vessels in the same field of view.
-        expected_vessel_fraction: fraction of the field of view that vessels are expected to cover
-            in photographs of another camera. Logits are shifted until the vessel mask covers
-            ``expected_vessel_fraction ** prior_weight * found ** (1 - prior_weight)``, where
-            ``found`` is the fraction before; null leaves them as they are.
-        prior_weight: how much the expectation counts beside what the network found.
         tile: side in px, 64 or more, above which an image is cut into tiles that overlap by an
             eighth or a little more.
 
     Raises:
-        DataError: no scale; a share with a threshold of 0 or 1.
+        DataError: no scale; center-line thresholds in the wrong order.
     """
 
     threshold: ClosedUnitInterval = 0.5
+    centerline: tuple[ClosedUnitInterval, ClosedUnitInterval] | None = None
     tta: Literal[1, 4, 8] = 1
     scales: Sequence[PositiveFinite] = (1.0,)
-    expected_vessel_fraction: OpenUnitInterval | None = None
-    prior_weight: ClosedUnitInterval = 0.75
     tile: TileSide = 768
 
     def __post_init__(self) -> None:
-        if self.expected_vessel_fraction is not None and not 0 < self.threshold < 1:
+        if self.centerline is not None and self.centerline[0] > self.centerline[1]:
             raise DataError(
-                "model.inference.expected_vessel_fraction: needs a threshold between 0 and 1, not "
-                f"{self.threshold:g}"
+                f"model.inference.centerline: {list(self.centerline)}; give the lower one first"
             )
         if not self.scales:
             raise DataError("model.inference.scales: empty; give 1.0 to look at an image as it is")
@@ -61,93 +55,92 @@ class VesselPostprocessor:
         network: nn.Module,
         images: Tensor,
         fov: Tensor | None = None,
-        other_camera: Tensor | None = None,
+        fov_only: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Probability, and how far the views of an image disagree.
+        """Probability, and how far the views of an image disagree. Can be exported.
 
         Args:
             network: gives logits ``(N, 1, H, W)``.
             images: as the network takes them.
-            fov: bool ``(N, 1, H, W)``, the pixels that count for a scale's confidence and the share
-                of vessel; None: all.
-            other_camera: bool ``(N,)``, which images are of another camera; None: none of them.
+            fov: bool ``(N, 1, H, W)``, the pixels that count for a scale's confidence; None: all.
+            fov_only: nothing outside the field of view is vessel.
 
         Returns:
             Probability and standard deviation over the views (0 to 0.5; None where there is one
             view), float32 ``(N, 1, H, W)``.
         """
-        mean, std = self._at_best_scale(network, images, fov)
-        if (
-            self.expected_vessel_fraction is not None
-            and other_camera is not None
-            and other_camera.any()
-        ):
-            inside = torch.ones_like(mean, dtype=torch.bool) if fov is None else fov
-            mean = torch.where(
-                other_camera[:, None, None, None], self.match_vessel_fraction(mean, inside), mean
-            )
-        return mean, std
+        if fov is None:
+            fov = torch.ones_like(images[:, :1], dtype=torch.bool)
+        maps = self._at_best_scale(network, images, fov)
+        if fov_only:
+            maps = [one * fov for one in maps]
+        return maps[0], maps[1] if self.tta > 1 else None
 
-    def match_vessel_fraction(self, probability: Tensor, fov: Tensor) -> Tensor:
-        """Probabilities whose threshold calls the share of vessel that is expected.
-
-        Where the threshold calls nothing they stay. Can be traced.
+    def predict_native(
+        self, network: nn.Module, batch: dict[str, Any], fov_only: bool
+    ) -> dict[str, list[Tensor]]:
+        """Maps of each photograph at the size of its file.
 
         Args:
-            probability: ``(N, 1, H, W)``.
-            fov: bool, likewise.
-        """
-        assert self.expected_vessel_fraction is not None
-        falling = probability.where(fov, -1.0).flatten(1).sort(dim=1, descending=True).values
-        pixels = fov.flatten(1).sum(dim=1).clamp_min(1)
-        called = (falling > self.threshold).sum(dim=1) / pixels
-        share = self.expected_vessel_fraction**self.prior_weight * called ** (1 - self.prior_weight)
-        wanted = (share * pixels * (called > 0)).round().long()
-        last = falling.gather(1, (wanted - 1).clamp_min(0)[:, None])
-        shift = math.log(self.threshold / (1 - self.threshold)) - last.logit(EPS)
-        shift = shift.where(wanted[:, None] > 0, 0.0)[..., None, None]
-        return (probability.logit(EPS) + shift).sigmoid()
+            network: gives logits ``(N, 1, H, W)``.
+            batch: of photographs, see `datamodules.fundus_batches.collate`.
+            fov_only: nothing outside the field of view is vessel.
 
-    def _at_best_scale(
-        self, network: nn.Module, images: Tensor, fov: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
+        Returns:
+            ``probability`` and, with test-time augmentation, ``uncertainty``, see `predict`: lists
+            of float32 ``(H, W)``.
+        """
+        found = self.predict(network, batch["image"], batch["fov"], fov_only)
+        kinds = zip(("probability", "uncertainty"), found, strict=True)
+        sizes = batch["input_size"], batch["native_size"]
+        return {kind: native_maps(maps, *sizes) for kind, maps in kinds if maps is not None}
+
+    def _at_best_scale(self, network: nn.Module, images: Tensor, fov: Tensor) -> list[Tensor]:
         if len(self.scales) == 1:
             return self._averaged(network, images, self.scales[0], self.tta)
-        found = []
-        for i in range(len(images)):
-            image, inside = images[i : i + 1], 1.0 if fov is None else fov[i : i + 1]
-            confidence = []
-            for scale in self.scales:
-                p = self._averaged(network, image, scale, 1)[0] * inside
-                confidence.append(p.square().sum() / p.sum().clamp_min(1e-6))
-            best = int(torch.stack(confidence).argmax())
-            found.append(self._averaged(network, image, self.scales[best], self.tta))
-        means, stds = zip(*found, strict=True)
-        return torch.cat(means), None if self.tta == 1 else torch.cat(stds)
+        first = [self._averaged(network, images, scale, 1)[0] * fov for scale in self.scales]
+        sums = [(p.square().sum((1, 2, 3)), p.sum((1, 2, 3))) for p in first]
+        best = torch.stack([a / b.clamp_min(1e-6) for a, b in sums]).argmax(dim=0)
+        if torch.compiler.is_exporting():  # a graph cannot choose what it computes by a value
+            every = [self._averaged(network, images, scale, self.tta) for scale in self.scales]
+            chosen = F.one_hot(best, len(every)).T[..., None, None, None]
+            return [(torch.stack(maps) * chosen).sum(dim=0) for maps in zip(*every, strict=True)]
+        found = [
+            self._averaged(network, images[i : i + 1], self.scales[scale], self.tta)
+            for i, scale in enumerate(best.tolist())
+        ]
+        return [torch.cat(maps) for maps in zip(*found, strict=True)]
 
     def _averaged(
         self, network: nn.Module, images: Tensor, scale: float, views: int
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> list[Tensor]:
+        """Mean of the views' probabilities and, of several, their standard deviation."""
         size = images.shape[-2:]
         if scale != 1:
-            scaled = [max(1, round(side * scale)) for side in size]
-            images = F.interpolate(images, scaled, mode="bilinear", antialias=True)
+            sides = [_scaled(side, scale) for side in size]
+            images = F.interpolate(images, sides, mode="bilinear", antialias=True)
         total, squares = torch.zeros(()), torch.zeros(())
-        for view in range(views):
-            axes = [(), (-1,), (-2,), (-2, -1)][view % 4]
-            turned = images.rot90(view // 4, (-2, -1)).flip(axes)
-            logits = self._tiled(network, turned).flip(axes).rot90(-(view // 4), (-2, -1))
-            probability = logits.sigmoid()
-            if view:  # Welford's sum of squares: a difference of sums would lose small deviations
-                surprise = probability - total / view
-                squares = squares.to(logits) + surprise.square() * (view / (view + 1))
-            total = total.to(logits) + probability
-        std = None if views == 1 else (squares / views).sqrt()
-        if scale != 1:
-            total = F.interpolate(total, size, mode="bilinear", antialias=True)
-            if std is not None:
-                std = F.interpolate(std, size, mode="bilinear", antialias=True)
-        return total / views, std
+        mirrors: list[tuple[int, ...]] = [(), (-1,), (-2,), (-2, -1)][:views]
+        view = 0
+        for turns in range(max(1, views // 4)):
+            turned = images.rot90(turns, (-2, -1))
+            every = self._logits(network, [turned.flip(axes) for axes in mirrors])
+            for logits, axes in zip(every, mirrors, strict=True):
+                probability = logits.flip(axes).rot90(-turns, (-2, -1)).sigmoid()
+                if view:  # Welford's sum of squares: a difference of sums loses small deviations
+                    surprise = probability - total / view
+                    squares = squares.to(logits) + surprise.square() * (view / (view + 1))
+                total = total.to(logits) + probability
+                view += 1
+        maps = [total / views] if views == 1 else [total / views, (squares / views).sqrt()]
+        return maps if scale == 1 else [resample_maps(one, size) for one in maps]
+
+    def _logits(self, network: nn.Module, views: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Of each view ``(N, C, H, W)``; a graph has the network once for all of them."""
+        if torch.compiler.is_exporting():
+            yield from network(torch.cat([*views])).float().unflatten(0, (len(views), -1))
+        else:
+            yield from (self._tiled(network, view) for view in views)
 
     def _tiled(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits, float32, in memory that hardly grows with the image.
@@ -186,27 +179,30 @@ class VesselPostprocessor:
         return [*tiles, slice(starts[-1], side)]
 
 
-def scaled_down(batch: dict[str, Any]) -> Tensor:
-    """Bool ``(N,)``, the photographs of a batch that had more pixels than the network's input.
-
-    They are of another camera where ``data.inputs.diameter`` is the training's own, and their
-    vessels are drawn more narrowly.
-    """
-    return (batch["input_size"] < batch["native_size"]).any(dim=1).to(batch["image"].device)
-
-
-def native_maps(probability: Tensor, input_size: Tensor, native_size: Tensor) -> list[Tensor]:
+def native_maps(maps: Tensor, input_size: Tensor, native_size: Tensor) -> list[Tensor]:
     """Each map ``(H, W)`` at the size of its file.
 
     Args:
-        probability: ``(N, 1, h, w)``, padded below and at the right.
+        maps: ``(N, 1, h, w)`` in [0, 1], padded below and at the right.
         input_size: ``(N, 2)`` before that padding.
         native_size: ``(N, 2)`` of the files.
     """
     sizes = zip(input_size.tolist(), native_size.tolist(), strict=True)
     return [
-        p[0, :h, :w]
-        if [h, w] == native
-        else F.interpolate(p[None, :, :h, :w], native, mode="bilinear", antialias=True)[0, 0]
-        for p, ((h, w), native) in zip(probability, sizes, strict=True)
+        resample_maps(one[None, :, :h, :w], native)[0, 0]
+        for one, ((h, w), native) in zip(maps, sizes, strict=True)
     ]
+
+
+def resample_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps ``(N, 1, h, w)`` in [0, 1] at another size, still in [0, 1]."""
+    if list(maps.shape[-2:]) == list(size):
+        return maps
+    # The weights of a pixel may sum to 1 + 1e-7.
+    return F.interpolate(maps, list(size), mode="bilinear", antialias=True).clamp(0, 1)
+
+
+def _scaled(side: int, scale: float) -> int:
+    """``round(side * scale)`` by integers alone, for the sides of a graph; halves go up."""
+    ratio = Fraction(scale).limit_denominator(10**4)
+    return max(1, (2 * side * ratio.numerator + ratio.denominator) // (2 * ratio.denominator))
