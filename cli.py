@@ -26,6 +26,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from callbacks.run_recorder import RunRecorder
 from callbacks.standard import sort_callbacks, standard_callbacks
 from commandline.checks import check_values
+from commandline.config_of_checkpoint import with_config
 from commandline.noise import filter_warnings
 from commandline.option_help import print_help
 from commandline.parser import OneLineParser, one_line_of
@@ -262,6 +263,7 @@ def main(args: Sequence[str]) -> CLI:
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     filter_warnings()
     with one_line_of(), finish_wandb():
-        cli = CLI(args[0], args[1:])
+        verb, *options = with_config(args)
+        cli = CLI(verb, options)
         cli.run()
         return cli
