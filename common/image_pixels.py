@@ -47,7 +47,12 @@ def one_line() -> Iterator[None]:
         raise BadImage(f"not a readable image ({reason}); replace or remove it") from None
 
 
-def read(data: bytes, mode: Literal["L", "RGB"], most_pixels: int = MOST_PIXELS) -> np.ndarray:
+def read(
+    data: bytes,
+    mode: Literal["L", "RGB"],
+    formats: tuple[str, ...] = FORMATS,
+    most_pixels: int = MOST_PIXELS,
+) -> np.ndarray:
     """Pixels of an image file; see `to_array`.
 
     Raises:
@@ -56,11 +61,11 @@ def read(data: bytes, mode: Literal["L", "RGB"], most_pixels: int = MOST_PIXELS)
     """
     with one_line():
         try:
-            image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image: Image.Image = Image.open(io.BytesIO(data), formats=formats)
         except UnidentifiedImageError:
-            if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            if "TIFF" in formats and data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
                 return to_array(_open_tiff(data, most_pixels), mode)
-            raise BadImage(f"not a readable image ({', '.join(FORMATS)}); replace it") from None
+            raise BadImage(f"not a readable image ({', '.join(formats)}); replace it") from None
         _check_size(image.size, most_pixels)
         # A camera's MPO is a JPEG with a preview behind it.
         if image.format != "MPO" and getattr(image, "is_animated", False):

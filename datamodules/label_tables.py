@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.errors import DataError
-from common.image_pixels import SUFFIXES
+from datamodules.wrapped_images import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FILE_COLUMNS = ("id", "filename", "file_name", "file", "image", "image_id", "path")
 LABEL_COLUMNS = ("label", "class", "target", "category")
-_ENDING = "(?i:" + "|".join(re.escape(suffix) for suffix in SUFFIXES) + ")$"
+_ENDING = "(?i:" + "|".join(re.escape(suffix) for suffix in IMAGE_SUFFIXES) + ")$"
 
 
 def name_array(names: Sequence[str]) -> np.ndarray:
@@ -130,7 +130,7 @@ def images_below(folder: Path) -> list[str]:
     found = []
     for top, folders, files in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        images = [n for n in files if n.lower().endswith(SUFFIXES) and n[0] != "."]
+        images = [n for n in files if n.lower().endswith(IMAGE_SUFFIXES) and n[0] != "."]
         found += [Path(top, name).relative_to(folder).as_posix() for name in images]
     return sorted(found)
 

@@ -85,7 +85,7 @@ class VesselGraph(Graph):
         settings = self.settings
         self.inputs = {"pixels": _pixels(0 if settings.mode == "L" else 3)}
         needs_fov = settings.local_normalization or settings.diameter or self.fov_only
-        if needs_fov or self.inference.expected_vessel_fraction or len(self.inference.scales) > 1:
+        if needs_fov or len(self.inference.scales) > 1:
             sides = SIDES if settings.size is None else (settings.size, settings.size)
             self.inputs["fov"] = torch.ones(2, *sides, dtype=torch.bool)
             self.fixed = () if settings.size is None else ("fov",)
@@ -110,12 +110,6 @@ class VesselGraph(Graph):
         padding = (0, -size[1] % 32, 0, -size[0] % 32)
         images, inside = F.pad(images, padding), F.pad(inside, padding)
         found = self._at_best_scale(images, inside)
-        if self.inference.expected_vessel_fraction is not None:
-            other_camera = (
-                torch.full((), native[0] - size[0]) > 0
-            )  # a comparison could not be traced
-            shifted = self.inference.match_vessel_fraction(found[0], inside > 0)
-            found[0] = shifted.where(other_camera, found[0])
         if self.fov_only:
             found = [maps * inside for maps in found]
         cropped = [maps[..., : size[0], : size[1]] for maps in found]

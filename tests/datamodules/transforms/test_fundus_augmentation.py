@@ -4,21 +4,21 @@ from torchvision import tv_tensors
 
 from common.errors import DataError
 from datamodules.transforms import FundusAugmentation
-from datamodules.transforms.fundus_augmentation import RandomIntensity, RandomView
+from datamodules.transforms.fundus_augmentation import RandomCamera, RandomIntensity, RandomView
 
 
 def test_intensity_changes_the_picture_alone():
     torch.manual_seed(0)
     image, mask = tv_tensors.Image(torch.randn(3, 8, 8)), tv_tensors.Mask(torch.ones(2, 8, 8))
-    changed, same = RandomIntensity(0.35, 0.15, 0.2, 0.05, 0.1, 1.0)(image, mask)
+    changed, same = RandomIntensity(0.35, 0.15, 0.2, 0.05, 0.1)(image, mask)
     assert torch.equal(same, mask)
     assert (changed - image).abs().mean() > 0.05
 
 
 def test_each_intensity_setting_has_an_effect_of_its_own():
     image = tv_tensors.Image(torch.randn(3, 8, 8))
-    for setting in range(6):
-        values = [0.0] * 6
+    for setting in range(5):
+        values = [0.0] * 5
         torch.manual_seed(0)
         assert torch.equal(RandomIntensity(*values)(image), image)
         values[setting] = 0.5
@@ -45,3 +45,20 @@ def test_exact_pictures_hold_the_photographs_own_pixels(crop, size):
 def test_zoom_is_given_from_least_to_greatest():
     with pytest.raises(DataError, match=r"augmentation\.zoom: \[2, 1\]; give the smaller"):
         FundusAugmentation(zoom=(2, 1))
+
+
+def test_another_camera_is_softer_sharper_or_noisier_at_the_same_contrast():
+    image = tv_tensors.Image(torch.randn(3, 40, 40))
+
+    def detail(x):
+        return float(x.diff(dim=-1).std() / x.std())
+
+    details = []
+    for seed in range(40):
+        torch.manual_seed(seed)
+        changed = RandomCamera(1.0, 1.6, 2.0, 0.0)(image)
+        assert torch.allclose(changed.std(dim=(1, 2)), image.std(dim=(1, 2)), rtol=0.01)
+        details.append(detail(changed) / detail(image))
+    assert min(details) < 0.6 < 0.99 < max(details)
+    assert RandomCamera(0.0, 1.6, 2.0, 0.35)(image) is image
+    assert not torch.allclose(RandomCamera(1.0, 0.0, 0.0, 0.35)(image), image, atol=0.01)
