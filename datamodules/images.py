@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from lightning_utilities.core.rank_zero import rank_zero_info
 from PIL import Image
 from torchvision import tv_tensors
 
@@ -64,6 +63,8 @@ def _raise(error: OSError) -> None:
 @cache
 def say(line: str) -> None:
     """Log a line once."""
+    from pytorch_lightning.utilities.rank_zero import rank_zero_info  # slow, for `inference.load`
+
     rank_zero_info("%s", line)
 
 
