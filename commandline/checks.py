@@ -47,6 +47,9 @@ def check_values(config: dict[str, Any], verb: str) -> None:
     Raises:
         UsageError: names the option, and what it takes.
     """
+    for section in ("trainer", "run"):
+        if not isinstance(config[section], Mapping):
+            raise UsageError(f"{section}: must be a group of options, not {config[section]}")
     try:
         check_classes(config["trainer"], pl.Trainer, "trainer")
         for part, base in (("model", pl.LightningModule), ("data", pl.LightningDataModule)):
