@@ -71,7 +71,7 @@ class CLI(LightningCLI):
             pl.LightningModule,
             pl.LightningDataModule,
             save_config_callback=None,  # RunRecorder does it
-            trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
+            trainer_defaults={"use_distributed_sampler": False},
             seed_everything_default=42,
             parser_class=OneLineParser,
             parser_kwargs={"prog": f"lit-tasks {verb}"},

@@ -150,19 +150,17 @@ def blots(options: Namespace) -> Task:
     train_set = data.train_set if options.shipped else data.train_set.dataset  # reads each time
     val_loader = DataLoader(data.val_set, batch_size=32)
     generator, discriminator = ReferenceGenerator(), ReferenceDiscriminator()
-    bf16, adam = False, torch.optim.Adam
+    bf16 = False
     if options.shipped:
         from experiment import hardware
-        from lit_models.optim import ChannelsLastAdam
 
-        adam = ChannelsLastAdam
         hardware.keep_freed_memory()
         bf16 = hardware.native_precision("cpu") == "bf16-mixed"
         layout = hardware.FORMATS[hardware.native_memory_format(torch.device("cpu"))]
         generator.to(memory_format=layout)
         discriminator.to(memory_format=layout)
     g_optimizer, d_optimizer = (
-        adam(network.parameters(), lr=2e-4, fused=options.shipped or None)
+        torch.optim.Adam(network.parameters(), lr=2e-4, fused=options.shipped or None)
         for network in (generator, discriminator)
     )
     criterion = nn.BCEWithLogitsLoss()

@@ -9,7 +9,6 @@ from callbacks.checkpoints import LastCheckpoint
 from callbacks.convolution_layout import ConvolutionLayout
 from callbacks.epoch_seed import EpochSeed
 from callbacks.last_validation import LastValidation
-from callbacks.model_table import ModelTable
 from callbacks.non_finite import NonFiniteGuard
 from callbacks.progress import progress_bar
 from callbacks.report_writer import ReportWriter
@@ -32,7 +31,7 @@ def standard_callbacks(config: Any, task: str) -> list[Callback]:
     if config.trainer.enable_progress_bar is not False:
         callbacks.append(progress_bar(task))
     # The report has the last word, below the bars.
-    return [*callbacks, ModelTable(), LastCheckpoint(), ReportWriter()]
+    return [*callbacks, LastCheckpoint(), ReportWriter()]
 
 
 def sort_callbacks(trainer: pl.Trainer) -> None:

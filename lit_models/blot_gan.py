@@ -11,23 +11,31 @@ from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from lit_models.losses.adversarial import AdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores, scores_by_image
 from lit_models.metrics.image_mean import ImageMean
 from lit_models.networks.diff_augment import DiffAugment
-from lit_models.optim.alternating import step_schedulers, update
 from lit_models.optim.configure import build_optimizer, total_steps, wrap_optimizer_errors
 from lit_models.optim.schedules import StepSchedule
 from lit_models.postprocessing.pixels import to_gray
 
+UPDATES = 2  # of D and of G, with each batch
+
+
+def update(module: pl.LightningModule, optimizer: LightningOptimizer, loss: Tensor) -> None:
+    """One step of a toggled optimizer on a scalar loss, in manual optimization."""
+    optimizer.zero_grad()
+    module.manual_backward(loss)
+    optimizer.step()
+
 
 class BlotGAN(pl.LightningModule):
-    """Generator (G) and discriminator (D), updated in turn in each step.
+    """Generator (G) and discriminator (D), updated in turn: a step is one update of D and one of G.
 
-    With manual optimization, Lightning neither steps schedulers nor counts a batch as one step.
-    Here the schedule is stepped after each batch and D's update is not counted: ``global_step`` is
-    the number of batches. Lightning refuses gradient clipping and accumulation.
+    Lightning counts both: ``global_step`` and ``trainer.max_steps`` are twice the batches.
+    The schedules are stepped after each batch. Gradient clipping and accumulation are refused.
 
     Batches are dicts with ``image``, both templates ``(N, 2, H, W)``, and ``target``, the blot
     ``(N, 1, H, W)``, all in [-1, 1]; ``name`` and ``index`` in predict.
@@ -77,7 +85,7 @@ class BlotGAN(pl.LightningModule):
             d_loss = self.adversarial_loss.discriminator(
                 self._discriminate(templates, real), self._discriminate(templates, fake.detach())
             )
-            update(self, d_optimizer, d_loss, counted=False)
+            update(self, d_optimizer, d_loss)
 
         with self.toggled_optimizer(g_optimizer):
             g_loss = self.adversarial_loss.generator(self._discriminate(templates, fake))
@@ -91,13 +99,14 @@ class BlotGAN(pl.LightningModule):
         return self.discriminator(templates, images)
 
     def _end_step(self, d_loss: Tensor, g_loss: Tensor, count: int) -> dict[str, Tensor]:
-        step_schedulers(self)
+        for scheduler in cast(list[LRScheduler], self.lr_schedulers() or []):
+            scheduler.step()
         losses = {"d_loss": d_loss.detach(), "g_loss": g_loss.detach()}
         self.d_loss.update(losses["d_loss"], count)
         self.g_loss.update(losses["g_loss"], count)
         # log() takes half a millisecond a value, so it is called for what Lightning writes alone.
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and self.global_step % every == 0:
+        if every and self.global_step // UPDATES % every == 0:
             self.log_dict({f"train/{k}_step": loss for k, loss in losses.items()}, sync_dist=True)
         return losses
 
@@ -118,8 +127,8 @@ class BlotGAN(pl.LightningModule):
         return {"image": fake} | self._own_scores(fake, real)
 
     def _own_scores(self, fake: Tensor, real: Tensor) -> dict[str, Any]:
-        fitting = self.trainer.state.fn == "fit"  # where nobody asks for them
-        return {} if fitting else {"scores": scores_by_image(fake, real)}
+        # Nobody asks for them in fit.
+        return {} if self.trainer.state.fn == "fit" else {"scores": scores_by_image(fake, real)}
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict({f"val/{k}": v for k, v in self.val_scores.compute_and_reset().items()})
@@ -139,6 +148,6 @@ class BlotGAN(pl.LightningModule):
         ]
         if self.lr_scheduler is None:
             return made
-        steps = partial(total_steps, self)
+        steps = partial(total_steps, self, updates=UPDATES)
         with wrap_optimizer_errors("model.lr_scheduler"):
             return made, [self.lr_scheduler(optimizer, steps) for optimizer in made]

@@ -9,13 +9,12 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from common.ranges import NonNegativeFinite
-from lit_models.blot_gan import BlotGAN
+from lit_models.blot_gan import BlotGAN, update
 from lit_models.losses.adversarial import AdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores
 from lit_models.networks.diff_augment import DiffAugment
 from lit_models.networks.styled_blot_discriminator import StyledBlotDiscriminator
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator
-from lit_models.optim.alternating import update
 from lit_models.optim.schedules import StepSchedule
 from lit_models.postprocessing.styled_blots import complete_styles, generate_styled, seeded_styled
 
@@ -104,7 +103,7 @@ class StyledBlotGAN(BlotGAN):
         with self.toggled_optimizer(d_optimizer):
             logits = self._score(torch.cat([real_view, fake_view.detach()]))
             d_loss = self.adversarial_loss.discriminator(logits[:n], logits[n:])
-            update(self, d_optimizer, d_loss, counted=False)
+            update(self, d_optimizer, d_loss)
 
         with self.toggled_optimizer(g_optimizer):
             g_loss = self.adversarial_loss.generator(self._score(fake_view))

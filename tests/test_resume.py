@@ -110,7 +110,7 @@ def test_all_that_has_a_state_comes_back(config, tmp_path):
     assert moved
     if config.startswith("blots"):
         assert all(name.startswith("generator.") for name in moved), "D is not averaged"
-        assert whole["global_step"] == 4, "a batch is one step"
+        assert whole["global_step"] == 8, "two updates a batch"
     assert read_metrics(folders[0]) == read_metrics(folders[1])
 
 
