@@ -156,7 +156,9 @@ class RandomView:
 
         heights, widths = (each(sides) for sides in zip(*sizes, strict=True))
         middle = (heights - 1) / 2, (widths - 1) / 2
-        center_y, center_x = map(torch.stack, zip(*map(_center, masks, views, *middle), strict=True))
+        center_y, center_x = map(
+            torch.stack, zip(*map(_center, masks, views, *middle), strict=True)
+        )
         zoom, stretch = each(v.zoom for v in views), each(v.stretch for v in views)
         cos, sin = (each(f(v.angle) for v in views) for f in (math.cos, math.sin))
         y = (torch.arange(rows, device=device) - (rows - 1) / 2)[:, None] / zoom / stretch
@@ -224,7 +226,8 @@ class RandomIntensity:
     def apply(self, images: Tensor, lights: Sequence[Light]) -> Tensor:
         """Images ``(N, C, h, w)``, each in its light."""
         mixtures, brightness = (
-            torch.stack([light[i] for light in lights]).to(images) for i in (0, 1)
+            torch.stack(values).to(images)
+            for values in zip(*((light.mixture, light.brightness) for light in lights), strict=True)
         )
         images = torch.einsum("nij,njhw->nihw", mixtures, images)
         images += brightness[:, :, None, None]

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch.optim import Optimizer, SparseAdam
+from torch.optim import SGD, Adam, Optimizer, SparseAdam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from common.errors import DataError
@@ -100,6 +100,12 @@ def build_optimizer(
         built = optimizer(parameters)
     if isinstance(built, SparseAdam):
         raise DataError(f"{option}: SparseAdam takes sparse gradients, which no model here has")
+    if isinstance(built, Adam | SGD):
+        for group in built.param_groups:
+            # One kernel for all weights. Not by an argument of the optimizer: Lightning refuses to
+            # clip gradients then, for the sake of loss scaling, which bfloat16 does without.
+            if group["fused"] is group["foreach"] is None and group["params"][0].is_cuda:
+                group["fused"] = True
     return built
 
 

@@ -31,7 +31,7 @@ def test_a_folder_without_training_split_is_for_test_and_predict(flat, ready):
 def test_validation_split_by_seed(official, ready):
     def names(seed):
         data = ready(module(official, seed=seed))
-        sets = data.train_set.datasets[0].dataset, data.val_set
+        sets = data.train_set.dataset, data.val_set
         return [{files.name for files in one.files} for one in sets]
 
     train, val = names(1)
