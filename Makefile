@@ -14,7 +14,7 @@ LOWEST_TESTS ?= tests/datamodules tests/lit_models tests/experiment tests/callba
 NOTEBOOKS := $(wildcard docs/*.ipynb docs/notebooks/*.ipynb)
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help fit demo test test-scripts test-lowest check format docs notebooks check-commands clean
+.PHONY: lock help fit demo test test-scripts test-lowest check format docs notebooks check-commands clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -56,10 +56,19 @@ notebooks: $(VENV)/installed  ## run every notebook in docs
 check-commands: $(VENV)/installed  ## run the commands of README and docs with small limits
 	$(BIN)/python docs/check_commands.py
 
+lock:  ## write requirements.lock anew: the newest files that pyproject.toml allows, with hashes
+	$(PYTHON) -m pip install --dry-run --ignore-installed --quiet --report lock.json --editable ".[dev,bench,demo,search]"
+	$(PYTHON) .ci/lock.py < lock.json > requirements.lock && rm lock.json
+
 clean:  ## remove the virtual environments, built docs and caches
 	rm -rf $(VENV) .venv-lowest lowest.txt build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS)) --editable ".[$(EXTRAS)]"
+ifdef LOCKED  # all extras, exactly the files of requirements.lock
+	$(BIN)/python -m pip install --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --no-deps --editable .
+else
+	$(BIN)/python -m pip install $(addprefix --constraint ,$(CONSTRAINTS)) --editable ".[$(EXTRAS)]"
+endif
 	touch $@

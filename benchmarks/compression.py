@@ -1,159 +1,157 @@
-"""Image compression of the DRIVE test images: restored AVIF beside JPEG, WebP and AVIF.
+"""Files of `cli.py compress` beside AVIF by default, JPEG XL, WebP and JPEG, on DRIVE.
 
-python benchmarks/compression.py --data_dir ../shared/data/DRIVE --checkpoint last.ckpt
+python benchmarks/compression.py --data_dir ../shared/data/DRIVE --split val --figure kept.png
 
-Means over the test images at 512x512 px: bytes of the whole file, bits per pixel, PSNR in dB (of
-each image, range [0, 1], the copy rounded to 8 bits) and SSIM. A checkpoint of `retina_avif` gives
-two rows for each quality: AVIF files with full-size color, as they are and restored; a second table
-has its gain at equal bytes over WebP and AVIF. Prints Markdown.
+Means over the photographs at their own size: bits per pixel, how many times smaller than 24 bits,
+PSNR in dB and SSIM of 8-bit copies in the range [0, 1], vessels kept (see `VesselsKept`; `found` is
+the length of all center lines in the copy over that in the photograph, so lines that are not there
+count too), and seconds of the process to encode, on one thread. Prints Markdown. JPEG XL needs the
+package pillow-jxl-plugin.
 """
 
 import argparse
+import importlib
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
-from torchmetrics.functional.image import (
-    peak_signal_noise_ratio,
-    structural_similarity_index_measure,
-)
+from skimage.morphology import skeletonize
+from torchvision.transforms.functional import to_tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.drive import test_split
-from datamodules.drive_reconstruction import PhotographDataset
+from datamodules.drive import test_split, training_split
+from datamodules.images import read_image
+from experiment.plotting import PALETTE, styled
 from inference import load
-from lit_models.networks.restored_avif import decode, encode
-from lit_models.postprocessing.pixels import to_uint8_image, to_unit
+from inference.compression import SPEED, TUNE, VESSELS, decode, vessels_kept
+from lit_models.metrics.image_scores import image_scores
 
-SIZE = 512
-QUALITIES = {
-    "JPEG": (5, 10, 20, 50, 75, 90),
-    "WEBP": (1, 5, 20, 50, 75, 90, 95),
-    "AVIF": (5, 10, 20, 40, 60, 75, 90),
+# Format, options and qualities of each line. JPEG XL: the plugin's `effort` of 7 is its default.
+METHODS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
+    "compress": (
+        "AVIF",
+        {"speed": SPEED, "subsampling": "4:4:4", "advanced": TUNE},
+        (25, 40, 50, 60, 70, 80, 85, 88, 90, 92, 95),
+    ),
+    "compress, 4:2:0": (
+        "AVIF",
+        {"speed": SPEED, "subsampling": "4:2:0", "advanced": TUNE},
+        (88, 92),
+    ),
+    "AVIF, 4:4:4": ("AVIF", {"subsampling": "4:4:4"}, (75, 88, 92)),
+    "AVIF": ("AVIF", {}, (75, 90, 96)),
+    "JPEG XL": ("JXL", {}, (80, 90, 94)),
+    "WebP": ("WEBP", {"method": 6}, (80, 95, 98)),
+    "JPEG": ("JPEG", {"optimize": True}, (75, 90, 95)),
 }
-RATES = np.arange(0.1, 0.95, 0.1)  # bits per pixel, at which methods are compared
+COLUMNS = ("bits per pixel", "times smaller", "PSNR", "SSIM", "length", "found", "Dice", "s")
+FORMATS = ("{:.3f}", "{:.1f}", "{:.2f}", "{:.4f}", "{:.3f}", "{:.3f}", "{:.3f}", "{:.2f}")
 
 
-@dataclass
-class Row:
-    """Means over the test images."""
+class Row(NamedTuple):
+    """Means over the photographs, in the order of `COLUMNS`."""
 
-    kind: str
+    method: str
     quality: int
-    size: float  # bytes
-    psnr: float
-    ssim: float
-
-    @property
-    def rate(self) -> float:
-        """Bits per pixel."""
-        return self.size * 8 / SIZE**2
+    values: list[float]
 
     def __str__(self) -> str:
-        cells = [f"{self.size:.0f}", f"{self.rate:.3f}", f"{self.psnr:.2f}", f"{self.ssim:.4f}"]
-        return f"| {self.kind}, quality {self.quality} | {' | '.join(cells)} |"
+        cells = [form.format(x) for form, x in zip(FORMATS, self.values, strict=True)]
+        return f"| {' | '.join([f'{self.method}, quality {self.quality}', *cells])} |"
 
 
-def score(
-    kind: str,
-    quality: int,
-    images: Sequence[Tensor],
-    files: Sequence[bytes],
-    read: Callable[[bytes], Tensor],
-) -> Row:
-    """Means over ``images`` ``(3, H, W)`` in [-1, 1] and what ``read`` makes of their files."""
-    results = []
-    for image, file in zip(images, files, strict=True):
-        truth, copy = to_unit(image[None]), (to_unit(read(file)[None]) * 255).round() / 255
-        psnr = float(peak_signal_noise_ratio(copy, truth, data_range=1.0))
-        ssim = structural_similarity_index_measure(copy, truth, data_range=1.0)
-        results.append((len(file), psnr, float(ssim)))  # type: ignore[arg-type]
-    return Row(kind, quality, *np.mean(results, axis=0).tolist())
-
-
-def pixels(file: bytes) -> Tensor:
-    """Float32 ``(3, H, W)`` in [-1, 1]."""
-    with Image.open(io.BytesIO(file)) as image:
-        array = np.asarray(image.convert("RGB"), np.float32)
-    return torch.from_numpy(array / 127.5 - 1).permute(2, 0, 1)
-
-
-def formats(images: Sequence[Tensor]) -> Iterator[Row]:
-    """Image formats through Pillow."""
-    for name, qualities in QUALITIES.items():
+def rows(images: Sequence[Image.Image], vessels: Any, wanted: Sequence[str]) -> Iterator[Row]:
+    """Each method at each of its qualities; only the ``wanted`` rows if any."""
+    truths = [vessels.predict(image).mask for image in images]
+    for method, (kind, settings, qualities) in METHODS.items():
+        if kind == "JXL" and not _has_jpeg_xl():
+            continue
+        if kind == "AVIF":
+            settings = {**settings, "max_threads": 1}
         for quality in qualities:
-            files = []
-            for image in images:
-                file = io.BytesIO()
-                Image.fromarray(to_uint8_image(to_unit(image)).numpy()).save(
-                    file, name, quality=quality
-                )
-                files.append(file.getvalue())
-            yield score(name, quality, images, files, pixels)
+            if wanted and f"{method} {quality}" not in wanted:
+                continue
+            found = []
+            for image, truth in zip(images, truths, strict=True):
+                file, start = io.BytesIO(), time.process_time()
+                image.save(file, kind, quality=quality, **settings)
+                seconds = time.process_time() - start
+                found.append([*score(image, truth, file.getvalue(), vessels), seconds])
+            yield Row(method, quality, np.mean(found, axis=0).tolist())
 
 
-def restored(checkpoint: Path, images: Sequence[Tensor]) -> Iterator[Row]:
-    """AVIF files with full-size color, and what the network makes of them."""
-    model, seconds = load(checkpoint, device="cpu", precision="32-true"), []
-
-    @torch.inference_mode()
-    def restore(file: bytes) -> Tensor:
-        start = time.perf_counter()
-        made = model.network.restore(decode(file)[None])[0]
-        seconds.append(time.perf_counter() - start)
-        return made
-
-    for quality in QUALITIES["AVIF"]:
-        files = [encode(image, quality) for image in images]
-        yield score("AVIF 4:4:4", quality, images, files, pixels)
-        yield score("restored AVIF", quality, images, files, restore)
-    threads = torch.get_num_threads()
-    print(f"{np.mean(seconds):.2f} s to decode an image, {threads} threads", file=sys.stderr)
+def score(image: Image.Image, truth: np.ndarray, data: bytes, vessels: Any) -> list[float]:
+    """What `COLUMNS` has of one file, without the time."""
+    copy = decode(data)
+    mask = vessels.predict(copy).mask
+    length, dice = vessels_kept(truth, mask)
+    rate = 8 * len(data) / image.width / image.height
+    scores = image_scores(to_tensor(copy)[None], to_tensor(image)[None])
+    found = skeletonize(mask).sum() / skeletonize(truth).sum()
+    return [rate, 24 / rate, *map(float, scores.values()), length, float(found), dice]
 
 
-def gains(rows: Sequence[Row]) -> str:
-    """PSNR of restored AVIF above that of each format at `RATES`, in dB."""
+def _has_jpeg_xl() -> bool:
+    try:
+        importlib.import_module("pillow_jxl")
+    except ImportError:
+        print("pillow-jxl-plugin is not installed: no JPEG XL", file=sys.stderr)
+        return False
+    return True
 
-    def psnr(kind: str) -> np.ndarray:
-        """Linear between the rows in the logarithm of the rate."""
-        points = sorted((row.rate, row.psnr) for row in rows if row.kind == kind)
-        rates, values = np.array(points).T
-        return np.interp(np.log(RATES), np.log(rates), values)
 
-    lines = ["| bits per pixel | " + " | ".join(f"{rate:.1f}" for rate in RATES) + " |"]
-    lines.append("|---" * (len(RATES) + 1) + "|")
-    for kind in ("WEBP", "AVIF", "AVIF 4:4:4"):
-        cells = " | ".join(f"{value:+.2f}" for value in psnr("restored AVIF") - psnr(kind))
-        lines.append(f"| above {kind}, dB | {cells} |")
-    return "\n".join(lines)
+def draw(made: Sequence[Row], title: str, path: Path) -> None:
+    """PSNR and vessel length kept over the size, one line for each method."""
+    with styled():
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(9, 4), layout="constrained")
+        panels = figure.subplots(1, 2)
+        for axes, column, label in zip(
+            panels, (2, 4), ("PSNR in dB", "vessel length kept"), strict=True
+        ):
+            for color, method in zip(PALETTE, dict.fromkeys(r.method for r in made), strict=False):
+                points = [(r.values[0], r.values[column]) for r in made if r.method == method]
+                axes.plot(*zip(*points, strict=True), "o-", color=color, label=method, ms=3)
+            axes.set(xscale="log", xlabel="bits per pixel", ylabel=label)
+        panels[1].set_ylim(0.85, 1)  # below, too little is left to choose by
+        panels[1].axhline(0.98, color="0.5", lw=1, ls="--")
+        panels[1].legend()
+        figure.suptitle(title)
+        figure.savefig(path)
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the table, and draw it if asked to."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data_dir", type=Path, required=True, help="in the layout of DRIVE")
-    parser.add_argument("--checkpoint", type=Path, help="of retina_avif")
-    parser.add_argument("--images", type=int, help="score only the first test images")
+    parser.add_argument("--split", choices=("val", "test"), default="val")
+    parser.add_argument("--vessels", type=Path, default=VESSELS, help="finds the vessels")
+    parser.add_argument("--rows", nargs="*", default=(), help='only these, such as "compress 90"')
+    parser.add_argument("--figure", type=Path, help="PNG or SVG to write")
+    parser.add_argument("--images", type=int, help="only the first photographs")
     options = parser.parse_args()
-    photographs = PhotographDataset(test_split(options.data_dir)[: options.images], SIZE)
-    images = [photographs[i]["image"].as_subclass(Tensor) for i in range(len(photographs))]
-    print(f"{len(images)} test images\n")
-    print("| method | bytes | bits per pixel | PSNR | SSIM |\n|---|---|---|---|---|")
-    rows = []
-    trained = restored(options.checkpoint, images) if options.checkpoint else ()
-    for row in chain(trained, formats(images)):
-        rows.append(row)
+    torch.set_num_threads(1)
+    if options.split == "test":
+        files = test_split(options.data_dir)
+    else:
+        files = training_split(options.data_dir, val_size=4, seed=42)[1]
+    pixels = [read_image(file.image, "RGB") for file in files[: options.images]]
+    images = [Image.fromarray(one.permute(1, 2, 0).numpy()) for one in pixels]
+    print(f"| method | {' | '.join(COLUMNS)} |\n{'|---' * (len(COLUMNS) + 1)}|")
+    made = []
+    for row in rows(images, load(options.vessels, device="cpu"), options.rows):
+        made.append(row)
         print(row, flush=True)
-    if options.checkpoint:
-        print(f"\n{gains(rows)}")
+    if options.figure:
+        title = f"DRIVE, {len(images)} photographs ({options.split}) at their own size"
+        draw(made, title, options.figure)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import kills
 import tiny_data
 import torch
 
-CONFIGS = ("aoi", "vessels", "retina", "retina_avif", "blots", "blots_style")
+CONFIGS = ("aoi", "vessels", "retina", "retina_best", "blots", "blots_style")
 IMAGES = ("odd", "one", "half")
 TOLERANCE = 1e-6
 

@@ -36,6 +36,7 @@ SCRIPTS = {
     },
     "reliability": {
         "bad_inputs.py": "Bad inputs",
+        "fuzz.py": "Mutated files",
         "processes.py": "One process and two",
         "resources.py": "Lost resources",
         "kills.py --times=20": "Killed and resumed",

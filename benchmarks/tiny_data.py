@@ -32,7 +32,6 @@ SMALL: Mapping[str, list[str]] = {
     ],
     "retina": [*_RETINA, "--data.val_size=3"],
     "retina_best": [*_RETINA, *_CROPS],
-    "retina_avif": [*_RETINA, *_CROPS],
     "blots": ["--data.size=16", "--data.batch_size=4"],
     "blots_style": ["--data.size=32", *_GAN],
 }

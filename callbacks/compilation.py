@@ -1,5 +1,6 @@
 """Compiled networks."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -42,8 +43,9 @@ class Compilation(Callback):
             torch.compiler.set_stance("default")
 
 
-def trained_networks(module: pl.LightningModule) -> list[nn.Module]:
-    """The networks that a training step calls: of a discriminator of several, each."""
-    named = (getattr(module, name, None) for name in ("network", "generator", "discriminator"))
-    parts = ([*getattr(one, "networks", [one])] for one in named if one is not None)
-    return [network for part in parts for network in part]
+def trained_networks(module: pl.LightningModule) -> Iterator[nn.Module]:
+    """The networks that a training step calls, each without what wraps it."""
+    for name in ("network", "generator", "discriminator"):
+        if (part := getattr(module, name, None)) is not None:
+            part = getattr(part, "network", part)  # not the AVIF files before it
+            yield from getattr(part, "networks", [part])  # not the mean of several

@@ -73,6 +73,7 @@ class PlainLines(ProgressBar):
         super().__init__()
         self._headline = headline
         self._ended: tuple[int, float] | None = None  # epoch, seconds
+        self._start = time.monotonic()
 
     def disable(self) -> None:
         """Nothing to do: lines are printed on rank 0 alone."""
@@ -91,12 +92,15 @@ class PlainLines(ProgressBar):
         self._print(trainer)
 
     def _print(self, trainer: pl.Trainer) -> None:
-        # After the epoch's end, for there the module logs after its callbacks. On every rank:
+        # After the epoch's end, because the module logs after its callbacks. On every rank, because
         # computing a metric gathers it from all.
         metrics = metrics_that_matter(trainer, self._headline)
         if self._ended is not None and trainer.is_global_zero:
             epoch, took = self._ended
             values = [f"{name} {value:.4f}" for name, value in metrics.items()]
             tail = f"{took:.1f} s" if took < 120 else f"{took / 60:.1f} min"
+            left = took * ((trainer.max_epochs or 0) - epoch) / 60
+            if left >= 1:
+                tail += f"  about {left:.0f} min left"
             print("  ".join([f"epoch {epoch}/{trainer.max_epochs}", *values, tail]), flush=True)
         self._ended = None

@@ -25,14 +25,8 @@ from typing import NoReturn
 from common.errors import DataError, UsageError
 
 # Errors of the operating system that a person can do something about.
-REFUSED = {
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "change its permissions or give another path"),
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
-    errno.ELOOP: "fix its links or give another path",
-    errno.ENAMETOOLONG: "give a shorter name",
-    errno.EIO: "check the disk",
-    errno.EROFS: "give another path",
-}
+REFUSED = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.EROFS}
+FULL = {errno.ENOSPC, errno.EDQUOT}
 # Seconds: until another process's error is known, and until rank 0 has ended after it.
 PATIENCE, LAST_PATIENCE = 5.0, 30.0
 
@@ -81,8 +75,9 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
 
 def _line_of(error: Exception) -> str | None:
     """What a person is told; None for a bug, which needs its traceback."""
-    if isinstance(error, OSError) and error.filename is not None and error.errno in REFUSED:
-        line = f"{error.filename}: {error.strerror}; {REFUSED[error.errno]}"
+    if isinstance(error, OSError) and error.filename and error.errno in REFUSED | FULL:
+        advice = "free some space" if error.errno in FULL else "change that or give another path"
+        line = f"{error.filename}: {error.strerror}; {advice}"
     elif isinstance(error, DataError):
         line = str(error)
     else:

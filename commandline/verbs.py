@@ -25,6 +25,7 @@ VERBS = {
     "compare": ("one page over several runs", "experiment.compare"),
     "export": ("one ONNX file", "inference.export"),
     "demo": ("a page in the browser", "demo.server"),
+    "compress": ("fundus photographs as AVIF files", "inference.compression"),
 }
 
 

@@ -4,6 +4,7 @@ Needs NumPy and Pillow alone.
 """
 
 import io
+import logging
 import sys
 import warnings
 from collections.abc import Iterator
@@ -84,6 +85,7 @@ def _open_tiff(data: bytes, most_pixels: int) -> Image.Image:
     """TIFF that Pillow does not read: floats in color or of 16 and 64 bits, planes of 16 bits."""
     import tifffile
 
+    logging.getLogger("tifffile").disabled = True  # it tells of damage that does not matter
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages.first
         _check_size((page.imagewidth, page.imagelength), most_pixels)
@@ -112,7 +114,7 @@ def to_array(image: Image.Image, mode: Literal["L", "RGB"]) -> np.ndarray:
     """
     with one_line():
         low = _low_bytes(image)
-        upright = ImageOps.exif_transpose(image)
+        upright = _upright(image)
         if upright.mode[0] in "IF":
             upright = Image.fromarray(to_8_bits(np.asarray(upright)))
         if upright.mode not in MODES:
@@ -126,9 +128,15 @@ def to_array(image: Image.Image, mode: Literal["L", "RGB"]) -> np.ndarray:
             upright = upright.convert("RGB")
         if low is not None:
             high = np.asarray(upright, np.uint16)
-            values = high * 256 + np.asarray(ImageOps.exif_transpose(low).convert("RGB"))
+            values = high * 256 + np.asarray(_upright(low).convert("RGB"))
             upright = Image.fromarray(to_8_bits(values))
-        return np.array(upright.convert(mode))
+        return np.array(upright if upright.mode == mode else upright.convert(mode))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned by its EXIF tag; itself, not a copy, if that is to do nothing."""
+    image.load()
+    return ImageOps.exif_transpose(image) if image.getexif().get(TURN, 1) != 1 else image
 
 
 def to_8_bits(values: np.ndarray) -> np.ndarray:

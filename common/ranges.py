@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     FoldCount = int
     Degrees = float
     TileSide = int
-    AVIFQuality = int
     Pixels = float
     HalfOpenUnitInterval = float
     PositiveFinite = float
@@ -39,7 +38,6 @@ else:
     FoldCount = _range("FoldCount", "int from 2", int, (">=", 2))
     Degrees = _range("Degrees", "float from 0 to 180", float, (">=", 0), ("<=", 180))
     TileSide = _range("TileSide", "int from 64", int, (">=", 64))
-    AVIFQuality = _range("AVIFQuality", "int from 0 to 100", int, (">=", 0), ("<=", 100))
     Pixels = _range("Pixels", "float above 0 to 16384", float, (">", 0), ("<=", 16384))
     HalfOpenUnitInterval = _range(
         "HalfOpenUnitInterval", "float from 0 to below 1", float, (">=", 0), ("<", 1)

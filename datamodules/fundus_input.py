@@ -78,7 +78,8 @@ class FundusInput:
 
         Returns:
             ``image`` float32 ``(C, h, w)``, ``fov`` bool ``(1, h, w)``, ``target`` bool likewise if
-            vessels are given, all at the network's size; ``native_size`` ``(2,)``.
+            vessels are given, all at the network's size; ``native_size`` ``(2,)``; ``sharpness``,
+            see `fundus.sharpness`, None without local normalization.
         """
         native = pixels.shape[-2:]
         item: dict[str, Any] = {"native_size": torch.tensor(native)}
@@ -96,8 +97,10 @@ class FundusInput:
         if vessels is not None:
             item["target"] = resize(vessels)
         item["fov"] = fov
+        item["sharpness"] = None
         if self.local_normalization is None:
             item["image"] = F.to_dtype(pixels, torch.float32, scale=True) * 2 - 1
         else:
             item["image"] = fundus.local_normalization(pixels, fov, self.local_normalization)
+            item["sharpness"] = fundus.sharpness(item["image"], fov)
         return item

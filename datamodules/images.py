@@ -95,7 +95,7 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, ValueError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or error or "not enough memory"
+        reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
         raise DataError(f"{path}: cannot be read ({reason})") from None
 
 

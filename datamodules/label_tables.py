@@ -20,8 +20,11 @@ _ENDING = "(?i:" + "|".join(re.escape(suffix) for suffix in SUFFIXES) + ")$"
 
 
 def name_array(names: Sequence[str]) -> np.ndarray:
-    """Strings ``(N,)`` without a Python object for each."""
-    return np.array(names, dtype=np.dtypes.StringDType())
+    """Strings ``(N,)`` without a Python object for each, where all of them are Unicode."""
+    try:
+        return np.array(names, dtype=np.dtypes.StringDType())
+    except UnicodeEncodeError:  # a file name in another encoding
+        return np.array(names, dtype=object)
 
 
 def read_header(path: Path) -> tuple[str, list[str]]:

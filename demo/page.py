@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,10 @@ def _numbers(model: Any, x: Any, result: Any) -> dict[str, Any]:
         sure = {name: f"{100 * p:.1f} %" for name, p in result.probabilities.items()}
         return {"label": result.label, "confidence": sure[result.label], **sure}
     if isinstance(result, results.VesselResult):
-        return {"vessel pixels": f"{100 * result.mask.mean():.1f} %", "above": result.threshold}
+        measured = result.measures
+        numbers = {k: f"{v:.4g}" for k, v in asdict(measured.regions["whole"]).items()}
+        return {**numbers, "quality": ", ".join(measured.quality), "above": result.threshold}
     if isinstance(result, results.BlotResult):
         style = {name: f"{value:.3g}" for name, value in (result.style or {}).items()}
         return {"width": result.image.width, "height": result.image.height, **style}
-    size = {"bytes": len(model.compress(x))} if hasattr(model, "compress") else {}
-    return {"PSNR in dB": f"{result.psnr:.2f}", "SSIM": f"{result.ssim:.4f}", **size}
+    return {"PSNR in dB": f"{result.psnr:.2f}", "SSIM": f"{result.ssim:.4f}"}

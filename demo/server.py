@@ -8,13 +8,17 @@ from typing import Any
 
 import gradio as gr
 from PIL import Image
+from starlette.middleware import Middleware
 
 from common.errors import DataError, UsageError
+from common.image_pixels import FORMATS
 from demo import page
+from demo.guard import OwnRequests
 from inference import load
 from inference.options import add_checkpoint_options, chosen_checkpoint
 
 MOST_BYTES = "25mb"  # of a file
+KEPT = 3600  # seconds that uploads and pictures are kept
 WAITING = 100  # uploads; those beyond are told to come again
 CSS = ".thumbnail-item {aspect-ratio: auto !important} .grid-wrap {max-height: none !important}"
 THEME = gr.themes.Base(font=["system-ui"], font_mono=["monospace"])  # others fetch their fonts
@@ -50,13 +54,25 @@ def _check_address(host: str, port: int) -> None:
         raise DataError(f"--host {host} --port {port or 7860}: {reason}; give others") from None
 
 
+async def _refuse_address(url: str, cache_dir: str) -> str:
+    """Takes the place of Gradio's download of a file that is given as an address."""
+    raise gr.Error(f"{url}: an address; give a file")
+
+
 def serve(model: Any, folder: str, **options: Any) -> gr.Blocks:
     """Launch the page of a model, its files in ``folder``; DataError where a port is taken."""
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder}
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]  # Gradio asks its own page whether it is there, and nothing else
     gr.routes.DEFAULT_TEMP_DIR = folder  # else Gradio makes an empty folder beside it
+    Image.init()
+    Image.ID[:] = FORMATS  # Gradio opens templates itself, and an EPS would start Ghostscript
     Image.MAX_IMAGE_PIXELS = page.MOST_PIXELS // 2  # Pillow warns above it, and refuses twice of it
     blocks = page.build(model).queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
-    options |= {"share": False, "ssr_mode": False, "footer_links": []}
+    blocks.delete_cache = (KEPT // 4, KEPT)
+    gr.processing_utils.async_ssrf_protected_download = _refuse_address
+    options |= {"share": False, "ssr_mode": False, "footer_links": [], "run_history": False}
+    options["app_kwargs"] = {"middleware": [Middleware(OwnRequests)]}
     try:
         blocks.launch(theme=THEME, css=CSS, max_file_size=MOST_BYTES, **options)
     except OSError as error:

@@ -52,7 +52,6 @@ METHODS = {
     "retina": {
         "retina": ["512x512 RGB", "encoder\n3 levels, BatchNorm", "skips +\ndecoder", "copy"],
         "retina_best": ["512x512 RGB", "encoder\n3 levels, no norm", "skips +\ndecoder", "copy"],
-        "retina_avif": ["RGB", "AVIF file,\n4:4:4", "+ U-Net\nof what it holds", "copy"],
     },
     "blots": {
         "blots": ["2 templates", "encoder-decoder\nno skips", "blot", "discriminator\nBCE"],

@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,7 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]
         tmp_path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([csv_cell(cell) for cell in row] for row in rows)
+        writer.writerows([csv_cell(cell) for cell in row] for row in chain([header], rows))
 
 
 def csv_cell(cell: Any) -> Any:

@@ -51,12 +51,12 @@ MAIN_METRICS: dict[str, tuple[str, ...]] = {
         "full_image/mean_iou_pooled",
         "loss",
     ),
-    "retina": ("psnr", "ssim", "loss", "bits_per_pixel"),
+    "retina": ("psnr", "ssim", "loss"),
     "blots": ("psnr", "l1", "ssim", "kid_resnet18", "kid_random", "d_loss", "g_loss"),
 }
 
 # Metrics, without their stage, of which less is better; of all others more is.
-LESS_IS_BETTER = ("loss", "objective", "l1", "kid_resnet18", "kid_random", "bits_per_pixel")
+LESS_IS_BETTER = ("loss", "objective", "l1", "kid_resnet18", "kid_random")
 
 
 def better(metric: str) -> Literal["min", "max"]:

@@ -11,8 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pytorch_lightning.utilities import rank_zero_only
-
 from common.errors import DataError
 from common.paths import expand
 from experiment.atomic import writing
@@ -114,6 +112,8 @@ def open_run_folder(run: RunSettings, ckpt_path: Path | None) -> Path:
     elif (requeued := requeued_run(run)) is not None:
         return requeued
     stem = run.name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    from pytorch_lightning.utilities import rank_zero_only  # half of what `compare` would import
+
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return run.folder / stem  # until RunRecorder.setup tells it rank 0's
     return _new_folder(run.folder, stem, numbered=run.name is None)

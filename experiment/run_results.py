@@ -1,5 +1,7 @@
 """Reads a run folder, for figures, report and comparison."""
 
+import csv
+import io
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +10,39 @@ from typing import Any
 import yaml
 
 from common.errors import DataError
-from experiment.metrics_csv import Row, read_metrics
 from experiment.run_json import read_run_json
+
+Row = dict[str, Any]
+
+
+def read_metrics(path: Path) -> tuple[list[str], list[Row]]:
+    """Header and rows, all of them text; a last line that a crash cut off is left out.
+
+    Raises:
+        DataError: the file is not a table of numbers; names the line.
+    """
+    if not path.exists():
+        return [], []
+    try:
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not a text file; restore or remove it") from None
+    lines = text[: text.rfind("\n") + 1]
+    reader = csv.DictReader(io.StringIO(lines), restval=None)
+    header = list(reader.fieldnames or [])
+    rows = []
+    for row in reader:
+        where = f"{path}, line {reader.line_num}"
+        if None in row or None in row.values():
+            raise DataError(f"{where}: not as many cells as the header; remove this line")
+        try:
+            {name: float(cell) for name, cell in row.items() if cell}
+        except ValueError:
+            raise DataError(f"{where}: holds a cell that is not a number; fix the line") from None
+        rows.append(row)
+    if rows and "step" not in header:
+        raise DataError(f"{path}: has no column step; restore or remove it")
+    return header, rows
 
 
 @dataclass

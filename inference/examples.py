@@ -18,7 +18,6 @@ TASKS = {
     "DefectClassifier": "aoi",
     "VesselSegmenter": "vessels",
     "ImageReconstructor": "retina",
-    "AVIFRestorer": "retina",
     "BlotGAN": "blots",
     "StyledBlotGAN": "blots",
 }

@@ -16,13 +16,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.export import ExportedProgram
 
 from common import image_pixels
@@ -38,7 +36,6 @@ from inference.loading import load_trained
 from inference.model_card import model_card, sha256
 from inference.onnx_model import ExportedModel, load_onnx
 from inference.options import add_checkpoint_options, chosen_checkpoint
-from inference.retina import AVIFModel
 
 log = logging.getLogger(__name__)
 FILES = {"onnx": "model.onnx", "torch_export": "model.pt2", "checkpoint": "model.ckpt"}
@@ -46,7 +43,6 @@ GRAPHS: dict[str, type[graphs.Graph]] = {
     "DefectClassifier": graphs.DefectGraph,
     "VesselSegmenter": graphs.VesselGraph,
     "ImageReconstructor": graphs.RetinaGraph,
-    "AVIFRestorer": graphs.AVIFGraph,
     "BlotGAN": graphs.BlotGraph,
     "StyledBlotGAN": graphs.StyledBlotGraph,
 }
@@ -108,8 +104,6 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
     folder = expand(output or prediction_parent(path) / "export")
     model = load_trained(path, device="cpu", precision="32-true")
     images: list[Any] = examples(model.trained, CHECKED)
-    if isinstance(model, AVIFModel):
-        images = [Image.open(BytesIO(model.compress(x))) for x in images]
     expected = [model.predict(x) for x in images]  # before all else: a classifier may explain then
     graph = GRAPHS[model.trained.method](model).eval()
     card = model_card(model, graph)

@@ -7,7 +7,7 @@ less than 2 % of the pixels in six sizes tried, and none where the side is halve
 """
 
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,6 @@ from inference.model import Model
 from inference.retina import RetinaModel
 from inference.styled_blots import StyledBlotModel
 from inference.vessels import VesselModel
-from lit_models.networks.restored_avif import RestoredAVIF
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
 from lit_models.postprocessing.pixels import to_gray, to_unit
 
@@ -86,7 +85,7 @@ class VesselGraph(Graph):
         settings = self.settings
         self.inputs = {"pixels": _pixels(0 if settings.mode == "L" else 3)}
         needs_fov = settings.local_normalization or settings.diameter or self.fov_only
-        if needs_fov or self.inference.expected_vessel_fraction or len(self.inference.scales) > 1:
+        if needs_fov or len(self.inference.scales) > 1:
             sides = SIDES if settings.size is None else (settings.size, settings.size)
             self.inputs["fov"] = torch.ones(2, *sides, dtype=torch.bool)
             self.fixed = () if settings.size is None else ("fov",)
@@ -111,12 +110,6 @@ class VesselGraph(Graph):
         padding = (0, -size[1] % 32, 0, -size[0] % 32)
         images, inside = F.pad(images, padding), F.pad(inside, padding)
         found = self._at_best_scale(images, inside)
-        if self.inference.expected_vessel_fraction is not None:
-            other_camera = (
-                torch.full((), native[0] - size[0]) > 0
-            )  # a comparison could not be traced
-            shifted = self.inference.match_vessel_fraction(found[0], inside > 0)
-            found[0] = shifted.where(other_camera, found[0])
         if self.fov_only:
             found = [maps * inside for maps in found]
         cropped = [maps[..., : size[0], : size[1]] for maps in found]
@@ -166,23 +159,13 @@ class RetinaGraph(Graph):
         if self.size is not None:
             images = _resized(images, (self.size, self.size))
         truth = images.float() / 255 * 2 - 1
-        copy, truth = to_unit(self._copied(truth)), to_unit(truth)
+        copy, truth = to_unit(self.network(truth).float()), to_unit(truth)
         shown = copy
         if self.size is not None:
             shown = F.interpolate(copy, native, mode="bicubic", antialias=True).clamp(0, 1)
         image = (shown * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         psnr = -10 * (copy - truth).square().mean(dim=(1, 2, 3)).log10()
         return image, psnr, _ssim(copy, truth)
-
-    def _copied(self, images: Tensor) -> Tensor:
-        return self.network(images).float()
-
-
-class AVIFGraph(RetinaGraph):
-    """Likewise, of the pixels that an AVIF file holds: files are made and opened elsewhere."""
-
-    def _copied(self, images: Tensor) -> Tensor:
-        return cast(RestoredAVIF, self.network).restore(images).float()
 
 
 class BlotGraph(Graph):

@@ -24,7 +24,6 @@ MODELS = {
     "DefectClassifier": ("inference.defects", "DefectModel", "network"),
     "VesselSegmenter": ("inference.vessels", "VesselModel", "network"),
     "ImageReconstructor": ("inference.retina", "RetinaModel", "network"),
-    "AVIFRestorer": ("inference.retina", "AVIFModel", "network"),
     "BlotGAN": ("inference.blots", "BlotModel", "generator"),
     "StyledBlotGAN": ("inference.styled_blots", "StyledBlotModel", "generator"),
 }

@@ -128,6 +128,7 @@ def _settings(model: Model, graph: Graph, task: str) -> dict[str, Any]:
             "diameter": model.inputs.diameter,
             "local_normalization": model.inputs.local_normalization,
             "threshold": model.inference.threshold,
+            "centerline": model.inference.centerline,
             "tta": model.inference.tta,
             "scales": list(model.inference.scales),
             "tables": tables,

@@ -90,7 +90,8 @@ class ExportedModel:
             )
         if self.card["task"] == "vessels":
             p, threshold = answers["probability"], self.card["threshold"]
-            return results.VesselResult(name, shown[0], p, threshold, answers.get("uncertainty"))
+            more = answers.get("uncertainty"), self.card.get("centerline")
+            return results.VesselResult(name, shown[0], p, threshold, *more)
         image = Image.fromarray(answers["image"])
         if self.card["task"] == "blots":
             numbers = answers.get("style")

@@ -10,7 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.preprocessing import Resize, square_margins
+from datamodules.transforms.fundus import estimate_fov
 from inference import show
+from lit_models.postprocessing.vessel_measures import MeasuredVessels, measure_vessels
 
 
 class DisplayMixin:
@@ -86,6 +88,8 @@ class VesselResult(DisplayMixin):
         threshold: above which a pixel is called vessel.
         uncertainty: standard deviation of the probability over the views of the test-time
             augmentation, ``(H, W)`` float32, 0 to 0.5; None where the model looks once.
+        centerline: see `VesselPostprocessor`.
+        sharpness: of the photograph, see `fundus.sharpness`; None where it was not measured.
     """
 
     name: str
@@ -93,11 +97,21 @@ class VesselResult(DisplayMixin):
     probability: np.ndarray = field(repr=False)
     threshold: float
     uncertainty: np.ndarray | None = field(default=None, repr=False)
+    centerline: tuple[float, float] | None = None
+    sharpness: float | None = None
 
     @cached_property
     def mask(self) -> np.ndarray:
         """Vessel pixels, bool ``(H, W)``."""
         return self.probability > self.threshold
+
+    @cached_property
+    def measures(self) -> MeasuredVessels:
+        """Density, length, branching and winding, whole and by quadrant."""
+        pixels = torch.from_numpy(np.array(self.image.convert("RGB"))).permute(2, 0, 1)
+        fov = estimate_fov(pixels)[0].numpy()
+        settings = self.threshold, self.centerline, self.sharpness
+        return measure_vessels(self.probability, fov, *settings)
 
     def show(self) -> Image.Image:
         """The photograph, its vessels, and where the views disagree."""

@@ -11,7 +11,7 @@ from datamodules.fundus_input import FundusInput
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import VesselResult
-from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps, scaled_down
+from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps
 
 
 class VesselModel(Model[VesselResult]):
@@ -39,13 +39,16 @@ class VesselModel(Model[VesselResult]):
         batch = collate(items)
         images, fov = (batch[key].to(self.settings.device) for key in ("image", "fov"))
         found: list[list[np.ndarray]] = []
-        for maps in self.inference.predict(self.network, images, fov, scaled_down(batch)):
+        for maps in self.inference.predict(self.network, images, fov):
             if maps is not None:
                 maps = maps * fov if self.fov_only else maps
                 natives = native_maps(maps, batch["input_size"], batch["native_size"])
                 found.append([one.float().cpu().numpy() for one in natives])
-        threshold = self.inference.threshold
+        threshold, centerline = self.inference.threshold, self.inference.centerline
+        uncertain = found[1] if len(found) > 1 else [None] * len(items)
         return [
-            VesselResult(item["name"], item["shown"], p, threshold, *more)
-            for item, p, *more in zip(items, *found, strict=True)
+            VesselResult(
+                item["name"], item["shown"], p, threshold, std, centerline, item["sharpness"]
+            )
+            for item, p, std in zip(items, found[0], uncertain, strict=True)
         ]

@@ -6,7 +6,6 @@ _MODULE_OF = {
     "DefectClassifier": "defect_classifier",
     "VesselSegmenter": "vessel_segmenter",
     "ImageReconstructor": "image_reconstructor",
-    "AVIFRestorer": "avif_restorer",
     "BlotGAN": "blot_gan",
     "StyledBlotGAN": "styled_blot_gan",
 }

@@ -17,7 +17,7 @@ from lit_models.metrics.image_scores import by_image, image_scores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
 from lit_models.postprocessing.pixels import to_unit
-from lit_models.postprocessing.retina import native_image, reconstruct
+from lit_models.postprocessing.retina import native_image
 
 
 class ImageReconstructor(pl.LightningModule):
@@ -38,8 +38,6 @@ class ImageReconstructor(pl.LightningModule):
 
     needs: ClassVar[tuple[str, ...]] = ("image", "input_size")  # of a batch
 
-    means: tuple[str, ...] = ("loss", "psnr", "ssim")
-
     def __init__(
         self,
         network: nn.Module,
@@ -52,7 +50,9 @@ class ImageReconstructor(pl.LightningModule):
         self.network, self.loss = network, loss
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.train_loss = ImageMean()
-        names = [f"{stage}/{name}" for stage in ("val", "test") for name in self.means]
+        names = [
+            f"{stage}/{name}" for stage in ("val", "test") for name in ("loss", "psnr", "ssim")
+        ]
         self.scores = nn.ModuleDict({name: ImageMean() for name in names})
 
     def forward(self, images: Tensor) -> Tensor:
@@ -65,16 +65,12 @@ class ImageReconstructor(pl.LightningModule):
         self.train_loss.update(loss.detach(), len(images))
         return loss
 
-    def score(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The copy of one image ``(1, C, H, W)``, and its scores by the names in ``means``."""
-        copy, image = self(image).float(), image.float()
-        scores = {"loss": self.loss(copy, image), **image_scores(to_unit(copy), to_unit(image))}
-        return copy, scores
-
     def _evaluate(self, batch: dict[str, Any], stage: str) -> dict[str, Any]:
         copies, per_image = [], []
         for image, (h, w) in zip(batch["image"], batch["input_size"].tolist(), strict=True):
-            copy, scores = self.score(image[None, :, :h, :w])
+            truth = image[None, :, :h, :w].float()
+            copy = self(truth).float()
+            scores = {"loss": self.loss(copy, truth), **image_scores(to_unit(copy), to_unit(truth))}
             per_image.append(scores)
             for name, value in scores.items():
                 self.scores[f"{stage}/{name}"].update(value)  # type: ignore[operator]
@@ -92,17 +88,15 @@ class ImageReconstructor(pl.LightningModule):
 
         Returns:
             ``name``; ``index``; ``image``, a list of ``(C, H, W)`` float32 in [0, 1], resized back
-            if the input was resized; ``psnr`` (dB) and ``ssim``, lists of floats, as `test` has;
-            ``file``, a list of the files that the images were made from, see `reconstruct`.
+            if the input was resized; ``psnr`` (dB) and ``ssim``, lists of floats, as `test` has.
         """
         result: dict[str, Any] = {"name": batch["name"], "index": batch["index"]}
-        result |= {"image": [], "psnr": [], "ssim": [], "file": []}
+        result |= {"image": [], "psnr": [], "ssim": []}
         sizes = zip(batch["input_size"].tolist(), batch["native_size"].tolist(), strict=True)
-        for image, name, ((h, w), native) in zip(batch["image"], batch["name"], sizes, strict=True):
+        for image, ((h, w), native) in zip(batch["image"], sizes, strict=True):
             truth = image[None, :, :h, :w]
-            copy, file = reconstruct(self.network, truth, name)
+            copy = self(truth).float()
             result["image"].append(native_image(copy, native))
-            result["file"].append(file)
             for score, value in image_scores(to_unit(copy), to_unit(truth)).items():
                 result[score].append(float(value))
         return result

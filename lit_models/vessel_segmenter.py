@@ -7,7 +7,6 @@ from typing import Any, ClassVar, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
-from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
@@ -16,7 +15,7 @@ from lit_models.metrics.image_scores import by_image
 from lit_models.metrics.vessel_scores import VesselScores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
-from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps, scaled_down
+from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps
 
 
 class VesselSegmenter(pl.LightningModule):
@@ -82,23 +81,26 @@ class VesselSegmenter(pl.LightningModule):
         """Vessel maps at the files' sizes.
 
         Returns:
-            ``name``; ``index``; ``probability`` and, with test-time augmentation, ``uncertainty``
-            (see `VesselPostprocessor.predict`): lists of float32 ``(H, W)``.
+            ``name``; ``index``; ``sharpness``; ``fov``, bool; ``probability`` and, with test-time
+            augmentation, ``uncertainty``, float32 (see `VesselPostprocessor.predict`): lists of
+            ``(H, W)``.
         """
-        found = self.inference.predict(self, batch["image"], batch["fov"], scaled_down(batch))
+        found = self.inference.predict(self, batch["image"], batch["fov"])
         maps = zip(("probability", "uncertainty"), found, strict=True)
         kinds = {kind: self._native(batch, values) for kind, values in maps if values is not None}
-        return {"name": batch["name"], "index": batch["index"], **kinds}
+        sizes = batch["input_size"], batch["native_size"]
+        fov = [inside > 0.5 for inside in native_maps(batch["fov"].float(), *sizes)]
+        sharpness = batch.get("sharpness") or [None] * len(fov)
+        same = {"name": batch["name"], "index": batch["index"], "sharpness": sharpness}
+        return {**same, "fov": fov, **kinds}
 
     def _native(self, batch: dict[str, Any], maps: Tensor) -> list[Tensor]:
         if self.fov_only:
             maps = maps * batch["fov"]
         return native_maps(maps, batch["input_size"], batch["native_size"])
 
-    def _evaluate(
-        self, batch: dict[str, Any], scores: VesselScores, other_camera: Tensor | None
-    ) -> dict[str, Any]:
-        probability, _ = self.inference.predict(self, batch["image"], batch["fov"], other_camera)
+    def _evaluate(self, batch: dict[str, Any], scores: VesselScores) -> dict[str, Any]:
+        probability, _ = self.inference.predict(self, batch["image"], batch["fov"])
         scores.loss.update(self._loss(probability.logit(1e-6), batch), len(probability))
         maps = self._native(batch, probability)
         images = zip(maps, batch["native_target"], batch["native_fov"], strict=True)
@@ -107,16 +109,10 @@ class VesselSegmenter(pl.LightningModule):
         return {"name": batch["name"], "index": index, "probability": maps, "scores": per_image}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        if self.inference.expected_vessel_fraction is not None and scaled_down(batch).any():
-            rank_zero_warn(
-                "model.inference.expected_vessel_fraction: the photographs trained on are scaled "
-                "down, too, so test and predict will take them for another camera's; set it to "
-                "null, or data.inputs.diameter to theirs"
-            )
-        return self._evaluate(batch, self.val_scores, None)  # the training's own camera
+        return self._evaluate(batch, self.val_scores)
 
     def test_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, self.test_scores, scaled_down(batch))
+        return self._evaluate(batch, self.test_scores)
 
     def on_train_epoch_end(self) -> None:
         self.log("train/loss", self.train_loss)

@@ -146,12 +146,6 @@ SMALL = {
         "--data.augmentation.crop=32",
         "--data.crops_per_image=1",
     ],
-    "retina_avif": [
-        "--model.network.widths=[4,8,8]",
-        "--data.size=64",
-        "--data.augmentation.crop=32",
-        "--data.crops_per_image=1",
-    ],
     "blots": ["--data.size=16"],
 }
 NARROW = ["--model.generator.width=4", "--model.discriminator.width=4"]

@@ -71,7 +71,6 @@ def test_blots_are_scored(tmp_path, table):
 
 def test_maps_are_scored_by_protocol(tmp_path, table):
     """The drawn vessels as predictions: right everywhere."""
-    pytest.importorskip("skimage", reason="needs the extra `bench`")
     write_drive(tmp_path)
     maps = tmp_path / "maps"
     maps.mkdir()
@@ -124,21 +123,19 @@ def test_what_is_drawn_does_not_depend_on_the_device(draw):
         assert torch.equal(torch.rand(3), after)
 
 
-def test_restored_avif_is_compared_at_equal_bytes(tmp_path, table):
-    write_drive(tmp_path / "drive")
-    data = tmp_path / "drive"
-    checkpoint = trained("retina_avif", tmp_path / "runs", f"--data.data_dir={data}")
-    options = [f"--data_dir={data}", f"--checkpoint={checkpoint}", "--images=1"]
-    rows = {name: cells for name, *cells in table("compression.py", *options)}
-    held, restored = (rows[f"{kind}, quality 60"] for kind in ("AVIF 4:4:4", "restored AVIF"))
-    assert held[0] == restored[0], "the same file"
-
-    def psnr_at(rate, kind):
-        points = sorted([float(c) for c in cells[1:3]] for n, cells in rows.items() if kind in n)
-        return np.interp(np.log(rate), *np.log(np.array(points)[:, :1]).T, np.array(points)[:, 1])
-
-    expected = psnr_at(0.5, "restored AVIF, q") - psnr_at(0.5, "AVIF 4:4:4, q")
-    assert float(rows["above AVIF 4:4:4, dB"][4]) == pytest.approx(expected, abs=0.1)
+def test_files_of_compress_are_beside_other_formats(tmp_path, table, monkeypatch):
+    write_drive(tmp_path)
+    checkpoint = trained("vessels", tmp_path / "runs", f"--data.data_dir={tmp_path}")
+    figure = tmp_path / "kept.png"
+    options = ["--images=1", f"--vessels={checkpoint}", f"--figure={figure}"]
+    rows = {
+        name: cells for name, *cells in table("compression.py", f"--data_dir={tmp_path}", *options)
+    }
+    rate, times, coarse = map(float, rows["compress, quality 50"][:3])
+    assert times == pytest.approx(24 / rate, rel=0.01)
+    assert float(rows["compress, quality 95"][2]) > coarse
+    assert {name.partition(",")[0] for name in rows} >= {"compress", "AVIF", "WebP", "JPEG"}
+    assert figure.stat().st_size > 1000
 
 
 def test_each_corruption_is_of_its_seed_and_keeps_the_size():

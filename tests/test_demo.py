@@ -100,13 +100,12 @@ def test_more_images_than_allowed_are_named(model, tmp_path, monkeypatch):
     assert problems.value.endswith("more than 1 at once")
 
 
-def test_compressor_shows_bytes_and_both_images(model, tmp_path, monkeypatch):
+def test_a_copy_is_shown_beside_its_photograph(model, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    path = examples(model("retina_avif").trained, 1)[0]
-    _, _, pair, numbers = page.answer(model("retina_avif"), [[str(path)]])
+    path = examples(model("retina_best").trained, 1)[0]
+    _, _, pair, numbers = page.answer(model("retina_best"), [[str(path)]])
     assert pair[0].size == pair[1].size
-    row = dict(zip(numbers.value["headers"], numbers.value["data"][0], strict=True))
-    assert row["bytes"] == len(model("retina_avif").compress(path))
+    assert numbers.value["headers"][1:] == ["PSNR in dB", "SSIM"]
 
 
 def test_blots_are_drawn_on_white_paper(model, tmp_path, monkeypatch):
@@ -202,6 +201,38 @@ def test_limits_the_size_of_a_file_and_what_it_serves(served):
         urllib.request.urlopen(urllib.request.Request(f"{url}gradio_api/upload", body, headers))
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(f"{url}gradio_api/file=/etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_requests_of_other_websites_are_refused(served, headers, status):
+    request = urllib.request.Request(served("retina"), headers=headers)
+    try:
+        found = urllib.request.urlopen(request).status
+    except urllib.error.HTTPError as error:
+        found = error.code
+    assert found == status
+
+
+def test_a_proxy_is_not_asked_for_the_own_page(served, monkeypatch):
+    for name in ("http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "socks5://127.0.0.1:9")
+    with urllib.request.urlopen(served("retina")) as answer:
+        assert answer.status == 200
+
+
+def test_a_file_given_as_an_address_is_not_fetched(served, monkeypatch):
+    client = pytest.importorskip("gradio_client").Client(served("retina"), verbose=False)
+    file = {"path": "http://127.0.0.1:9/x.png", "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(Exception, match="an address; give a file"):
+        client.predict([file], api_name="/predict")
 
 
 def test_says_how_to_train_where_there_is_no_run(tmp_path):

@@ -13,7 +13,7 @@ FILES = sorted((ROOT / "pretrained").glob("*.ckpt"))
 
 
 def test_each_has_a_card():
-    assert {file.stem for file in FILES} == {"retina_avif", "vessels_best"}
+    assert {file.stem for file in FILES} == {"vessels_best"}
     readme = (ROOT / "pretrained" / "README.md").read_text(encoding="utf-8")
     for file in FILES:
         assert f"## {file.stem}" in readme

@@ -11,7 +11,7 @@ from benchmarks import tiny_data
 from cli import main
 
 EXACT = ["--trainer.precision=32-true"]
-CONFIGS = ("aoi", "vessels", "retina_avif", "blots_style")
+CONFIGS = ("aoi", "vessels", "retina_best", "blots_style")
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,6 @@ from lit_models.postprocessing.pixels import to_uint8_image
 class RetinaWriter(PredictionWriter):
     """``<stem>.png``, 8-bit RGB, of the size of each photograph.
 
-    A `RestoredAVIF` also gives ``<stem>.avif``, the file that the copy was made from.
-
     ``predictions.csv`` has ``psnr`` in dB and ``ssim``, both of the network's input against its
     copy, before that is resized to the photograph's size and rounded to 8 bits.
     """
@@ -27,10 +25,5 @@ class RetinaWriter(PredictionWriter):
         for file, image in zip(files, prediction["image"], strict=True):
             with atomic_write(folder / file) as tmp_path:
                 Image.fromarray(to_uint8_image(image).numpy()).save(tmp_path)
-        # A module of the user's own may have no files.
-        for name, data in zip(prediction["name"], prediction.get("file", ()), strict=False):
-            if data is not None:
-                with atomic_write(folder / output_name(name, ".avif")) as tmp_path:
-                    tmp_path.write_bytes(data)
         columns = (prediction["name"], files, prediction["psnr"], prediction["ssim"])
         return [(n, f, f"{p:.4f}", f"{s:.5f}") for n, f, p, s in zip(*columns, strict=True)]

@@ -1,5 +1,6 @@
 """Vessel maps of fundus photographs."""
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from callbacks.writers.prediction_writer import PredictionWriter, Row, output_name
-from experiment.atomic import atomic_write
+from experiment.atomic import atomic_write, write_table
+from lit_models.postprocessing.vessel_measures import MEASURES, measure_vessels
 
 
 class VesselWriter(PredictionWriter):
@@ -16,7 +18,9 @@ class VesselWriter(PredictionWriter):
     ``<stem>_mask.png`` is 255 where the probability is above the model's threshold, else 0;
     ``<stem>_probability.png`` is 16-bit gray, probability = value / 65535;
     ``<stem>_uncertainty.png``, with test-time augmentation, the standard deviation of the views in
-    the same units. ``predictions.csv`` has the share of vessel pixels.
+    the same units; ``<stem>_traced.png``, like the mask, what was measured.
+    ``predictions.csv`` has the share of vessel pixels, ``vessels.csv`` the measures of each
+    photograph and its quadrants, see `MeasuredVessels`.
     """
 
     columns = ("ID", "mask", "probability", "vessel_fraction")
@@ -27,13 +31,31 @@ class VesselWriter(PredictionWriter):
         kinds = [kind for kind in ("probability", "uncertainty") if kind in prediction]
         for i, name in enumerate(prediction["name"]):
             maps = {kind: prediction[kind][i].float().cpu().numpy() for kind in kinds}
-            vessel = maps["probability"] > pl_module.inference.threshold
-            pictures = {"mask": vessel.astype(np.uint8) * 255} | {
+            settings = pl_module.inference
+            vessel = maps["probability"] > settings.threshold
+            fov = prediction["fov"][i].cpu().numpy()
+            sharpness = prediction["sharpness"][i]
+            measured = measure_vessels(
+                maps["probability"], fov, settings.threshold, settings.centerline, sharpness
+            )
+            masks = {"mask": vessel, "traced": measured.traced}
+            pictures = {kind: mask.astype(np.uint8) * 255 for kind, mask in masks.items()} | {
                 kind: np.rint(values * 65535).astype(np.uint16) for kind, values in maps.items()
             }
             for kind, pixels in pictures.items():
                 with atomic_write(folder / output_name(name, f"_{kind}.png")) as tmp_path:
                     Image.fromarray(pixels).save(tmp_path)
             files = [output_name(name, f"_{kind}.png") for kind in ("mask", "probability")]
-            rows.append((name, *files, f"{vessel.mean():.5f}"))
+            quality = " ".join(measured.quality)
+            table = [
+                (name, region, *(f"{value:.5g}" for value in astuple(measures)), quality)
+                for region, measures in measured.regions.items()
+            ]
+            rows.append((name, *files, f"{vessel.mean():.5f}", table))
         return rows
+
+    def write_tables(self, folder: Path, rows: list[Row], pl_module: Any) -> None:
+        """Write ``predictions.csv`` and ``vessels.csv``."""
+        super().write_tables(folder, [row[:-1] for row in rows], pl_module)
+        columns = ("ID", "region", *MEASURES, "quality")
+        write_table(folder / "vessels.csv", columns, [line for row in rows for line in row[-1]])

@@ -1,6 +1,7 @@
 """Geometry and illumination of a fundus photograph, so that one method fits every camera."""
 
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
@@ -72,6 +73,21 @@ def local_normalization(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
     mean = flat.sum(dim=(1, 2), keepdim=True) / count
     deviation = ((flat - mean).mul(inside).square().sum(dim=(1, 2), keepdim=True) / count).sqrt()
     return (flat - mean) * inside / deviation.clamp_min(1e-3)
+
+
+def sharpness(image: Tensor, fov: Tensor) -> float:
+    """Standard deviation of details up to 5 px in the middle channel of a normalized photograph.
+
+    DRIVE has 0.2 to 0.34; blurred by a Gaussian of 1.6 px 0.1, of 2.5 px below 0.08.
+
+    Args:
+        image: as from `local_normalization`.
+        fov: bool ``(1, H, W)``.
+    """
+    plane = image[None, len(image) // 2, None]
+    inside = 1 - F.max_pool2d(1 - fov[None].float(), 9, 1, 4)  # without its rim
+    details = (plane - F.avg_pool2d(plane, 5, 1, 2)).square() * inside
+    return float((details.sum() / inside.sum().clamp_min(1)).sqrt())
 
 
 def resize_to_diameter(diameter: float, fov: Tensor) -> list[int]:

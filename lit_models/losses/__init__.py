@@ -8,7 +8,6 @@ from lit_models.losses.adversarial import (
 from lit_models.losses.bce_dice import BCEDiceLoss
 from lit_models.losses.focal_tversky import FocalTverskyLoss
 from lit_models.losses.mse_ssim import MSESSIMLoss
-from lit_models.losses.psnr import PSNRLoss
 from lit_models.losses.spectrum import SpectrumLoss
 
 __all__ = [
@@ -18,6 +17,5 @@ __all__ = [
     "CenteredBCEAdversarialLoss",
     "FocalTverskyLoss",
     "MSESSIMLoss",
-    "PSNRLoss",
     "SpectrumLoss",
 ]

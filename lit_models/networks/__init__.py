@@ -7,7 +7,6 @@ _MODULE_OF = {
     "UNet": "unet",
     "AutoEncoder": "unet",
     "ResidualUNet": "residual_unet",
-    "RestoredAVIF": "restored_avif",
     "ReferenceGenerator": "reference_gan",
     "ReferenceDiscriminator": "reference_gan",
     "StyledBlotGenerator": "styled_blot_generator",

@@ -44,18 +44,25 @@ def configure_optimizer(
             stepped = lr_scheduler(built, partial(total_steps, module))
             return {"optimizer": built, "lr_scheduler": {"scheduler": stepped, "interval": "step"}}
         schedule = lr_scheduler(built)
-    if isinstance(schedule, ReduceLROnPlateau) and not has_validation(module):
+    if not isinstance(schedule, ReduceLROnPlateau):
+        return {"optimizer": built, "lr_scheduler": {"scheduler": schedule}}
+    if not has_validation(module):
         raise DataError(
-            f"model.lr_scheduler: ReduceLROnPlateau waits for {monitor}, and with data.fold all "
-            "there is no validation; give another, such as lit_models.optim.CosineAnnealing"
+            f"model.lr_scheduler: ReduceLROnPlateau waits for {monitor}, and nothing is validated "
+            "(data.fold all, or trainer.limit_val_batches 0); give another, such as "
+            "lit_models.optim.CosineAnnealing"
         )
-    return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "monitor": monitor}}
+    plateau = {"scheduler": schedule, "monitor": monitor}
+    # Steps when there is something new to step by.
+    plateau["frequency"] = module.trainer.check_val_every_n_epoch or 1
+    return {"optimizer": built, "lr_scheduler": plateau}  # type: ignore[return-value]
 
 
 def has_validation(module: pl.LightningModule) -> bool:
-    """Whether any image is held out from this training."""
+    """Whether any image is held out from this training, and looked at."""
     data = getattr(module.trainer, "datamodule", None)
-    return not getattr(data, "trains_on_all", False)
+    limit = getattr(module.trainer, "limit_val_batches", 1)
+    return not getattr(data, "trains_on_all", False) and limit != 0
 
 
 def total_steps(module: pl.LightningModule, updates: int = 1) -> int:

@@ -3,17 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jsonargparse.typing import ClosedUnitInterval, OpenUnitInterval
+from jsonargparse.typing import ClosedUnitInterval
 from torch import Tensor, nn
 
 from common.errors import DataError
 from common.ranges import PositiveFinite, TileSide
-
-EPS = 1e-6  # probability whose logit is still finite
 
 
 @dataclass(frozen=True)
@@ -23,94 +21,48 @@ class VesselPostprocessor:
     Args:
         threshold: probability above which a pixel is called vessel; choose it by
             ``val/fov/best_threshold_pooled``.
+        centerline: low and high probability of the hysteresis that finds center lines of faint
+            vessels for the measures, see `trace_vessels`; null measures the mask alone.
         tta: test-time augmentation: how many views of an image to average: 1, with its mirror
             images 4, with the quarter turns of these 8.
         scales: sizes at which to look at an image, of which that with the highest confidence is
             taken: the greatest expected precision, sum(p^2) / sum(p). Cameras of a narrower angle
             show wider vessels in the same field of view.
-        expected_vessel_fraction: fraction of the field of view that vessels are expected to cover
-            in photographs of another camera. Logits are shifted until the vessel mask covers
-            ``expected_vessel_fraction ** prior_weight * found ** (1 - prior_weight)``, where
-            ``found`` is the fraction before; null leaves them as they are.
-        prior_weight: how much the expectation counts beside what the network found.
         tile: side in px, 64 or more, above which an image is cut into tiles that overlap by an
             eighth or a little more.
 
     Raises:
-        DataError: no scale; a share with a threshold of 0 or 1.
+        DataError: no scale; center-line thresholds in the wrong order.
     """
 
     threshold: ClosedUnitInterval = 0.5
+    centerline: tuple[ClosedUnitInterval, ClosedUnitInterval] | None = None
     tta: Literal[1, 4, 8] = 1
     scales: Sequence[PositiveFinite] = (1.0,)
-    expected_vessel_fraction: OpenUnitInterval | None = None
-    prior_weight: ClosedUnitInterval = 0.75
     tile: TileSide = 768
 
     def __post_init__(self) -> None:
-        if self.expected_vessel_fraction is not None and not 0 < self.threshold < 1:
+        if self.centerline is not None and self.centerline[0] > self.centerline[1]:
             raise DataError(
-                "model.inference.expected_vessel_fraction: needs a threshold between 0 and 1, not "
-                f"{self.threshold:g}"
+                f"model.inference.centerline: {list(self.centerline)}; give the lower one first"
             )
         if not self.scales:
             raise DataError("model.inference.scales: empty; give 1.0 to look at an image as it is")
 
     def predict(
-        self,
-        network: nn.Module,
-        images: Tensor,
-        fov: Tensor | None = None,
-        other_camera: Tensor | None = None,
+        self, network: nn.Module, images: Tensor, fov: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Probability, and how far the views of an image disagree.
 
         Args:
             network: gives logits ``(N, 1, H, W)``.
             images: as the network takes them.
-            fov: bool ``(N, 1, H, W)``, the pixels that count for a scale's confidence and the share
-                of vessel; None: all.
-            other_camera: bool ``(N,)``, which images are of another camera; None: none of them.
+            fov: bool ``(N, 1, H, W)``, the pixels that count for a scale's confidence; None: all.
 
         Returns:
             Probability and standard deviation over the views (0 to 0.5; None where there is one
             view), float32 ``(N, 1, H, W)``.
         """
-        mean, std = self._at_best_scale(network, images, fov)
-        if (
-            self.expected_vessel_fraction is not None
-            and other_camera is not None
-            and other_camera.any()
-        ):
-            inside = torch.ones_like(mean, dtype=torch.bool) if fov is None else fov
-            mean = torch.where(
-                other_camera[:, None, None, None], self.match_vessel_fraction(mean, inside), mean
-            )
-        return mean, std
-
-    def match_vessel_fraction(self, probability: Tensor, fov: Tensor) -> Tensor:
-        """Probabilities whose threshold calls the share of vessel that is expected.
-
-        Where the threshold calls nothing they stay. Can be traced.
-
-        Args:
-            probability: ``(N, 1, H, W)``.
-            fov: bool, likewise.
-        """
-        assert self.expected_vessel_fraction is not None
-        falling = probability.where(fov, -1.0).flatten(1).sort(dim=1, descending=True).values
-        pixels = fov.flatten(1).sum(dim=1).clamp_min(1)
-        called = (falling > self.threshold).sum(dim=1) / pixels
-        share = self.expected_vessel_fraction**self.prior_weight * called ** (1 - self.prior_weight)
-        wanted = (share * pixels * (called > 0)).round().long()
-        last = falling.gather(1, (wanted - 1).clamp_min(0)[:, None])
-        shift = math.log(self.threshold / (1 - self.threshold)) - last.logit(EPS)
-        shift = shift.where(wanted[:, None] > 0, 0.0)[..., None, None]
-        return (probability.logit(EPS) + shift).sigmoid()
-
-    def _at_best_scale(
-        self, network: nn.Module, images: Tensor, fov: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
         if len(self.scales) == 1:
             return self._averaged(network, images, self.scales[0], self.tta)
         found = []
@@ -184,15 +136,6 @@ class VesselPostprocessor:
         starts = [(side - self.tile) * i // (count - 1) // 32 * 32 for i in range(count)]
         tiles = [slice(start, start + self.tile) for start in starts[:-1]]
         return [*tiles, slice(starts[-1], side)]
-
-
-def scaled_down(batch: dict[str, Any]) -> Tensor:
-    """Bool ``(N,)``, the photographs of a batch that had more pixels than the network's input.
-
-    They are of another camera where ``data.inputs.diameter`` is the training's own, and their
-    vessels are drawn more narrowly.
-    """
-    return (batch["input_size"] < batch["native_size"]).any(dim=1).to(batch["image"].device)
 
 
 def native_maps(probability: Tensor, input_size: Tensor, native_size: Tensor) -> list[Tensor]:

@@ -12,7 +12,8 @@ from callbacks import AOIWriter, BlotWriter, RetinaWriter, VesselWriter
 from datamodules.blot_style import NAMES
 
 MODULE = SimpleNamespace(
-    hparams={"class_names": ["good", "bad"]}, inference=SimpleNamespace(threshold=0.5)
+    hparams={"class_names": ["good", "bad"]},
+    inference=SimpleNamespace(threshold=0.5, centerline=None),
 )
 
 
@@ -56,8 +57,17 @@ def test_aoi(tmp_path, capsys):
 
 def test_vessels(tmp_path):
     p = torch.tensor([[0.5, 0.5001], [0.0, 1.0]])
-    batch = {"name": ["a/b.c.tif"], "index": torch.tensor([0]), "probability": [p]}
+    fov = torch.ones(2, 2, dtype=torch.bool)
+    batch = {"name": ["a/b.c.tif"], "index": torch.tensor([0]), "probability": [p], "fov": [fov]}
+    batch["sharpness"] = [0.05]
     predict(tmp_path, VesselWriter(), [batch])
+    header, *rows = table(tmp_path / "vessels.csv")
+    assert header[:3] == ["ID", "region", "density"]
+    assert [row[:3] for row in rows[:2]] == [
+        ["a/b.c.tif", "whole", "nan"],
+        ["a/b.c.tif", "upper_left", "nan"],
+    ]
+    assert rows[0][-1] == "many_vessels small_fov no_fov blurred"
     assert table(tmp_path / "predictions.csv")[1] == [
         "a/b.c.tif",
         "a/b.c_mask.png",

@@ -1,12 +1,14 @@
 """Valid uses of the command line, each as its user meant it."""
 
 import json
+import subprocess
 import sys
 
 import pytest
-from conftest import aoi_args, one_run
+from conftest import ROOT, aoi_args, config_args, one_run
 
 import cli
+from benchmarks.tiny_data import write_drive
 from commandline import verbs
 from common.errors import DataError
 from experiment.checkpoints import find_checkpoints
@@ -109,3 +111,20 @@ def test_one_help_for_all_verbs_and_configs_by_name(capsys, monkeypatch, tmp_pat
     for typed, line in [("fitt", "did you mean fit"), ("xyzzy", "give fit, validate")]:
         with pytest.raises(DataError, match=line):
             verbs.main([typed])
+
+
+def test_a_plateau_waits_for_validations(tmp_path):
+    write_drive(tmp_path / "drive")
+    plateau = ["--model.lr_scheduler.patience=0", "--model.lr_scheduler.threshold=9"]
+    args = config_args("vessels", tmp_path, f"--data.data_dir={tmp_path / 'drive'}", *plateau)
+    args += ["--trainer.limit_train_batches=1", "--trainer.check_val_every_n_epoch=2"]
+    trained = cli.main(["fit", *args, "--trainer.max_epochs=4"])
+    rate = trained.trainer.optimizers[0].param_groups[0]["lr"]
+    assert rate == 0.00025, "it steps with each of the two validations"
+    with pytest.raises(DataError, match=r"nothing is validated .*limit_val_batches 0"):
+        cli.main(["fit", *args, "--trainer.max_epochs=1", "--trainer.limit_val_batches=0"])
+
+
+def test_a_page_over_runs_needs_no_lightning():
+    code = "import sys, experiment.compare; print('pytorch_lightning' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True) == "False\n"

@@ -68,7 +68,7 @@ def test_signals(capsys, name, status):
 
 def test_what_the_system_refuses_is_one_line_and_a_file_that_is_gone_a_bug(capsys):
     assert status_of(raising(PermissionError(13, "Permission denied", "/data/a\nb.png"))) == 1
-    line = "error: /data/a\\nb.png: Permission denied; change its permissions or give another path"
+    line = "error: /data/a\\nb.png: Permission denied; change that or give another path"
     assert capsys.readouterr().err == f"{line}\n"
     assert status_of(raising(FileNotFoundError(2, "No such file", "x"))) == 1
     assert "Traceback" in capsys.readouterr().err

@@ -142,7 +142,7 @@ def test_augmentation_is_joint_and_each_sample_has_its_own(official, fundus, rea
             official,
             batch_size=2,
             inputs=FundusInput("green", size=None),
-            augmentation=FundusAugmentation(crop, noise=0, **still),
+            augmentation=FundusAugmentation(crop, noise=0, other_camera_prob=0, **still),
             crops_per_image=3,
         )
     )

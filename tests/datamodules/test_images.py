@@ -1,3 +1,4 @@
+import os
 import struct
 import warnings
 import zlib
@@ -233,3 +234,99 @@ def test_the_content_decides_and_no_program_is_started(tmp_path, monkeypatch):
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
     with pytest.raises(DataError, match=r"x\.png: not a readable image"):
         read_image(path, "L")
+
+
+def jpeg_of_scans(path, count):
+    Image.new("L", (64, 64)).save(path, progressive=True)
+    data = path.read_bytes()
+    last = data.rindex(b"\xff\xda")
+    path.write_bytes(data[:last] + data[last:-2] * count + b"\xff\xd9")
+
+
+def gif_of_comments(path, count):
+    Image.fromarray(GRAY).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + b"!\xfe" + (b"\xff" + b"x" * 255) * count + b"\0;")
+
+
+def jpeg_of_exif(path, count):
+    Image.fromarray(GRAY).save(path)
+    data = path.read_bytes()
+    block = b"\xff\xe1" + struct.pack(">H", 60008) + b"Exif\0\0" + b"x" * 60000
+    path.write_bytes(data[:2] + block * count + data[2:])
+
+
+def tiff_of_strips(path, count):
+    tags = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, count, 100)]
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    path.write_bytes(b"II*\0\x08\0\0\0\x05\0" + entries + bytes(22 + 4 * count))
+
+
+@pytest.mark.parametrize(
+    ("make", "suffix", "count", "message"),
+    [
+        (jpeg_of_scans, "jpg", 100, "more than 32 scans in a JPEG; save it anew"),
+        (gif_of_comments, "gif", 9000, "more than 2,097,152 bytes of comments"),
+        (jpeg_of_exif, "jpg", 40, "more than 2,097,152 bytes of EXIF"),
+        (tiff_of_strips, "tif", 300_000, "more than 262,144 strips in a TIFF"),
+    ],
+)
+def test_what_costs_more_than_its_size_says_is_refused(tmp_path, make, suffix, count, message):
+    path = tmp_path / f"x.{suffix}"
+    make(path, count)
+    with pytest.raises(DataError, match=rf"x\.{suffix}: {message}"):
+        read_image(path, "L")
+    if suffix != "tif":
+        make(path, 2)
+        assert read_image(path, "L").shape[0] == 1
+
+
+def test_pixels_are_counted_before_they_are_decoded(tmp_path):
+    head = struct.pack(">IIBBBBB", 10_000, 10_000, 8, 0, 0, 0, 0)
+    chunk = b"\0\0\0\rIHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT5\xaf\x06\x1e")
+    with pytest.raises(DataError, match=r"x\.png: 10000x10000 px, more than 64,000,000; make it"):
+        read_image(tmp_path / "x.png", "L")
+    with (tmp_path / "y.png").open("wb") as sparse:
+        sparse.truncate(10**11)
+    with pytest.raises(DataError, match=r"y\.png: 100,000,000,000 bytes, more than"):
+        read_image(tmp_path / "y.png", "L")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has none of them")
+def test_what_is_no_regular_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    for name in ("pipe.png", "zero.png"):
+        with pytest.raises(DataError, match=rf"{name}: .*not a regular file"):
+            read_image(tmp_path / name, "L")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [(MemoryError(), "not enough memory"), (OSError(24, "Too many open files"), "Too many open")],
+)
+def test_what_the_machine_lacks_is_not_called_damage(path, monkeypatch, error, message):
+    Image.fromarray(GRAY).save(path)
+
+    def fail(*_, **__):
+        raise error
+
+    for where in ("PIL.Image.open", "pathlib.Path.read_bytes"):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, fail)
+            with pytest.raises(DataError, match=rf"image\.png: (?!not a readable).*{message}"):
+                read_image(path, "L")
+
+
+def test_what_is_passed_over_is_named_with_a_count(tmp_path, caplog):
+    for name in ("a.png", "b.ppm", "c.jp2", "d.jfif"):
+        Image.fromarray(GRAY).save(tmp_path / name)
+    for name in ("e.dcm", "f.heic", "g"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "linked").symlink_to(tmp_path)
+    with caplog.at_level("INFO"):
+        assert len(list_images(tmp_path, recursive=True)) == 4
+        list_images(tmp_path, recursive=True)
+    (line,) = [line for line in caplog.messages if "passed over" in line]
+    assert line.endswith(f"4 passed over, no images: e.dcm, f.heic, g, linked{os.sep}")

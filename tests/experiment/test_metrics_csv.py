@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from common.errors import DataError
-from experiment.metrics_csv import MetricsCSV, read_metrics
+from experiment.metrics_csv import MetricsCSV
+from experiment.run_results import read_metrics
 
 
 def rows(folder):
@@ -81,7 +82,7 @@ def test_half_a_last_line_is_dropped(tmp_path, tail):
         (b"\xff\xfe\x00", r"metrics\.csv: not a text file"),
         (b"epoch,step\n0,1\n0\n0,2\n", "line 3: not as many cells"),
         (b"epoch,step\n0,1,2\n", "line 2: not as many cells"),
-        (b"epoch,step\n0,x\n", "line 2: holds a cell that is no number"),
+        (b"epoch,step\n0,x\n", "line 2: holds a cell that is not a number"),
         (b"a,b\n1,2\n", "no column step"),
     ],
 )

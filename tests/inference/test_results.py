@@ -9,7 +9,7 @@ from PIL import Image
 from common.errors import DataError
 from inference import load, show
 
-TASKS = ["aoi", "vessels", "vessels_best", "retina_avif", "blots"]
+TASKS = ["aoi", "vessels", "vessels_best", "retina_best", "blots"]
 
 
 def one(model, config):

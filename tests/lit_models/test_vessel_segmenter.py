@@ -8,7 +8,6 @@ from torch import nn
 from lit_models import VesselSegmenter
 from lit_models.losses import BCEDiceLoss, FocalTverskyLoss
 from lit_models.networks import ResidualUNet, UNet
-from lit_models.postprocessing.vessels import VesselPostprocessor
 
 
 def test_parameters_of_the_reference_and_of_the_best():
@@ -81,25 +80,3 @@ def test_pixels_outside_the_field_of_view_do_not_count():
     loss = model.training_step(blind)
     loss.backward()
     assert loss.isfinite(), "a crop without any field of view is not NaN"
-
-
-@torch.no_grad()
-def test_photographs_scaled_down_have_the_expected_share_except_in_validation():
-    model = segmenter(
-        inference=VesselPostprocessor(expected_vessel_fraction=0.05, prior_weight=1.0)
-    )
-    plain, batch = segmenter(), batch_of_one()
-    batch["native_size"] = 2 * batch["native_size"]
-    batch["native_target"] = batch["native_fov"] = [torch.ones(1, 96, 80, dtype=torch.bool)]
-    with pytest.warns(
-        UserWarning, match=r"expected_vessel_fraction: the photographs trained on are scaled"
-    ):
-        validated = model.validation_step(batch)["probability"]
-    assert torch.equal(validated[0], plain.validation_step(batch)["probability"][0])
-    tested, predicted = (
-        step(batch)["probability"][0] for step in (model.test_step, model.predict_step)
-    )
-    assert torch.equal(tested, predicted)
-    assert (
-        0 < float((tested > 0.5).float().mean()) < 0.05 < float((validated[0] > 0.5).float().mean())
-    )

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms import v2
 
 from datamodules.synthetic.drive import draw_eye
 from datamodules.transforms import fundus
@@ -40,3 +41,9 @@ def test_a_wide_gaussian_costs_no_more_than_the_picture():
     torch.testing.assert_close(wide.mean(dim=(1, 2)), torch.zeros(3), atol=1e-5, rtol=0)
     scaled = (image - mean) / image.std(dim=(1, 2), keepdim=True, correction=0)
     assert (wide - scaled).abs().max() < 0.3
+
+
+def test_sharpness_falls_with_blur():
+    image, inside = torch.randn(3, 80, 80), torch.ones(1, 80, 80, dtype=torch.bool)
+    soft = v2.functional.gaussian_blur(image, [9, 9], [2.0, 2.0])
+    assert fundus.sharpness(soft / soft.std(), inside) < fundus.sharpness(image, inside) / 3

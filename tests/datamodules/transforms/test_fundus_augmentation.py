@@ -4,10 +4,12 @@ from torchvision import tv_tensors
 
 from common.errors import DataError
 from datamodules.transforms import FundusAugmentation
+from datamodules.transforms.fundus_augmentation import RandomCamera
 
-STILL = dict.fromkeys(
-    ("contrast", "channel_contrast", "brightness", "channel_mixing", "noise", "blur"), 0.0
-)
+STILL = {
+    **dict.fromkeys(("contrast", "channel_contrast", "brightness", "channel_mixing", "noise"), 0.0),
+    "other_camera_prob": 0.0,
+}
 
 
 def test_each_intensity_setting_changes_the_picture_alone():
@@ -25,7 +27,7 @@ def test_each_intensity_setting_changes_the_picture_alone():
 
 def test_a_batch_is_what_its_pictures_are_one_by_one():
     pictures = [(torch.randn(3, *s), torch.rand(2, *s) > 0.3) for s in ((40, 51), (30, 44))]
-    augmentation = FundusAugmentation(crop=16, blur=2.0)
+    augmentation = FundusAugmentation(crop=16)
     torch.manual_seed(0)
     batch = augmentation.batch(*zip(*pictures, strict=True))
     torch.manual_seed(0)
@@ -54,3 +56,24 @@ def test_exact_pictures_hold_the_photographs_own_pixels(crop, size):
 def test_zoom_is_given_from_least_to_greatest():
     with pytest.raises(DataError, match=r"augmentation\.zoom: \[2, 1\]; give the smaller"):
         FundusAugmentation(zoom=(2, 1))
+
+
+def test_another_camera_is_softer_sharper_or_noisier_at_the_same_contrast():
+    image = torch.randn(3, 40, 40)
+
+    def taken(*settings):
+        camera = RandomCamera(*settings)
+        return camera.apply(image, camera.draw(image.shape, image.device))
+
+    def detail(x):
+        return float(x.diff(dim=-1).std() / x.std())
+
+    details = []
+    for seed in range(40):
+        torch.manual_seed(seed)
+        changed = taken(1.0, 1.6, 2.0, 0.0)
+        assert torch.allclose(changed.std(dim=(1, 2)), image.std(dim=(1, 2)), rtol=0.01)
+        details.append(detail(changed) / detail(image))
+    assert min(details) < 0.6 < 0.99 < max(details)
+    assert taken(0.0, 1.6, 2.0, 0.35) is image
+    assert not torch.allclose(taken(1.0, 0.0, 0.0, 0.35), image, atol=0.01)

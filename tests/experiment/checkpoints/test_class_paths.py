@@ -14,7 +14,7 @@ NOT_CLASSES = (
     "torchvision._internally_replaced_utils.load_state_dict_from_url",
     "torchvision.datasets.utils.download_url",
     "torch.nn.utils.parametrize.torch.save",
-    "lit_models.networks.restored_avif.np.load",
+    "datamodules.images.np.load",
     "torch.hub.load",
     "numpy.load",
     "os.system",

@@ -2,19 +2,8 @@
 
 import torch
 
-from lit_models.networks import AutoEncoder
 from lit_models.postprocessing.pixels import to_uint8_image
-from lit_models.postprocessing.retina import native_image, reconstruct
-
-
-@torch.no_grad()
-def test_a_copy_is_the_network_s():
-    torch.manual_seed(0)
-    image = torch.rand(1, 3, 20, 28) * 2 - 1
-    network = AutoEncoder(widths=(4, 8)).eval()
-    copy, file = reconstruct(network, image)
-    assert file is None
-    assert torch.equal(copy, network(image))
+from lit_models.postprocessing.retina import native_image
 
 
 def test_pixels_are_of_the_file_s_size_and_range():

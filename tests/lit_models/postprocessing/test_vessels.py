@@ -5,7 +5,7 @@ import torch
 
 from common.errors import DataError
 from lit_models.networks import UNet
-from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps, scaled_down
+from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps
 
 
 def network():
@@ -57,56 +57,9 @@ def test_the_scale_of_highest_confidence_is_taken_for_each_image():
         assert torch.equal(p, alone)
 
 
-@torch.no_grad()
-@pytest.mark.parametrize(("weight", "least"), [(1.0, 0.25), (0.5, 0.1)])
-def test_images_of_another_camera_have_the_share_that_is_expected(weight, least):
-    images = torch.randn(3, 1, 32, 32) + torch.tensor([-1.0, 0.0, 3.0])[:, None, None, None]
-    fov = torch.zeros_like(images, dtype=torch.bool)
-    fov[..., 4:24, 4:24] = True
-    network = torch.nn.Identity()
-    plain, _ = VesselPostprocessor(threshold=0.4).predict(network, images, fov)
-    inference = VesselPostprocessor(
-        threshold=0.4, expected_vessel_fraction=0.25, prior_weight=weight
-    )
-    other_camera = torch.tensor([True, True, False])
-    shifted, _ = inference.predict(network, images, fov, other_camera)
-    before, after = (
-        [
-            float((one[inside] >= 0.4 - 1e-5).float().mean())
-            for one, inside in zip(p, fov, strict=True)
-        ]
-        for p in (plain, shifted)
-    )
-    expected = [0.25**weight * called ** (1 - weight) for called in before[:2]]
-    assert after == pytest.approx([*expected, before[2]], abs=0.01)
-    assert before[1] > after[1] >= least
-    assert torch.equal(plain[2], shifted[2])
-    for p, q in zip(plain, shifted, strict=True):
-        assert torch.equal(p.flatten().argsort(), q.flatten().argsort()), "the order stays"
-    assert torch.equal(inference.predict(network, images, fov)[0], plain), "no other camera"
-
-
-@torch.no_grad()
-@pytest.mark.parametrize(("fov", "logits"), [(0, 0.0), (1, -9.0)])
-def test_images_without_vessels_or_field_of_view_keep_their_probabilities(fov, logits):
-    images = torch.randn(1, 1, 32, 32) + logits
-    inside = torch.full_like(images, fov, dtype=torch.bool)
-    inference = VesselPostprocessor(expected_vessel_fraction=0.25)
-    found, _ = inference.predict(torch.nn.Identity(), images, inside, torch.tensor([True]))
-    assert torch.allclose(found, images.sigmoid(), atol=1e-6)
-
-
-def test_photographs_of_more_pixels_are_of_another_camera():
-    sizes = {"input_size": [[40, 30]] * 3, "native_size": [[40, 30], [80, 60], [20, 15]]}
-    batch = {key: torch.tensor(value) for key, value in sizes.items()}
-    assert scaled_down({**batch, "image": torch.zeros(1)}).tolist() == [False, True, False]
-
-
-def test_a_share_needs_a_threshold():
-    with pytest.raises(
-        DataError, match=r"^model\.inference\.expected_vessel_fraction: needs a threshold"
-    ):
-        VesselPostprocessor(threshold=1.0, expected_vessel_fraction=0.1)
+def test_thresholds_of_center_lines_are_given_from_low_to_high():
+    with pytest.raises(DataError, match=r"^model\.inference\.centerline: .*the lower one first"):
+        VesselPostprocessor(centerline=(0.7, 0.16))
 
 
 def test_maps_come_back_to_native_size_without_padding():

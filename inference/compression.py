@@ -1,0 +1,214 @@
+"""``python cli.py compress``: fundus photographs as AVIF files, as small as their vessels allow."""
+
+import argparse
+import io
+import logging
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+from torchvision.transforms.functional import to_tensor
+
+from common.errors import DataError, UsageError
+from common.paths import expand
+from datamodules.drive import plain_images
+from experiment.atomic import atomic_write, write_table
+from experiment.run_folder import open_prediction_folder
+from inference.inputs import Source, read_pixels
+from inference.loading import load_trained
+from inference.vessels import VesselModel
+
+log = logging.getLogger(__name__)
+
+QUALITY = 90  # the least that keeps 98 % of the vessel length of DRIVE's validation images
+SPEED = 4
+Subsampling = Literal["4:4:4", "4:2:0"]
+TOLERANCE = 2  # px
+TUNE = {"tune": "psnr"}  # of libaom, in place of what looks well
+VESSELS = Path(__file__).resolve().parent.parent / "pretrained" / "vessels_best.ckpt"
+# Size and quality of the file, then of the copy: PSNR (dB) and SSIM in [0, 1], and `VesselsKept`.
+COLUMNS = ("ID", "file", "quality", "bytes", "bits_per_pixel", "psnr", "ssim", "length", "dice")
+
+
+class VesselsKept(NamedTuple):
+    """How far the vessels found in a copy are those found in the photograph.
+
+    Attributes:
+        length: part of the photograph's center lines that lies within 2 px of the copy's, the
+            tolerance of Gegundez-Arias et al. 2012 (IEEE TMI 31:231); NaN without vessels.
+        dice: of the two masks; NaN without vessels.
+    """
+
+    length: float
+    dice: float
+
+
+def compress(
+    photograph: Source,
+    quality: int = QUALITY,
+    speed: int = SPEED,
+    subsampling: Subsampling = "4:4:4",
+    keep_vessels: float | None = None,
+    vessels: VesselModel | None = None,
+) -> bytes:
+    """The AVIF file of one photograph, 8-bit RGB of its size, which any program opens.
+
+    Args:
+        quality: 0 to 100; 100 is not lossless.
+        speed: 0 to 10, of the encoder; slower files are smaller.
+        subsampling: "4:2:0" halves the size of the color: smaller files for the same vessels, at
+            2 to 3 dB less.
+        keep_vessels: in place of ``quality``, see `quality_that_keeps`.
+        vessels: finds vessels for it, such as ``load("pretrained/vessels_best.ckpt")``.
+
+    Raises:
+        DataError: see `read_pixels`, `encode` and `quality_that_keeps`.
+    """
+    image = _read(photograph)
+    if keep_vessels is not None:
+        if vessels is None:
+            raise UsageError("keep_vessels: needs vessels, a trained model that finds them")
+        truth = vessels.predict(image).mask
+        quality = quality_that_keeps(keep_vessels, image, truth, vessels, speed, subsampling)
+    return encode(image, quality, speed, subsampling)
+
+
+def encode(
+    image: Image.Image,
+    quality: int = QUALITY,
+    speed: int = SPEED,
+    subsampling: Subsampling = "4:4:4",
+) -> bytes:
+    """The AVIF file of an RGB image, tuned for PSNR; see `compress`.
+
+    Raises:
+        DataError: quality or speed out of its range.
+    """
+    for name, value, most in (("quality", quality, 100), ("speed", speed, 10)):
+        if not 0 <= value <= most:
+            raise UsageError(f"{name}: {value}; give 0 to {most}")
+    file = io.BytesIO()
+    settings = {"quality": quality, "speed": speed, "subsampling": subsampling}
+    image.save(file, "AVIF", **settings, advanced=TUNE)
+    return file.getvalue()
+
+
+def decode(data: bytes) -> Image.Image:
+    """The RGB image in an image file."""
+    with Image.open(io.BytesIO(data)) as opened:
+        return opened.convert("RGB")
+
+
+def quality_that_keeps(
+    keep_vessels: float,
+    image: Image.Image,
+    truth: np.ndarray,
+    vessels: VesselModel,
+    speed: int = SPEED,
+    subsampling: Subsampling = "4:4:4",
+) -> int:
+    """The least quality, by bisection, at which a copy keeps so much of the vessel length; or 100.
+
+    Args:
+        keep_vessels: of `VesselsKept.length`, above 0 and at most 1.
+        truth: vessels found in the image, ``(H, W)`` bool.
+
+    Raises:
+        DataError: no vessels; ``keep_vessels`` out of its range.
+    """
+    if not 0 < keep_vessels <= 1:
+        raise UsageError(f"keep_vessels: {keep_vessels}; give more than 0 and at most 1")
+    if not truth.any():
+        raise DataError("no vessels found, so none to keep; give a quality")
+    low, high = -1, 100
+    while high - low > 1:
+        middle = (low + high) // 2
+        copy = decode(encode(image, middle, speed, subsampling))
+        kept = vessels_kept(truth, vessels.predict(copy).mask).length
+        low, high = (low, middle) if kept >= keep_vessels else (middle, high)
+    return high
+
+
+def vessels_kept(truth: np.ndarray, copy: np.ndarray) -> VesselsKept:
+    """Of the masks ``(H, W)`` bool of a photograph and of its copy."""
+    from skimage.morphology import skeletonize  # a second to import
+
+    lines, found = skeletonize(truth), skeletonize(copy)
+    near = distance_transform_edt(~found) <= TOLERANCE if found.any() else found
+    length = (lines & near).sum() / (lines.sum() or np.nan)
+    dice = 2 * (truth & copy).sum() / ((truth.sum() + copy.sum()) or np.nan)
+    return VesselsKept(float(length), float(dice))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``compress``."""
+    parser.add_argument("photographs", type=Path, help="a folder of them, or one")
+    parser.add_argument("--output", type=Path, required=True, help="a new folder")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quality", type=int, default=QUALITY, help=f"0 to 100; {QUALITY}")
+    size.add_argument(
+        "--keep_vessels",
+        type=float,
+        help="the smallest files that keep this part of the vessel length, such as 0.98",
+    )
+    parser.add_argument(
+        "--speed", type=int, default=SPEED, help=f"0, smallest files, to 10; {SPEED}"
+    )
+    parser.add_argument(
+        "--subsampling",
+        choices=get_args(Subsampling),
+        default="4:4:4",
+        help="of the color; 4:2:0 makes smaller files for the same vessels, and loses color",
+    )
+    parser.add_argument("--ckpt_path", type=Path, default=VESSELS, help="a model of vessels")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write an ``.avif`` for each photograph, and ``compression.csv``, see `COLUMNS`.
+
+    Raises:
+        DataError: bad options; at the end, where photographs were left out.
+    """
+    photographs = plain_images(expand(options.photographs), recursive=False)
+    vessels = load_trained(options.ckpt_path)
+    if not isinstance(vessels, VesselModel):
+        raise DataError(f"{options.ckpt_path}: finds no vessels; give a model of configs/vessels*")
+    folder = open_prediction_folder(Path(), "", options.output)
+    rows = []
+    for photograph in photographs:
+        try:
+            rows.append(_compress_file(photograph.image, folder, vessels, options))
+        except UsageError:
+            raise
+        except DataError as error:
+            log.warning("%s: left out: %s", photograph.name, error)
+    write_table(folder / "compression.csv", COLUMNS, rows)
+    print(f"{len(rows)} files {folder}")
+    if len(rows) < len(photographs):
+        raise DataError(f"{len(photographs) - len(rows)} photographs were left out, see above")
+
+
+def _compress_file(path: Path, folder: Path, vessels: VesselModel, options: Any) -> list[Any]:
+    """Write the file of a photograph; its row of `COLUMNS`."""
+    from lit_models.metrics.image_scores import image_scores
+
+    image, quality = _read(path), options.quality
+    settings = (options.speed, options.subsampling)
+    truth = vessels.predict(image).mask
+    if options.keep_vessels is not None:
+        quality = quality_that_keeps(options.keep_vessels, image, truth, vessels, *settings)
+    data = encode(image, quality, *settings)
+    with atomic_write(folder / f"{path.stem}.avif") as half:
+        half.write_bytes(data)
+    copy = decode(data)
+    kept = vessels_kept(truth, vessels.predict(copy).mask)
+    scores = image_scores(to_tensor(copy)[None], to_tensor(image)[None])
+    figures = [8 * len(data) / image.width / image.height, *map(float, scores.values()), *kept]
+    return [path.name, f"{path.stem}.avif", quality, len(data), *(f"{x:.4f}" for x in figures)]
+
+
+def _read(photograph: Source) -> Image.Image:
+    pixels, _ = read_pixels(photograph, "RGB", "image")
+    return Image.fromarray(pixels.permute(1, 2, 0).numpy())

@@ -1,0 +1,110 @@
+"""Photographs as AVIF files: what is written, and the vessels that are kept."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from commandline.verbs import main
+from common.errors import DataError
+from inference import compression, load
+from inference.compression import compress, decode, encode, quality_that_keeps, vessels_kept
+from inference.examples import examples
+
+
+@pytest.fixture(scope="module")
+def vessels():
+    return load(compression.VESSELS, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photograph(vessels):
+    """96 px around vessels of a photograph from the built-in sample."""
+    with Image.open(examples(vessels.trained, 1)[0]) as opened:
+        return opened.convert("RGB").resize((96, 96))
+
+
+def test_files_are_avif_of_the_photograph_s_size_and_better_ones_larger(photograph):
+    files = [compress(photograph, quality) for quality in (20, 60, 90)]
+    assert all(file[4:12] == b"ftypavif" for file in files)
+    errors = [np.abs(np.asarray(decode(f), int) - np.asarray(photograph)).mean() for f in files]
+    assert errors == sorted(errors, reverse=True)
+    assert len(files[0]) < len(files[1]) < len(files[2])
+    assert decode(files[0]).size == photograph.size
+
+
+def test_thin_color_survives():
+    """Lines of 1 px that differ in color alone, which files of half-size color average away."""
+    pixels = np.full((64, 64, 3), (160, 80, 60), np.uint8)
+    pixels[:, ::2] = (120, 100, 60)
+    copy = np.asarray(decode(encode(Image.fromarray(pixels), 95)), int)
+    assert np.abs(copy - pixels).mean() < 4
+
+
+def test_length_is_of_center_lines_and_dice_of_masks():
+    truth = np.zeros((30, 40), bool)
+    truth[10:13, 5:35] = True
+    half = truth.copy()
+    half[:, 20:] = False
+    assert vessels_kept(truth, truth) == (1, 1)
+    assert vessels_kept(truth, half).length == pytest.approx(0.5, abs=0.04)
+    assert vessels_kept(truth, half).dice == pytest.approx(2 / 3)
+    assert vessels_kept(truth, ~truth).length == 0
+    assert np.isnan(vessels_kept(np.zeros_like(truth), truth).length)
+
+
+class Thresholding:
+    """Finds as vessel what is dark in green."""
+
+    def predict(self, image):
+        mask = np.asarray(image)[..., 1] < 90
+        return type("Result", (), {"mask": mask})
+
+
+def test_bisection_finds_the_least_quality():
+    rng = np.random.default_rng(0)
+    pixels = rng.normal(110, 6, (64, 64, 3)).clip(0, 255).astype(np.uint8)
+    pixels[20:23], pixels[40, 5:60] = 70, 86
+    image, network = Image.fromarray(pixels), Thresholding()
+    truth = network.predict(image).mask
+
+    def kept(quality):
+        return vessels_kept(truth, network.predict(decode(encode(image, quality))).mask).length
+
+    found = quality_that_keeps(0.9, image, truth, network)
+    assert 0 < found < 100
+    assert kept(found) >= 0.9 > kept(found - 1)
+    assert compress(image, keep_vessels=0.9, vessels=network) == encode(image, found)
+    with pytest.raises(DataError, match=r"^no vessels found, so none to keep; give a quality"):
+        quality_that_keeps(0.9, image, np.zeros_like(truth), network)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"quality": 101}, "quality: 101; give 0 to 100"),
+        ({"speed": -1}, "speed: -1; give 0 to 10"),
+        ({"keep_vessels": 1.2, "vessels": Thresholding()}, "keep_vessels: 1.2; give more than 0"),
+        ({"keep_vessels": 0.98}, "keep_vessels: needs vessels"),
+    ],
+)
+def test_values_out_of_range(options, line, photograph):
+    with pytest.raises(DataError, match=line):
+        compress(photograph, **options)
+
+
+def test_the_command_writes_files_and_a_table(photograph, tmp_path):
+    photograph.save(tmp_path / "eye.png")
+    (tmp_path / "damaged.png").write_bytes(b"none")
+    folder = tmp_path / "out"
+    with pytest.raises(DataError, match="1 photographs were left out"):
+        main(["compress", str(tmp_path), f"--output={folder}", "--quality=70"])
+    data = (folder / "eye.avif").read_bytes()
+    assert data == compress(photograph, 70)
+    (row,) = csv.DictReader((folder / "compression.csv").open())
+    assert (row["ID"], row["quality"], int(row["bytes"])) == ("eye.png", "70", len(data))
+    assert float(row["bits_per_pixel"]) == pytest.approx(8 * len(data) / 96**2, abs=1e-4)
+    assert 20 < float(row["psnr"]) < 60
+    with pytest.raises(DataError, match="is not empty"):
+        main(["compress", str(tmp_path / "eye.png"), f"--output={folder}"])
