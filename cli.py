@@ -72,7 +72,8 @@ class CLI(LightningCLI):
             pl.LightningModule,
             pl.LightningDataModule,
             save_config_callback=None,  # RunRecorder does it
-            trainer_defaults={"use_distributed_sampler": False},
+            # Precision and accelerator pick what is fastest where they are not given.
+            trainer_defaults={"use_distributed_sampler": False, "log_every_n_steps": 10},
             seed_everything_default=42,
             parser_class=OneLineParser,
             parser_kwargs={"prog": f"lit-tasks {verb}"},

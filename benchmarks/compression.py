@@ -25,7 +25,8 @@ from skimage.morphology import skeletonize
 from torchvision.transforms.functional import to_tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.drive import test_split, training_split
+from datamodules.drive import training_split
+from datamodules.fundus_files import find_photographs
 from datamodules.images import read_image
 from experiment.plotting import PALETTE, styled
 from inference import load
@@ -139,7 +140,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.split == "test":
-        files = test_split(options.data_dir)
+        files = find_photographs(options.data_dir).splits["test"]
     else:
         files = training_split(options.data_dir, val_size=4, seed=42)[1]
     pixels = [read_image(file.image, "RGB") for file in files[: options.images]]

@@ -19,7 +19,8 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.drive import training_split
-from datamodules.drive_files import FundusFiles, read_mask
+from datamodules.fundus_files import FundusFiles
+from datamodules.fundus_masks import read_mask
 from inference import load
 
 Pixels = np.ndarray  # float64 (H, W, 3), 0 to 255

@@ -22,8 +22,8 @@ from skimage.morphology import skeletonize
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.drive import test_split
-from datamodules.drive_files import FundusFiles, read_mask
+from datamodules.fundus_files import FundusFiles, find_photographs
+from datamodules.fundus_masks import read_mask
 from lit_models.metrics.vessel_scores import RegionScores
 
 SCORES = ("dice", "iou", "mean_iou", "sensitivity", "specificity", "accuracy", "auroc")
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("predictions", type=Path, help="folder that `cli.py predict` wrote")
     parser.add_argument("--data_dir", type=Path, required=True, help="in the layout of DRIVE")
     args = parser.parse_args()
-    test = test_split(args.data_dir)
+    test = find_photographs(args.data_dir).splits["test"]
     methods = {"predictions": Protocols()}
     for files in test:
         size = torch.Size(Image.open(files.image).size[::-1])

@@ -7,14 +7,15 @@ import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch.utils.data import Dataset
 
+from common.errors import DataError
 from common.paths import expand
 from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
-from datamodules.drive import plain_images, split_of, test_split
-from datamodules.drive_files import FundusFiles
+from datamodules.drive import split_of, test_split
 from datamodules.folds import Fold
 from datamodules.fundus_batches import collate
+from datamodules.fundus_files import FundusFiles, plain_images
 from datamodules.images import read_image
 from datamodules.preprocessing import photograph_input
 from datamodules.synthetic.drive import draw_sample
@@ -61,7 +62,9 @@ class DRIVEReconstructionDataModule(ImageDataModule):
     ``(N, 2)``, before padding to that, and ``native_size`` of the file.
 
     Args:
-        data_dir: a folder in the layout of DRIVE, see `read_drive`; null is the built-in sample.
+        data_dir: photographs, or a folder in one of the layouts of `datamodules.fundus_files`; null
+            is the built-in sample.
+        test_dir: photographs for ``test``, such as another camera's; null takes the test images.
         predict_dir: a plain folder of photographs, or one of them, for ``predict``; null takes the
             test images.
         recursive: predict the images in the folders below ``predict_dir`` too.
@@ -82,6 +85,7 @@ class DRIVEReconstructionDataModule(ImageDataModule):
     def __init__(
         self,
         data_dir: str | None = None,
+        test_dir: str | None = None,
         predict_dir: str | None = None,
         recursive: bool = False,
         batch_size: BatchSize = 1,
@@ -98,6 +102,7 @@ class DRIVEReconstructionDataModule(ImageDataModule):
             draw_sample,
             data_dir,
             predict_dir,
+            test_dir=test_dir,
             batch_size=batch_size,
             num_workers=num_workers,
             seed=seed,
@@ -115,7 +120,7 @@ class DRIVEReconstructionDataModule(ImageDataModule):
         if stage == "predict":
             self.predict_set = PhotographDataset(self._predict_files(), self.size)
         elif stage == "test":
-            self.test_set = PhotographDataset(test_split(self.folder), self.size)
+            self.test_set = PhotographDataset(self._test_files(), self.size)
         else:
             train, val = split_of(self, self.val_size, stage)
             self.val_set = PhotographDataset(val, self.size) if val else None
@@ -125,9 +130,15 @@ class DRIVEReconstructionDataModule(ImageDataModule):
                     train_set, self.crops_per_image, device=self.cache_device
                 )
 
+    def _test_files(self) -> list[FundusFiles]:
+        test = test_split(self)
+        if test is None:
+            raise DataError(f"{self.folder}: no test images; give --data.test_dir or predict_dir")
+        return test
+
     def _predict_files(self) -> list[FundusFiles]:
         if self.predict_dir is None:
-            return test_split(self.folder)
+            return self._test_files()
         return plain_images(expand(self.predict_dir), self.recursive)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:

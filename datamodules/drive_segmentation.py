@@ -1,8 +1,9 @@
 """Fundus photographs with their drawn vessels, for segmentation."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
@@ -14,14 +15,17 @@ from common.paths import expand
 from common.ranges import BatchSize, FoldCount, Seed
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
-from datamodules.drive import plain_images, split_of, test_split
-from datamodules.drive_files import FundusFiles, read_masks
+from datamodules.drive import split_of, test_split
 from datamodules.folds import Fold
 from datamodules.fundus_batches import collate
+from datamodules.fundus_files import LAYOUTS, FundusFiles, plain_images
 from datamodules.fundus_input import FundusInput
+from datamodules.fundus_masks import read_masks
 from datamodules.images import read_image
 from datamodules.synthetic.drive import draw_sample
 from datamodules.transforms import Augmentation
+
+log = logging.getLogger(__name__)
 
 
 class FundusDataset(Dataset[dict[str, Any]]):
@@ -57,7 +61,10 @@ class DRIVESegmentationDataModule(ImageDataModule):
     vessels are drawn, nor in prediction.
 
     Args:
-        data_dir: a folder in the layout of DRIVE, see `read_drive`; null is the built-in sample.
+        data_dir: a folder in one of the layouts of `datamodules.fundus_files`; null is the built-in
+            sample.
+        test_dir: photographs with drawn vessels for ``test``, such as another camera's; null takes
+            the test images, and where these have no drawings the validation images.
         predict_dir: a plain folder of photographs, or one of them, for ``predict``; null takes the
             test images.
         recursive: predict the images in the folders below ``predict_dir`` too.
@@ -67,8 +74,6 @@ class DRIVESegmentationDataModule(ImageDataModule):
         folds: cut the training images into so many parts instead; null takes ``val_size``.
         fold: the part that is kept for validation, from 0; "all" trains on every image.
         seed: of that choice and of the training order.
-        test_on: "validation" lets ``test`` score the validation images, for sets whose test images
-            have no manual masks (the present official download).
         inputs: how a photograph becomes what the network sees.
         augmentation: how training images vary at random, on the device; null: not at all.
         crops_per_image: how often an image is seen in one epoch.
@@ -80,6 +85,7 @@ class DRIVESegmentationDataModule(ImageDataModule):
     def __init__(
         self,
         data_dir: str | None = None,
+        test_dir: str | None = None,
         predict_dir: str | None = None,
         recursive: bool = False,
         batch_size: BatchSize = 1,
@@ -88,7 +94,6 @@ class DRIVESegmentationDataModule(ImageDataModule):
         folds: FoldCount | None = None,
         fold: Fold | None = None,
         seed: Seed = 42,
-        test_on: Literal["test", "validation"] = "test",
         inputs: FundusInput = FundusInput(),
         augmentation: Augmentation | None = None,
         crops_per_image: PositiveInt = 1,
@@ -97,6 +102,7 @@ class DRIVESegmentationDataModule(ImageDataModule):
             draw_sample,
             data_dir,
             predict_dir,
+            test_dir=test_dir,
             batch_size=batch_size,
             num_workers=num_workers,
             seed=seed,
@@ -108,41 +114,47 @@ class DRIVESegmentationDataModule(ImageDataModule):
         )
         self.save_hyperparameters()
         self.recursive, self.val_size = recursive, val_size
-        self.test_on, self.inputs = test_on, inputs
+        self.inputs = inputs
         self.augmentation, self.crops_per_image = augmentation, crops_per_image
 
     def setup(self, stage: str) -> None:
         """Build the data sets; every file is read once here, so that a bad one stops us here.
 
         Raises:
-            DataError: see `read_drive`, `read_masks`; no manual masks where they are needed.
+            DataError: see `find_photographs`, `read_masks`; no drawn vessels where they are needed.
         """
         if stage == "predict":
             self.predict_set = FundusDataset(self._predict_files(), self.inputs)
-        elif stage == "test" and self.test_on == "test":
-            test = test_split(self.folder)
-            if test[0].vessels is None:
-                raise DataError(
-                    f"{test[0].image.parent.parent}: no manual masks (1st_manual/) to score with; "
-                    "score the validation images with --data.test_on validation, or use predict"
-                )
+            return
+        test = test_split(self) if stage == "test" else None
+        if test and test[0].vessels is not None:
             self.test_set = self._checked(test)
-        else:
-            train, val = split_of(self, self.val_size, stage)
-            if train[0].vessels is None:
-                folder = train[0].image.parent.parent
-                raise DataError(f"{folder}: no manual masks (1st_manual/) to train on; add them")
-            self.val_set = self.test_set = self._checked(val) if val else None
-            if stage == "fit":
-                train_set = FundusDataset(train, self.inputs)
-                self.train_set = CachedDataset(
-                    train_set, self.crops_per_image, device=self.cache_device
-                )
+            return
+        if stage == "test" and self.test_dir is not None:
+            raise DataError(f"{self.test_dir}: no drawn vessels to score with; expected {LAYOUTS}")
+        if stage == "test":
+            log.warning(
+                "%s: no test images with drawn vessels, so the VALIDATION images are scored, which "
+                "chose the checkpoint; --data.test_dir takes others",
+                self.data_source,
+            )
+        train, val = split_of(self, self.val_size, stage)
+        if train[0].vessels is None:
+            raise DataError(f"{self.folder}: no drawn vessels to train on; expected {LAYOUTS}")
+        self.val_set = self.test_set = self._checked(val) if val else None
+        if stage == "fit":
+            train_set = FundusDataset(train, self.inputs)
+            self.train_set = CachedDataset(
+                train_set, self.crops_per_image, device=self.cache_device
+            )
 
     def _predict_files(self) -> list[FundusFiles]:
         if self.predict_dir is not None:
             return plain_images(expand(self.predict_dir), self.recursive)
-        return [replace(files, vessels=None) for files in test_split(self.folder)]
+        test = test_split(self)
+        if test is None:
+            raise DataError(f"{self.folder}: no test images; give --data.predict_dir")
+        return [replace(files, vessels=None) for files in test]
 
     def _checked(self, files: list[FundusFiles]) -> FundusDataset:
         for one in files:

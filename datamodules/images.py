@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 import torch
 from PIL import Image
-from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torchvision import tv_tensors
 
 from common import limits
 from common.errors import DataError
-from common.image_pixels import FORMATS, SUFFIXES, BadImage, read, to_array
+from common.image_pixels import FORMATS, BadImage, read, to_array
 from datamodules.image_cost import check_cost
+from datamodules.wrapped_images import IMAGE_SUFFIXES, is_dicom, read_dicom, unzip
 
 SHOWN = 5  # names in one line
 
@@ -33,10 +33,10 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
         DataError: no such folder, one that must not be read, no image in it, or a file of another
             kind.
     """
-    if folder.is_file() and folder.suffix.lower() in SUFFIXES:
+    if folder.is_file() and folder.suffix.lower() in IMAGE_SUFFIXES:
         return [folder]
     if folder.is_file():
-        raise DataError(f"{folder}: is no image ({' '.join(SUFFIXES)}); give one or a folder")
+        raise DataError(f"{folder}: is no image ({' '.join(IMAGE_SUFFIXES)}); give one or a folder")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     paths, passed = list[Path](), list[Path]()
@@ -45,10 +45,10 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
         folders[:] = [name for name in below if recursive and not Path(top, name).is_symlink()]
         passed += [Path(top, name) for name in below if name not in folders]
         for path in (Path(top, name) for name in files if not name.startswith(".")):
-            (paths if path.suffix.lower() in SUFFIXES else passed).append(path)
+            (paths if path.suffix.lower() in IMAGE_SUFFIXES else passed).append(path)
     paths.sort()
     if not paths:
-        raise DataError(f"{folder}: holds no image ({' '.join(SUFFIXES)})")
+        raise DataError(f"{folder}: holds no image ({' '.join(IMAGE_SUFFIXES)})")
     if passed:
         names = sorted(f"{path.relative_to(folder)}{os.sep * path.is_dir()}" for path in passed)
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
@@ -63,6 +63,8 @@ def _raise(error: OSError) -> None:
 @cache
 def say(line: str) -> None:
     """Log a line once."""
+    from pytorch_lightning.utilities.rank_zero import rank_zero_info  # slow, for `inference.load`
+
     rank_zero_info("%s", line)
 
 
@@ -120,6 +122,10 @@ def decode_image(
             have no scale, or more of anything than `common.limits` allows.
     """
     try:
+        if name.lower().endswith(".gz"):
+            data = unzip(data)
+        if is_dicom(data):
+            return _to_tensor(read_dicom(data, mode, most_pixels))
         check_cost(data)
         return _to_tensor(read(data, mode, formats, most_pixels))
     except BadImage as error:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.errors import DataError
-from common.image_pixels import SUFFIXES
+from datamodules.wrapped_images import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FILE_COLUMNS = ("id", "filename", "file_name", "file", "image", "image_id", "path")
 LABEL_COLUMNS = ("label", "class", "target", "category")
-_ENDING = "(?i:" + "|".join(re.escape(suffix) for suffix in SUFFIXES) + ")$"
+_ENDING = "(?i:" + "|".join(re.escape(suffix) for suffix in IMAGE_SUFFIXES) + ")$"
 
 
 def name_array(names: Sequence[str]) -> np.ndarray:
@@ -64,16 +65,18 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFram
             "give --data.columns [NAME,LABEL]"
         )
     try:
-        frame = pd.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            na_filter=False,
-            encoding="utf-8-sig",
-            skip_blank_lines=False,
-            index_col=False,
-        )
-    except (OSError, ValueError) as error:  # of pandas' parser, of the encoding
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+            frame = pd.read_csv(
+                path,
+                sep=separator,
+                dtype=str,
+                na_filter=False,
+                encoding="utf-8-sig",
+                skip_blank_lines=False,
+                index_col=False,
+            )
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:  # or the encoding
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: not a table ({reason}); save it as UTF-8 CSV") from None
     frame.columns = frame.columns.str.strip()
@@ -130,7 +133,7 @@ def images_below(folder: Path) -> list[str]:
     found = []
     for top, folders, files in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        images = [n for n in files if n.lower().endswith(SUFFIXES) and n[0] != "."]
+        images = [n for n in files if n.lower().endswith(IMAGE_SUFFIXES) and n[0] != "."]
         found += [Path(top, name).relative_to(folder).as_posix() for name in images]
     return sorted(found)
 

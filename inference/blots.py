@@ -6,12 +6,14 @@ from typing import Any, ClassVar
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from common.errors import DataError
 from common.paths import expand
 from common.ranges import ImageSide
 from datamodules.blot_files import find_triples
 from datamodules.preprocessing import blot_input
+from inference.graph import Graph
 from inference.inputs import is_one, read_pixels
 from inference.model import Model
 from inference.results import BlotResult
@@ -81,3 +83,20 @@ class BlotModel(Model[BlotResult]):
             BlotResult(item["name"], item["shown"], Image.fromarray(blot[0].numpy()))
             for item, blot in zip(items, blots, strict=True)
         ]
+
+    def graph(self) -> Graph:
+        return BlotGraph(self)
+
+
+class BlotGraph(Graph):
+    """Blots uint8 ``(N, s, s)`` of both templates, uint8 ``(N, 2, s, s)``."""
+
+    fixed = ("pixels",)
+
+    def __init__(self, model: BlotModel) -> None:
+        super().__init__(model.network)
+        self.inputs = {"pixels": torch.zeros(2, 2, model.size, model.size, dtype=torch.uint8)}
+        self.outputs = ("image",)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return (to_gray(self.network(blot_input(pixels, None)).float())[:, 0],)

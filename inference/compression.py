@@ -13,7 +13,7 @@ from torchvision.transforms.functional import to_tensor
 
 from common.errors import DataError, UsageError
 from common.paths import expand
-from datamodules.drive import plain_images
+from datamodules.fundus_files import plain_images
 from experiment.atomic import atomic_write, write_table
 from experiment.run_folder import open_prediction_folder
 from inference.inputs import Source, read_pixels

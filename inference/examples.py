@@ -8,7 +8,7 @@ from common.errors import DataError
 from common.paths import expand
 from datamodules.aoi_files import find_images
 from datamodules.blot_files import find_triples
-from datamodules.drive_files import read_drive
+from datamodules.fundus_files import find_photographs
 from datamodules.synthetic import aoi, blots, drive
 from datamodules.synthetic.cache import cached_sample
 from experiment.checkpoints import Checkpoint
@@ -53,5 +53,5 @@ def _inputs(task: str, folder: Path, data: dict[str, Any]) -> list[Any]:
     if task == "blots":
         triples = find_triples(folder, data["template1"], data["template2"], None)
         return [(triple.template1, triple.template2) for triple in triples]
-    splits = read_drive(folder)
-    return [files.image for files in splits.get("test") or splits["training"]]
+    splits = find_photographs(folder).splits
+    return [files.image for files in splits.get("test") or next(iter(splits.values()))]

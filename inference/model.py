@@ -12,6 +12,7 @@ from torch import nn
 
 from common.read_ahead import read_ahead
 from experiment.checkpoints import Checkpoint
+from inference.graph import Graph
 from inference.inputs import each, is_one
 
 Result = TypeVar("Result")
@@ -58,6 +59,10 @@ class Model(ABC, Generic[Result]):
     @abstractmethod
     def run(self, items: Sequence[dict[str, Any]]) -> list[Result]:
         """The results of a batch of what `read` returned."""
+
+    @abstractmethod
+    def graph(self) -> Graph:
+        """What is exported."""
 
     def predict(self, x: Any) -> Any:
         """The result for one image, or an iterator over those of many.

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from common.read_ahead import read_ahead
 from datamodules.blot_files import find_triples
 from datamodules.blot_style import NAMES
 from inference import results
+from inference.graph import MORE_INPUTS
 from inference.inputs import each, is_one, read_pixels
 
 Run = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
@@ -69,10 +69,9 @@ class ExportedModel:
         arrays = [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p, _ in read]
         if len({a.shape for a in arrays}) > 1:
             raise DataError(f"{read[0][1]}: templates of different sizes; give one size")
-        from inference.infer_onnx import BESIDE, ask  # needs onnxruntime
+        from inference.infer_onnx import ask  # needs onnxruntime
 
-        needed = [BESIDE[name] for name in self.card["inputs"] if name in BESIDE]
-        modules = [import_module(f"inference.{name}") for name in needed]
+        modules = [MORE_INPUTS[name] for name in self.card["inputs"] if name in MORE_INPUTS]
         try:
             answers = ask(self.run, self.card, arrays, modules)
         except ValueError as error:

@@ -1,10 +1,12 @@
 """Data as people have them train, validate, test and predict with one option."""
 
 import csv
+import gzip
+import io
 
 import numpy as np
 import pytest
-from conftest import aoi_args, one_run
+from conftest import aoi_args, config_args, one_run
 from PIL import Image
 
 from cli import main
@@ -80,3 +82,61 @@ def test_a_model_of_other_classes_is_refused_by_name(tmp_path):
             main(
                 [verb, *aoi_args(tmp_path / "set", tmp_path / "runs"), *more, f"--ckpt_path={run}"]
             )
+
+
+def photograph(number):
+    disc = np.hypot(*np.mgrid[-22:22, -20:20]) < 18
+    noise = np.random.default_rng(number).integers(90, 160, (44, 40, 3), np.uint8)
+    return Image.fromarray(noise * disc[..., None].astype(np.uint8))
+
+
+def vessels(number):
+    drawn = np.zeros((44, 40), np.uint8)
+    drawn[15 + number, 8:30] = 255
+    return Image.fromarray(drawn)
+
+
+def write_set(root, names, numbers=range(1, 8)):
+    for number in numbers:
+        for name, draw in zip(names, (photograph, vessels), strict=False):
+            path = root / name.format(number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image = draw(number)
+            if path.suffix == ".gz":
+                image.save(buffer := io.BytesIO(), "PPM")
+                path.write_bytes(gzip.compress(buffer.getvalue()))
+            else:
+                image.save(path)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("config", "names", "understood"),
+    [
+        (
+            "vessels",
+            ("Image_0{}L.jpg", "Image_0{}L_1stHO.png"),
+            "(vessels); no given split",
+        ),
+        ("vessels", ("im000{}.ppm.gz", "im000{}.ah.ppm.gz"), "2 training, 4 validation and 1 test"),
+        ("retina", ("a/{}.jp2",), "photographs in folders below; no given split; 2 training"),
+    ],
+)
+def test_photographs_train_test_and_predict(tmp_path, caplog, config, names, understood):
+    data = write_set(tmp_path / "set", names)
+    options = [f"--data.data_dir={data}", "--run.wandb=disabled"]
+    args = config_args(config, tmp_path / "runs", *options, figures=config == "vessels")
+    main(["fit", *args, "--trainer.max_epochs=1"])
+    assert understood in caplog.text
+    run = one_run(tmp_path / "runs")
+    assert len(main(["validate", *args, f"--ckpt_path={run}"]).datamodule.val_set) == 4
+    assert len(main(["test", *args, f"--ckpt_path={run}"]).datamodule.test_set) == 1
+    other = write_set(tmp_path / "other", ("images/{}.png", "labels/{}.png"))
+    tested = main(["test", *args, f"--ckpt_path={run}", f"--data.test_dir={other}"])
+    assert len(tested.datamodule.test_set) == 7
+    main(["predict", *args, f"--ckpt_path={run}", f"--output={tmp_path / 'out'}"])
+    folder = [f"--data.predict_dir={data / 'a' if config == 'retina' else data}"]
+    main(["predict", *args, f"--ckpt_path={run}", f"--output={tmp_path / 'all'}", *folder])
+    rows = [list(csv.reader((tmp_path / o / "predictions.csv").open())) for o in ("out", "all")]
+    assert [len(table) - 1 for table in rows] == [1, 7]
+    assert ("7 drawings left out" in caplog.text) == (config == "vessels")

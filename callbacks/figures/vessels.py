@@ -9,8 +9,10 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_dtype
 
 from callbacks.figures.held_out import HeldOutFigures, figure
-from datamodules.drive_files import FundusFiles, read_mask
+from datamodules.fundus_files import FundusFiles
+from datamodules.fundus_masks import read_mask
 from datamodules.images import read_image
+from datamodules.transforms.field_of_view import estimate_fov
 from experiment.plotting import (
     BLUE,
     INK,
@@ -130,6 +132,14 @@ class VesselFigures(HeldOutFigures):
         truth = read_mask(own.vessels, own.image, photograph.shape[-2:])[0]
         return photograph, probability, probability > self.threshold, truth
 
+    @staticmethod
+    def _fov(own: FundusFiles) -> Tensor:
+        """As the network gets it, bool ``(H, W)`` of the photograph's size."""
+        pixels = read_image(own.image, "RGB")
+        if own.fov is None:
+            return torch.from_numpy(estimate_fov(pixels.permute(1, 2, 0).numpy()))
+        return read_mask(own.fov, own.image, pixels.shape[-2:], full=True)[0].as_subclass(Tensor)
+
     def _draw_rows(
         self,
         trainer: pl.Trainer,
@@ -140,13 +150,16 @@ class VesselFigures(HeldOutFigures):
     ) -> None:
         shown = [one for one in every if one.probability is not None]
         title = f"Photograph, probability, prediction and truth ({where})"
+        found = "" if files[0].fov else ", which was found, for there is no mask of it"
+        caption = f"The line is the field of view{found}."
         size = (7.2, 1.82 * len(shown) + 0.3)
-        with figure(trainer, f"{prefix}rows", size, title) as fig:
+        with figure(trainer, f"{prefix}rows", size, title, caption) as fig:
             for row, one in zip(image_grid(fig, len(shown), 4), shown, strict=True):
                 maps = self._maps(one, files[one.index])
                 names = ("photograph", "probability", "prediction", "truth")
                 for axes, image, name in zip(row, maps, names, strict=True):
                     show_image(axes, image, name if one is shown[0] else "")
+                row[0].contour(self._fov(files[one.index]), [0.5], colors=SKY, linewidths=0.8)
 
     def _draw_overlay(
         self,

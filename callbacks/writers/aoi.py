@@ -12,6 +12,7 @@ from callbacks.writers.prediction_writer import PredictionWriter, Row
 from common.ranges import HalfOpenUnitInterval
 from datamodules.aoi_files import label_numbers
 from experiment.atomic import write_table
+from experiment.checkpoints import read_checkpoint
 from inference.calibration import review_threshold
 from lit_models.postprocessing.ensemble import Ensemble
 
@@ -45,6 +46,9 @@ class AOIWriter(PredictionWriter):
             log.info("no review.csv: how sure an ensemble is of held-out images is not known")
             path = None
         held_out = held_out_confidence(path) if path else None
+        if held_out is not None and not _as_calibrated(path, pl_module):
+            log.info("no review.csv: its threshold is for the checkpoint's temperature and tta")
+            held_out = None
         self._threshold = None if held_out is None else review_threshold(*held_out, self.max_error)
 
     def write(self, folder: Path, prediction: dict[str, Any], pl_module: Any) -> list[Row]:
@@ -90,3 +94,10 @@ class AOIWriter(PredictionWriter):
                 self._threshold,
                 100 * self.max_error,
             )
+
+
+def _as_calibrated(path: Any, pl_module: Any) -> bool:
+    """Whether temperature and views are those that the kept confidences were computed with."""
+    kept = read_checkpoint(path).model.get("inference") or {}
+    asked = pl_module.inference
+    return kept.get("temperature") == asked.temperature and bool(kept.get("tta")) == bool(asked.tta)

@@ -37,6 +37,7 @@ NOT_FROM_CHECKPOINT = (
     "style",
     "style_from",
     "samples",
+    "test_on",  # of older checkpoints
 )
 # What members of an ensemble may differ in, too.
 SPLIT = ("folds", "fold", "seed", "val_fraction", "val_size")

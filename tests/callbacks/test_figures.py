@@ -12,7 +12,7 @@ from pytorch_lightning.loggers import WandbLogger
 
 from callbacks import AOIFigures, BlotFigures, RetinaFigures, VesselFigures
 from callbacks.figures.held_out import figure
-from datamodules.drive_files import FundusFiles
+from datamodules.fundus_files import FundusFiles
 
 CLASSES = ["normal", "void", "edge"]
 

@@ -127,6 +127,16 @@ def test_review_lists_the_doubtful_images(fitted, confusing, tmp_path, max_error
         assert len(review) == len(predicted)
 
 
+@pytest.mark.parametrize("option", ["temperature=3", "tta=true"])
+def test_no_review_at_settings_that_its_threshold_is_not_for(fitted, confusing, tmp_path, option):
+    run, output = fitted("aoi"), tmp_path / "out"
+    args = aoi_args(confusing, run.parent.parent, f"--output={output}")
+    best = load(run).trained.path
+    main(["predict", *args, f"--ckpt_path={best}", f"--model.inference.{option}"])
+    assert (output / "probabilities.csv").exists()
+    assert not (output / "review.csv").exists()
+
+
 def test_tested_figures(fitted, confusing):
     run = fitted("aoi")
     args = aoi_args(confusing, run.parent.parent, figures=True)

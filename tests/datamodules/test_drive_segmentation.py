@@ -22,10 +22,18 @@ def test_estimated_fov_where_there_is_no_mask_of_it(flat, ready):
     assert not batch["fov"].all()
 
 
-def test_a_folder_without_training_split_is_for_test_and_predict(flat, ready):
-    with pytest.raises(DataError, match="no training/ folder"):
-        ready(module(flat / "train"), "fit")
-    assert len(ready(module(flat / "train"), "test").test_set) == 5
+def test_a_folder_without_splits_is_divided_or_another_cameras_test_set(flat, ready, caplog):
+    folder = flat / "train"
+    assert len(ready(module(folder), "fit").train_set) == 2
+    assert (
+        "images/, masks/ (vessels); no given split; 2 training, 2 validation and 1" in caplog.text
+    )
+    assert len(ready(module(folder), "test").test_set) == 1
+    assert len(ready(module(flat, test_dir=str(folder)), "test").test_set) == 5
+    with pytest.raises(
+        DataError, match=r"images: no drawn vessels to score with; expected images/"
+    ):
+        ready(module(flat, test_dir=str(folder / "images")), "test")
 
 
 def test_validation_split_by_seed(official, ready):
@@ -100,13 +108,16 @@ def test_bad_files_stop_before_training_and_are_named(
     assert "\n" not in message
 
 
-def test_without_test_masks_validation_is_offered(official, ready):
+def test_without_drawn_test_vessels_validation_is_scored_and_said(official, ready, caplog):
     for path in (official / "test/1st_manual").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match=r"no manual masks.*--data.test_on validation.*predict"):
-        ready(module(official), "test")
+    assert len(ready(module(official), "test").test_set) == 2
+    assert "so the VALIDATION images are scored" in caplog.text
     assert len(ready(module(official), "predict").predict_set) == 3
-    assert len(ready(module(official, test_on="validation"), "test").test_set) == 2
+    for path in (official / "training/1st_manual").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="no drawn vessels to train on; expected images/ beside"):
+        ready(module(official))
 
 
 @pytest.mark.parametrize("wrong", ["nowhere", "."])

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from common.errors import DataError
-from datamodules.drive_files import FundusFiles
+from datamodules.fundus_files import FundusFiles
 from datamodules.fundus_input import FundusInput
 
 

@@ -322,11 +322,11 @@ def test_what_the_machine_lacks_is_not_called_damage(path, monkeypatch, error, m
 def test_what_is_passed_over_is_named_with_a_count(tmp_path, caplog):
     for name in ("a.png", "b.ppm", "c.jp2", "d.jfif"):
         Image.fromarray(GRAY).save(tmp_path / name)
-    for name in ("e.dcm", "f.heic", "g"):
+    for name in ("e.mov", "f.heic", "g"):
         (tmp_path / name).write_text("x")
     (tmp_path / "linked").symlink_to(tmp_path)
     with caplog.at_level("INFO"):
         assert len(list_images(tmp_path, recursive=True)) == 4
         list_images(tmp_path, recursive=True)
     (line,) = [line for line in caplog.messages if "passed over" in line]
-    assert line.endswith(f"4 passed over, no images: e.dcm, f.heic, g, linked{os.sep}")
+    assert line.endswith(f"4 passed over, no images: e.mov, f.heic, g, linked{os.sep}")

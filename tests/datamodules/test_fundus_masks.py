@@ -5,63 +5,19 @@ from conftest import ROOT
 from PIL import Image
 
 from common.errors import DataError
-from datamodules.drive_files import FundusFiles, read_drive, read_mask, read_masks
+from datamodules.fundus_files import FundusFiles, find_photographs
 from datamodules.fundus_input import FundusInput
+from datamodules.fundus_masks import read_mask, read_masks
 
 REAL = ROOT.parent / "shared" / "data" / "DRIVE"
 
 
-def test_official_layout_pairs_by_name(official):
-    # Sorted last among the images, first among the masks: pairing by position would break.
-    (official / "test/images/01_test.tif").rename(official / "test/images/zz_test.tif")
-    (official / "test/mask/01_test_mask.gif").rename(official / "test/mask/zz_test_mask.gif")
-    for observer in (1, 2):
-        old = official / f"test/{['1st', '2nd'][observer - 1]}_manual/01_manual{observer}.gif"
-        old.rename(old.with_name(f"zz_manual{observer}.gif"))
-    splits = read_drive(official)
-    assert [len(splits[split]) for split in ("training", "test")] == [6, 3]
-    for files in splits["training"] + splits["test"]:
-        key = files.name[:2]
-        assert files.vessels.name.startswith(key)
-        assert files.fov.name.startswith(key)
-        assert files.second is None or files.second.name.startswith(key)
-
-
 def test_second_observer_is_a_palette_file_of_two_near_black_and_white_grays(official, fundus):
-    files = read_drive(official)["test"][1]
+    files = find_photographs(official).splits["test"][1]
     assert set(np.unique(Image.open(files.second).convert("L"))) == {3, 253}
     mask = read_mask(files.second, files.image, fundus.size)
     assert mask.dtype == torch.bool
     assert torch.equal(mask[0], torch.from_numpy(fundus.vessels(2) > 0))
-
-
-def test_flat_layout(flat):
-    splits = read_drive(flat)
-    assert [len(splits[split]) for split in ("training", "test")] == [5, 2]
-    assert all(files.name == files.vessels.name and files.fov is None for files in splits["test"])
-
-
-def test_a_folder_without_splits_is_all_test(flat):
-    assert set(read_drive(flat / "train")) == {"test"}
-
-
-@pytest.mark.parametrize("name", ["1st_manual", "mask"])
-def test_a_folder_of_hidden_files_is_no_folder_of_masks(official, name):
-    for path in (official / "test" / name).iterdir():
-        path.unlink()
-    (official / "test" / name / ".DS_Store").write_text("x")
-    (official / "test" / "images" / "._01_test.tif").write_text("x")
-    files = read_drive(official)["test"]
-    assert len(files) == 3
-    assert files[0].vessels is None or files[0].fov is None
-
-
-def test_masks_in_a_format_that_is_not_read_are_not_passed_over(official):
-    folder = official / "test" / "1st_manual"
-    for path in folder.iterdir():
-        path.rename(path.with_suffix(".npy"))
-    with pytest.raises(DataError, match="1st_manual: holds no image"):
-        read_drive(official)
 
 
 def test_smoothed_edges_become_binary(tmp_path, fundus):
@@ -124,7 +80,7 @@ def test_inverted_and_swapped_masks_are_refused(tmp_path, fundus, vessels, fov, 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the DRIVE set in ../shared/data/DRIVE")
 def test_real_set():
-    splits = read_drive(REAL)
+    splits = find_photographs(REAL).splits
     assert [len(splits[split]) for split in ("training", "test")] == [20, 20]
     files = splits["test"][0]
     assert files.second is not None

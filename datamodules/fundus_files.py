@@ -1,0 +1,239 @@
+"""Finds fundus photographs and what is drawn of them, as sets lie on disk.
+
+One place knows the layouts of `docs/data.md`: DRIVE, HRF, FIVES and other folders of photographs
+beside folders of drawings; CHASE_DB1 and STARE with all files in one folder; photographs alone.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from common.errors import DataError
+from datamodules.images import list_images, say
+
+Split = Literal["training", "validation", "test", "undivided"]
+Role = Literal["image", "vessels", "fov", "second"]
+SPLITS: dict[Split, tuple[str, ...]] = {
+    "training": ("training", "train"),
+    "validation": ("validation", "valid", "val"),
+    "test": ("test", "testing"),
+}
+WORDS: dict[Role, str] = {"vessels": "vessels", "fov": "field of view", "second": "2nd observer"}
+# Names of folders, in lower case and with spaces for _ and -; the first that is there is taken.
+FOLDERS: dict[Role, tuple[str, ...]] = {
+    "image": ("images", "image", "original", "originals", "stare images"),
+    "vessels": (
+        *("1st manual", "manual1", "manual", "masks", "labels", "label", "labels ah"),
+        *("ground truth", "groundtruth", "gt", "vessels"),
+    ),
+    "fov": ("mask", "fov"),
+    "second": ("2nd manual", "manual2", "labels vk"),
+}
+# Ends of file names where all files lie in one folder.
+ENDS: dict[Role, str] = {
+    "vessels": "1stHO|ah|manual1?|vessels?|labels?|gt",
+    "fov": "mask|fov",
+    "second": "2ndHO|vk|manual2",
+}
+END = re.compile(rf"([_.](training|test|{'|'.join(ENDS.values())}))+$", re.IGNORECASE)
+LAYOUTS = (
+    "images/ beside 1st_manual/, manual1/, masks/ or labels/ (in training/ and test/ if they are "
+    "given), or Image_01L.jpg beside Image_01L_1stHO.png, or im0001.ppm beside im0001.ah.ppm; see "
+    "docs/data.md"
+)
+
+
+@dataclass(frozen=True)
+class FundusFiles:
+    """The files of one photograph; None where the folder does not have that part.
+
+    Args:
+        image: the photograph.
+        vessels: of the first observer.
+        fov: the field of view.
+        second: vessels of the second observer.
+        root: what ``name`` is relative to, by default the image's folder.
+    """
+
+    image: Path
+    vessels: Path | None = None
+    fov: Path | None = None
+    second: Path | None = None
+    root: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The image's file name, or its path below ``root``."""
+        return self.image.relative_to(self.root or self.image.parent).as_posix()
+
+    @property
+    def person(self) -> str:
+        """What the photographs of both eyes have in common: ``Image_01`` of ``Image_01L.jpg``."""
+        ends = r"(?<=\d)[LR]$|[_-](L|R|OD|OS|left|right)$"
+        return re.sub(ends, "", _key(self.image), flags=re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class FundusSet:
+    """What a folder holds.
+
+    Args:
+        layout: in words.
+        splits: those that are given, or one that is "undivided".
+    """
+
+    layout: str
+    splits: dict[Split, list[FundusFiles]]
+
+
+def _stem(path: Path) -> str:
+    return Path(path.name.removesuffix(".gz")).stem
+
+
+def _key(path: Path) -> str:
+    """What an image and its masks have in common: ``21`` of ``21_training``, ``21_manual1``..."""
+    return END.sub("", _stem(path))
+
+
+def _is_drawn(path: Path) -> Role | None:
+    """What the end of a file's name says that it shows; None for a photograph."""
+    found = (
+        role
+        for role, ends in ENDS.items()
+        if re.search(rf"[_.]({ends})$", _stem(path), re.IGNORECASE)
+    )
+    return next(found, None)
+
+
+def _folder(parent: Path, names: Sequence[str]) -> Path | None:
+    try:
+        there = {re.sub("[_-]", " ", p.name.lower()): p for p in parent.iterdir() if p.is_dir()}
+    except OSError:
+        return None
+    return next((there[name] for name in names if name in there), None)
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether there is nothing in ``folder`` but hidden files."""
+    try:
+        return all(path.name.startswith(".") for path in folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror})") from None
+
+
+def _photographs(paths: Iterable[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        other = found.setdefault(_key(path), path)
+        if other != path:
+            raise DataError(f"{other} and {path}: two files for '{_key(path)}'; keep one of them")
+    return found
+
+
+def _pair(images: dict[str, Path], drawn: Iterable[Path]) -> dict[str, Path]:
+    """The drawing of each photograph, by the photograph's key.
+
+    Names end in one of `ENDS`, or in anything behind the photograph's name and a separator.
+    """
+    found: dict[str, Path] = {}
+    for path in drawn:
+        key = _key(path)
+        begun = [k for k in images if key.startswith(k) and not key[len(k) :][:1].isalnum()]
+        if not begun:
+            image = next(iter(images.values()), path).parent / key
+            raise DataError(f"{path}: has no image {image}*; add it or remove the mask")
+        other = found.setdefault(max(begun, key=len), path)
+        if other != path:
+            raise DataError(f"{other} and {path}: two files for '{key}'; keep one of them")
+    for key in images.keys() - found.keys() if found else ():
+        folder = next(iter(found.values())).parent
+        raise DataError(
+            f"{images[key]}: has no mask {folder / key}* or {key}_*; add it or remove the image"
+        )
+    return found
+
+
+def read_split(folder: Path) -> tuple[str, list[FundusFiles]]:
+    """The photographs of one split, each with what belongs to it by name, and the layout in words.
+
+    Drawings are optional, but complete where there are any.
+
+    Raises:
+        DataError: no images; an image without its mask or a mask without its image; two files for
+            one name.
+    """
+    image_folder = _folder(folder, FOLDERS["image"])
+    parts: dict[Role, dict[str, Path]] = {}
+    if image_folder is not None:
+        images = _photographs(list_images(image_folder))
+        words = [f"{image_folder.name}/"]
+        for role in ENDS:
+            part = _folder(folder, FOLDERS[role])
+            if part is not None and not _is_empty(part):
+                parts[role] = _pair(images, list_images(part))
+                words.append(f"{part.name}/ ({WORDS[role]})")
+    else:
+        paths = list_images(folder)
+        images = _photographs(path for path in paths if _is_drawn(path) is None)
+        words = [f"{len(images)} photographs"]
+        for role in ENDS:
+            parts[role] = _pair(images, [path for path in paths if _is_drawn(path) == role])
+            if parts[role]:
+                words.append(f"{next(iter(parts[role].values())).name} ({WORDS[role]})")
+    every = [
+        FundusFiles(path, *(parts.get(role, {}).get(key) for role in ENDS))
+        for key, path in images.items()
+    ]
+    return ", ".join(words), every
+
+
+def find_photographs(data_dir: Path) -> FundusSet:
+    """The photographs of a folder by split.
+
+    Raises:
+        DataError: no such folder, no photograph, or as `read_split`.
+    """
+    if not data_dir.is_dir():
+        raise DataError(f"{data_dir}: no such folder")
+    folders = {split: _folder(data_dir, names) for split, names in SPLITS.items()}
+    read = {split: read_split(folder) for split, folder in folders.items() if folder is not None}
+    if read:
+        layout = "; ".join(f"{folders[split].name}/: {words}" for split, (words, _) in read.items())  # type: ignore[union-attr]
+        return FundusSet(layout, {split: files for split, (_, files) in read.items()})
+    try:
+        layout, files = read_split(data_dir)
+    except DataError as error:
+        if "holds no image" not in str(error):
+            raise
+        paths = list_images(data_dir, recursive=True)
+        layout = "photographs in folders below"
+        files = [FundusFiles(path, root=data_dir) for path in paths]
+    return FundusSet(layout, {"undivided": files})
+
+
+def plain_images(folder: Path, recursive: bool) -> list[FundusFiles]:
+    """The photographs of a plain folder, or a single one; drawings beside them are left out.
+
+    Raises:
+        DataError: no image there, or two of the same stem, whose outputs would collide.
+    """
+    inner = None if folder.is_file() or recursive else _folder(folder, FOLDERS["image"])
+    paths = list_images(folder if inner is None else inner, recursive)
+    photographs = {(path.parent, _key(path)) for path in paths if _is_drawn(path) is None}
+    drawn_folders = {name for role in ENDS for name in FOLDERS[role]}
+    kept, left_out = dict[Path, Path](), list[Path]()
+    for path in paths:
+        named = re.sub("[_-]", " ", path.parent.name.lower()) in drawn_folders
+        beside = named and path != folder and _folder(path.parent.parent, FOLDERS["image"])
+        if beside or (_is_drawn(path) and (path.parent, _key(path)) in photographs):
+            left_out.append(path)
+            continue
+        other = kept.setdefault(path.with_name(_stem(path)), path)
+        if other != path:
+            raise DataError(f"{other} and {path}: the same name; rename one of them")
+    if left_out:
+        say(f"{folder}: {len(left_out)} drawings left out, as {left_out[0].relative_to(folder)}")
+    root = folder.parent if folder.is_file() else inner or folder
+    return [FundusFiles(path, root=root) for path in kept.values()]
