@@ -23,6 +23,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from callbacks.compilation import CompileMode
 from callbacks.run_recorder import RunRecorder
 from callbacks.standard import sort_callbacks, standard_callbacks
 from commandline.checks import check_values
@@ -95,6 +96,8 @@ class CLI(LightningCLI):
         parser.add_argument("--init_from", **path, help=text)
         if self.verb == "predict":
             parser.add_argument("--output", **path, help="new folder for the predictions")
+        modes = dict[str, Any](type=CompileMode | None, default=None)
+        parser.add_argument("--compile", **modes, help="mode of torch.compile in fit; null: none")
         parser.add_argument(
             "--memory_format",
             type=MemoryFormat,
