@@ -192,20 +192,20 @@ def mark_best(axes: "Axes", epoch: int, value: float, text: str) -> None:
     """A diamond at the best epoch, on a dashed line through it."""
     axes.axvline(epoch, color=MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
     low, high = axes.get_ylim()
-    axes.set_ylim(low, max(high, value + 0.22 * (high - low)))  # room for the text
+    axes.set_ylim(low, high + 0.18 * (high - low))  # room for the text
     axes.plot(epoch, value, "D", markersize=8, color=INK, zorder=4, clip_on=False)
     first, last = axes.get_xlim()
     left_half = epoch - first <= (last - first) / 2
     axes.annotate(
         text,
-        (epoch, value),
-        xytext=(7 if left_half else -7, 7),
+        (epoch, 1),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(6 if left_half else -6, 0),
         textcoords="offset points",
         ha="left" if left_half else "right",
-        va="bottom",
+        va="top",
         weight="bold",
         size=9,
-        zorder=5,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiment.atomic import atomic_write
-from experiment.crossval_scores import wilson_interval
+from experiment.headline import SPLITS, headline, plural, short
 from experiment.metric_names import in_words, main_metrics
 from experiment.run_results import RunResults, read_results
 
@@ -21,19 +21,13 @@ TITLES = {
     "blots": "Western-blot generation",
 }
 STAGES = {"validate": "Validation", "test": "Test"}
-SPLITS = {"train": "training", "val": "validation", "test": "test"}
 SAMPLE = "built-in sample (synthetic)"
 TABLES = {  # written beside the figures
-    "classes": "Scores by class",
-    "photographs": "Scores by photograph",
-    "mistakes": "Mistakes",
+    "classes": "Classes",
+    "photographs": "Photographs",
+    "mistakes": "mistakes",
 }
-ROWS_SHOWN = 200
-
-
-def short(value: float) -> str:
-    """Four decimals, or four digits where that would show none."""
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
+MAX_ROWS = 200  # of a table of images
 
 
 def duration(minutes: float | None) -> str:
@@ -93,43 +87,6 @@ def write_report(run_dir: str | Path) -> Path:
     return path
 
 
-def headline(results: RunResults, verb: str = "test") -> str:
-    """The result in one sentence: of the latest test, else of validation; "" if there is none.
-
-    "64 of 66 validation images are classified correctly (95 % interval 89.6 to 99.2 %)."
-    With ``verb`` "fit" that of validation.
-    """
-    tests = [e for e in results.evaluations if e["stage"] == verb == "test" and e.get("metrics")]
-    stage = "test" if tests else "val"
-    record = tests[-1] if tests else results.record
-    metrics = tests[-1]["metrics"] if tests else results.at_best
-    main = main_metrics(results.task, stage, metrics)
-    names = [name for name in main if not name.endswith("loss")][:3]
-    if not names:
-        return ""
-    count = (record.get("images") or {}).get(stage)
-    kind = f"{'synthetic ' if record.get('sample') else ''}{SPLITS[stage]}"
-    images = f"{kind} images" if count is None else plural(count, f"{kind} image")
-    right = metrics.get(f"{stage}/accuracy", 0) * (count or 0)
-    if results.task == "aoi" and count and abs(right - round(right)) < 0.01:
-        low, high = (100 * limit for limit in wilson_interval(round(right), count))
-        return (
-            f"{round(right):,} of {images} {'is' if count == 1 else 'are'} classified correctly "
-            f"(95 % interval {low:.1f} to {high:.1f} %)."
-        )
-    # The region is said once, at the end.
-    words = [in_words(name.replace("fov/", "").replace("full_image/", ""), False) for name in names]
-    pairs = [f"{word} {short(metrics[n])}" for word, n in zip(words, names, strict=True)]
-    region = {"fov": " in the field of view", "full_image": " in the whole photograph"}
-    where = region.get(names[0].split("/")[1], "")
-    return f"{', '.join(pairs)}{where}, on {images}."
-
-
-def plural(count: int, noun: str) -> str:
-    """ "1 image", "2 images"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def _filled(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in facts.items() if value not in (None, "")]
 
@@ -149,7 +106,7 @@ def _facts(results: RunResults) -> Mapping[str, Any]:
         "Classes": f"{len(classes)}: {', '.join(classes)}" if classes else None,
         "Split": _split(settings),
         "Image size": next((f"{size} px" for size in sizes if size), None),
-        "Field of view": f"{d} px wide" if (d := settings.get("data.inputs.diameter")) else None,
+        "Field of view": f"{d:g} px wide" if (d := settings.get("data.inputs.diameter")) else None,
         "Learning rate": ", ".join(
             f"{value:g}" + (f" ({name})" if len(rates) > 1 else "") for name, value in rates.items()
         ),
@@ -157,7 +114,7 @@ def _facts(results: RunResults) -> Mapping[str, Any]:
         "Initial weights": record.get("weights"),
         "Duration": duration(record.get("minutes")),
         "Best checkpoint": record.get("best_checkpoint"),
-        "Error": record.get("error"),
+        "Stopped by": record.get("error"),
     }
 
 
@@ -169,9 +126,11 @@ def _split(settings: Mapping[str, Any]) -> str:
     if folds is not None:
         return f"fold {fold} of {folds}, seed {seed}"
     if (fraction := settings.get("data.val_fraction")) is not None:
-        return f"{100 * fraction:g} % for validation unless the data name it, seed {seed}"
+        return f"{100 * fraction:g} % for validation, drawn by seed {seed} if the data name none"
     if (count := settings.get("data.val_size")) is not None:
-        return f"{plural(count, 'image')} for validation unless the data name it, seed {seed}"
+        return (
+            f"{plural(count, 'image')} for validation, drawn by seed {seed} if the data name none"
+        )
     return ""
 
 
@@ -251,13 +210,13 @@ def _tables(folder: Path) -> Iterator[dict[str, Any]]:
         kind, tested = path.stem.removeprefix("test_"), path.stem.startswith("test_")
         with path.open(newline="", encoding="utf-8") as file:
             header, *rows = csv.reader(file)
+        title = f"{TABLES.get(kind, kind)} ({'test' if tested else 'validation'})"
         yield {
-            "title": f"{TABLES.get(kind, kind)} ({'test' if tested else 'validation'})",
+            "title": f"{len(rows):,} {title}" if kind == "mistakes" else title,
             "header": header,
-            "rows": rows[:ROWS_SHOWN],
-            "more": f"The first {ROWS_SHOWN} of {len(rows)} rows; all of them are in {path.name}."
-            if len(rows) > ROWS_SHOWN
-            else "",
+            "rows": rows[:MAX_ROWS],
+            "count": len(rows),
+            "file": f"figures/{path.name}",
         }
 
 

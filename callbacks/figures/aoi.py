@@ -107,8 +107,8 @@ def _write_classes(trainer: pl.Trainer, matrix: Tensor, names: Sequence[str], fi
             name,
             int(support[i]),
             int(right[i]),
-            f"{right[i] / called[i]:.4f}" if called[i] else "-",
-            f"{right[i] / support[i]:.4f}" if support[i] else "-",
+            f"{right[i] / called[i]:.4f}" if called[i] else "",
+            f"{right[i] / support[i]:.4f}" if support[i] else "",
         )
         for i, name in enumerate(names)
     ]

@@ -82,5 +82,5 @@ def draw_calibration(
         right.plot(curve.coverage, curve.accuracy, color=BLUE)
         right.plot(1, curve.accuracy[-1], "D", color=INK, ms=7, clip_on=False)
         right.set(xlim=(0, 1.01), xlabel="most confident images")
-        for axis in (left.yaxis, right.xaxis, right.yaxis):
+        for axis in (left.xaxis, left.yaxis, right.xaxis, right.yaxis):
             percent_axis(axis)

@@ -12,7 +12,7 @@ from callbacks.figures.held_out import HeldOutFigures, draw_curves, figure, writ
 from datamodules.fundus_files import FundusFiles
 from datamodules.fundus_masks import read_mask
 from datamodules.images import read_image
-from datamodules.transforms.fundus import estimate_fov
+from datamodules.transforms.field_of_view import estimate_fov
 from experiment.metric_names import main_metrics
 from experiment.plotting import (
     BLUE,
@@ -205,7 +205,7 @@ def _fov(own: FundusFiles) -> Tensor:
     """As the network gets it, bool ``(H, W)`` of the photograph's size."""
     pixels = read_image(own.image, "RGB")
     if own.fov is None:
-        return estimate_fov(pixels)[0]
+        return torch.from_numpy(estimate_fov(pixels.permute(1, 2, 0).numpy()))
     return read_mask(own.fov, own.image, pixels.shape[-2:], full=True)[0].as_subclass(Tensor)
 
 
@@ -223,7 +223,7 @@ def _write_photographs(
         total += counts
         second.append(_second_observer(own))
         rows.append([own.image.name, *_scores(counts), *_scores(second[-1])[:1]])
-    rows.append(["all together", *_scores(total), *_scores(sum(second, torch.zeros(4)))[:1]])
+    rows.append(["all", *_scores(total), *_scores(sum(second, torch.zeros(4)))[:1]])
     header = ["photograph", "Dice", "sensitivity", "specificity", "precision", "vessel fraction"]
     if any(counts.any() for counts in second):
         header.append("Dice of the second observer")
@@ -231,7 +231,7 @@ def _write_photographs(
 
 
 def _scores(counts: Tensor) -> list[str]:
-    """Dice, sensitivity, specificity, precision and vessel fraction; "-" where there is none."""
+    """Dice, sensitivity, specificity, precision and vessel fraction; "" where there is none."""
     hits, misses, alarms, rest = counts.tolist()
     ratios = (
         (2 * hits, 2 * hits + misses + alarms),
@@ -240,7 +240,7 @@ def _scores(counts: Tensor) -> list[str]:
         (hits, hits + alarms),
         (hits + misses, hits + misses + alarms + rest),
     )
-    return [f"{above / below:.4f}" if below else "-" for above, below in ratios]
+    return [f"{above / below:.4f}" if below else "" for above, below in ratios]
 
 
 def _second_observer(own: FundusFiles) -> Tensor:
