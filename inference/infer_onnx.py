@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from argparse import ArgumentParser
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
@@ -135,6 +136,10 @@ def inputs(paths, card):  # the files of each prediction
     return [(file,) for file in files]
 
 
+def read(files, mode):
+    return [image_pixels.read(file.read_bytes(), mode) for file in files]
+
+
 def write(folder, name, answers, card):  # gives the row of each table
     def save(pixels, suffix=".png"):
         Image.fromarray(pixels).save(folder / (Path(name).stem + suffix))
@@ -174,10 +179,13 @@ def main():
         sys.exit(f"{error}")
     options.output.mkdir(parents=True, exist_ok=True)
     tables, problems = {name: [] for name in (*card["tables"], "styles")}, []
+    pool = ThreadPoolExecutor(1)
+    reads = (pool.submit(read, files, card["mode"]) for files in found)
+    coming = next(reads, None)
     for files in found:
+        pixels, coming = coming, next(reads, None)  # which is read while the model runs
         try:
-            pixels = [image_pixels.read(file.read_bytes(), card["mode"]) for file in files]
-            answers = ask(run, card, pixels, modules)
+            answers = ask(run, card, pixels.result(), modules)
             for table, row in write(options.output, files[0].name, answers, card).items():
                 tables[table].append(row)
         except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from common.read_ahead import read_ahead
 from experiment.checkpoints import Checkpoint
 from inference import inputs
 from inference.graph import Graph
@@ -136,7 +137,8 @@ class Model(ABC, Generic[Result]):
 
     def _many(self, images: Iterator[Any]) -> Iterator[Result]:
         items = (self.read(x, f"image {i}") for i, x in enumerate(images))
-        while batch := list(islice(items, self.settings.batch_size)):
+        batches = iter(lambda: list(islice(items, self.settings.batch_size)), [])
+        for batch in read_ahead(batches):
             yield from self._run(batch)
 
     def _run(self, items: Sequence[Item]) -> list[Result]:

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from common.errors import DataError
+from common.read_ahead import read_ahead
 from experiment.tasks import TASKS
 from inference.graph import MORE_INPUTS
 from inference.loading import import_model
@@ -38,18 +40,21 @@ class ExportedModel:
         """As `inference.model.Model.predict`; for blots as `inference.blots.BlotModel.predict`."""
         x = x if template2 is None else (x, template2)
         if self.kind.is_one(x):
-            return self._one(x, "image")
+            return self._answer(self._read(x, "image"))
         first, second = self.card.get("templates", ("", ""))
         return self._many(self.kind.each(x, {"template1": first, "template2": second}))
 
     def _many(self, images: Iterator[Any]) -> Iterator[Any]:
-        for i, x in enumerate(images):
-            yield self._one(x, f"image {i}")
+        items = (self._read(x, f"image {i}") for i, x in enumerate(images))
+        yield from map(self._answer, read_ahead(items))
 
-    def _one(self, x: Any, name: str) -> Any:
+    def _read(self, x: Any, name: str) -> tuple[list[Tensor], str]:
+        return self.kind.pixels(x, self.card["mode"], name)
+
+    def _answer(self, read: tuple[list[Tensor], str]) -> Any:
         from inference.infer_onnx import ask  # needs onnxruntime
 
-        pixels, name = self.kind.pixels(x, self.card["mode"], name)
+        pixels, name = read
         arrays = [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p in pixels]
         modules = [MORE_INPUTS[name] for name in self.card["inputs"] if name in MORE_INPUTS]
         try:
