@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
-from PIL import Image
+from torchvision.transforms.v2.functional import to_pil_image
 
 from common.errors import DataError
 from common.paths import expand
 from common.ranges import ImageSide
-from datamodules.blot_files import find_triples
+from datamodules.blot_files import Member, find_templates
 from datamodules.preprocessing import blot_input
 from inference.inputs import is_one, read_pixels
 from inference.model import Model
@@ -26,13 +26,16 @@ class BlotModel(Model[BlotResult]):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.size = int(ImageSide(self.trained.data["size"]))
+        every, of_one = self.trained.model.get("channels", (2, 1))
+        self.count = every // of_one
+        self.mode: Literal["L", "RGB"] = "RGB" if of_one == 3 else "L"
 
     def predict(self, x: Any, template2: Any = None) -> Any:
-        """The blot of two templates, or an iterator over those of many pairs.
+        """The blot of its templates, or an iterator over those of many.
 
         Args:
-            x: the first template, or a tuple of both; a folder in the layout of the training data,
-                a list or any iterable of tuples gives an iterator.
+            x: the first template, or a tuple of all; a folder in one of the layouts of
+                `datamodules.blot_files`, a list or any iterable of tuples gives an iterator.
             template2: the second template.
 
         Raises:
@@ -42,12 +45,10 @@ class BlotModel(Model[BlotResult]):
         if template2 is not None:
             x = (x, template2)
         elif is_one(x):
-            raise DataError("one image: a blot is made of two templates; give both")
+            x = (x,)
         elif isinstance(x, str | Path):
-            data = self.trained.data
-            patterns = data["template1"], data["template2"]
-            triples = find_triples(expand(x), *patterns, None)
-            x = [(triple.template1, triple.template2) for triple in triples]
+            pairs = find_templates(expand(x))
+            x = [pair.templates for pair in pairs]
         return super().predict(x)
 
     @staticmethod
@@ -55,19 +56,26 @@ class BlotModel(Model[BlotResult]):
         return isinstance(x, tuple)
 
     def read(self, x: Any, name: str) -> dict[str, Any]:
-        if not isinstance(x, tuple) or len(x) != 2:
-            raise DataError(f"{name}: give two templates, as a tuple")
-        first, first_name = read_pixels(x[0], "L", f"{name}, template 1")
-        second, second_name = read_pixels(x[1], "L", f"{name}, template 2")
-        if first.shape != second.shape:
-            sizes = [f"{t.shape[2]}x{t.shape[1]}" for t in (second, first)]
-            raise DataError(
-                f"{second_name}: is {sizes[0]} pixels but {first_name} is {sizes[1]}; "
-                "give two of one size"
-            )
-        name = first_name if isinstance(x[0], str | Path) else name
-        shown = tuple(Image.fromarray(t[0].numpy()) for t in (first, second))
-        pixels = torch.cat([first, second])
+        x = x if isinstance(x, tuple) else (x,)
+        if len(x) != self.count:
+            raise DataError(f"{name}: {len(x)} template(s); give {self.count}, as a tuple")
+        read = [
+            (t.read(self.mode), t.path.name)
+            if isinstance(t, Member)
+            else read_pixels(t, self.mode, f"{name}, template {i + 1}")
+            for i, t in enumerate(x)
+        ]
+        first, first_name = read[0]
+        for other, other_name in read[1:]:
+            if first.shape != other.shape:
+                sizes = [f"{t.shape[2]}x{t.shape[1]}" for t in (other, first)]
+                raise DataError(
+                    f"{other_name}: is {sizes[0]} pixels but {first_name} is {sizes[1]}; "
+                    "give templates of one size"
+                )
+        name = first_name if isinstance(x[0], str | Path | Member) else name
+        shown = tuple(to_pil_image(t) for t, _ in read)
+        pixels = torch.cat([t for t, _ in read])
         return {
             "image": blot_input(pixels, self.size if self.resizes else None),
             "name": name,
@@ -78,6 +86,6 @@ class BlotModel(Model[BlotResult]):
         templates = torch.stack([item["image"] for item in items]).to(self.settings.device)
         blots = to_gray(self.network(templates).float()).cpu()
         return [
-            BlotResult(item["name"], item["shown"], Image.fromarray(blot[0].numpy()))
+            BlotResult(item["name"], item["shown"], to_pil_image(blot))
             for item, blot in zip(items, blots, strict=True)
         ]

@@ -7,7 +7,7 @@ from typing import Any
 from common.errors import DataError
 from common.paths import expand
 from datamodules.aoi_files import find_images
-from datamodules.blot_files import find_triples
+from datamodules.blot_files import find_templates
 from datamodules.fundus_files import find_photographs
 from datamodules.synthetic import aoi, blots, drive
 from datamodules.synthetic.cache import cached_sample
@@ -51,7 +51,7 @@ def _inputs(task: str, folder: Path, data: dict[str, Any]) -> list[Any]:
         assert files is not None
         return [files.folder / str(name) for name in files.names]
     if task == "blots":
-        triples = find_triples(folder, data["template1"], data["template2"], None)
-        return [(triple.template1, triple.template2) for triple in triples]
+        pairs = find_templates(folder, data.get("templates"))
+        return [tuple(template.path for template in pair.templates) for pair in pairs]
     splits = find_photographs(folder).splits
     return [files.image for files in splits.get("test") or next(iter(splits.values()))]

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim
 
+from common.errors import DataError
 from datamodules.preprocessing import normalize_defects, resize_square
 from inference.blots import BlotModel
 from inference.defects import DefectModel
@@ -173,6 +174,8 @@ class BlotGraph(Graph):
 
     def __init__(self, model: BlotModel) -> None:
         super().__init__(model)
+        if (model.count, model.mode) != (2, "L"):
+            raise DataError("templates: only models of two gray templates can be exported")
         self.inputs = {"pixels": torch.zeros(2, 2, model.size, model.size, dtype=torch.uint8)}
         self.outputs = ("image",)
         self.fixed = tuple(self.inputs)

@@ -8,6 +8,7 @@ import torch
 
 from common.paths import expand
 from datamodules.aoi_files import label_numbers
+from datamodules.blot_files import COURSE
 from datamodules.blot_style import NAMES
 from experiment.checkpoints import Checkpoint
 from experiment.provenance import git_revision
@@ -134,7 +135,7 @@ def _settings(model: Model, graph: Graph, task: str) -> dict[str, Any]:
             "tables": tables,
         }
     if isinstance(model, BlotModel):
-        patterns = [model.trained.data["template1"], model.trained.data["template2"]]
+        patterns = list(model.trained.data.get("templates") or COURSE[1])
         blots = {"mode": "L", "size": model.size, "templates": patterns, "noise": graph.noise}
         if isinstance(model, StyledBlotModel) and isinstance(graph, StyledBlotGraph):
             tables["styles"] = ["image", *NAMES]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from common.errors import DataError
 from common.paths import expand
-from datamodules.blot_files import find_triples
+from datamodules.blot_files import find_pairs
 from datamodules.blot_style import NAMES
 from inference import results
 from inference.inputs import each, is_one, read_pixels
@@ -41,16 +41,11 @@ class ExportedModel:
         if isinstance(x, tuple):
             return self._one(x, "image")
         if isinstance(x, str | Path) and not is_one(x):
-            triples = find_triples(expand(x), *self._patterns, None)
-            x = [(triple.template1, triple.template2) for triple in triples]
+            pairs = find_pairs(expand(x), self.card["templates"], None)
+            x = [tuple(template.path for template in pair.templates) for pair in pairs]
         elif is_one(x):
             raise DataError("one image: a blot is made of two templates; give both")
         return self._many(each(x))
-
-    @property
-    def _patterns(self) -> tuple[str, str]:
-        first, second = self.card["templates"]
-        return first, second
 
     def _many(self, images: Iterator[Any]) -> Iterator[Any]:
         for i, x in enumerate(images):
