@@ -34,6 +34,7 @@ from common.errors import DataError, UsageError
 from common.paths import expand
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoints
+from experiment.checkpoints.initialize import initialize
 from experiment.checkpoints.read import check_not_finished, check_weights_fit
 from experiment.checkpoints.settings import log_overrides
 from experiment.hardware import (
@@ -74,7 +75,8 @@ class CLI(LightningCLI):
             pl.LightningModule,
             pl.LightningDataModule,
             save_config_callback=None,  # RunRecorder does it
-            trainer_defaults={"use_distributed_sampler": False},
+            # Precision and accelerator pick what is fastest where they are not given.
+            trainer_defaults={"use_distributed_sampler": False, "log_every_n_steps": 10},
             seed_everything_default=42,
             parser_class=OneLineParser,
             parser_kwargs={"prog": f"lit-tasks {verb}"},
@@ -91,6 +93,8 @@ class CLI(LightningCLI):
         parser.add_argument(
             "--ckpt_path", **path, help="best, last, a run, a checkpoint or several"
         )
+        text = "of fit: run, checkpoint or state dict whose weights a new training begins with"
+        parser.add_argument("--init_from", **path, help=text)
         if self.verb == "predict":
             parser.add_argument("--output", **path, help="new folder for the predictions")
         parser.add_argument(
@@ -117,10 +121,15 @@ class CLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         print_help(parser, args)  # type: ignore[arg-type]
+        args = [str(arg).replace("--model.init_from", "--init_from", 1) for arg in args]  # type: ignore[union-attr]
         if any(arg.startswith("--model.class_names") for arg in args):  # type: ignore[union-attr]
             raise UsageError("model.class_names: is linked to the data's; give data.class_names")
         super().parse_arguments(parser, args)
         check_values(self.config.as_dict(), self.verb)
+        if self.config.init_from and (self.verb != "fit" or self.config.ckpt_path):
+            raise UsageError(
+                "init_from: begins a new fit; with a checkpoint give --ckpt_path alone"
+            )
         if self._lacks_weights():
             from_scratch = CONFIGS / self.config.from_scratch
             self.config = parser.parse_args([*args, f"--config={from_scratch}"])  # type: ignore[misc]
@@ -133,7 +142,7 @@ class CLI(LightningCLI):
         config = self.config
         if config.from_scratch is not None and not (CONFIGS / config.from_scratch).is_file():
             raise UsageError(f"from_scratch: {CONFIGS / config.from_scratch}: no such file")
-        new = self.verb == "fit" and config.ckpt_path is None
+        new = self.verb == "fit" and config.ckpt_path is None and config.init_from is None
         if not new or config.from_scratch is None or config.data.init_args.get("data_dir"):
             return False
         network = config.get("model.init_args.network.init_args", {})
@@ -196,6 +205,8 @@ class CLI(LightningCLI):
         config, given = self.config, self.config_init.trainer
         run = RunSettings(**config.run.as_dict())
         paths: list[Path] = []
+        if config.init_from:
+            initialize(self.model, config.init_from)
         if self.checkpoints is not None:
             self._load(self.checkpoints)
             paths = self.checkpoints.paths

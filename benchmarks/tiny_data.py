@@ -22,7 +22,6 @@ _GAN = ["--data.batch_size=4", "--model.generator.width=4", "--model.discriminat
 SMALL: Mapping[str, list[str]] = {
     "aoi": _AOI,
     "aoi_best": _AOI,
-    "aoi_probe": _AOI,
     "vessels": [*_VESSELS, "--data.inputs.size=32", "--data.val_size=3"],
     "vessels_best": [
         *_VESSELS,

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.fundus_files import FundusFiles, find_photographs
 from datamodules.fundus_masks import read_mask
 from datamodules.images import read_image
-from datamodules.transforms.fundus import estimate_fov
+from datamodules.transforms.field_of_view import estimate_fov
 from inference import load
 from lit_models.postprocessing.vessel_measures import MEASURES, MeasuredVessels, measure_vessels
 
@@ -47,8 +47,9 @@ def drawn(files: FundusFiles) -> tuple[np.ndarray, np.ndarray | None, np.ndarray
     assert files.vessels is not None, f"{files.image}: no drawn vessels"
     first = read_mask(files.vessels, files.image, size)[0].numpy()
     second = files.second and read_mask(files.second, files.image, size)[0].numpy()
-    fov = read_mask(files.fov, files.image, size, full=True) if files.fov else estimate_fov(pixels)
-    return first, second, fov[0].numpy()
+    if files.fov is None:
+        return first, second, estimate_fov(pixels.permute(1, 2, 0).numpy())
+    return first, second, read_mask(files.fov, files.image, size, full=True)[0].numpy()
 
 
 def agreement(found: np.ndarray, first: np.ndarray) -> list[str]:

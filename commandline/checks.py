@@ -47,6 +47,9 @@ def check_values(config: dict[str, Any], verb: str) -> None:
     Raises:
         UsageError: names the option, and what it takes.
     """
+    for section in ("trainer", "run"):
+        if not isinstance(config[section], Mapping):
+            raise UsageError(f"{section}: must be a group of options, not {config[section]}")
     try:
         check_classes(config["trainer"], pl.Trainer, "trainer")
         for part, base in (("model", pl.LightningModule), ("data", pl.LightningDataModule)):
@@ -68,6 +71,8 @@ def check_values(config: dict[str, Any], verb: str) -> None:
             if group or (value is None and hint is not Any and NoneType not in get_args(hint)):
                 words = "a group of options" if group else in_words(hint)
                 raise UsageError(f"{name}: must be {words}, not {quoted(str(value))}")
+            if value == "" and name.endswith("_dir"):
+                raise UsageError(f"{name}: is empty; give a folder, or null")
             if option == "model":
                 _check_range(name, name.rpartition(".")[2], value)
 

@@ -27,7 +27,7 @@ _load_yaml = get_loader("yaml")
 
 def _load(text: str) -> Any:
     value = _load_yaml(text)
-    return text if value is None and text.strip() not in ("null", "") else value
+    return text if value is None and text.strip() != "null" else value
 
 
 # An option is null by ``null`` alone: ``~`` and ``#new`` are names of folders.

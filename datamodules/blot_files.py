@@ -19,7 +19,7 @@ from torch import Tensor
 
 from common.errors import DataError
 from datamodules.images import list_images, read_image
-from datamodules.tables import read_csv
+from datamodules.label_tables import read_header, read_table
 
 COURSE = ("wb_dataset/", ("wb_template/BandMask_", "wb_template2/BasePattern_"))
 LAYOUTS = (
@@ -183,12 +183,13 @@ def read_groups(path: Path, stems: Sequence[str]) -> list[str]:
     """Membrane of each stem, from a CSV with columns ``ID,membrane``; extra IDs are ignored.
 
     Raises:
-        DataError: a stem has no membrane, an ID has two, and what `read_csv` raises.
+        DataError: a column is missing, a stem has no membrane, and what `read_table` raises.
     """
-    groups: dict[str, str] = {}
-    for line, (name, group) in read_csv(path, ("ID", "membrane")):
-        if groups.setdefault(name, group) != group:
-            raise DataError(f"{path}, line {line}: {name} has membrane {groups[name]} too")
+    columns = ["ID", "membrane"]
+    if not set(columns) <= set(read_header(path)[1]):
+        raise DataError(f"{path}: needs the columns {','.join(columns)}; name them so")
+    table = read_table(path, columns)
+    groups = dict(zip(table["name"], table["label"], strict=True))
     without = [stem for stem in stems if not groups.get(stem)]
     if without:
         raise DataError(f"{path}: no membrane for {without[0]} ({len(without)} such IDs); add them")

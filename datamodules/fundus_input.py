@@ -15,6 +15,7 @@ from datamodules.fundus_files import FundusFiles
 from datamodules.fundus_masks import read_masks
 from datamodules.images import read_image
 from datamodules.transforms import fundus
+from datamodules.transforms.field_of_view import estimate_fov, network_size
 
 
 @dataclass(frozen=True)
@@ -82,26 +83,26 @@ class FundusInput:
             vessels are given, all at the network's size; ``native_size`` ``(2,)``; ``sharpness``,
             see `fundus.sharpness`, None without local normalization.
         """
-        native = pixels.shape[-2:]
-        item: dict[str, Any] = {"native_size": torch.tensor(native)}
-        fov = tv_tensors.Mask(fundus.estimate_fov(pixels)) if drawn_fov is None else drawn_fov
-        if self.channels == "green":
-            pixels = tv_tensors.Image(pixels[1:2])
-        if self.size is not None:
-            size = [self.size, self.size]
-        elif self.diameter is not None:
-            size = fundus.resize_to_diameter(self.diameter, fov)
-        else:
-            size = list(native)
-        resize = v2.Resize(size, antialias=True)
-        pixels, fov = resize(pixels, fov)
+        item: dict[str, Any] = {"native_size": torch.tensor(pixels.shape[-2:])}
+        fov = drawn_fov
+        if fov is None:
+            found = estimate_fov(pixels.permute(1, 2, 0).numpy())
+            fov = tv_tensors.Mask(torch.from_numpy(found)[None])
+        resize = v2.Resize(network_size(fov[0].numpy(), self.size, self.diameter), antialias=True)
+        pixels, fov = resize(self.channels_of(pixels), fov)
         if vessels is not None:
             item["target"] = resize(vessels)
-        item["fov"] = fov
-        item["sharpness"] = None
+        image, sharpness = self.normalize(pixels, fov), None
+        if self.local_normalization is not None:
+            sharpness = fundus.sharpness(image, fov)
+        return {**item, "fov": fov, "image": image, "sharpness": sharpness}
+
+    def channels_of(self, pixels: Tensor) -> Tensor:
+        """What the network sees of pixels ``(..., C, H, W)``, see `mode`."""
+        return pixels[..., 1:2, :, :] if self.channels == "green" else pixels
+
+    def normalize(self, pixels: Tensor, fov: Tensor) -> Tensor:
+        """Float32 ``(..., C, h, w)``, of uint8 pixels and a bool field of view of one size."""
         if self.local_normalization is None:
-            item["image"] = F.to_dtype(pixels, torch.float32, scale=True) * 2 - 1
-        else:
-            item["image"] = fundus.local_normalization(pixels, fov, self.local_normalization)
-            item["sharpness"] = fundus.sharpness(item["image"], fov)
-        return item
+            return F.to_dtype(pixels, torch.float32, scale=True) * 2 - 1
+        return fundus.local_normalization(pixels, fov, self.local_normalization)

@@ -11,7 +11,7 @@ from torchvision import tv_tensors
 from common.errors import DataError
 from datamodules.fundus_files import FundusFiles
 from datamodules.images import read_image, say
-from datamodules.transforms.fundus import LEAST_FOV, fov_diameter
+from datamodules.transforms.field_of_view import LEAST_FOV, fov_diameter
 
 MOST_LABELS = 8  # gray levels in a mask that are meant as such
 
@@ -78,9 +78,9 @@ def read_masks(
     """
     vessels = read_mask(files.vessels, files.image, size) if files.vessels else None
     fov = read_mask(files.fov, files.image, size, full=True) if files.fov else None
-    if fov is not None and fov_diameter(fov) < LEAST_FOV * max(size):
+    if fov is not None and (diameter := fov_diameter(fov[0].numpy())) < LEAST_FOV * max(size):
         raise DataError(
-            f"{files.fov}: a field of view of {fov_diameter(fov):.0f} px in {files.image} of "
+            f"{files.fov}: a field of view of {diameter} px in {files.image} of "
             f"{size[1]}x{size[0]} px; redraw it"
         )
     if vessels is not None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,16 +65,18 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFram
             "give --data.columns [NAME,LABEL]"
         )
     try:
-        frame = pd.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            na_filter=False,
-            encoding="utf-8-sig",
-            skip_blank_lines=False,
-            index_col=False,
-        )
-    except (OSError, ValueError) as error:  # of pandas' parser, of the encoding
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+            frame = pd.read_csv(
+                path,
+                sep=separator,
+                dtype=str,
+                na_filter=False,
+                encoding="utf-8-sig",
+                skip_blank_lines=False,
+                index_col=False,
+            )
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:  # or the encoding
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: not a table ({reason}); save it as UTF-8 CSV") from None
     frame.columns = frame.columns.str.strip()

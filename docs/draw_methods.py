@@ -19,12 +19,6 @@ METHODS = {
             "ResNet-18\nImageNet, frozen",
             "linear\n512 to 6",
         ],
-        "aoi_probe": [
-            "512x512 gray",
-            "resize\n224x224",
-            "ResNet-18\nImageNet, frozen",
-            "linear\n512 to 6\n50 epochs",
-        ],
         "aoi_best": [
             "512x512 gray",
             "resize 224x224\naugmentation",

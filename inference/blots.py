@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
+from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from common.errors import DataError
@@ -12,6 +13,7 @@ from common.paths import expand
 from common.ranges import ImageSide
 from datamodules.blot_files import Member, find_templates
 from datamodules.preprocessing import blot_input
+from inference.graph import Graph
 from inference.inputs import is_one, read_pixels
 from inference.model import Model
 from inference.results import BlotResult
@@ -89,3 +91,22 @@ class BlotModel(Model[BlotResult]):
             BlotResult(item["name"], item["shown"], to_pil_image(blot))
             for item, blot in zip(items, blots, strict=True)
         ]
+
+    def graph(self) -> Graph:
+        return BlotGraph(self)
+
+
+class BlotGraph(Graph):
+    """Blots uint8 ``(N, s, s)`` of both templates, uint8 ``(N, 2, s, s)``."""
+
+    fixed = ("pixels",)
+
+    def __init__(self, model: BlotModel) -> None:
+        super().__init__(model.network)
+        if (model.count, model.mode) != (2, "L"):
+            raise DataError("templates: only models of two gray templates can be exported")
+        self.inputs = {"pixels": torch.zeros(2, 2, model.size, model.size, dtype=torch.uint8)}
+        self.outputs = ("image",)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return (to_gray(self.network(blot_input(pixels, None)).float())[:, 0],)

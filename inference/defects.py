@@ -1,4 +1,4 @@
-"""Defect classes of industrial images."""
+"""Defect classes of industrial images, from Python and as an exported graph."""
 
 import logging
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from common.ranges import ImageSide
 from datamodules.preprocessing import Resize, normalize_defects, resize_square
+from inference.graph import Graph, channels_first, pixels_example
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import DefectResult
@@ -87,6 +88,9 @@ class DefectModel(Model[DefectResult]):
             return self.inference.explain(network, images)
         return self.inference.log_probabilities(network, images), None
 
+    def graph(self) -> Graph:
+        return DefectGraph(self)
+
 
 def _is_exact(network: TorchvisionClassifier, logits: Tensor, maps: Tensor | None) -> bool:
     """Whether the maps' means are the logits, but for the head's bias and the precision."""
@@ -94,3 +98,23 @@ def _is_exact(network: TorchvisionClassifier, logits: Tensor, maps: Tensor | Non
         return False
     difference = maps.mean(dim=(2, 3)) + network.head.bias.float() - logits.float()
     return bool(difference.abs().max() <= 0.02 * maps.abs().mean(dim=(2, 3)).max())
+
+
+class DefectGraph(Graph):
+    """Probabilities ``(N, K)``; where the model explains also class activation maps."""
+
+    def __init__(self, model: DefectModel) -> None:
+        super().__init__(model.network)
+        self.size, self.inference, self.explains = model.size, model.inference, model.explains
+        self.resize = model.resize
+        self.inputs = {"pixels": pixels_example(model.mode)}
+        self.outputs = ("probabilities", *(["activations"] if self.explains else []))
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        images = resize_square(channels_first(pixels), self.size, self.resize)
+        images = normalize_defects(images)
+        if not self.explains:
+            return (self.inference.log_probabilities(self.network, images).exp(),)
+        log_probs, maps = self.inference.explain(self.network, images)  # type: ignore[arg-type]
+        assert maps is not None
+        return log_probs.exp(), maps

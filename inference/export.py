@@ -30,8 +30,8 @@ from experiment.atomic import writing
 from experiment.checkpoint_io import write_portable
 from experiment.checkpoints import find_checkpoints
 from experiment.run_folder import prediction_parent
-from inference import graphs
 from inference.examples import examples
+from inference.graph import MORE_INPUTS, Graph
 from inference.loading import load_trained
 from inference.model_card import model_card, sha256
 from inference.onnx_model import ExportedModel, load_onnx
@@ -39,16 +39,9 @@ from inference.options import add_checkpoint_options, chosen_checkpoint
 
 log = logging.getLogger(__name__)
 FILES = {"onnx": "model.onnx", "torch_export": "model.pt2", "checkpoint": "model.ckpt"}
-GRAPHS: dict[str, type[graphs.Graph]] = {
-    "DefectClassifier": graphs.DefectGraph,
-    "VesselSegmenter": graphs.VesselGraph,
-    "ImageReconstructor": graphs.RetinaGraph,
-    "BlotGAN": graphs.BlotGraph,
-    "StyledBlotGAN": graphs.StyledBlotGraph,
-}
 OPSET = 18  # the first whose Resize has antialias
 CHECKED = 8  # images
-# A resized pixel may be off by one gray level, see `graphs`.
+# A resized pixel may be off by one gray level, see `graph`.
 PROBABILITY_TOLERANCE = 0.01
 LEAST_DICE = 0.99
 GRAY_LEVELS = 0.5  # mean difference of the pixels of an image
@@ -105,7 +98,7 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
     model = load_trained(path, device="cpu", precision="32-true")
     images: list[Any] = examples(model.trained, CHECKED)
     expected = [model.predict(x) for x in images]  # before all else: a classifier may explain then
-    graph = GRAPHS[model.trained.method](model).eval()
+    graph = model.graph().eval()
     card = model_card(model, graph)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -148,7 +141,7 @@ def _check_packages() -> None:
             raise DataError(f"{name} is missing; pip install -e '.[export]'") from None
 
 
-def _write(graph: graphs.Graph, card: dict[str, Any], file: Path, kind: str) -> ExportedModel:
+def _write(graph: Graph, card: dict[str, Any], file: Path, kind: str) -> ExportedModel:
     try:
         program = trace(graph)
     except Exception as error:  # whatever torch cannot trace
@@ -163,7 +156,7 @@ def _write(graph: graphs.Graph, card: dict[str, Any], file: Path, kind: str) -> 
     return load_onnx(file)
 
 
-def trace(graph: graphs.Graph) -> ExportedProgram:
+def trace(graph: Graph) -> ExportedProgram:
     """The graph of any batch, height and width, but where the network's size is fixed."""
     with torch.no_grad():
         program = torch.export.export(
@@ -182,7 +175,7 @@ def trace(graph: graphs.Graph) -> ExportedProgram:
     return program
 
 
-def _to_onnx(program: ExportedProgram, graph: graphs.Graph) -> torch.onnx.ONNXProgram:
+def _to_onnx(program: ExportedProgram, graph: Graph) -> torch.onnx.ONNXProgram:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own parts
         made = torch.onnx.export(
@@ -194,6 +187,7 @@ def _to_onnx(program: ExportedProgram, graph: graphs.Graph) -> torch.onnx.ONNXPr
             opset_version=OPSET,
             external_data=False,
             verbose=False,
+            optimize=False,
         )
     assert made is not None
     return made
@@ -248,7 +242,5 @@ def _write_beside(folder: Path, card: dict[str, Any], kind: str) -> None:
         own = Path(__file__).parent
         shutil.copy(own / "infer_onnx.py", folder)
         shutil.copy(image_pixels.__file__, folder)
-        from inference.infer_onnx import BESIDE  # needs onnxruntime
-
-        for needed in BESIDE.keys() & card["inputs"].keys():
-            shutil.copy(own / f"{BESIDE[needed]}.py", folder)
+        for needed in MORE_INPUTS.keys() & card["inputs"].keys():
+            shutil.copy(str(MORE_INPUTS[needed].__file__), folder)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from experiment.checkpoints import Checkpoint
+from inference.graph import Graph
 from inference.inputs import each, is_one
 
 Result = TypeVar("Result")
@@ -57,6 +58,10 @@ class Model(ABC, Generic[Result]):
     @abstractmethod
     def run(self, items: Sequence[dict[str, Any]]) -> list[Result]:
         """The results of a batch of what `read` returned."""
+
+    @abstractmethod
+    def graph(self) -> Graph:
+        """What is exported."""
 
     def predict(self, x: Any) -> Any:
         """The result for one image, or an iterator over those of many.

@@ -18,7 +18,7 @@ from inference.blots import BlotModel
 from inference.calibration import review_threshold
 from inference.defects import DefectModel
 from inference.examples import TASKS
-from inference.graphs import Graph, StyledBlotGraph
+from inference.graph import Graph
 from inference.model import Model
 from inference.retina import RetinaModel
 from inference.styled_blots import StyledBlotModel
@@ -73,7 +73,7 @@ def model_card(model: Model, graph: Graph) -> dict[str, Any]:
         "seed": record.get("seed"),
         "metrics": _metrics(trained, run),
         "protocol": PROTOCOLS[task],
-        **_settings(model, graph, task),
+        **_settings(model, task),
         "inputs": {
             name: _in_words(x, free)
             for (name, x), free in zip(graph.inputs.items(), graph.free_sides(), strict=True)
@@ -104,7 +104,7 @@ def _in_words(example: torch.Tensor, free: dict[int, Any]) -> str:
     return f"{str(example.dtype).removeprefix('torch.')} ({', '.join(sides)})"
 
 
-def _settings(model: Model, graph: Graph, task: str) -> dict[str, Any]:
+def _settings(model: Model, task: str) -> dict[str, Any]:
     """What the runner needs to know."""
     tables = {"predictions": ["ID", *TABLES.get(task, ["Label"])]}
     if isinstance(model, DefectModel):
@@ -136,11 +136,11 @@ def _settings(model: Model, graph: Graph, task: str) -> dict[str, Any]:
         }
     if isinstance(model, BlotModel):
         patterns = list(model.trained.data.get("templates") or COURSE[1])
-        blots = {"mode": "L", "size": model.size, "templates": patterns, "noise": graph.noise}
-        if isinstance(model, StyledBlotModel) and isinstance(graph, StyledBlotGraph):
+        blots = {"mode": "L", "size": model.size, "templates": patterns}
+        if isinstance(model, StyledBlotModel):
             tables["styles"] = ["image", *NAMES]
             known = [" ".join(map(str, row)) for row in model.known_rows()]  # a line each
-            blots |= {"size": None, "style_bank": known}
+            blots |= {"size": None, "style_bank": known, "noise": model.noise}
         return {**blots, "tables": tables}
     assert isinstance(model, RetinaModel)
     return {"mode": "RGB", "size": model.size, "tables": tables}

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from common.paths import expand
 from datamodules.blot_files import find_pairs
 from datamodules.blot_style import NAMES
 from inference import results
+from inference.graph import MORE_INPUTS
 from inference.inputs import each, is_one, read_pixels
 
 Run = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
@@ -56,10 +56,9 @@ class ExportedModel:
         arrays = [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p, _ in read]
         if len({a.shape for a in arrays}) > 1:
             raise DataError(f"{read[0][1]}: templates of different sizes; give one size")
-        from inference.infer_onnx import BESIDE, ask  # needs onnxruntime
+        from inference.infer_onnx import ask  # needs onnxruntime
 
-        needed = [BESIDE[name] for name in self.card["inputs"] if name in BESIDE]
-        modules = [import_module(f"inference.{name}") for name in needed]
+        modules = [MORE_INPUTS[name] for name in self.card["inputs"] if name in MORE_INPUTS]
         try:
             answers = ask(self.run, self.card, arrays, modules)
         except ValueError as error:

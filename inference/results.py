@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.preprocessing import Resize, square_margins
-from datamodules.transforms.fundus import estimate_fov
+from datamodules.transforms.field_of_view import estimate_fov
 from inference import show
 from lit_models.postprocessing.vessel_measures import MeasuredVessels, measure_vessels
 
@@ -108,8 +108,7 @@ class VesselResult(DisplayMixin):
     @cached_property
     def measures(self) -> MeasuredVessels:
         """Density, length, branching and winding, whole and by quadrant."""
-        pixels = torch.from_numpy(np.array(self.image.convert("RGB"))).permute(2, 0, 1)
-        fov = estimate_fov(pixels)[0].numpy()
+        fov = estimate_fov(np.array(self.image))
         settings = self.threshold, self.centerline, self.sharpness
         return measure_vessels(self.probability, fov, *settings)
 

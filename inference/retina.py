@@ -5,15 +5,16 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from common.ranges import ImageSide
 from datamodules.fundus_batches import collate
 from datamodules.preprocessing import photograph_input
+from inference.graph import Graph, channels_first, pixels_example
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import RetinaResult
-from lit_models.postprocessing.pixels import to_uint8_image, to_unit
-from lit_models.postprocessing.retina import native_image
+from lit_models.postprocessing.pixels import native_images, to_uint8_image, to_unit
 
 
 class RetinaModel(Model[RetinaResult]):
@@ -42,6 +43,29 @@ class RetinaModel(Model[RetinaResult]):
             truth = image[None, :, :h, :w]
             copy = self.network(truth).float()
             scored = to_unit(copy).cpu(), to_unit(truth).cpu()
-            made = Image.fromarray(to_uint8_image(native_image(copy, native)).numpy())
+            made = Image.fromarray(to_uint8_image(native_images(copy, native))[0].numpy())
             results.append(RetinaResult(item["name"], item["shown"], made, *scored))
         return results
+
+    def graph(self) -> Graph:
+        return RetinaGraph(self)
+
+
+class RetinaGraph(Graph):
+    """The copy, uint8 ``(N, H, W, 3)``, and its scores at the network's size ``(N,)``."""
+
+    def __init__(self, model: RetinaModel) -> None:
+        super().__init__(model.network)
+        self.size = model.size
+        self.inputs = {"pixels": pixels_example("RGB")}
+        self.outputs = ("image", "psnr", "ssim")
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        from lit_models.metrics.image_scores import ssim  # torchmetrics takes a second to import
+
+        images = photograph_input(channels_first(pixels), self.size)
+        copy = self.network(images).float()
+        image = to_uint8_image(native_images(copy, pixels.shape[1:3]))
+        copy, truth = to_unit(copy), to_unit(images)
+        psnr = -10 * (copy - truth).square().mean(dim=(1, 2, 3)).log10()
+        return image, psnr, ssim(copy, truth)

@@ -7,12 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from common.errors import DataError
 from datamodules.blot_style import NAMES, BlotStyle, measure_style
+from datamodules.preprocessing import blot_input
 from inference.blots import BlotModel
+from inference.graph import SIDES, Graph
 from inference.inputs import Source, read_pixels
 from inference.results import BlotResult
+from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
+from lit_models.postprocessing.pixels import to_gray
 from lit_models.postprocessing.styled_blots import complete_styles, generate_styled, known_rows
 
 
@@ -54,6 +59,12 @@ class StyledBlotModel(BlotModel):
         view.asked, view.samples = _style_vector(style), samples
         return BlotModel.predict(view, x, template2)
 
+    @property
+    def noise(self) -> tuple[int, int]:
+        """Channels of the network's noise, and what its sides are multiples of."""
+        network: Any = self.network
+        return network.noise_channels, network.multiple
+
     def known_rows(self) -> np.ndarray:
         """Float32 ``(M, 9)``: membrane and style of blots to draw from, one typical one at least.
 
@@ -82,6 +93,9 @@ class StyledBlotModel(BlotModel):
             for blot, style in zip(blots, styles.tolist(), strict=True)
         ]
 
+    def graph(self) -> Graph:
+        return StyledBlotGraph(self)
+
 
 def _style_vector(style: Any) -> Any:
     if style is None or isinstance(style, BlotStyle):
@@ -92,3 +106,34 @@ def _style_vector(style: Any) -> Any:
         if name not in NAMES:
             raise DataError(f"style: no number {name!r}; it has {', '.join(NAMES)}")
     return BlotStyle(**style).vector()
+
+
+class StyledBlotGraph(Graph):
+    """Blots uint8 ``(N, H, W)`` of both templates, uint8 ``(N, 2, H, W)``, in styles ``(N, 8)``.
+
+    The noise has the size that `StyledBlotGenerator.noise_size` gives.
+    """
+
+    network: StyledBlotGenerator
+
+    def __init__(self, model: StyledBlotModel) -> None:
+        super().__init__(model.network)
+        pixels = torch.zeros(2, 2, *SIDES, dtype=torch.uint8)
+        self.inputs = {
+            "pixels": pixels,
+            "style": typical_style().expand(2, -1).contiguous(),
+            "noise": torch.zeros(2, *self.network.noise_size(pixels)),
+        }
+        self.outputs = ("image",)
+
+    def free_sides(self) -> tuple[dict[int, Any], ...]:
+        from torch.export import Dim
+
+        sides = [Dim(name, min=2) for name in ("rows", "columns")]  # sides of 1 are traced apart
+        noise = {axis: self.network.multiple * side for axis, side in enumerate(sides, start=2)}
+        batch = {0: Dim.DYNAMIC}
+        return {**batch, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, batch, {**batch, **noise}
+
+    def forward(self, pixels: Tensor, style: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+        blots = self.network(blot_input(pixels, None), style, noise)[1]
+        return (to_gray(blots.float())[:, 0],)

@@ -1,17 +1,21 @@
-"""Vessels of fundus photographs."""
+"""Vessels of fundus photographs, from Python and as an exported graph."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import resize
 
 from datamodules.fundus_batches import collate
 from datamodules.fundus_input import FundusInput
+from inference.graph import Graph, channels_first, pixels_example
 from inference.inputs import read_pixels
 from inference.model import Model
 from inference.results import VesselResult
-from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps
+from lit_models.postprocessing.vessels import VesselPostprocessor, resample_maps
 
 
 class VesselModel(Model[VesselResult]):
@@ -37,18 +41,54 @@ class VesselModel(Model[VesselResult]):
 
     def run(self, items: Sequence[dict[str, Any]]) -> list[VesselResult]:
         batch = collate(items)
-        images, fov = (batch[key].to(self.settings.device) for key in ("image", "fov"))
-        found: list[list[np.ndarray]] = []
-        for maps in self.inference.predict(self.network, images, fov):
-            if maps is not None:
-                maps = maps * fov if self.fov_only else maps
-                natives = native_maps(maps, batch["input_size"], batch["native_size"])
-                found.append([one.float().cpu().numpy() for one in natives])
+        batch |= {key: batch[key].to(self.settings.device) for key in ("image", "fov")}
+        found = self.inference.predict_native(self.network, batch, self.fov_only)
+        maps = {kind: [one.cpu().numpy() for one in ones] for kind, ones in found.items()}
+        uncertainty = maps.get("uncertainty", [None] * len(items))
         threshold, centerline = self.inference.threshold, self.inference.centerline
-        uncertain = found[1] if len(found) > 1 else [None] * len(items)
         return [
             VesselResult(
                 item["name"], item["shown"], p, threshold, std, centerline, item["sharpness"]
             )
-            for item, p, std in zip(items, found[0], uncertain, strict=True)
+            for item, p, std in zip(items, maps["probability"], uncertainty, strict=True)
         ]
+
+    def graph(self) -> Graph:
+        return VesselGraph(self)
+
+
+class VesselGraph(Graph):
+    """Probability and, with test-time augmentation, uncertainty ``(N, H, W)``, float32.
+
+    Without tiles, which only save memory. Its input ``fov``, bool ``(N, h, w)`` at the network's
+    size, is left out where nothing depends on it.
+    """
+
+    def __init__(self, model: VesselModel) -> None:
+        super().__init__(model.network)
+        self.settings, self.inference, self.fov_only = model.inputs, model.inference, model.fov_only
+        settings = self.settings
+        self.inputs = {"pixels": pixels_example(settings.mode)}
+        needs_fov = settings.local_normalization or settings.diameter or self.fov_only
+        if needs_fov or len(self.inference.scales) > 1:
+            # Not those of the pixels, with which the graph would resize nothing.
+            sides = (61, 75) if settings.size is None else (settings.size, settings.size)
+            self.inputs["fov"] = torch.ones(2, *sides, dtype=torch.bool)
+            self.fixed = () if settings.size is None else ("fov",)  # type: ignore[misc]
+        self.outputs = ("probability", *(["uncertainty"] if self.inference.tta > 1 else []))
+
+    def forward(self, pixels: Tensor, fov: Tensor | None = None) -> tuple[Tensor, ...]:
+        images = self.settings.channels_of(channels_first(pixels))
+        native = size = list(images.shape[-2:])
+        if self.settings.size is not None:
+            size = [self.settings.size, self.settings.size]
+        elif fov is not None:
+            size = list(fov.shape[-2:])
+        images = resize(images, size, antialias=True)
+        inside = torch.ones_like(images[:, :1]) if fov is None else fov[:, None]
+        images = self.settings.normalize(images, inside > 0)
+        padding = (0, -size[1] % 32, 0, -size[0] % 32)
+        images, inside = F.pad(images, padding), F.pad(inside.float(), padding) > 0
+        found = self.inference.predict(self.network, images, inside, self.fov_only)
+        cropped = [maps[..., : size[0], : size[1]] for maps in found if maps is not None]
+        return tuple(resample_maps(maps, native)[:, 0] for maps in cropped)

@@ -37,20 +37,18 @@ class BlotGAN(pl.LightningModule):
 
     Lightning counts both: ``global_step`` and ``trainer.max_steps`` are twice the batches.
     The schedules are stepped after each batch. Gradient clipping and accumulation are refused.
-
     Batches are dicts with ``image``, all templates ``(N, T, H, W)``, and ``target``, the blot
     ``(N, C, H, W)``, all in [-1, 1]; ``name`` and ``index`` in predict.
 
     Args:
-        generator, discriminator: make, for numbers of channels T and C, networks that give blots
-            of templates, and logits of templates and blots.
+        generator, discriminator: networks for T and C: blots; logits of templates and blots.
         adversarial_loss: of the logits.
         generator_optimizer, discriminator_optimizer: of their parameters.
         reconstruction_loss: of generated and real blots, added to G's loss; null adds none.
         discriminator_augmentation: of the templates and blots that D sees; null changes nothing.
         lr_scheduler: of both optimizers; null leaves the learning rates as they are.
         kid_weights: see `BlotKID`; how to measure, so not the checkpoint's.
-        channels: T and C, which the data module has found.
+        channels: T and C, found by the data module.
     """
 
     def __init__(

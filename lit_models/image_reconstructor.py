@@ -16,8 +16,7 @@ from lit_models.metrics.image_mean import ImageMean
 from lit_models.metrics.image_scores import by_image, image_scores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
-from lit_models.postprocessing.pixels import to_unit
-from lit_models.postprocessing.retina import native_image
+from lit_models.postprocessing.pixels import native_images, to_unit
 
 
 class ImageReconstructor(pl.LightningModule):
@@ -95,8 +94,8 @@ class ImageReconstructor(pl.LightningModule):
         sizes = zip(batch["input_size"].tolist(), batch["native_size"].tolist(), strict=True)
         for image, ((h, w), native) in zip(batch["image"], sizes, strict=True):
             truth = image[None, :, :h, :w]
-            copy = self(truth).float()
-            result["image"].append(native_image(copy, native))
+            copy = self.network(truth).float()
+            result["image"].append(native_images(copy, native)[0])
             for score, value in image_scores(to_unit(copy), to_unit(truth)).items():
                 result[score].append(float(value))
         return result

@@ -85,28 +85,22 @@ class VesselSegmenter(pl.LightningModule):
             augmentation, ``uncertainty``, float32 (see `VesselPostprocessor.predict`): lists of
             ``(H, W)``.
         """
-        found = self.inference.predict(self, batch["image"], batch["fov"])
-        maps = zip(("probability", "uncertainty"), found, strict=True)
-        kinds = {kind: self._native(batch, values) for kind, values in maps if values is not None}
+        found = self.inference.predict_native(self.network, batch, self.fov_only)
         sizes = batch["input_size"], batch["native_size"]
         fov = [inside > 0.5 for inside in native_maps(batch["fov"].float(), *sizes)]
         sharpness = batch.get("sharpness") or [None] * len(fov)
         same = {"name": batch["name"], "index": batch["index"], "sharpness": sharpness}
-        return {**same, "fov": fov, **kinds}
-
-    def _native(self, batch: dict[str, Any], maps: Tensor) -> list[Tensor]:
-        if self.fov_only:
-            maps = maps * batch["fov"]
-        return native_maps(maps, batch["input_size"], batch["native_size"])
+        return {**same, "fov": fov, **found}
 
     def _evaluate(self, batch: dict[str, Any], scores: VesselScores) -> dict[str, Any]:
-        probability, _ = self.inference.predict(self, batch["image"], batch["fov"])
+        inputs = batch["image"], batch["fov"], self.fov_only
+        probability, _ = self.inference.predict(self.network, *inputs)
         scores.loss.update(self._loss(probability.logit(1e-6), batch), len(probability))
-        maps = self._native(batch, probability)
-        images = zip(maps, batch["native_target"], batch["native_fov"], strict=True)
-        per_image = by_image([scores.update(*one) for one in images])
+        natives = native_maps(probability, batch["input_size"], batch["native_size"])
+        truth = batch["native_target"], batch["native_fov"]
+        per_image = by_image([scores.update(*one) for one in zip(natives, *truth, strict=True)])
         index = batch["index"]
-        return {"name": batch["name"], "index": index, "probability": maps, "scores": per_image}
+        return {"name": batch["name"], "index": index, "probability": natives, "scores": per_image}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         return self._evaluate(batch, self.val_scores)

@@ -151,7 +151,6 @@ SMALL = {
 NARROW = ["--model.generator.width=4", "--model.discriminator.width=4"]
 SMALL |= {
     "aoi_best": SMALL["aoi"],
-    "aoi_probe": SMALL["aoi"],
 }
 SMALL["blots_style"] = ["--data.size=32", *NARROW]
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))

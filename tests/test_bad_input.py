@@ -90,10 +90,17 @@ def test_options_that_contradict_each_other(config, options, line, data, tmp_pat
     assert not list(tmp_path.glob("runs/*/*")), "nothing half-written"
 
 
-def test_an_option_twice_in_a_config(aoi_folder, tmp_path):
-    (tmp_path / "c.yaml").write_text("data:\n  init_args: {seed: 1}\ndata: {}\n")
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("data:\n  init_args: {seed: 1}\ndata: {}\n", "line 3: data is there twice"),
+        ("trainer: [1, 2]\n", "trainer: must be a group of options, not [1, 2]"),
+    ],
+)
+def test_a_config_that_nobody_means(aoi_folder, tmp_path, text, line):
+    (tmp_path / "c.yaml").write_text(text)
     args = aoi_args(aoi_folder, tmp_path / "runs", f"--config={tmp_path / 'c.yaml'}")
-    assert "line 3: data is there twice" in line_of("fit", *args, error=UsageError)
+    assert line in line_of("fit", *args, error=UsageError)
 
 
 class Runs:

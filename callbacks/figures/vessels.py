@@ -12,7 +12,7 @@ from callbacks.figures.held_out import HeldOutFigures, figure
 from datamodules.fundus_files import FundusFiles
 from datamodules.fundus_masks import read_mask
 from datamodules.images import read_image
-from datamodules.transforms.fundus import estimate_fov
+from datamodules.transforms.field_of_view import estimate_fov
 from experiment.plotting import (
     BLUE,
     INK,
@@ -137,7 +137,7 @@ class VesselFigures(HeldOutFigures):
         """As the network gets it, bool ``(H, W)`` of the photograph's size."""
         pixels = read_image(own.image, "RGB")
         if own.fov is None:
-            return estimate_fov(pixels)[0]
+            return torch.from_numpy(estimate_fov(pixels.permute(1, 2, 0).numpy()))
         return read_mask(own.fov, own.image, pixels.shape[-2:], full=True)[0].as_subclass(Tensor)
 
     def _draw_rows(

@@ -23,8 +23,14 @@ def image_scores(copy: Tensor, truth: Tensor) -> dict[str, Tensor]:
 
     SSIM is NaN where a side of the image is no longer than the radius of its window, 5 px.
     """
-    ssim = torch.tensor(torch.nan)
-    if min(copy.shape[-2:]) > SSIM_RADIUS:
-        with torch.autocast(copy.device.type, enabled=False):  # SSIM has convolutions
-            ssim = cast(Tensor, structural_similarity_index_measure(copy, truth, data_range=1.0))
-    return {"psnr": peak_signal_noise_ratio(copy, truth, data_range=1.0), "ssim": ssim}
+    psnr = peak_signal_noise_ratio(copy, truth, data_range=1.0)
+    if min(copy.shape[-2:]) <= SSIM_RADIUS:
+        return {"psnr": psnr, "ssim": torch.tensor(torch.nan)}
+    return {"psnr": psnr, "ssim": ssim(copy, truth)[0]}
+
+
+def ssim(copies: Tensor, truth: Tensor) -> Tensor:
+    """SSIM ``(N,)`` of images ``(N, C, H, W)`` in [0, 1], in float32."""
+    with torch.autocast(copies.device.type, enabled=False):  # it has convolutions
+        found = structural_similarity_index_measure(copies, truth, data_range=1.0, reduction="none")
+    return cast(Tensor, found)

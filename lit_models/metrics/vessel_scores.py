@@ -18,17 +18,6 @@ from torchmetrics.classification import (
 from lit_models.metrics.image_mean import ImageMean
 
 
-class MeanIoU(MulticlassJaccardIndex):
-    """Mean of the IoU of the vessels and that of the background, of those that occur at all."""
-
-    def __init__(self, threshold: float) -> None:
-        super().__init__(num_classes=2)
-        self.threshold = threshold
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        super().update((preds > self.threshold).long(), target)
-
-
 class BinnedAUROC(BinaryAUROC):
     """AUROC in constant memory, from counts between 1001 thresholds.
 
@@ -62,16 +51,16 @@ class BestThreshold(BinnedAUROC):
         return self.thresholds[(2 * tp / (2 * tp + fp + fn).clamp_min(1)).argmax()]
 
 
-def pixel_scores(threshold: float) -> dict[str, Metric]:
-    """The scores of `RegionScores` by name; a probability above ``threshold`` is vessel."""
+def mask_scores() -> dict[str, Metric]:
+    """The scores of `RegionScores` by name, of 0/1 integers: called vessel, and truth."""
+    unchecked: dict[str, Any] = {"validate_args": False}
     return {
-        "dice": BinaryF1Score(threshold),
-        "iou": BinaryJaccardIndex(threshold),
-        "mean_iou": MeanIoU(threshold),
-        "sensitivity": BinaryRecall(threshold),
-        "specificity": BinarySpecificity(threshold),
-        "accuracy": BinaryAccuracy(threshold),
-        "auroc": BinnedAUROC(validate_args=False),
+        "dice": BinaryF1Score(**unchecked),
+        "iou": BinaryJaccardIndex(**unchecked),
+        "mean_iou": MulticlassJaccardIndex(num_classes=2, **unchecked),  # of those that occur
+        "sensitivity": BinaryRecall(**unchecked),
+        "specificity": BinarySpecificity(**unchecked),
+        "accuracy": BinaryAccuracy(**unchecked),
     }
 
 
@@ -87,9 +76,11 @@ class RegionScores(nn.Module):
 
     def __init__(self, threshold: float = 0.5, find_threshold: bool = False) -> None:
         super().__init__()
-        self.pooled = MetricCollection(dict(pixel_scores(threshold)))
+        self.threshold = threshold
+        self.masks = MetricCollection(dict(mask_scores()))
+        self.auroc = BinnedAUROC(validate_args=False)
         self.best_threshold = BestThreshold(validate_args=False) if find_threshold else None
-        self.image_mean = nn.ModuleDict({name: ImageMean() for name in pixel_scores(threshold)})
+        self.image_mean = nn.ModuleDict({name: ImageMean() for name in (*mask_scores(), "auroc")})
         self.images = SumMetric()
 
     def update(self, probability: Tensor, truth: Tensor) -> dict[str, Tensor]:
@@ -98,7 +89,9 @@ class RegionScores(nn.Module):
         Returns:
             The image's own scores by name.
         """
-        own: dict[str, Tensor] = self.pooled(probability, truth)
+        # Not by torchmetrics' own threshold: one value above 1 and it takes all for logits.
+        called = (probability > self.threshold).long()
+        own = {**self.masks(called, truth), "auroc": self.auroc(probability, truth)}
         for name, value in own.items():
             cast(ImageMean, self.image_mean[name]).update(value)
         if self.best_threshold is not None:
@@ -108,7 +101,8 @@ class RegionScores(nn.Module):
 
     def compute_and_reset(self) -> dict[str, Tensor]:
         """The scores over all processes; empty if none of them had an image."""
-        metrics: dict[str, Any] = {f"{name}_pooled": m for name, m in self.pooled.items()}
+        metrics: dict[str, Any] = {f"{name}_pooled": m for name, m in self.masks.items()}
+        metrics["auroc_pooled"] = self.auroc
         metrics |= {f"{name}_image_mean": metric for name, metric in self.image_mean.items()}
         if self.best_threshold is not None:
             metrics["best_threshold_pooled"] = self.best_threshold

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch.optim import Optimizer, SparseAdam
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from common.errors import DataError
@@ -101,13 +101,10 @@ def build_optimizer(
         option: that it was given by, for messages.
 
     Raises:
-        DataError: a setting is out of its range, or it does not take such gradients.
+        DataError: a setting is out of its range.
     """
     with wrap_optimizer_errors(option):
-        built = optimizer(parameters)
-    if isinstance(built, SparseAdam):
-        raise DataError(f"{option}: SparseAdam takes sparse gradients, which no model here has")
-    return built
+        return optimizer(parameters)
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """Vessel probabilities of a photograph of any size and scale."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from fractions import Fraction
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -50,56 +51,96 @@ class VesselPostprocessor:
             raise DataError("model.inference.scales: empty; give 1.0 to look at an image as it is")
 
     def predict(
-        self, network: nn.Module, images: Tensor, fov: Tensor | None = None
+        self,
+        network: nn.Module,
+        images: Tensor,
+        fov: Tensor | None = None,
+        fov_only: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Probability, and how far the views of an image disagree.
+        """Probability, and how far the views of an image disagree. Can be exported.
 
         Args:
             network: gives logits ``(N, 1, H, W)``.
             images: as the network takes them.
             fov: bool ``(N, 1, H, W)``, the pixels that count for a scale's confidence; None: all.
+            fov_only: nothing outside the field of view is vessel.
 
         Returns:
             Probability and standard deviation over the views (0 to 0.5; None where there is one
             view), float32 ``(N, 1, H, W)``.
         """
+        if fov is None:
+            fov = torch.ones_like(images[:, :1], dtype=torch.bool)
+        maps = self._at_best_scale(network, images, fov)
+        if fov_only:
+            maps = [one * fov for one in maps]
+        return maps[0], maps[1] if self.tta > 1 else None
+
+    def predict_native(
+        self, network: nn.Module, batch: dict[str, Any], fov_only: bool
+    ) -> dict[str, list[Tensor]]:
+        """Maps of each photograph at the size of its file.
+
+        Args:
+            network: gives logits ``(N, 1, H, W)``.
+            batch: of photographs, see `datamodules.fundus_batches.collate`.
+            fov_only: nothing outside the field of view is vessel.
+
+        Returns:
+            ``probability`` and, with test-time augmentation, ``uncertainty``, see `predict`: lists
+            of float32 ``(H, W)``.
+        """
+        found = self.predict(network, batch["image"], batch["fov"], fov_only)
+        kinds = zip(("probability", "uncertainty"), found, strict=True)
+        sizes = batch["input_size"], batch["native_size"]
+        return {kind: native_maps(maps, *sizes) for kind, maps in kinds if maps is not None}
+
+    def _at_best_scale(self, network: nn.Module, images: Tensor, fov: Tensor) -> list[Tensor]:
         if len(self.scales) == 1:
             return self._averaged(network, images, self.scales[0], self.tta)
-        found = []
-        for i in range(len(images)):
-            image, inside = images[i : i + 1], 1.0 if fov is None else fov[i : i + 1]
-            confidence = []
-            for scale in self.scales:
-                p = self._averaged(network, image, scale, 1)[0] * inside
-                confidence.append(p.square().sum() / p.sum().clamp_min(1e-6))
-            best = int(torch.stack(confidence).argmax())
-            found.append(self._averaged(network, image, self.scales[best], self.tta))
-        means, stds = zip(*found, strict=True)
-        return torch.cat(means), None if self.tta == 1 else torch.cat(stds)
+        first = [self._averaged(network, images, scale, 1)[0] * fov for scale in self.scales]
+        sums = [(p.square().sum((1, 2, 3)), p.sum((1, 2, 3))) for p in first]
+        best = torch.stack([a / b.clamp_min(1e-6) for a, b in sums]).argmax(dim=0)
+        if torch.compiler.is_exporting():  # a graph cannot choose what it computes by a value
+            every = [self._averaged(network, images, scale, self.tta) for scale in self.scales]
+            chosen = F.one_hot(best, len(every)).T[..., None, None, None]
+            return [(torch.stack(maps) * chosen).sum(dim=0) for maps in zip(*every, strict=True)]
+        found = [
+            self._averaged(network, images[i : i + 1], self.scales[scale], self.tta)
+            for i, scale in enumerate(best.tolist())
+        ]
+        return [torch.cat(maps) for maps in zip(*found, strict=True)]
 
     def _averaged(
         self, network: nn.Module, images: Tensor, scale: float, views: int
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> list[Tensor]:
+        """Mean of the views' probabilities and, of several, their standard deviation."""
         size = images.shape[-2:]
         if scale != 1:
-            scaled = [max(1, round(side * scale)) for side in size]
-            images = F.interpolate(images, scaled, mode="bilinear", antialias=True)
+            sides = [_scaled(side, scale) for side in size]
+            images = F.interpolate(images, sides, mode="bilinear", antialias=True)
         total, squares = torch.zeros(()), torch.zeros(())
-        for view in range(views):
-            axes = [(), (-1,), (-2,), (-2, -1)][view % 4]
-            turned = images.rot90(view // 4, (-2, -1)).flip(axes)
-            logits = self._tiled(network, turned).flip(axes).rot90(-(view // 4), (-2, -1))
-            probability = logits.sigmoid()
-            if view:  # Welford's sum of squares: a difference of sums would lose small deviations
-                surprise = probability - total / view
-                squares = squares.to(logits) + surprise.square() * (view / (view + 1))
-            total = total.to(logits) + probability
-        std = None if views == 1 else (squares / views).sqrt()
-        if scale != 1:
-            total = F.interpolate(total, size, mode="bilinear", antialias=True)
-            if std is not None:
-                std = F.interpolate(std, size, mode="bilinear", antialias=True)
-        return total / views, std
+        mirrors: list[tuple[int, ...]] = [(), (-1,), (-2,), (-2, -1)][:views]
+        view = 0
+        for turns in range(max(1, views // 4)):
+            turned = images.rot90(turns, (-2, -1))
+            every = self._logits(network, [turned.flip(axes) for axes in mirrors])
+            for logits, axes in zip(every, mirrors, strict=True):
+                probability = logits.flip(axes).rot90(-turns, (-2, -1)).sigmoid()
+                if view:  # Welford's sum of squares: a difference of sums loses small deviations
+                    surprise = probability - total / view
+                    squares = squares.to(logits) + surprise.square() * (view / (view + 1))
+                total = total.to(logits) + probability
+                view += 1
+        maps = [total / views] if views == 1 else [total / views, (squares / views).sqrt()]
+        return maps if scale == 1 else [resample_maps(one, size) for one in maps]
+
+    def _logits(self, network: nn.Module, views: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Of each view ``(N, C, H, W)``; a graph has the network once for all of them."""
+        if torch.compiler.is_exporting():
+            yield from network(torch.cat([*views])).float().unflatten(0, (len(views), -1))
+        else:
+            yield from (self._tiled(network, view) for view in views)
 
     def _tiled(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits, float32, in memory that hardly grows with the image.
@@ -138,18 +179,30 @@ class VesselPostprocessor:
         return [*tiles, slice(starts[-1], side)]
 
 
-def native_maps(probability: Tensor, input_size: Tensor, native_size: Tensor) -> list[Tensor]:
+def native_maps(maps: Tensor, input_size: Tensor, native_size: Tensor) -> list[Tensor]:
     """Each map ``(H, W)`` at the size of its file.
 
     Args:
-        probability: ``(N, 1, h, w)``, padded below and at the right.
+        maps: ``(N, 1, h, w)`` in [0, 1], padded below and at the right.
         input_size: ``(N, 2)`` before that padding.
         native_size: ``(N, 2)`` of the files.
     """
     sizes = zip(input_size.tolist(), native_size.tolist(), strict=True)
     return [
-        p[0, :h, :w]
-        if [h, w] == native
-        else F.interpolate(p[None, :, :h, :w], native, mode="bilinear", antialias=True)[0, 0]
-        for p, ((h, w), native) in zip(probability, sizes, strict=True)
+        resample_maps(one[None, :, :h, :w], native)[0, 0]
+        for one, ((h, w), native) in zip(maps, sizes, strict=True)
     ]
+
+
+def resample_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps ``(N, 1, h, w)`` in [0, 1] at another size, still in [0, 1]."""
+    if list(maps.shape[-2:]) == list(size):
+        return maps
+    # The weights of a pixel may sum to 1 + 1e-7.
+    return F.interpolate(maps, list(size), mode="bilinear", antialias=True).clamp(0, 1)
+
+
+def _scaled(side: int, scale: float) -> int:
+    """``round(side * scale)`` by integers alone, for the sides of a graph; halves go up."""
+    ratio = Fraction(scale).limit_denominator(10**4)
+    return max(1, (2 * side * ratio.numerator + ratio.denominator) // (2 * ratio.denominator))

@@ -16,12 +16,12 @@ from experiment.checkpoints import find_checkpoints
 SHORT = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1"]
 
 
-@pytest.mark.parametrize("name", ["#new", "~", "2024", "null and void"])
+@pytest.mark.parametrize("name", ["#new", "~", "2024", "null and void", ""])
 @pytest.mark.parametrize("typed", ["--data.data_dir={}", "--data.data_dir {}"])
 def test_null_alone_is_null(tmp_path, monkeypatch, name, typed):
     monkeypatch.setenv("HOME", str(tmp_path / "~"))
     given = typed.partition(" ")[0].format(name), *([name] if " " in typed else [])
-    with pytest.raises(DataError, match=r"no such folder \(--?data|no such folder"):
+    with pytest.raises(DataError, match=r"no such folder|is empty"):
         cli.main(["fit", *aoi_args(None, tmp_path), *given])
     assert not [*tmp_path.iterdir()], "neither the sample nor a run"
 

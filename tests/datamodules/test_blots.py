@@ -162,7 +162,7 @@ def break_template(root):
 def break_two_membranes(root):
     path = root / "groups.csv"
     path.write_text(path.read_text() + "bg_0002,another\n")
-    return r"groups\.csv, line 12: bg_0002 has membrane m2 too"
+    return r"groups\.csv, line 12: bg_0002 is listed twice"
 
 
 def break_folder(root):
@@ -178,7 +178,7 @@ def break_empty(root):
 
 def break_column(root):
     (root / "groups.csv").write_text("ID,gel\nbg_0000,1\n")
-    return r"groups\.csv: no column membrane"
+    return r"groups\.csv: needs the columns ID,membrane"
 
 
 def break_group(root):

@@ -19,6 +19,7 @@ from commandline import verbs
 from common.errors import DataError
 from datamodules.blot_style import NAMES
 from inference import export, load
+from inference.blots import BlotGraph
 from inference.examples import examples
 from inference.loading import load_trained
 from inference.model_card import model_card
@@ -174,7 +175,7 @@ def untraced(model, graph):
 def test_each_image_has_its_best_scale_in_the_graph(trained):
     model = load_trained(trained("vessels_best"), device="cpu", precision="32-true")
     model.inference = replace(model.inference, scales=(1.0, 0.8, 0.65), tta=8)
-    exported = untraced(model, export.graphs.VesselGraph(model).eval())
+    exported = untraced(model, model.graph().eval())
     images = examples(model.trained, 2)
     pairs = list(zip(model.predict(images), exported.predict(images), strict=True))
     assert export.compare(*zip(*pairs, strict=True)).ok
@@ -195,7 +196,7 @@ def test_each_image_has_its_best_scale_when_traced(tmp_path):
 @pytest.mark.parametrize("sides", [(45, 70), (16, 16)])
 def test_styled_blots_of_the_runner_are_those_of_the_checkpoint(sides, trained):
     model = load_trained(trained("blots_style"), device="cpu", precision="32-true")
-    graph = export.graphs.StyledBlotGraph(model).eval()
+    graph = model.graph().eval()
     rng = np.random.default_rng(0)
     templates = tuple(rng.integers(0, 256, sides, dtype=np.uint8) for _ in range(2))
     found = untraced(model, graph).predict(*templates)
@@ -245,10 +246,8 @@ def test_torch_export_predicts_as_the_checkpoint(exported):
 
 
 def test_difference_fails_the_export_and_leaves_nothing(trained, tmp_path, monkeypatch):
-    forward = export.graphs.BlotGraph.forward
-    monkeypatch.setattr(
-        export.graphs.BlotGraph, "forward", lambda self, x: (255 - forward(self, x)[0],)
-    )
+    forward = BlotGraph.forward
+    monkeypatch.setattr(BlotGraph, "forward", lambda self, x: (255 - forward(self, x)[0],))
     with pytest.raises(DataError, match=r"not exported, parity .* more than is allowed") as error:
         export.export(trained("blots"), "torch_export", tmp_path / "out")
     assert "\n" not in str(error.value)

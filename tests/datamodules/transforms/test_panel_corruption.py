@@ -1,3 +1,4 @@
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,9 @@ def test_the_strong_preset_has_more_of_each_kind_than_the_best_recipe():
         augmentation = config["data"]["init_args"]["augmentation"]
         return augmentation["init_args"]["corruption"]["init_args"]
 
-    best, strong = settings("aoi_best.yaml"), settings("augmentation/strong.yaml")
+    defaults = {n: p.default for n, p in signature(PanelCorruption).parameters.items()}
+    best = {**defaults, **settings("aoi_best.yaml")}
+    strong = settings("augmentation/strong.yaml")
     assert set(strong) == set(best) == {*OFF, "probability", "max_corruptions"}
     assert all(strong[name] > best[name] for name in best if name != "equalization")
     PanelCorruption(**strong)

@@ -1,11 +1,13 @@
-"""The field of view of a fundus photograph, as `datamodules.fundus_input` finds it, by numpy alone.
+"""The field of view of a fundus photograph, and the size that brings every camera to one scale.
 
-Lies beside `infer_onnx.py` where the exported model needs it.
+Needs numpy alone: an exported model has this file beside its ``infer_onnx.py``.
 """
 
 from typing import Any
 
 import numpy as np
+
+LEAST_FOV = 0.25  # of an image's longer side; DRIVE's is 0.92, a wide frame's 0.56
 
 
 def more_inputs(pixels: np.ndarray, card: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -18,24 +20,26 @@ def network_fov(pixels: np.ndarray, size: int | None, diameter: float | None) ->
 
     Args:
         pixels: uint8 ``(H, W)`` or ``(H, W, 3)``.
-        size: side in px that photographs are squashed to.
-        diameter: of the field of view in px that photographs are scaled to; with neither, h and w
-            are H and W.
+        size, diameter: see `network_size`.
     """
     fov = estimate_fov(pixels)
-    sides = [size or side for side in fov.shape]
-    if diameter is not None:
-        scale = diameter / _extent(fov)
-        sides = [s if abs(scale - 1) <= 0.05 else max(1, round(s * scale)) for s in fov.shape]
-    rows, columns = (
+    rows, columns = (  # the nearest, as torch resizes
         np.minimum((np.arange(new, dtype=np.float32) * np.float32(old / new)).astype(int), old - 1)
-        for old, new in zip(fov.shape, sides, strict=True)
+        for old, new in zip(fov.shape, network_size(fov, size, diameter), strict=True)
     )
     return fov[rows][:, columns]
 
 
 def estimate_fov(pixels: np.ndarray) -> np.ndarray:
-    """Bool ``(H, W)``: see the function of this name in `datamodules.transforms.fundus`."""
+    """Field of view of a fundus photograph that has no mask for it, bool ``(H, W)``, never empty.
+
+    The largest connected region brighter than an eighth of the bright part of the picture, without
+    holes. A picture that is bright to its corners (no black frame) is all field of view, and so is
+    one without such a region of some size (all black but for a speck).
+
+    Args:
+        pixels: uint8 ``(H, W)`` or ``(H, W, C)``.
+    """
     bright = pixels.reshape(*pixels.shape[:2], -1).max(axis=2).astype(np.float32)
     seen = bright > np.quantile(bright.flat[:: max(1, bright.size // 10**5)], 0.95) / 8
     for spread in (np.logical_and, np.logical_and, np.logical_or, np.logical_or):
@@ -46,7 +50,32 @@ def estimate_fov(pixels: np.ndarray) -> np.ndarray:
     numbers, counts = np.unique(found[seen], return_counts=True)
     others = np.pad(found != numbers[counts.argmax()], 1, constant_values=True)
     fov: np.ndarray = (_regions(others) != 1)[1:-1, 1:-1]  # 1 is the region of the corner
-    return fov if _extent(fov) >= 0.25 * max(fov.shape) else np.ones_like(fov)
+    return fov if fov_diameter(fov) >= LEAST_FOV * max(fov.shape) else np.ones_like(fov)
+
+
+def fov_diameter(fov: np.ndarray) -> int:
+    """Diameter in px of a field of view ``(H, W)``, a disc whose sides may be cut off.
+
+    0 for an empty one.
+    """
+    if not fov.any():
+        return 0
+    return int(max(np.ptp(np.flatnonzero(fov.any(axis))) + 1 for axis in (0, 1)))
+
+
+def network_size(fov: np.ndarray, size: int | None, diameter: float | None) -> list[int]:
+    """``[h, w]`` that the network is to see of a photograph.
+
+    Args:
+        fov: its field of view, bool ``(H, W)``, not empty; `LEAST_FOV` bounds the result.
+        size: side in px that photographs are squashed to.
+        diameter: of the field of view in px that photographs are scaled to. Within 5 % their size
+            stays: resampling would lose more than the scale gains. With neither, it stays too.
+    """
+    scale = 1.0 if diameter is None else diameter / fov_diameter(fov)
+    if size is not None:
+        return [size, size]
+    return [side if abs(scale - 1) <= 0.05 else max(1, round(side * scale)) for side in fov.shape]
 
 
 def _with_neighbors(mask: np.ndarray, how: Any) -> np.ndarray:
@@ -68,7 +97,3 @@ def _regions(mask: np.ndarray) -> np.ndarray:
         while (root[root] != root).any():
             root = root[root]
     return np.asarray(root[runs])
-
-
-def _extent(fov: np.ndarray) -> int:
-    return int(max(np.ptp(np.flatnonzero(fov.any(axis))) + 1 for axis in (0, 1)))

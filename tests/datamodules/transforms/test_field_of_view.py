@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from torchvision.transforms import v2
+
+from datamodules.fundus_input import FundusInput
+from datamodules.synthetic.drive import draw_eye
+from datamodules.transforms import fundus
+from datamodules.transforms.field_of_view import (
+    estimate_fov,
+    fov_diameter,
+    network_fov,
+    network_size,
+)
+
+
+def test_other_camera_is_brought_to_the_same_scale_and_light():
+    picture, _, fov, _ = draw_eye(np.random.default_rng(0))
+    small = torch.from_numpy(picture).permute(2, 0, 1)
+    far = torch.nn.functional.interpolate(small[None].float(), scale_factor=1.7)[0].byte()
+    estimated = estimate_fov(picture)
+    drawn = torch.from_numpy(fov)[None]
+    assert (estimated & fov).sum() / (estimated | fov).sum() > 0.97
+    ratio = fov_diameter(estimate_fov(far.permute(1, 2, 0).numpy())) / fov_diameter(estimated)
+    assert ratio == pytest.approx(1.7, rel=0.02)
+    dim = (small.float() * 0.6).byte()  # exposure goes out with the light
+    even, even_dim = (fundus.local_normalization(x, drawn, 10.0) for x in (small, dim))
+    assert (even - even_dim).abs().mean() < 0.06
+    assert not even[:, ~drawn[0]].any()
+    assert network_size(fov, None, fov_diameter(fov) * 1.04) == list(fov.shape)
+    assert network_size(fov, None, fov_diameter(fov) / 2) == [146, 141]
+
+
+@pytest.mark.parametrize("radius", [0, 3, 9, 60])
+def test_fov_of_a_speck_is_the_whole_picture(radius):
+    y, x = np.mgrid[:150, :100]
+    disc = (y - 75) ** 2 + (x - 50) ** 2 <= radius**2
+    fov = estimate_fov(disc * np.uint8(200))
+    assert fov.all() == (radius < 18)
+    assert max(network_size(fov, None, 540)) <= 4 * 540
+
+
+def test_a_wide_gaussian_costs_no_more_than_the_picture():
+    image, fov = torch.rand(3, 20, 30), torch.ones(1, 20, 30, dtype=torch.bool)
+    wide = fundus.local_normalization(image, fov, 1e4)
+    mean = image.mean(dim=(1, 2), keepdim=True)
+    torch.testing.assert_close(wide.mean(dim=(1, 2)), torch.zeros(3), atol=1e-5, rtol=0)
+    scaled = (image - mean) / image.std(dim=(1, 2), keepdim=True, correction=0)
+    assert (wide - scaled).abs().max() < 0.3
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_fov_is_the_largest_region_without_holes(seed):
+    rng = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(rng.random(rng.integers(60, 130, 2)), rng.choice([2, 4]))
+    pixels = ((smooth > np.quantile(smooth, 0.4)) * 200).astype(np.uint8)
+    seen = ndimage.binary_opening(pixels > 25, iterations=2)
+    regions, count = ndimage.label(seen)
+    largest = 1 + ndimage.sum_labels(seen, regions, range(1, count + 1)).argmax()
+    assert np.array_equal(estimate_fov(pixels), ndimage.binary_fill_holes(regions == largest))
+
+
+@pytest.mark.parametrize("side", [31, 96, 104, 292])
+def test_has_the_size_that_the_network_sees(side):
+    y, x = np.mgrid[:292, :282]
+    pixels = ((y - 146) ** 2 + (x - 141) ** 2 < 130**2).astype(np.uint8)[..., None] * np.uint8(200)
+    pixels = pixels.repeat(3, axis=2)
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1)
+    for size, diameter in ((side, None), (None, float(side)), (None, None)):
+        expected = FundusInput("rgb", size, diameter).prepare(tensor)["fov"][0].numpy()
+        assert np.array_equal(network_fov(pixels, size, diameter), expected)
+
+
+def test_sharpness_falls_with_blur():
+    image, inside = torch.randn(3, 80, 80), torch.ones(1, 80, 80, dtype=torch.bool)
+    soft = v2.functional.gaussian_blur(image, [9, 9], [2.0, 2.0])
+    assert fundus.sharpness(soft / soft.std(), inside) < fundus.sharpness(image, inside) / 3
