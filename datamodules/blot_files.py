@@ -87,7 +87,7 @@ def find_roles(root: Path, split: str = "train") -> Roles | None:
         DataError: no such folder, or none of the layouts.
     """
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder")
+        raise DataError(f"{root}: no such folder (data_dir)")
     folders = {path.name for path in root.iterdir() if path.is_dir()}
     if folders & {"wb_dataset", "wb_template"}:
         return Roles(*COURSE) if split == "train" else None

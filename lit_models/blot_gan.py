@@ -37,8 +37,7 @@ class BlotGAN(pl.LightningModule):
 
     Lightning counts both: ``global_step`` and ``trainer.max_steps`` are twice the batches.
     The schedules are stepped after each batch. Gradient clipping and accumulation are refused.
-    Batches are dicts with ``image``, all templates ``(N, T, H, W)``, and ``target``, the blot
-    ``(N, C, H, W)``, all in [-1, 1]; ``name`` and ``index`` in predict.
+    Batches hold ``image``, templates ``(N, T, H, W)``, ``target`` ``(N, C, H, W)``, in [-1, 1].
 
     Args:
         generator, discriminator: networks for T and C: blots; logits of templates and blots.
