@@ -23,9 +23,11 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from callbacks.compilation import CompileMode
 from callbacks.run_recorder import RunRecorder
 from callbacks.standard import sort_callbacks, standard_callbacks
 from commandline.checks import check_values
+from commandline.config_of_checkpoint import with_config
 from commandline.noise import filter_warnings
 from commandline.option_help import print_help
 from commandline.parser import OneLineParser, one_line_of
@@ -97,6 +99,8 @@ class CLI(LightningCLI):
         parser.add_argument("--init_from", **path, help=text)
         if self.verb == "predict":
             parser.add_argument("--output", **path, help="new folder for the predictions")
+        modes = dict[str, Any](type=CompileMode | None, default=None)
+        parser.add_argument("--compile", **modes, help="mode of torch.compile in fit; null: none")
         parser.add_argument(
             "--memory_format",
             type=MemoryFormat,
@@ -267,6 +271,7 @@ def main(args: Sequence[str]) -> CLI:
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     filter_warnings()
     with one_line_of(), finish_wandb():
-        cli = CLI(args[0], args[1:])
+        verb, *options = with_config(args)
+        cli = CLI(verb, options)
         cli.run()
         return cli

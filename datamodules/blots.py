@@ -209,7 +209,7 @@ class BlotDataModule(ImageDataModule):
             self.test_set = self.predict_set = self.val_set
 
     def _cached(self, pairs: Sequence[Pair]) -> CachedDataset:
-        return CachedDataset(self.make_dataset(pairs, self.size))
+        return CachedDataset(self.make_dataset(pairs, self.size), device=self.cache_device)
 
     def _given_test(self) -> list[Pair]:
         given = None if self.target is not None else find_roles(self.folder, "test")

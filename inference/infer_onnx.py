@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 from argparse import ArgumentParser
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
@@ -79,9 +80,13 @@ def main():
     modules = [import_module(BESIDE[name]) for name in card["inputs"] if name in BESIDE]
     options.output.mkdir(parents=True, exist_ok=True)
     tables, problems = {name: [] for name in (*card["tables"], "styles")}, []
-    for files in inputs(options.images, card):
+    every, pool = list(inputs(options.images, card)), ThreadPoolExecutor(1)
+    reads = (pool.submit(lambda f: [read(file, card["mode"]) for file in f], f) for f in every)
+    coming = next(reads, None)
+    for files in every:
+        pixels, coming = coming, next(reads, None)  # which is read while the model runs
         try:
-            answers = ask(run, card, [read(file, card["mode"]) for file in files], modules)
+            answers = ask(run, card, pixels.result(), modules)
             for table, row in write(options.output, files[0].name, answers, card).items():
                 tables[table].append(row)
         except (OSError, ValueError) as error:

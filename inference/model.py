@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
+from common.read_ahead import read_ahead
 from experiment.checkpoints import Checkpoint
 from inference.graph import Graph
 from inference.inputs import each, is_one
@@ -86,7 +87,8 @@ class Model(ABC, Generic[Result]):
 
     def _many(self, images: Iterator[Any]) -> Iterator[Result]:
         items = (self.read(x, f"image {i}") for i, x in enumerate(images))
-        while batch := list(islice(items, self.settings.batch_size)):
+        batches = iter(lambda: list(islice(items, self.settings.batch_size)), [])
+        for batch in read_ahead(batches):
             yield from self._run(batch)
 
     def _run(self, items: Sequence[dict[str, Any]]) -> list[Result]:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from common.errors import DataError
 from common.paths import expand
+from common.read_ahead import read_ahead
 from datamodules.blot_files import find_pairs
 from datamodules.blot_style import NAMES
 from inference import results
@@ -48,11 +50,17 @@ class ExportedModel:
         return self._many(each(x))
 
     def _many(self, images: Iterator[Any]) -> Iterator[Any]:
-        for i, x in enumerate(images):
-            yield self._one(x if self.card["task"] == "blots" else (x,), f"image {i}")
+        blots = self.card["task"] == "blots"
+        items = (self._read(x if blots else (x,), f"image {i}") for i, x in enumerate(images))
+        yield from map(self._answer, read_ahead(items))
 
     def _one(self, images: Sequence[Any], name: str) -> Any:
-        read = [read_pixels(x, self.card["mode"], name) for x in images]
+        return self._answer(self._read(images, name))
+
+    def _read(self, images: Sequence[Any], name: str) -> list[tuple[Tensor, str]]:
+        return [read_pixels(x, self.card["mode"], name) for x in images]
+
+    def _answer(self, read: Sequence[tuple[Tensor, str]]) -> Any:
         arrays = [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p, _ in read]
         if len({a.shape for a in arrays}) > 1:
             raise DataError(f"{read[0][1]}: templates of different sizes; give one size")
