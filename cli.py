@@ -53,6 +53,7 @@ from experiment.run_folder import (
     results_folder,
 )
 from experiment.wandb_run import finish_wandb
+from inference.loading import average_of
 from lit_models.networks.pretrained import read_state
 from lit_models.postprocessing.ensemble import join
 
@@ -243,7 +244,7 @@ class CLI(LightningCLI):
             inference = self.config.model.init_args.get("inference")
             scales = checkpoints.temperatures(inference and inference.get("temperature"))
             states = [member.weights for member in checkpoints.members]
-            join(self.model, states, scales, checkpoints.lead.path)
+            join(self.model, states, scales, average_of(checkpoints.lead))
 
     def run(self) -> None:
         """Do the verb's work.
