@@ -36,7 +36,7 @@ def test_blots_are_of_two_templates(trained, tmp_path):
     assert model.predict((image, image)).image.size == (16, 16)
     assert len(list(model.predict([(image, image)] * 3))) == 3
     for bad, message in (
-        (image, r"1 template\(s\); give 2"),
+        (image, "one image: a blot is made of several templates"),
         ((image,), r"1 template\(s\); give 2, as a tuple"),
         (
             (image, Image.new("L", (20, 21))),
