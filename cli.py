@@ -16,6 +16,7 @@ if __name__ == "__main__":
     run()  # before the imports below, which not every verb needs; does not return
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,8 @@ class CLI(LightningCLI):
         if self._lacks_weights():
             from_scratch = CONFIGS / self.config.from_scratch
             self.config = parser.parse_args([*args, f"--config={from_scratch}"])  # type: ignore[misc]
+        given = (re.match(r"--model\.(?:init_args\.)?inference\.?(\w*)", arg) for arg in args)
+        self.asked = [found[1] for found in given if found and self.verb != "fit"]
         self.checkpoints = self._open_checkpoints()
         if self.checkpoints is not None:
             self._take_from_checkpoints(parser, self.checkpoints)
@@ -190,7 +193,7 @@ class CLI(LightningCLI):
                 "%s: others trained on its validation images; this score flatters", lead.path
             )
         whole = self.config.as_dict()
-        for part, init_args in checkpoints.settings(given, self.verb == "fit").items():
+        for part, init_args in checkpoints.settings(given, self.asked).items():
             whole[part]["init_args"] |= init_args
         for own in FOUND.values():  # linked to the data's
             whole["model"]["init_args"].pop(own, None)
@@ -241,8 +244,9 @@ class CLI(LightningCLI):
         for member in checkpoints.members:
             check_weights_fit(member, self.model)
         if len(checkpoints.members) > 1:
-            inference = self.config.model.init_args.get("inference")
-            scales = checkpoints.temperatures(inference and inference.get("temperature"))
+            fitted = "temperature" not in self.asked  # by each member for itself
+            asked = None if fitted else self.config.model.init_args.inference.temperature
+            scales = checkpoints.temperatures(asked)
             states = [member.weights for member in checkpoints.members]
             join(self.model, states, scales, average_of(checkpoints.lead))
 
