@@ -16,11 +16,12 @@ from urllib.parse import quote
 from common.errors import DataError
 from common.paths import expand
 from experiment.atomic import atomic_write
-from experiment.metric_names import better, in_words, main_metrics
+from experiment.metric_names import in_words, main_metrics
 from experiment.plotting import PALETTE, plot_by_epoch, styled
-from experiment.report import TITLES, duration, render
+from experiment.report import duration, render
 from experiment.run_folder import matching_runs
 from experiment.run_results import RunResults, read_results
+from experiment.tasks import better, task_of
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
     path = expand(output or min(names).parent / "compare.html")
     page = render(
         "compare.html.j2",
-        title=TITLES.get(tasks[0], tasks[0]),
+        title=task_of(tasks[0]).title,
         written=f"Written {datetime.now():%Y-%m-%d %H:%M}.",
         ranked_by=metric,
         mode=mode,

@@ -1,26 +1,8 @@
 """What metrics are called in words, and which of them a reader looks for first."""
 
 from collections.abc import Iterable
-from typing import Literal
 
-# Task -> metrics, without their stage, in the order in which a reader looks for them. Progress
-# shows the first one that is logged; reports show these and fold the others.
-MAIN_METRICS: dict[str, tuple[str, ...]] = {
-    "aoi": ("accuracy", "f1_macro", "loss"),
-    "vessels": (
-        *(
-            f"{region}/{name}_pooled"
-            for region in ("fov", "full_image")
-            for name in ("dice", "sensitivity", "specificity", "auroc")
-        ),
-        "loss",
-    ),
-    "retina": ("psnr", "ssim", "loss"),
-    "blots": ("psnr", "l1", "ssim", "kid_resnet18", "kid_random", "d_loss", "g_loss"),
-}
-
-# Metrics, without their stage, of which less is better; of all others more is.
-LESS_IS_BETTER = ("loss", "objective", "l1", "kid_resnet18", "kid_random")
+from experiment.tasks import task_of
 
 WORDS = {
     "train": "Training",
@@ -43,11 +25,6 @@ WORDS = {
 }
 
 
-def better(metric: str) -> Literal["min", "max"]:
-    """Whether a smaller or a larger value of ``metric``, such as "val/loss", is better."""
-    return "min" if metric.rpartition("/")[2] in LESS_IS_BETTER else "max"
-
-
 def in_words(metric: str, stage: bool = True) -> str:
     """ "Validation Dice in the field of view" for "val/fov/dice_pooled".
 
@@ -67,12 +44,12 @@ def in_words(metric: str, stage: bool = True) -> str:
 
 
 def main_metrics(task: str, stage: str, logged: Iterable[str]) -> list[str]:
-    """The `MAIN_METRICS` of ``stage`` that were logged, in their order.
+    """The task's main metrics of ``stage`` that were logged, in their order.
 
     Those of the whole photograph are left out where there are some of the field of view.
     """
     names = {*logged}
-    found = [f"{stage}/{name}" for name in MAIN_METRICS.get(task, ())]
+    found = [f"{stage}/{name}" for name in task_of(task).main_metrics]
     found = [name for name in found if name in names]
     if any("/fov/" in name for name in found):
         found = [name for name in found if "/full_image/" not in name]

@@ -11,15 +11,10 @@ from experiment.atomic import atomic_write
 from experiment.headline import SPLITS, headline, plural, short
 from experiment.metric_names import in_words, main_metrics
 from experiment.run_results import RunResults, read_results
+from experiment.tasks import task_of
 
 log = logging.getLogger(__name__)
 
-TITLES = {
-    "aoi": "AOI defect classification",
-    "vessels": "Retinal vessel segmentation",
-    "retina": "Retinal image reconstruction",
-    "blots": "Western-blot generation",
-}
 STAGES = {"validate": "Validation", "test": "Test"}
 SAMPLE = "built-in sample (synthetic)"
 TABLES = {  # written beside the figures
@@ -66,7 +61,7 @@ def write_report(run_dir: str | Path) -> Path:
     record = results.record
     page = render(
         "report.html.j2",
-        task=TITLES.get(results.task, results.task or "Run"),
+        task=task_of(results.task).title,
         name=record.get("run") or results.folder.name,
         headline=headline(results),
         record=record,

@@ -43,7 +43,7 @@ class BlotStyleFigures(HeldOutFigures):
         table = torch.cat([first, blots.cpu()], dim=1)
         columns = ["template 1", *(_label(style) for style in styles)]
         title = f"The same templates in styles of training blots, gray of paper / bands ({where})"
-        draw_table(trainer, table, columns, f"{prefix}styles", title)
+        draw_table(trainer, table[:, :, None], columns, f"{prefix}styles", title)
 
 
 def blots_in_styles(module: Any, templates: Tensor, count: int) -> tuple[Tensor, Tensor]:

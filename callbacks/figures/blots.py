@@ -23,8 +23,6 @@ from experiment.plotting import (
 )
 from experiment.run_results import RunResults
 
-COLUMNS = ("template 1", "template 2", "generated", "real")
-
 
 class BlotFigures(HeldOutFigures):
     """D and G loss by step and by epoch, D's accuracy, template 1 / template 2 / generated / real.
@@ -43,7 +41,7 @@ class BlotFigures(HeldOutFigures):
         super().__init__()
         self.every_n_epochs = every_n_epochs
         self.images = images
-        self._film: dict[int, Tensor] = {}  # epoch -> generated blots, uint8 (images, H, W)
+        self._film: dict[int, Tensor] = {}  # epoch -> generated, uint8 (images, C, H, W)
 
     def state_dict(self) -> dict[str, Any]:
         return {"film": self._film}
@@ -52,13 +50,14 @@ class BlotFigures(HeldOutFigures):
         self._film = state_dict["film"]
 
     def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> Any:
-        """uint8 ``(n, 4, H, W)``: template 1, template 2, generated, real."""
+        """uint8 ``(n, P, C, H, W)``: templates, generated, real."""
         missing = self.images - sum(len(part) for part in kept)
         if missing <= 0:
             return None
         templates, targets = batch["image"], batch["target"]
         pictures = torch.cat([templates, outputs["image"].to(targets), targets], dim=1)[:missing]
-        return ((pictures.float() + 1) * 127.5).round().to(torch.uint8).cpu()
+        pixels = ((pictures.float() + 1) * 127.5).round().to(torch.uint8).cpu()
+        return pixels.unflatten(1, (-1, targets.shape[1]))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
@@ -67,10 +66,10 @@ class BlotFigures(HeldOutFigures):
         if not wanted or trainer.sanity_checking or trainer.state.fn != "fit" or not self._passing:
             return
         pictures = torch.cat(self._passing)
-        self._film[epoch] = pictures[:, 2]
+        self._film[epoch] = pictures[:, -2]
         if trainer.is_global_zero:
             title = f"Held-out templates, epoch {epoch}"
-            draw_table(trainer, pictures, COLUMNS, f"templates/{epoch:04d}", title)
+            draw_table(trainer, pictures, _columns(pictures), f"templates/{epoch:04d}", title)
 
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
         loss: Any = trainer.lightning_module.adversarial_loss
@@ -106,10 +105,10 @@ class BlotFigures(HeldOutFigures):
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         pictures = torch.cat(kept)[: self.images]
-        title = f"Template 1, template 2, generated, real ({where})"
-        draw_table(trainer, pictures, COLUMNS, f"{prefix}blots", title)
+        title = f"Templates, generated, real ({where})"
+        draw_table(trainer, pictures, _columns(pictures), f"{prefix}blots", title)
         if not prefix and len(self._film) > 1:
-            self._draw_film(trainer, pictures[:, 3])
+            self._draw_film(trainer, pictures[:, -1])
 
     def _draw_film(self, trainer: pl.Trainer, real: Tensor) -> None:
         """The fixed templates' blots over the epochs, at most seven of them, and the real ones."""
@@ -121,14 +120,19 @@ class BlotFigures(HeldOutFigures):
         draw_table(trainer, pictures, columns, "film", "The same held-out blots over the epochs")
 
 
+def _columns(pictures: Tensor) -> list[str]:
+    templates = range(1, pictures.shape[1] - 1)
+    return [*(f"template {number}" for number in templates), "generated", "real"]
+
+
 def draw_table(
     trainer: pl.Trainer, pictures: Tensor, columns: Sequence[str], name: str, title: str
 ) -> None:
-    """Pictures uint8 ``(rows, columns, H, W)``, drawn as one image: faster than one by one."""
-    count, height, width = pictures.shape[1:]
+    """Pictures uint8 ``(rows, columns, C, H, W)``, drawn as one image: faster than one by one."""
+    count, _, _, width = pictures.shape[1:]
     gap = max(1, width // 32)
-    grid = make_grid(pictures.view(-1, 1, height, width), count, gap, pad_value=225)[0]
-    size = (7.2, 7.2 * grid.shape[0] / grid.shape[1] + 0.3)
+    grid = make_grid(pictures.flatten(0, 1), count, gap, pad_value=225)
+    size = (7.2, 7.2 * grid.shape[1] / grid.shape[2] + 0.3)
     with figure(trainer, name, size, title) as fig:
         [[axes]] = image_grid(fig, 1, 1)
         show_image(axes, grid / 255)
