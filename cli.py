@@ -60,6 +60,9 @@ from lit_models.postprocessing.ensemble import join
 
 log = logging.getLogger(__name__)
 
+# What a data module has found, and the model's argument that it becomes.
+FOUND = {"class_names": "class_names", "pixel_channels": "channels"}
+
 
 class CLI(LightningCLI):
     """LightningCLI of one verb of the Trainer, whose runs each have a folder of their own.
@@ -118,8 +121,9 @@ class CLI(LightningCLI):
             help="config in configs/ that is added where, on the built-in sample, the network's "
             "pretrained weights cannot be had",
         )
-        names = "data.class_names", "model.init_args.class_names"
-        parser.link_arguments(*names, apply_on="instantiate")
+        for found, own in FOUND.items():
+            target = f"model.init_args.{own}"
+            parser.link_arguments(f"data.{found}", target, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         print_help(parser, args)  # type: ignore[arg-type]
@@ -191,7 +195,8 @@ class CLI(LightningCLI):
         whole = self.config.as_dict()
         for part, init_args in checkpoints.settings(given, self.asked).items():
             whole[part]["init_args"] |= init_args
-        whole["model"]["init_args"].pop("class_names", None)  # linked to the data's
+        for own in FOUND.values():  # linked to the data's
+            whole["model"]["init_args"].pop(own, None)
         self.config = parser.parse_object(whole)
         log_overrides(given, self.config)
         if self.verb == "fit":

@@ -31,6 +31,8 @@ NOT_FROM_CHECKPOINT = (
     "recursive",
     "table",
     "columns",
+    "target",
+    "templates",
     "batch_size",
     "eval_batch_size",
     "num_workers",
@@ -38,7 +40,7 @@ NOT_FROM_CHECKPOINT = (
     "style",
     "style_from",
     "samples",
-    "test_on",  # of older checkpoints
+    *("test_on", "template1", "template2"),  # of older checkpoints
 )
 # What members of an ensemble may differ in, too.
 SPLIT = ("folds", "fold", "seed", "val_fraction", "val_size")
@@ -133,7 +135,7 @@ class Checkpoints:
 
 
 # Found in the data or fitted, so in no config.
-FITTED = ("model.inference.temperature", "data.class_names", "data.channels")
+FITTED = ("model.inference.temperature", "data.class_names", "data.channels", "data.template_count")
 
 
 def log_overrides(given: "Namespace", used: "Namespace") -> None:
