@@ -54,7 +54,7 @@ class HeldOut:
         data.setup("fit")
         parts = (data.train_set.dataset, data.val_set.dataset)
         table = data.folder / "groups.csv"
-        groups = [np.array(read_groups(table, [t.stem for t in p.triples])) for p in parts]
+        groups = [np.array(read_groups(table, [t.stem for t in p.pairs])) for p in parts]
         (x, y), (self.templates, self.blots) = map(unit, parts)
         self.groups = groups[1]
         self.styles = styles_of(self.blots, self.templates)

@@ -118,7 +118,7 @@ def test_blots_are_drawn_on_white_paper(model, tmp_path, monkeypatch):
     with Image.open(shown[0]) as picture:
         assert picture.getpixel((picture.width // 6, 60)) == (255, 255, 255)
     problems, shown, _, _ = page.answer(model("blots"), [drawn, None])
-    assert problems.value == "a blot is made of two templates; drop or draw both"
+    assert problems.value == "a blot is made of 2 templates; give all"
     assert shown == []
 
 

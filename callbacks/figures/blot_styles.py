@@ -51,7 +51,7 @@ class BlotStyleFigures(HeldOutFigures):
         table = torch.cat([pictures[: len(blots), :1], blots.cpu()], dim=1)
         columns = ["template 1", *(_label(style) for style in styles)]
         title = f"The same templates in styles of training blots, gray of paper / bands ({where})"
-        draw_table(trainer, table, columns, f"{prefix}styles", title)
+        draw_table(trainer, table[:, :, None], columns, f"{prefix}styles", title)
         self._draw_spectra(trainer, pictures[:, 2:], f"{prefix}spectrum", where)
 
     def _draw_spectra(self, trainer: pl.Trainer, pictures: Tensor, name: str, where: str) -> None:

@@ -40,7 +40,7 @@ class BlotFigures(HeldOutFigures):
         super().__init__()
         self.every_n_epochs = every_n_epochs
         self.images = images
-        self._film: dict[int, Tensor] = {}  # epoch -> generated blots, uint8 (images, H, W)
+        self._film: dict[int, Tensor] = {}  # epoch -> generated, uint8 (images, C, H, W)
 
     def state_dict(self) -> dict[str, Any]:
         return {"film": self._film}
@@ -49,13 +49,14 @@ class BlotFigures(HeldOutFigures):
         self._film = state_dict["film"]
 
     def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> Any:
-        """uint8 ``(n, 4, H, W)``: template 1, template 2, generated, real."""
+        """uint8 ``(n, P, C, H, W)``: templates, generated, real."""
         missing = self.images - sum(len(part) for part in kept)
         if missing <= 0:
             return None
         templates, targets = batch["image"], batch["target"]
         pictures = torch.cat([templates, outputs["image"].to(targets), targets], dim=1)[:missing]
-        return ((pictures.float() + 1) * 127.5).round().to(torch.uint8).cpu()
+        pixels = ((pictures.float() + 1) * 127.5).round().to(torch.uint8).cpu()
+        return pixels.unflatten(1, (-1, targets.shape[1]))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
@@ -64,7 +65,7 @@ class BlotFigures(HeldOutFigures):
         if not wanted or trainer.sanity_checking or trainer.state.fn != "fit" or not self._passing:
             return
         pictures = torch.cat(self._passing)
-        self._film[epoch] = pictures[:, 2]
+        self._film[epoch] = pictures[:, -2]
         if trainer.is_global_zero:
             title = f"Held-out templates, epoch {epoch}"
             self._draw_rows(trainer, pictures, f"templates/{epoch:04d}", title)
@@ -107,13 +108,14 @@ class BlotFigures(HeldOutFigures):
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         pictures = torch.cat(kept)[: self.images]
-        title = f"Template 1, template 2, generated, real ({where})"
+        title = f"Templates, generated, real ({where})"
         self._draw_rows(trainer, pictures, f"{prefix}blots", title)
         if not prefix and len(self._film) > 1:
-            self._draw_film(trainer, pictures[:, 3])
+            self._draw_film(trainer, pictures[:, -1])
 
     def _draw_rows(self, trainer: pl.Trainer, pictures: Tensor, name: str, title: str) -> None:
-        columns = ("template 1", "template 2", "generated", "real")
+        templates = (f"template {number + 1}" for number in range(pictures.shape[1] - 2))
+        columns = (*templates, "generated", "real")
         draw_table(trainer, pictures, columns, name, title)
 
     def _draw_film(self, trainer: pl.Trainer, real: Tensor) -> None:
@@ -129,11 +131,11 @@ class BlotFigures(HeldOutFigures):
 def draw_table(
     trainer: pl.Trainer, pictures: Tensor, columns: Sequence[str], name: str, title: str
 ) -> None:
-    """Pictures uint8 ``(rows, columns, H, W)``, drawn as one image: faster than one by one."""
-    count, height, width = pictures.shape[1:]
+    """Pictures uint8 ``(rows, columns, C, H, W)``, drawn as one image: faster than one by one."""
+    count, _, _, width = pictures.shape[1:]
     gap = max(1, width // 32)
-    grid = make_grid(pictures.view(-1, 1, height, width), count, gap, pad_value=225)[0]
-    size = (7.2, 7.2 * grid.shape[0] / grid.shape[1] + 0.3)
+    grid = make_grid(pictures.flatten(0, 1), count, gap, pad_value=225)
+    size = (7.2, 7.2 * grid.shape[1] / grid.shape[2] + 0.3)
     with figure(trainer, name, size, title) as fig:
         [[axes]] = image_grid(fig, 1, 1)
         show_image(axes, grid / 255)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from PIL import Image
+from torchvision.transforms.v2.functional import to_pil_image
 
 from callbacks.gather import gather
 from callbacks.run_recorder import run_folder
@@ -14,7 +14,7 @@ from experiment.atomic import atomic_write, write_table
 
 
 class BlotWriter(PredictionWriter):
-    """``<stem>.png``, 8-bit gray, for each pair of templates, named as the first one.
+    """``<stem>.png``, 8-bit gray or color, for each pair of templates, named as the first one.
 
     Of several blots of a pair ``<stem>_1.png`` and so on. ``predictions.csv`` lists them, and
     ``styles.csv`` their styles, if they have any, in the units of `datamodules.blot_style`.
@@ -42,9 +42,9 @@ class BlotWriter(PredictionWriter):
             rows = zip(files, prediction["style"].tolist(), strict=True)
             styles = [(file, *(f"{value:.4g}" for value in style)) for file, style in rows]
             self._styles += zip(prediction["index"].tolist(), styles, strict=True)
-        for file, (pixels,) in zip(files, prediction["image"].cpu(), strict=True):
+        for file, pixels in zip(files, prediction["image"].cpu(), strict=True):
             with atomic_write(folder / file) as tmp_path:
-                Image.fromarray(pixels.numpy()).save(tmp_path)
+                to_pil_image(pixels).save(tmp_path)
         return list(zip(names, files, strict=True))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
