@@ -242,7 +242,8 @@ class RunRecorder(SaveConfigCallback):
             best = Path(getattr(checkpoint, "best_model_path", "") or "").name
             facts["best_checkpoint"] = best or None
             stopping = trainer.early_stopping_callback
-            facts["early_stop"] = getattr(stopping, "stopping_reason_message", None)
+            reason = getattr(stopping, "stopping_reason_message", None)
+            facts["early_stop"] = reason and reason.removesuffix(" Signaling Trainer to stop.")
         elif trainer.state.fn in ("validate", "test"):
             # JSON has no NaN.
             values = {name: float(value) for name, value in logged.items()}

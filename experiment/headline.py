@@ -31,9 +31,11 @@ def headline(results: RunResults, verb: str = "test") -> str:
             f"{round(right):,} of {images} classified correctly "
             f"(95\u00a0% interval {low:.1f} to {high:.1f}\u00a0%)."
         )
-    # The region is said once, at the end.
-    words = [in_words(name.replace("fov/", "").replace("full_image/", ""), False) for name in names]
-    pairs = [f"{word} {short(metrics[n])}" for word, n in zip(words, names, strict=True)]
+    pairs = []
+    for name in names:  # the region is said once, at the end
+        plain = name.replace("fov/", "").replace("full_image/", "")
+        word, is_db, _ = in_words(plain, stage=False).partition(" (dB)")
+        pairs.append(f"{word} {short(metrics[name])}{' dB' if is_db else ''}")
     region = {"fov": " in the field of view", "full_image": " in the whole photograph"}
     where = region.get(names[0].split("/")[1], "")
     sentence = f"{', '.join(pairs)}{where}, on {images}."

@@ -1,4 +1,4 @@
-"""Figures of the blot task: losses, D's accuracy, generated blots, and how they came about."""
+"""Figures of the blot task: losses, D's accuracy, generated blots, and their styles."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from callbacks.figures.held_out import HeldOutFigures, figure
+from datamodules.blot_style import NAMES
 from experiment.plotting import (
     BLUE,
     INK,
@@ -22,6 +23,7 @@ from experiment.plotting import (
     show_image,
 )
 from experiment.run_results import RunResults
+from lit_models.postprocessing.styled_blots import complete_styles, generate_styled
 
 
 class BlotFigures(HeldOutFigures):
@@ -80,16 +82,18 @@ class BlotFigures(HeldOutFigures):
             f"D that cannot tell real from fake: {d_balance:.3g} for D, {g_balance:.3g} for G. A D "
             "that is always right has won."
         )
-        with figure(trainer, "curves", (7.2, 5.6), title, caption) as fig:
-            panels = fig.subplot_mosaic([["step", "step"], ["epoch", "accuracy"]])
+        size = (7.2, 5.6 if results.by_step else 2.9)
+        with figure(trainer, "curves", size, title, caption) as fig:
+            # A short run logs no steps.
+            rows = [["step", "step"]] if results.by_step else []
+            panels = fig.subplot_mosaic([*rows, ["epoch", "accuracy"]])
             for name, label, color in (("d", "D", BLUE), ("g", "G", VERMILION)):
-                steps = results.by_step.get(f"train/{name}_loss", {})
-                panels["step"].plot(
-                    list(steps), list(steps.values()), color=color, linewidth=0.9, label=label
-                )
                 plot_by_epoch(panels["epoch"], results.by_epoch[f"train/{name}_loss"], label, color)
-            panels["step"].set(xlabel="step")
-            for name in ("step", "epoch"):
+                if steps := results.by_step.get(f"train/{name}_loss"):
+                    line = list(steps), list(steps.values())
+                    panels["step"].plot(*line, color=color, linewidth=0.9, label=label)
+                    panels["step"].set(xlabel="step")
+            for name in panels.keys() - {"accuracy"}:
                 panels[name].set_title(f"Loss by {name}")
                 from_zero(panels[name])
                 reference_line(panels[name], g_balance, f"G at balance, {g_balance:.3g}")
@@ -139,3 +143,61 @@ def draw_table(
         centers = [gap + width / 2 + i * (width + gap) for i in range(count)]
         axes.set_xticks(centers, columns)
         axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, labelcolor=INK)
+
+
+class BlotStyleFigures(HeldOutFigures):
+    """``styles``: rows are held-out templates, columns are styles of training blots.
+
+    Needs a `StyledBlotGAN`.
+
+    Args:
+        templates: rows.
+        styles: columns.
+    """
+
+    def __init__(self, templates: int = 4, styles: int = 6) -> None:
+        super().__init__()
+        self.templates, self.styles = templates, styles
+
+    def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> Any:
+        """Templates float32 ``(n, 2, H, W)``."""
+        missing = self.templates - sum(len(part) for part in kept)
+        return batch["image"][:missing].float().cpu() if missing > 0 else None
+
+    def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
+        """Nothing: `BlotFigures` does."""
+
+    def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
+        templates = torch.cat(kept)[: self.templates]
+        module: Any = trainer.lightning_module
+        blots, styles = blots_in_styles(module, templates.to(module.device), self.styles)
+        first = ((templates[:, :1] + 1) * 127.5).round().to(torch.uint8)
+        table = torch.cat([first, blots.cpu()], dim=1)
+        columns = ["template 1", *(_label(style) for style in styles)]
+        title = f"The same templates in styles of training blots, gray of paper / bands ({where})"
+        draw_table(trainer, table[:, :, None], columns, f"{prefix}styles", title)
+
+
+def blots_in_styles(module: Any, templates: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Blots uint8 ``(N, count, H, W)`` of templates ``(N, 2, H, W)``, and styles ``(count, 8)``.
+
+    The styles are those drawn for the first pair, one of a membrane each.
+    """
+    unset = templates.new_full((count, 8), torch.nan)
+    number = torch.arange(count)
+    first = templates[:1].expand(count, -1, -1, -1)
+    training = module.training
+    module.eval()
+    with torch.no_grad():
+        styles = complete_styles(unset, first, number, module.style_bank)
+        rows = [
+            generate_styled(module.generator, pair.expand_as(first), styles, number)[:, 0]
+            for pair in templates
+        ]
+    module.train(training)
+    return torch.stack(rows), styles
+
+
+def _label(style: Tensor) -> str:
+    values = dict(zip(NAMES, style.tolist(), strict=True))
+    return f"{values['paper']:.0f} / {values['band']:.0f}"

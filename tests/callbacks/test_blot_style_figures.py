@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
-from callbacks.figures.blot_styles import blots_in_styles
+from callbacks.figures.blots import blots_in_styles
 from lit_models.networks import StyledBlotGenerator
 from lit_models.networks.styled_blot_generator import typical_style
 
