@@ -211,5 +211,5 @@ class BlotDataModule(ImageDataModule):
         if self.augmentation is None or self.trainer is None or not self.trainer.training:
             return batch
         triples = torch.cat([batch["image"], batch["target"]], dim=1)
-        pixels = torch.stack([self.augmentation(triple) for triple in triples])
-        return {**batch, "image": pixels[:, :2], "target": pixels[:, 2:]}
+        pixels = torch.stack([self.augmentation(triple) for triple in triples.float()])
+        return self.in_precision({**batch, "image": pixels[:, :2], "target": pixels[:, 2:]})
