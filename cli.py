@@ -16,6 +16,7 @@ if __name__ == "__main__":
     run()  # before the imports below, which not every verb needs; does not return
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,14 @@ from experiment.run_folder import (
     results_folder,
 )
 from experiment.wandb_run import finish_wandb
+from inference.loading import average_of
 from lit_models.networks.pretrained import read_state
 from lit_models.postprocessing.ensemble import join
 
 log = logging.getLogger(__name__)
+
+# What a data module has found, and the model's argument that it becomes.
+FOUND = {"class_names": "class_names", "pixel_channels": "channels"}
 
 
 class CLI(LightningCLI):
@@ -116,8 +121,9 @@ class CLI(LightningCLI):
             help="config in configs/ that is added where, on the built-in sample, the network's "
             "pretrained weights cannot be had",
         )
-        names = "data.class_names", "model.init_args.class_names"
-        parser.link_arguments(*names, apply_on="instantiate")
+        for found, own in FOUND.items():
+            target = f"model.init_args.{own}"
+            parser.link_arguments(f"data.{found}", target, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         print_help(parser, args)  # type: ignore[arg-type]
@@ -133,6 +139,8 @@ class CLI(LightningCLI):
         if self._lacks_weights():
             from_scratch = CONFIGS / self.config.from_scratch
             self.config = parser.parse_args([*args, f"--config={from_scratch}"])  # type: ignore[misc]
+        given = (re.match(r"--model\.(?:init_args\.)?inference\.?(\w*)", arg) for arg in args)
+        self.asked = [found[1] for found in given if found and self.verb != "fit"]
         self.checkpoints = self._open_checkpoints()
         if self.checkpoints is not None:
             self._take_from_checkpoints(parser, self.checkpoints)
@@ -185,9 +193,10 @@ class CLI(LightningCLI):
                 "%s: others trained on its validation images; this score flatters", lead.path
             )
         whole = self.config.as_dict()
-        for part, init_args in checkpoints.settings(given, self.verb == "fit").items():
+        for part, init_args in checkpoints.settings(given, self.asked).items():
             whole[part]["init_args"] |= init_args
-        whole["model"]["init_args"].pop("class_names", None)  # linked to the data's
+        for own in FOUND.values():  # linked to the data's
+            whole["model"]["init_args"].pop(own, None)
         self.config = parser.parse_object(whole)
         log_overrides(given, self.config)
         if self.verb == "fit":
@@ -235,10 +244,11 @@ class CLI(LightningCLI):
         for member in checkpoints.members:
             check_weights_fit(member, self.model)
         if len(checkpoints.members) > 1:
-            inference = self.config.model.init_args.get("inference")
-            scales = checkpoints.temperatures(inference and inference.get("temperature"))
+            fitted = "temperature" not in self.asked  # by each member for itself
+            asked = None if fitted else self.config.model.init_args.inference.temperature
+            scales = checkpoints.temperatures(asked)
             states = [member.weights for member in checkpoints.members]
-            join(self.model, states, scales, checkpoints.lead.path)
+            join(self.model, states, scales, average_of(checkpoints.lead))
 
     def run(self) -> None:
         """Do the verb's work.

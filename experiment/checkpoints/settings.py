@@ -1,8 +1,9 @@
 """What checkpoints decide, and what a command may set.
 
-The model is as it was trained, but for ``inference``, which validate, test and predict may set (a
-temperature of null stays the checkpoint's). The data are prepared as in training, but for the
-settings in `NOT_FROM_CHECKPOINT`.
+The model is as it was trained, and is used with the checkpoint's ``inference``, as `load` does, but
+for what the command line of validate, test and predict itself sets (``--model.inference.threshold
+0.4``; a config's does not count, and a temperature of null is the checkpoint's). The data are
+prepared as in training, but for the settings in `NOT_FROM_CHECKPOINT`.
 """
 
 import logging
@@ -30,6 +31,8 @@ NOT_FROM_CHECKPOINT = (
     "recursive",
     "table",
     "columns",
+    "target",
+    "templates",
     "batch_size",
     "eval_batch_size",
     "num_workers",
@@ -37,7 +40,7 @@ NOT_FROM_CHECKPOINT = (
     "style",
     "style_from",
     "samples",
-    "test_on",  # of older checkpoints
+    *("test_on", "template1", "template2"),  # of older checkpoints
 )
 # What members of an ensemble may differ in, too.
 SPLIT = ("folds", "fold", "seed", "val_fraction", "val_size")
@@ -97,12 +100,13 @@ class Checkpoints:
         own = (dict(member.model.get("inference") or {}) for member in self.members)
         return [float(asked or one.get("temperature") or 1.0) for one in own]
 
-    def settings(self, given: "Namespace", keep_inference: bool) -> dict[str, dict[str, Any]]:
-        """Arguments of ``model`` and ``data`` that replace those of the command line.
+    def settings(self, given: "Namespace", asked: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+        """Arguments of ``model`` and ``data`` that replace those of the config.
 
         Args:
             given: options of the command.
-            keep_inference: take ``inference`` from the checkpoint, too: to resume a training.
+            asked: those of ``inference`` that the command line itself sets, such as "threshold"; ""
+                stands for all.
 
         Raises:
             DataError: another method's checkpoint, or it names what `check_classes` refuses.
@@ -116,12 +120,13 @@ class Checkpoints:
                 check_classes(values, find_class(given[part].class_path), part, packages)
             except DataError as error:
                 raise DataError(f"{path}: {error}") from None
-        if not keep_inference:
-            inference = model.pop("inference", None) or {}
-            # Fitted after training, so in no config: null there asks for the checkpoint's.
-            asked = given.model.init_args.get("inference")
-            if "temperature" in inference and asked is not None and asked.temperature is None:
-                model["inference"] = {**asked.as_dict(), "temperature": inference["temperature"]}
+        if asked and model.get("inference"):
+            values = given.model.init_args.inference.as_dict()
+            names = values if "" in asked else [name for name in asked if name in values]
+            chosen = {name: values[name] for name in names}
+            if chosen.get("temperature", 0) is None:  # fitted after training
+                del chosen["temperature"]
+            model["inference"] = dict(model["inference"]) | chosen
         if self.lead.data_class != given.data.class_path:
             log.warning("%s: trained with another data module; preprocessing is the config's", path)
             data = {}
@@ -130,7 +135,7 @@ class Checkpoints:
 
 
 # Found in the data or fitted, so in no config.
-FITTED = ("model.inference.temperature", "data.class_names", "data.channels")
+FITTED = ("model.inference.temperature", "data.class_names", "data.channels", "data.template_count")
 
 
 def log_overrides(given: "Namespace", used: "Namespace") -> None:

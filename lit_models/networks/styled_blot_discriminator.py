@@ -6,7 +6,7 @@ from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lit_models.networks.blot_painting import grain_strengths, render_blot, split_grain
+from lit_models.networks.styled_blot_generator import grain_strengths, render_blot, split_grain
 
 
 class StyledBlotDiscriminator(nn.Module):
