@@ -24,8 +24,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from datamodules.blot_draws import draw_styles
 from datamodules.blot_files import read_groups
-from datamodules.blot_style import NAMES, draw_styles, measure_style, otsu
+from datamodules.blot_style import NAMES, measure_style, otsu
 from datamodules.blots import BlotDataModule, BlotDataset
 from experiment.checkpoints import Checkpoint, read_checkpoint
 from lit_models import BlotGAN, StyledBlotGAN

@@ -30,6 +30,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 PAGES = [
     "README.md",
     "docs/index.md",
+    "docs/data.md",
     "docs/using.md",
     "docs/tasks/aoi.md",
     "docs/tasks/vessels.md",

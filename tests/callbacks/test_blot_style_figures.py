@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from callbacks.figures.blot_styles import blots_in_styles, mean_log_power, radial_mean
+from callbacks.figures.blots import blots_in_styles, mean_log_power, radial_mean
 from lit_models.networks import StyledBlotGenerator
 from lit_models.networks.styled_blot_generator import typical_style
 

@@ -285,7 +285,7 @@ def test_styled_blots_of_the_runner_are_those_of_the_checkpoint(sides, trained):
     assert found.style.keys() == set(NAMES)
     assert np.array_equal(np.array(found.image), np.array(expected.image))
     assert found.image.size == sides[::-1]
-    with pytest.raises(DataError, match="give two of one size"):
+    with pytest.raises(DataError, match="give templates of one size"):
         untraced(model, graph).predict(templates[0], templates[1][1:])
 
 
