@@ -266,6 +266,7 @@ class BlotDataModule(ImageDataModule):
         if self.augmentation is None or self.trainer is None or not self.trainer.training:
             return batch
         pairs = torch.cat([batch["image"], batch["target"]], dim=1)
-        pixels = torch.stack([self.augmentation(pair) for pair in pairs])
+        pixels = torch.stack([self.augmentation(pair) for pair in pairs.float()])
         count = batch["image"].shape[1]
-        return {**batch, "image": pixels[:, :count], "target": pixels[:, count:]}
+        made = {**batch, "image": pixels[:, :count], "target": pixels[:, count:]}
+        return self.in_precision(made)

@@ -123,7 +123,7 @@ class StyledBlotDataModule(BlotDataModule):
         augmented = super().on_after_batch_transfer(batch, dataloader_idx)
         if augmented is batch:
             return batch
-        images, targets = (augmented[key].cpu() for key in ("image", "target"))
+        images, targets = (augmented[key].float().cpu() for key in ("image", "target"))
         pairs = zip(images, targets, strict=True)
         styles = [measured_style({"image": image, "target": target}) for image, target in pairs]
         return {**augmented, "style": torch.stack(styles).to(batch["style"])}

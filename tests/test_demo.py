@@ -236,7 +236,7 @@ def test_a_file_given_as_an_address_is_not_fetched(served, monkeypatch):
 
 
 def test_says_how_to_train_where_there_is_no_run(tmp_path):
-    with pytest.raises(DataError, match=r"no checkpoint.*make fit"):
+    with pytest.raises(DataError, match=r"no run yet.*make fit"):
         verbs.main(["demo", "--config=configs/aoi.yaml", f"--run.root={tmp_path}"])
 
 

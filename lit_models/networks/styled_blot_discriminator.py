@@ -49,7 +49,7 @@ class StyledBlotDiscriminator(nn.Module):
     def score(self, view: Tensor) -> Tensor:
         """Logits ``(N, 1)``, float32."""
         logits = [
-            network(F.avg_pool2d(view, 2**i) if i else view).float().mean((2, 3))
+            network((F.avg_pool2d(view, 2**i) if i else view).to(self.middle)).float().mean((2, 3))
             for i, network in enumerate(self.networks)
         ]
         mean = torch.stack(logits).mean(0)

@@ -213,7 +213,9 @@ class StyledBlotGenerator(nn.Module):
             parts = [templates, painting, painting - gaussian_blur(painting, 2.0, 8)]
             inputs = torch.cat([*parts, colored[:, :1], colored[:, 4:5]], 1)
             strengths = self._first_strengths(styles)
-        out = self._unet(inputs, styles, noise[:, BANDS:]).float()
+        kind = self.mean.dtype  # of the weights, which a precision may set
+        parts = [x.to(kind) for x in (inputs, styles, noise[:, BANDS:])]
+        out = self._unet(*parts).float()
         clean = painting + out[:, :1]
         grain = (strengths * torch.exp(out[:, 1:].clamp(-5, 3)) * colored).sum(1, keepdim=True)
         grain = grain if self.training else self.eval_grain * grain
