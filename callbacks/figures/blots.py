@@ -85,27 +85,26 @@ class BlotFigures(HeldOutFigures):
         size = (7.2, 5.6 if results.by_step else 2.9)
         with figure(trainer, "curves", size, title, caption) as fig:
             # A short run logs no steps.
-            rows = [["step", "step"]] if results.by_step else []
-            panels = fig.subplot_mosaic([*rows, ["epoch", "accuracy"]])
+            panels = fig.subplot_mosaic("SS;EA" if results.by_step else "EA")
             for name, label, color in (("d", "D", BLUE), ("g", "G", VERMILION)):
-                plot_by_epoch(panels["epoch"], results.by_epoch[f"train/{name}_loss"], label, color)
+                plot_by_epoch(panels["E"], results.by_epoch[f"train/{name}_loss"], label, color)
                 if steps := results.by_step.get(f"train/{name}_loss"):
                     line = list(steps), list(steps.values())
-                    panels["step"].plot(*line, color=color, linewidth=0.9, label=label)
-                    panels["step"].set(xlabel="step")
-            for name in panels.keys() - {"accuracy"}:
-                panels[name].set_title(f"Loss by {name}")
+                    panels["S"].plot(*line, color=color, linewidth=0.9, label=label)
+                    panels["S"].set(xlabel="step")
+            for name in panels.keys() - {"A"}:
+                panels[name].set_title("Loss by step" if name == "S" else "Loss by epoch")
                 from_zero(panels[name])
                 reference_line(panels[name], g_balance, f"G at balance, {g_balance:.3g}")
                 reference_line(panels[name], d_balance, f"D at balance, {d_balance:.3g}")
                 panels[name].legend()
-            panels["accuracy"].set_title("D is right about held-out")
+            panels["A"].set_title("D is right about held-out")
             for name, color in (("real", SKY), ("fake", VERMILION)):
                 values = results.by_epoch.get(f"val/d_accuracy_{name}", {})
-                plot_by_epoch(panels["accuracy"], values, f"{name} blots", color)
-            panels["accuracy"].set_ylim(-0.05, 1.05)
-            percent_axis(panels["accuracy"].yaxis)
-            panels["accuracy"].legend()
+                plot_by_epoch(panels["A"], values, f"{name} blots", color)
+            panels["A"].set_ylim(-0.05, 1.05)
+            percent_axis(panels["A"].yaxis)
+            panels["A"].legend()
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         pictures = torch.cat(kept)[: self.images]
