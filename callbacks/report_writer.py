@@ -1,4 +1,4 @@
-"""A report of the run when it ends."""
+"""Writes the report when a run ends."""
 
 import logging
 import os

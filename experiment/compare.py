@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> Path:
 def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Path:
     """Write one page over the runs in ``folders``: results, what differs, curves.
 
-    Their order has no effect. What is no run folder, or one that cannot be read, is left out with a
+    Their order has no effect. A folder that is not a run, or cannot be read, is left out with a
     line in the log.
 
     Args:

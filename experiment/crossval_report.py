@@ -10,10 +10,10 @@ from experiment.crossval_scores import ImageScores, pooled, spread
 from experiment.headline import short
 
 NOTE = (
-    "Each fold is scored by the epoch that was best on it, which flatters by a little. Intervals "
-    "(95 %) are of the mean over images as independent draws: Wilson's for shares, else the "
+    "Each fold is scored at the epoch that was best on it, which flatters by a little. Intervals "
+    "(95 %) are for the mean over images as independent draws: Wilson's for proportions, else the "
     "bootstrap over images. They do not cover other training images; the standard deviation over "
-    "the runs does, but its runs share most of theirs."
+    "runs does, although runs share most of their training images."
 )
 
 

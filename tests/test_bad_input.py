@@ -76,7 +76,7 @@ def test_bad_option(aoi_folder, tmp_path, option, line):
     ("config", "options", "line"),
     [
         ("vessels", ["--data.inputs.channels=rgb"], "expected input[2, 3, 64, 64] to have 1"),
-        ("blots", ["--data.size=20"], "makes 1 x 16 x 16, not 1 x 20 x 20, of 2 images"),
+        ("blots", ["--data.size=20"], "outputs 1 x 16 x 16, target is 1 x 20 x 20, for 2 images"),
         ("retina", ["--model.network.widths=[]"], "model.network.widths: empty"),
         ("vessels_best", ["--data.augmentation.zoom=[2,1]"], "augmentation.zoom: [2.0, 1.0]"),
         ("vessels", ["--model.lr_scheduler.factor=2"], "model.lr_scheduler: Factor should be <"),
