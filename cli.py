@@ -36,19 +36,9 @@ from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoints
 from experiment.checkpoints.read import check_not_finished, check_weights_fit
 from experiment.checkpoints.settings import log_overrides
-from experiment.hardware import (
-    MemoryFormat,
-    ask_cuda_directly,
-    keep_freed_memory,
-    native_precision,
-)
+from experiment.hardware import MemoryFormat, native_precision, tune_process
 from experiment.metrics_csv import MetricsCSV
-from experiment.run_folder import (
-    RunSettings,
-    discard_run_folder,
-    requeued_run,
-    results_folder,
-)
+from experiment.run_folder import RunSettings, discard_run_folder, requeued_run, results_folder
 from experiment.wandb_run import finish_wandb
 from lit_models.networks.pretrained import read_state
 from lit_models.postprocessing.ensemble import join
@@ -97,76 +87,54 @@ class CLI(LightningCLI):
             default="auto",
             help="of convolutions; auto picks the faster one on this hardware",
         )
-        parser.add_argument(
-            "--keep_freed_memory",
-            type=bool,
-            default=True,
-            help="reuse large blocks of host memory; faster on a CPU, the process keeps its peak",
-        )
-        parser.add_argument(
-            "--from_scratch",
-            **path,
-            help="config in configs/ that is added where, on the built-in sample, the network's "
-            "pretrained weights cannot be had",
-        )
         names = "data.class_names", "model.init_args.class_names"
         parser.link_arguments(*names, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         print_help(parser, args)  # type: ignore[arg-type]
-        if any(arg.startswith("--model.class_names") for arg in args):  # type: ignore[union-attr]
-            raise UsageError("model.class_names: is linked to the data's; give data.class_names")
         super().parse_arguments(parser, args)
         check_values(self.config.as_dict(), self.verb)
-        if self._lacks_weights():
-            from_scratch = CONFIGS / self.config.from_scratch
-            self.config = parser.parse_args([*args, f"--config={from_scratch}"])  # type: ignore[misc]
+        if overlay := self._from_scratch():
+            self.config = parser.parse_args([*args, f"--config={overlay}"])  # type: ignore[misc]
         self.checkpoints = self._open_checkpoints()
         if self.checkpoints is not None:
             self._take_from_checkpoints(parser, self.checkpoints)
 
-    def _lacks_weights(self) -> bool:
-        """Whether the built-in sample is to be trained on, and pretrained weights cannot be had."""
+    def _from_scratch(self) -> Path | None:
+        """The config to add where the sample is trained on and pretrained weights are missing."""
         config = self.config
-        if config.from_scratch is not None and not (CONFIGS / config.from_scratch).is_file():
-            raise UsageError(f"from_scratch: {CONFIGS / config.from_scratch}: no such file")
-        new = self.verb == "fit" and config.ckpt_path is None
-        if not new or config.from_scratch is None or config.data.init_args.get("data_dir"):
-            return False
-        network = config.get("model.init_args.network.init_args", {})
+        overlay = CONFIGS / "from_scratch" / f"{config.run.config}.yaml"
+        resumed = self.verb != "fit" or config.ckpt_path is not None
+        if resumed or config.data.init_args.get("data_dir") or not overlay.is_file():
+            return None
+        network = config.model.init_args.network.init_args
         try:
-            if network.get("weights", "random") != "random":
+            if network.weights != "random":
                 read_state(network.name, network.weights)
         except DataError as error:
             log.warning("RANDOM WEIGHTS in place of ImageNet's: %s", error)
-            log.warning("trained from scratch instead, as with --config %s", config.from_scratch)
-            return True
-        return False
+            log.warning("trained from scratch instead, as with --config %s", overlay)
+            return overlay
+        return None
 
     def _open_checkpoints(self) -> Checkpoints | None:
-        settings = RunSettings(**self.config.run.as_dict())
-        given, runs = self.config.ckpt_path, settings.existing
-        if given is None and self.verb == "fit" and (begun := requeued_run(settings)) is not None:
-            given, runs = "auto", [begun]
-        if given == "auto" and self.verb == "fit":
-            found = any((run / "checkpoints" / "last.ckpt").is_file() for run in runs)
-            given = "last" if found else None
+        training, run = self.verb == "fit", RunSettings(**self.config.run.as_dict())
+        given = self.config.ckpt_path
+        if given is None and training:
+            given = requeued_run(run)
+            if given is None or not (given / "checkpoints" / "last.ckpt").is_file():
+                return None
         if given is None:
-            if self.verb != "fit":
-                raise DataError(f"{self.verb} needs --ckpt_path: best, last, a run, file")
-            return None
-        checkpoints = Checkpoints.open(given, "last" if self.verb == "fit" else "best", runs)
-        if self.verb == "fit" and len(checkpoints.members) > 1:
-            raise UsageError("ckpt_path: fit goes on from one checkpoint, not several; give one")
+            raise DataError(f"{self.verb} needs --ckpt_path: best, last, a run or a file")
+        checkpoints = Checkpoints.open(given, "last" if training else "best", run.existing)
+        if training and len(checkpoints.members) > 1:
+            raise UsageError("ckpt_path: several checkpoints; fit continues one")
         return checkpoints
 
     def _take_from_checkpoints(
         self, parser: LightningArgumentParser, checkpoints: Checkpoints
     ) -> None:
-        """Let the (first) checkpoint decide how the model is built, and what it is fed.
-
-        See `experiment.checkpoints.settings`. What was asked for and is not used is logged.
-        """
+        """Take model and preprocessing from the (first) checkpoint, and log what that overrides."""
         given, lead = self.config.clone(), checkpoints.lead
         if self.verb == "validate" and not checkpoints.share_validation:
             log.warning(
@@ -182,19 +150,16 @@ class CLI(LightningCLI):
             check_not_finished(lead, self.config.trainer.max_epochs)
 
     def before_instantiate_classes(self) -> None:
-        ask_cuda_directly()
+        tune_process()
         if self.config.trainer.precision is None:
             self.config.trainer.precision = native_precision(self.config.trainer.accelerator)
-        if self.config.keep_freed_memory:
-            keep_freed_memory()
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config, given = self.config, self.config_init.trainer
         run = RunSettings(**config.run.as_dict())
-        paths: list[Path] = []
+        paths = self.checkpoints.paths if self.checkpoints else []
         if self.checkpoints is not None:
             self._load(self.checkpoints)
-            paths = self.checkpoints.paths
         several = (config.ckpt_path, paths) if len(paths) > 1 else None
         folder = results_folder(run, config.ckpt_path, paths, self.verb == "predict")
         output = expand(config.output) if config.get("output") else None
@@ -217,9 +182,12 @@ class CLI(LightningCLI):
         return trainer
 
     def _load(self, checkpoints: Checkpoints) -> None:
-        """Check the weights, and put an ensemble in the network's place where there are several."""
+        """Check the weights, and attach an ensemble where there are several checkpoints."""
         for member in checkpoints.members:
-            check_weights_fit(member, self.model)
+            try:
+                check_weights_fit(member.weights, self.model.state_dict())
+            except DataError as error:
+                raise DataError(f"{member.path}: {error}") from None
         if len(checkpoints.members) > 1:
             inference = self.config.model.init_args.get("inference")
             scales = checkpoints.temperatures(inference and inference.get("temperature"))
@@ -232,12 +200,10 @@ class CLI(LightningCLI):
         Raises:
             DataError: bad data, or ``predict`` has left out images that it could not read.
         """
-        more: dict[str, Any] = {"datamodule": self.datamodule, "ckpt_path": None}
-        if self.checkpoints is not None:
-            more["ckpt_path"] = str(self.checkpoints.lead.path)
-        if self.verb == "predict":
-            more["return_predictions"] = False  # they are in files
-        getattr(self.trainer, self.verb)(self.model, **more)
+        ckpt_path = str(self.checkpoints.lead.path) if self.checkpoints else None
+        more = {"return_predictions": False} if self.verb == "predict" else {}  # they are in files
+        work = getattr(self.trainer, self.verb)
+        work(self.model, datamodule=self.datamodule, ckpt_path=ckpt_path, **more)
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, RunRecorder):
                 callback.check_skipped()

@@ -16,8 +16,8 @@ from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from commandline.config_lines import lines_of
 from commandline.suggestions import CLASS, class_problem, in_words, nearest_option, quoted
+from common.config_file import lines_of
 from common.errors import DataError, UsageError
 
 # What a config or a checkpoint names must not run programs: jsonargparse's list, as a refusal.

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from common.config_file import read_section
 from common.errors import DataError, UsageError
 from common.paths import expand
 from experiment.atomic import write_json, writing
@@ -102,15 +103,8 @@ def _check(options: argparse.Namespace, given: Sequence[str]) -> None:
 def _run_settings(options: argparse.Namespace, given: Sequence[str]) -> RunSettings:
     """Those of the config, with what the command line says of ``run``."""
     settings: dict[str, Any] = {}
-    for path in map(Path, options.config):
-        try:
-            settings |= yaml.safe_load(expand(path).read_text(encoding="utf-8"))["run"] or {}
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read ({error.strerror}); see configs/") from None
-        except (ValueError, TypeError, yaml.YAMLError):
-            raise UsageError(f"{path}: not a config; see configs/") from None
-        except KeyError:
-            continue  # a part of a config
+    for path in options.config:
+        settings |= read_section(path, "run")
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("task", "root"):
         parser.add_argument(f"--run.{name}", dest=name)

@@ -55,7 +55,6 @@ def line_of(*args, error=DataError):
         ("--data.batch_size=99999999999", "data.batch_size: must be a whole number >= 1 and <="),
         ("--model.inference=[]", "model.inference: must be a group of options, not []"),
         ("--model.network=torch.nn.Module", "Module: cannot be made by a config"),
-        ("--from_scratch=gone.yaml", "gone.yaml: no such file"),
         ("--lr=1", "lr: unknown; did you mean model.optimizer.lr?"),
         ("--model.lr=1", "model.lr: unknown; did you mean model.optimizer.lr?"),
         ("--epochs=1", "epochs: unknown; did you mean trainer.max_epochs?"),
@@ -126,10 +125,10 @@ def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
     Path("flipped.ckpt").write_bytes(flipped)
     for name, line in {
         "names": "of its weights are not those of this model",
-        "weightless": "holds no weights",
+        "weightless": "has no weights",
         "bare": "bare weights",
         "list": "damaged (hyper_parameters",
-        "code": "it holds objects that would run code",
+        "code": "it contains objects that would run code",
         "pickle": "not a checkpoint that can be read",
         "cut": "damaged",
         "flipped": "damaged",
