@@ -31,7 +31,6 @@ from commandline.option_help import print_help
 from commandline.parser import OneLineParser, one_line_of
 from commandline.verbs import CONFIGS
 from common.errors import DataError, UsageError
-from common.paths import expand
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoints
 from experiment.checkpoints.read import check_not_finished, check_weights_fit
@@ -160,11 +159,10 @@ class CLI(LightningCLI):
         paths = self.checkpoints.paths if self.checkpoints else []
         if self.checkpoints is not None:
             self._load(self.checkpoints)
-        several = (config.ckpt_path, paths) if len(paths) > 1 else None
         folder = results_folder(run, config.ckpt_path, paths, self.verb == "predict")
-        output = expand(config.output) if config.get("output") else None
-        recorder = RunRecorder(self.parser, config, run, folder, output, several)
-        self.trainer_defaults["callbacks"] = [*standard_callbacks(config, run.task), recorder]
+        self.recorder = RunRecorder(self.parser, config, folder, paths)
+        standard = standard_callbacks(config, run.task)
+        self.trainer_defaults["callbacks"] = [*standard, self.recorder]
         loggers = [MetricsCSV(folder)] if self.verb == "fit" else []
         if not isinstance(given.logger, bool | None):
             loggers += given.logger if isinstance(given.logger, list) else [given.logger]
@@ -204,9 +202,7 @@ class CLI(LightningCLI):
         more = {"return_predictions": False} if self.verb == "predict" else {}  # they are in files
         work = getattr(self.trainer, self.verb)
         work(self.model, datamodule=self.datamodule, ckpt_path=ckpt_path, **more)
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, RunRecorder):
-                callback.check_skipped()
+        self.recorder.check_skipped()
 
 
 def main(args: Sequence[str]) -> CLI:

@@ -156,7 +156,7 @@ def results_folder(
     return prediction_parent(only) if predicting and only else open_run_folder(run, only)
 
 
-def open_prediction_folder(parent: Path, source: str, output: Path | None) -> Path:
+def open_prediction_folder(parent: Path, source: str, output: str | Path | None) -> Path:
     """A new, empty folder for one prediction: ``output``, or ``<parent>/predictions/<source>``.
 
     Args:
@@ -168,7 +168,7 @@ def open_prediction_folder(parent: Path, source: str, output: Path | None) -> Pa
     Raises:
         DataError: ``output`` is not empty, or the folder cannot be made.
     """
-    if output is None:
+    if not output:
         stem = Path(source).name.lstrip(".") or "root"
         return _new_folder(parent / "predictions", stem, numbered=True)
     output = expand(output)

@@ -75,8 +75,8 @@ def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
     with pytest.raises(InterruptedError):
         crossvalidate(args, first_fold)
     said = capsys.readouterr().out
-    assert "goes on after epoch 1" in said
-    assert "crossval 2/2: fold 1, seed 42" in said
+    assert "resumes after epoch 1" in said
+    assert "fold-1_seed-42" in said
     scores = "fold-0_seed-42/validation_images.csv"
     assert (folder / scores).read_text() == (whole / scores).read_text(), "as uninterrupted"
 
