@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class RunRecorder(SaveConfigCallback):
     """Writes ``config.yaml`` and ``run.json`` into the run folder and tells W&B the same.
 
-    Nothing is written before the work starts, so that bad input leaves nothing behind. ``fit`` locks
+    Nothing is written before the work starts, so that bad input leaves nothing. ``fit`` locks
     the folder; a prediction has a folder and a ``run.json`` of its own. It must be the first of the
     callbacks, because the others write into `folder`.
 

@@ -1,7 +1,7 @@
-"""Ranges of arguments as types, so that ``--help`` shows them and a bad value is refused at once.
+"""Types for ranges of arguments, checked by the parser and shown by ``--help``.
 
-`jsonargparse.typing` has more: ``PositiveInt``, ``NonNegativeInt``, ``OpenUnitInterval`` ... None
-of them lets NaN through.
+`jsonargparse.typing` has more: ``PositiveInt``, ``NonNegativeInt``, ``OpenUnitInterval`` ... All of
+them refuse NaN.
 """
 
 from collections import ChainMap
@@ -28,7 +28,7 @@ else:
 
     def _range(name: str, shown: str, base: type, *limits: tuple[str, float]) -> Any:
         made = restricted_number_type(shown, base, list(limits))
-        # Where a worker process that is not forked finds it.
+        # Needed to unpickle it in a spawned worker.
         made.__module__, made.__qualname__ = __name__, name
         return made
 
@@ -49,17 +49,17 @@ else:
 
 
 def refuse_null(kind: type, values: Mapping[str, Any], option: str) -> None:
-    """Refuse null for a setting that has no such value: jsonargparse lets it through.
+    """Refuse null for settings that are not optional, which jsonargparse accepts.
 
     Args:
-        kind: the class whose constructor has the settings.
-        values: of them, by name.
-        option: what their names are below, for the message.
+        kind: class with the settings as constructor arguments.
+        values: settings by name.
+        option: prefix of the names in the message.
 
     Raises:
         DataError: names the setting.
     """
-    # Of its bases too, to which a constructor may hand on its keywords.
+    # A constructor may pass keywords on to its base classes.
     own = (getattr(base.__init__, "__annotations__", {}) for base in kind.__mro__)  # type: ignore[misc]
     for name, hint in ChainMap(*own).items():
         if name in values and values[name] is None and NoneType not in get_args(hint):

@@ -48,8 +48,8 @@ class RunSettings:
             plain = re.fullmatch(r"[^\s./\\:]([^/\\:\x00-\x1f]*[^\s/\\:])?", name)
             if not plain or len(name.encode()) > 200:
                 raise DataError(
-                    f"run.{option}: {name[:40]!r} is not the name of a folder; give at most 200 "
-                    "letters, digits, - and _"
+                    f"run.{option}: {name[:30]!r} is not the name of a folder; give 200 "
+                    "letters, digits, - or _"
                 )
         if not self.root:
             raise DataError("run.root: is empty; give a folder, such as runs")

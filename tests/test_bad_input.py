@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,12 @@ from conftest import ROOT, aoi_args, as_processes, config_args, one_run, stopped
 
 from benchmarks import tiny_data
 from cli import main
+from commandline import verbs
 from common.errors import DataError, UsageError
+
+BILLION_LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join(9 * [f'*a{i - 1}'])}]\n" for i in range(1, 11)
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +56,12 @@ def line_of(*args, error=DataError):
         ("--trainer.limit_test_batches=0", "trainer.limit_test_batches: must not be 0"),
         ("--trainer.accelerator=foo", "trainer: You selected an invalid accelerator"),
         ("--trainer.devices=99999", "trainer.devices: must be <="),
+        ("--data.num_workers=100000", "data.num_workers: must be >= 0 and <="),
         ("--seed_everything=-1", "seed_everything: must be >= 0"),
         ("--model.class_names=[a]", "give data.class_names"),
         ("--data.batch_size=99999999999", "data.batch_size: must be a whole number >= 1 and <="),
         ("--model.inference=[]", "model.inference: must be a group of options, not []"),
-        ("--model.network=torch.nn.Module", "Module: cannot be made by a config"),
+        ("--model.network=torch.nn.Module", "Module.__init__() "),
         ("--lr=1", "lr: unknown; did you mean model.optimizer.lr?"),
         ("--model.lr=1", "model.lr: unknown; did you mean model.optimizer.lr?"),
         ("--epochs=1", "epochs: unknown; did you mean trainer.max_epochs?"),
@@ -94,12 +101,17 @@ def test_options_that_contradict_each_other(config, options, line, data, tmp_pat
     [
         ("data:\n  init_args: {seed: 1}\ndata: {}\n", "line 3: data is there twice"),
         ("trainer: [1, 2]\n", "trainer: must be a group of options, not [1, 2]"),
+        ("a: " + 9999 * "[", "nested too deeply"),
+        ("run: &a {task: aoi, config: *a}", "nested too deeply"),
+        (BILLION_LAUGHS, "more than 10000 values"),
     ],
 )
-def test_a_config_that_nobody_means(aoi_folder, tmp_path, text, line):
+@pytest.mark.parametrize("verb", ["fit", "crossval"])
+def test_a_config_that_nobody_means(verb, aoi_folder, tmp_path, text, line):
     (tmp_path / "c.yaml").write_text(text)
     args = aoi_args(aoi_folder, tmp_path / "runs", f"--config={tmp_path / 'c.yaml'}")
-    assert line in line_of("fit", *args, error=UsageError)
+    with pytest.raises(UsageError, match=re.escape(line)):
+        verbs.main([verb, *args])
 
 
 class Runs:

@@ -82,7 +82,7 @@ def test_what_the_system_refuses_is_one_line_and_a_file_that_is_gone_a_bug(capsy
     [("| head -1 >/dev/null", 1, ""), (">/dev/full", 1, "error: output: No space left on device")],
 )
 def test_output_that_nobody_reads_or_that_is_full(target, status, line):
-    code = "from commandline.exits import run_and_exit as run; run(lambda: [*map(print, range(10**6))])"
+    code = "from commandline.exits import *; run_and_exit(lambda: [*map(print, range(10**6))])"
     command = f'set -o pipefail; {sys.executable} -c "{code}" {target}'
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == status
