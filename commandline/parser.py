@@ -1,7 +1,7 @@
 """One line for a bad option or config in place of jsonargparse's reports.
 
-jsonargparse parses ``model``, ``data`` and each class in them with a parser of its own, whose errors
-name the option without its prefix. `OneLineParser` keeps the innermost error and adds the prefixes.
+jsonargparse parses ``model``, ``data`` and each class in them with a parser of its own, and its
+errors name the option without a prefix. `OneLineParser` keeps the innermost one and adds prefixes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The fast settings that are safe on the hardware at hand."""
+"""Fast settings that are safe on this hardware."""
 
 import ctypes
 import os

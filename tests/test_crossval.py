@@ -63,7 +63,7 @@ def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
     with pytest.raises(RuntimeError, match="stopped"):  # in the second epoch of the first fold
         crossvalidate(args, lambda given: main([*given, stop, "--trainer.callbacks.epoch=1"]))
     folder = tmp_path / "aoi" / "crossval_2"
-    with pytest.raises(DataError, match="0 trained so far; run crossval again to go on"):
+    with pytest.raises(DataError, match="0 trained so far; run crossval again to continue"):
         main(["test", *crossvalidated[1], f"--ckpt_path={folder}"])
 
     def first_fold(given):
