@@ -16,6 +16,7 @@ if __name__ == "__main__":
     run()  # before the imports below, which not every verb needs; does not return
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from callbacks.compilation import CompileMode
 from callbacks.run_recorder import RunRecorder
 from callbacks.standard import sort_callbacks, standard_callbacks
 from commandline.checks import check_values
+from commandline.config_of_checkpoint import with_config
 from commandline.noise import filter_warnings
 from commandline.option_help import print_help
 from commandline.parser import OneLineParser, one_line_of
@@ -33,12 +36,14 @@ from commandline.verbs import CONFIGS
 from common.errors import DataError, UsageError
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoints
+from experiment.checkpoints.initialize import initialize
 from experiment.checkpoints.read import check_not_finished, check_weights_fit
 from experiment.checkpoints.settings import log_overrides
 from experiment.hardware import MemoryFormat, native_precision, tune_process
 from experiment.metrics_csv import MetricsCSV
 from experiment.run_folder import RunSettings, discard_run_folder, requeued_run, results_folder
 from experiment.wandb_run import finish_wandb
+from inference.loading import average_of
 from lit_models.networks.pretrained import read_state
 from lit_models.postprocessing.ensemble import join
 
@@ -78,8 +83,12 @@ class CLI(LightningCLI):
         parser.add_argument(
             "--ckpt_path", **path, help="best, last, a run, a checkpoint or several"
         )
+        text = "of fit: run, checkpoint or state dict whose weights a new training begins with"
+        parser.add_argument("--init_from", **path, help=text)
         if self.verb == "predict":
             parser.add_argument("--output", **path, help="new folder for the predictions")
+        modes = dict[str, Any](type=CompileMode | None, default=None)
+        parser.add_argument("--compile", **modes, help="mode of torch.compile in fit; null: none")
         parser.add_argument(
             "--memory_format",
             type=MemoryFormat,
@@ -91,10 +100,17 @@ class CLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         print_help(parser, args)  # type: ignore[arg-type]
+        args = [str(arg).replace("--model.init_from", "--init_from", 1) for arg in args]  # type: ignore[union-attr]
         super().parse_arguments(parser, args)
         check_values(self.config.as_dict(), self.verb)
+        if self.config.init_from and (self.verb != "fit" or self.config.ckpt_path):
+            raise UsageError(
+                "init_from: starts a new fit; with a checkpoint give --ckpt_path alone"
+            )
         if overlay := self._from_scratch():
-            self.config = parser.parse_args([*args, f"--config={overlay}"])  # type: ignore[misc]
+            self.config = parser.parse_args([*args, f"--config={overlay}"])
+        given = (re.match(r"--model\.(?:init_args\.)?inference\.?(\w*)", arg) for arg in args)
+        self.asked = [found[1] for found in given if found and self.verb != "fit"]
         self.checkpoints = self._open_checkpoints()
         if self.checkpoints is not None:
             self._take_from_checkpoints(parser, self.checkpoints)
@@ -103,8 +119,8 @@ class CLI(LightningCLI):
         """The config to add where the sample is trained on and pretrained weights are missing."""
         config = self.config
         overlay = CONFIGS / "from_scratch" / f"{config.run.config}.yaml"
-        resumed = self.verb != "fit" or config.ckpt_path is not None
-        if resumed or config.data.init_args.get("data_dir") or not overlay.is_file():
+        new = self.verb == "fit" and not config.ckpt_path and not config.init_from
+        if not new or config.data.init_args.get("data_dir") or not overlay.is_file():
             return None
         network = config.model.init_args.network.init_args
         try:
@@ -140,7 +156,7 @@ class CLI(LightningCLI):
                 "%s: others trained on its validation images; this score flatters", lead.path
             )
         whole = self.config.as_dict()
-        for part, init_args in checkpoints.settings(given, self.verb == "fit").items():
+        for part, init_args in checkpoints.settings(given, self.asked).items():
             whole[part]["init_args"] |= init_args
         whole["model"]["init_args"].pop("class_names", None)  # linked to the data's
         self.config = parser.parse_object(whole)
@@ -157,6 +173,8 @@ class CLI(LightningCLI):
         config, given = self.config, self.config_init.trainer
         run = RunSettings(**config.run.as_dict())
         paths = self.checkpoints.paths if self.checkpoints else []
+        if config.init_from:
+            initialize(self.model, config.init_from)
         if self.checkpoints is not None:
             self._load(self.checkpoints)
         folder = results_folder(run, config.ckpt_path, paths, self.verb == "predict")
@@ -187,10 +205,11 @@ class CLI(LightningCLI):
             except DataError as error:
                 raise DataError(f"{member.path}: {error}") from None
         if len(checkpoints.members) > 1:
-            inference = self.config.model.init_args.get("inference")
-            scales = checkpoints.temperatures(inference and inference.get("temperature"))
+            fitted = "temperature" not in self.asked  # by each member for itself
+            asked = None if fitted else self.config.model.init_args.inference.temperature
+            scales = checkpoints.temperatures(asked)
             states = [member.weights for member in checkpoints.members]
-            join(self.model, states, scales, checkpoints.lead.path)
+            join(self.model, states, scales, average_of(checkpoints.lead))
 
     def run(self) -> None:
         """Do the verb's work.
@@ -214,6 +233,7 @@ def main(args: Sequence[str]) -> CLI:
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     filter_warnings()
     with one_line_of(), finish_wandb():
-        cli = CLI(args[0], args[1:])
+        verb, *options = with_config(args)
+        cli = CLI(verb, options)
         cli.run()
         return cli

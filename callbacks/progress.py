@@ -8,12 +8,12 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
 
-from experiment.reference import MAIN_METRICS
+from experiment.tasks import task_of
 
 
 def progress_bar(task: str) -> ProgressBar:
     """``RichBar`` if stdout is a terminal, else ``PlainLines`` (CI, nohup, a pipe)."""
-    main = MAIN_METRICS.get(task)
+    main = task_of(task).main_metrics
     headline = f"val/{main[0]}" if main else ""
     return RichBar(headline) if sys.stdout.isatty() else PlainLines(headline)
 

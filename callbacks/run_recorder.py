@@ -167,7 +167,8 @@ class RunRecorder(SaveConfigCallback):
 
     def _write_config(self) -> None:
         config = self.config.clone()
-        config.ckpt_path = None  # else `fit --config` of this file would resume the run
+        # Else `fit --config` of this file would resume the run, or begin where it began.
+        config.ckpt_path = config.init_from = None
         with atomic_write(self.folder / "config.yaml") as tmp_path:
             tmp_path.write_text(self.parser.dump(config, skip_none=False), encoding="utf-8")
 
@@ -186,6 +187,7 @@ class RunRecorder(SaveConfigCallback):
             "data": data.data_source,
             "sample": data.is_sample,
             "weights": weights if isinstance(weights, str) else None,
+            "init_from": self.config.get("init_from"),
             "seed": self.config.seed_everything,
             "git_revision": git_revision(),
             "machine": machine(),

@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from callbacks.checkpoints import LastCheckpoint
+from callbacks.compilation import Compilation
 from callbacks.convolution_layout import ConvolutionLayout
 from callbacks.epoch_seed import EpochSeed
 from callbacks.last_validation import LastValidation
@@ -28,6 +29,7 @@ def standard_callbacks(config: Any, task: str) -> list[Callback]:
         ShapeCheck(),
         NonFiniteGuard(),
         ConvolutionLayout(config.memory_format),
+        Compilation(config.compile),
         LastValidation(),
         ValidationTable(),
     ]

@@ -1,22 +1,23 @@
 """An exponential moving average of the weights, for validation and checkpoints."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from common.errors import DataError
-from lit_models.optim.moving_average import moving_average
 
 
 class WeightAverage(Callback):
     """An exponential moving average of the weights, for validation and in checkpoints.
 
-    It reaches back ``1 / (1 - decay)`` steps, but no more than a ninth of those done, so that short
-    trainings do not keep what the weights were at random. A checkpoint's ``state_dict`` is the
+    The weight of the newest is 9 / (10 + steps) until ``1 - decay`` is more: it reaches back
+    ``1 / (1 - decay)`` steps, but no more than a ninth of those done, so that short trainings do
+    not keep what the weights were at random. A checkpoint's ``state_dict`` is the
     average, its ``current_model_state`` what is trained on.
 
     Lightning's `WeightAveraging` averages the whole module and copies it with all that it refers
@@ -37,7 +38,10 @@ class WeightAverage(Callback):
             raise DataError(f"callbacks.WeightAverage: decay is {decay}; give 0 to below 1")
         self.decay, self.modules = decay, modules
         self._parts = nn.Module()  # the trained parts themselves
-        self._average: AveragedModel | None = None
+        self._average: nn.Module | None = None
+        self._count = 0  # updates of the average
+        self._averaged = list[tuple[Tensor, Tensor]]()  # each with what it is the average of
+        self._copied = list[tuple[Tensor, Tensor]]()
         self._steps = 0  # optimizer steps at the last update
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -51,13 +55,15 @@ class WeightAverage(Callback):
                     f"{', '.join(parts)}"
                 )
             self._parts.add_module(name, parts[name])
-        self._average = AveragedModel(
-            self._parts, multi_avg_fn=moving_average(self.decay), use_buffers=self.modules is None
-        )
+        self._average = copy.deepcopy(self._parts)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert self._average is not None
-        self._average.to(pl_module.device)
+        weights = len(list(self._parts.parameters()))
+        for place, (average, current) in enumerate(self._pairs()):
+            average.data = torch.empty_like(current).copy_(average)  # its device and memory format
+            averaged = average.is_floating_point() and (place < weights or self.modules is None)
+            pairs = self._averaged if averaged else self._copied
+            pairs.append((average.detach(), current.detach()))
 
     def on_train_batch_end(
         self,
@@ -67,10 +73,18 @@ class WeightAverage(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        if trainer.global_step > self._steps:  # not while gradients are accumulated
-            assert self._average is not None
-            self._average.update_parameters(self._parts)
-            self._steps = trainer.global_step
+        if trainer.global_step == self._steps:  # while gradients are accumulated
+            return
+        self._steps = trainer.global_step
+        weight = max(9 / (10 + self._count), 1 - self.decay) if self._count else 1.0
+        self._count += 1
+        # All at once: a call for each takes a GPU's step longer than the network.
+        if self._averaged:
+            averages, weights = zip(*self._averaged, strict=True)
+            torch._foreach_lerp_(averages, weights, weight)
+        if self._copied:
+            copies, values = zip(*self._copied, strict=True)
+            torch._foreach_copy_(copies, values)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._swap()
@@ -90,9 +104,8 @@ class WeightAverage(Callback):
 
     def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
         if self._average is not None:
-            average = self._average.module
-            yield from zip(average.parameters(), self._parts.parameters(), strict=True)
-            yield from zip(average.buffers(), self._parts.buffers(), strict=True)
+            yield from zip(self._average.parameters(), self._parts.parameters(), strict=True)
+            yield from zip(self._average.buffers(), self._parts.buffers(), strict=True)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -101,8 +114,8 @@ class WeightAverage(Callback):
             return
         current = checkpoint["state_dict"]
         checkpoint["current_model_state"] = current
-        checkpoint["state_dict"] = {**current, **self._average.module.state_dict()}
-        checkpoint["averaging_state"] = {"n_averaged": self._average.n_averaged}
+        checkpoint["state_dict"] = {**current, **self._average.state_dict()}
+        checkpoint["averaging_state"] = {"n_averaged": torch.tensor(self._count)}
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -110,8 +123,8 @@ class WeightAverage(Callback):
         if self._average is None:
             return
         # The module has loaded ``state_dict`` by now.
-        self._average.module.load_state_dict(self._parts.state_dict())
+        self._average.load_state_dict(self._parts.state_dict())
         self._steps = checkpoint["global_step"]
         if "averaging_state" in checkpoint:
-            self._average.n_averaged.copy_(checkpoint["averaging_state"]["n_averaged"])
+            self._count = int(checkpoint["averaging_state"]["n_averaged"])
             pl_module.load_state_dict(checkpoint["current_model_state"])

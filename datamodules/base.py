@@ -165,6 +165,12 @@ class ImageDataModule(pl.LightningDataModule):
         return "sample" if given is None else str(expand(given).resolve())
 
     @property
+    def cache_device(self) -> torch.device:
+        """Where a `CachedDataset` keeps its items: the GPU of this process, else the CPU."""
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        return device if device.type == "cuda" else torch.device("cpu")
+
+    @property
     def folder(self) -> Path:
         """``data_dir``, or that of the sample, which is drawn on first use."""
         if self.data_dir is None:
@@ -227,7 +233,8 @@ class ImageDataModule(pl.LightningDataModule):
         collate_fn: Collate,
         skipped: list[tuple[str, str]] | None = None,
     ) -> DataLoader:
-        workers = 0 if getattr(dataset, "in_memory", False) else self.num_workers
+        in_memory = getattr(dataset, "in_memory", False)
+        workers = 0 if in_memory else self.num_workers
         return ImageLoader(
             SafeDataset(dataset),
             skipped=skipped,
@@ -239,5 +246,6 @@ class ImageDataModule(pl.LightningDataModule):
             collate_fn=CollateReadable(collate_fn),
             # Else a new iterator draws from the global one, and a resumed run makes one less.
             generator=torch.Generator(),
-            pin_memory=torch.cuda.is_available(),
+            # What is in memory may lie on the GPU already.
+            pin_memory=torch.cuda.is_available() and not in_memory,
         )

@@ -160,17 +160,20 @@ class BlotDataModule(ImageDataModule):
             self.predict_set = self.make_dataset(triples, self.size)
         elif stage == "test" and self.test_dir is not None:
             triples = self._triples(expand(self.test_dir))
-            self.test_set = CachedDataset(self.make_dataset(triples, self.size))
+            self.test_set = self._cached(triples)
         else:
             self.refuse_to_score_all(stage)
             train, held_out = self._split()
             if stage == "fit":
-                self.train_set = CachedDataset(self.make_dataset(train, self.size))
+                self.train_set = self._cached(train)
             if stage == "test":
                 rank_zero_info("the held-out fold, which chose the checkpoint, is not a test set")
             if held_out:
-                self.val_set = CachedDataset(self.make_dataset(held_out, self.size))
+                self.val_set = self._cached(held_out)
             self.test_set = self.predict_set = self.val_set
+
+    def _cached(self, triples: Sequence[Triple]) -> CachedDataset:
+        return CachedDataset(self.make_dataset(triples, self.size), device=self.cache_device)
 
     def _triples(self, root: Path) -> list[Triple]:
         return find_triples(root, self.template1, self.template2, self.target)

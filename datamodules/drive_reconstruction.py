@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
-from torch.utils.data import ConcatDataset, Dataset
+from torch.utils.data import Dataset
 
 from common.errors import DataError
 from common.paths import expand
@@ -125,8 +125,10 @@ class DRIVEReconstructionDataModule(ImageDataModule):
             train, val = split_of(self, self.val_size, stage)
             self.val_set = PhotographDataset(val, self.size) if val else None
             if stage == "fit":
-                cached = CachedDataset(PhotographDataset(train, self.size))
-                self.train_set = ConcatDataset([cached] * self.crops_per_image)
+                train_set = PhotographDataset(train, self.size)
+                self.train_set = CachedDataset(
+                    train_set, self.crops_per_image, device=self.cache_device
+                )
 
     def _test_files(self) -> list[FundusFiles]:
         test = test_split(self)

@@ -8,9 +8,7 @@ from typing import Any
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
-from torch import Tensor
-from torch.utils.data import ConcatDataset, Dataset
-from torchvision import tv_tensors
+from torch.utils.data import Dataset
 
 from common.errors import DataError
 from common.paths import expand
@@ -48,11 +46,9 @@ class FundusDataset(Dataset[dict[str, Any]]):
         return self.files[index].name
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {
-            **self.inputs.read(self.files[index]),
-            "name": self.name(index),
-            "index": index,
-        }
+        item = self.inputs.read(self.files[index])
+        fov_pixels = int(item["fov"].sum())  # here, for a GPU would be waited for
+        return {**item, "name": self.name(index), "index": index, "fov_pixels": fov_pixels}
 
 
 class DRIVESegmentationDataModule(ImageDataModule):
@@ -147,8 +143,10 @@ class DRIVESegmentationDataModule(ImageDataModule):
             raise DataError(f"{self.folder}: no drawn vessels to train on; expected {LAYOUTS}")
         self.val_set = self.test_set = self._checked(val) if val else None
         if stage == "fit":
-            cached = CachedDataset(FundusDataset(train, self.inputs))
-            self.train_set = ConcatDataset([cached] * self.crops_per_image)
+            train_set = FundusDataset(train, self.inputs)
+            self.train_set = CachedDataset(
+                train_set, self.crops_per_image, device=self.cache_device
+            )
 
     def _predict_files(self) -> list[FundusFiles]:
         if self.predict_dir is not None:
@@ -171,15 +169,11 @@ class DRIVESegmentationDataModule(ImageDataModule):
         """Augment training images, each by its own draw; see the class."""
         if self.augmentation is None or not isinstance(batch, list):
             return batch
-        images, masks = [], []
-        for item in batch:
-            drawn = tv_tensors.Mask(torch.cat([item["target"], item["fov"]]))
-            image, mask = self.augmentation(tv_tensors.Image(item["image"]), drawn)
-            images.append(image.as_subclass(Tensor))
-            masks.append(mask.as_subclass(Tensor))
-        mask = torch.stack(masks)
+        masks = [torch.cat([item["target"], item["fov"]]) for item in batch]
+        counts = [item["fov_pixels"] for item in batch]
+        images, mask = self.augmentation.batch([item["image"] for item in batch], masks, counts)
         return {
-            "image": torch.stack(images),
+            "image": images,
             "target": mask[:, :1],
             # A pixel that is only partly of the field of view does not count.
             "fov": mask[:, 1:] > 0.99,

@@ -13,7 +13,7 @@ from torchvision import tv_tensors
 
 from common import limits
 from common.errors import DataError
-from common.image_pixels import FORMATS, BadImage, read, to_array
+from common.image_pixels import BadImage, read, to_array
 from datamodules.image_cost import check_cost
 from datamodules.wrapped_images import IMAGE_SUFFIXES, is_dicom, read_dicom, unzip
 
@@ -75,9 +75,19 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
     color, see `to_8_bits`; EXIF orientation is applied.
 
     Raises:
-        DataError: missing, no regular file, beyond `common.limits`, and what `decode_image` raises.
+        DataError: missing, no regular file, damaged, several pages or frames, transparency,
+            another color space, values that have no scale, or more than `common.limits` allows.
     """
-    return decode_image(read_bytes(path), mode, str(path))
+    data = read_bytes(path)
+    try:
+        if path.suffix.lower() == ".gz":
+            data = unzip(data)
+        if is_dicom(data):
+            return _to_tensor(read_dicom(data, mode, limits.IMAGE_PIXELS))
+        check_cost(data)
+        return _to_tensor(read(data, mode, most_pixels=limits.IMAGE_PIXELS))
+    except BadImage as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -99,37 +109,6 @@ def read_bytes(path: Path) -> bytes:
     except (OSError, ValueError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
         raise DataError(f"{path}: cannot be read ({reason})") from None
-
-
-def decode_image(
-    data: bytes,
-    mode: Literal["L", "RGB"],
-    name: str,
-    formats: tuple[str, ...] = FORMATS,
-    most_pixels: int = limits.IMAGE_PIXELS,
-) -> tv_tensors.Image:
-    """As `read_image`, of a file's bytes.
-
-    Args:
-        data: the file.
-        mode: what to convert to.
-        name: of the file, for messages.
-        formats: that are read, by Pillow's names.
-        most_pixels: that are decoded.
-
-    Raises:
-        DataError: damaged, several pages or frames, transparency, another color space, values that
-            have no scale, or more of anything than `common.limits` allows.
-    """
-    try:
-        if name.lower().endswith(".gz"):
-            data = unzip(data)
-        if is_dicom(data):
-            return _to_tensor(read_dicom(data, mode, most_pixels))
-        check_cost(data)
-        return _to_tensor(read(data, mode, formats, most_pixels))
-    except BadImage as error:
-        raise DataError(f"{name}: {error}") from None
 
 
 def to_pixels(image: Image.Image, mode: Literal["L", "RGB"], name: str) -> tv_tensors.Image:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import DataError
+from common.read_ahead import read_ahead
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,10 @@ class ImageLoader(DataLoader):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         if self.num_workers:
             _shorten_temporary_folder()
-        for batch, unreadable in self._batches():
+        batches = self._batches()
+        if self.skipped is not None and not self.num_workers:
+            batches = read_ahead(batches)
+        for batch, unreadable in batches:
             for name, reason in unreadable:
                 if self.skipped is None:
                     raise DataError(reason)

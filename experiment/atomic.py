@@ -3,14 +3,13 @@
 import csv
 import errno
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from common.errors import DataError
 
@@ -50,14 +49,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f"{HALF}{path.stem[:40]}-", suffix=path.suffix
-        )
-        os.close(handle)
-        tmp_path = Path(name)
+        tmp_path = path.with_name(f"{HALF}{path.stem[:40]}-{uuid4().hex[:8]}{path.suffix}")
+        tmp_path.touch(exist_ok=False)  # not mkstemp's mode, but what the umask says
         try:
             yield tmp_path
-            tmp_path.chmod(0o644)
             tmp_path.replace(path)
         finally:
             tmp_path.unlink(missing_ok=True)

@@ -17,10 +17,10 @@ from common.errors import DataError
 from common.paths import expand
 from experiment.atomic import atomic_write
 from experiment.plotting import PALETTE, plot_by_epoch, styled
-from experiment.reference import MAIN_METRICS, better
-from experiment.report import TITLES, duration, is_main, render
+from experiment.report import duration, is_main, render
 from experiment.run_folder import matching_runs
 from experiment.run_results import RunResults, read_results
+from experiment.tasks import better, task_of
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
     metrics = _main_metrics(found, metric)
     page = render(
         "compare.html.j2",
-        title=TITLES.get(tasks[0], tasks[0]),
+        title=task_of(tasks[0]).title,
         written=f"Written {datetime.now():%Y-%m-%d %H:%M}.",
         ranked_by=metric,
         mode=mode,
@@ -115,7 +115,7 @@ def _ranking(runs: Sequence[RunResults]) -> tuple[str | None, str, str]:
     if len(monitors) == 1:
         return *monitors[0], ""
     shared = set.intersection(*({n for n in run.by_epoch if n[:4] == "val/"} for run in runs))
-    first = [f"val/{name}" for name in MAIN_METRICS.get(runs[0].task, ())]
+    first = [f"val/{name}" for name in task_of(runs[0].task).main_metrics]
     ranked = [name for name in first if name in shared] + sorted(shared)
     if not ranked:
         return None, "max", "they have no validation metric in common"

@@ -7,17 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from experiment.atomic import atomic_write
-from experiment.reference import MAIN_METRICS, REFERENCE_RESULTS
 from experiment.run_results import RunResults, read_results
+from experiment.tasks import task_of
 
 log = logging.getLogger(__name__)
 
-TITLES = {
-    "aoi": "AOI defect classification",
-    "vessels": "Retinal vessel segmentation",
-    "retina": "Retinal image reconstruction",
-    "blots": "Western-blot generation",
-}
 EVALUATIONS = {"validate": "Validation", "test": "Test"}
 
 
@@ -51,10 +45,10 @@ def write_report(run_dir: str | Path) -> Path:
     """
     results = read_results(run_dir)
     record = results.record
-    task = results.task
+    task = task_of(results.task)
     page = render(
         "report.html.j2",
-        title=TITLES.get(task, task or "Run"),
+        title=task.title,
         folder=results.folder.name,
         record=record,
         facts=_facts(record),
@@ -65,7 +59,7 @@ def write_report(run_dir: str | Path) -> Path:
         monitor=results.monitor,
         mode=results.mode,
         evaluations=[_evaluation(results, one) for one in results.evaluations],
-        references=REFERENCE_RESULTS.get(task, {}),
+        references=task.reference,
         figures=[*_figures(results.folder / "figures")],
         config=results.config,
     )
@@ -77,13 +71,13 @@ def write_report(run_dir: str | Path) -> Path:
 
 def is_main(results: RunResults, metric: str) -> bool:
     """Whether a reader looks for ``metric`` first."""
-    main = MAIN_METRICS.get(results.task)
-    return main is None or metric == results.monitor or metric.partition("/")[2] in main
+    main = task_of(results.task).main_metrics
+    return not main or metric == results.monitor or metric.partition("/")[2] in main
 
 
 def _rank(results: RunResults, metric: str) -> tuple[Any, ...]:
     stage, _, name = metric.partition("/")
-    main = MAIN_METRICS.get(results.task, ())
+    main = task_of(results.task).main_metrics
     place = main.index(name) if name in main else len(main)
     return metric != results.monitor, stage == "train", place, metric
 

@@ -1,28 +1,37 @@
-"""Western blots from two templates."""
+"""Western blots from two templates, in the style that is set, of an example, or drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
 
 from common.errors import DataError
 from common.paths import expand
 from common.ranges import ImageSide
 from datamodules.blot_files import find_triples
+from datamodules.blot_style import NAMES, BlotStyle, measure_style
 from datamodules.preprocessing import blot_input
-from inference.graph import Graph
-from inference.inputs import is_one, read_pixels
-from inference.model import Model
+from inference import inputs
+from inference.graph import SIDES, Graph
+from inference.inputs import Source, read_pixels
+from inference.model import Item, Model
 from inference.results import BlotResult
+from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
 from lit_models.postprocessing.pixels import to_gray
+from lit_models.postprocessing.styled_blots import complete_styles, generate_styled, known_rows
 
 
 class BlotModel(Model[BlotResult]):
     """Blots from pairs of templates; see `load`."""
 
+    network_name = "generator"
+    sample = "datamodules.synthetic.blots"
     resizes: ClassVar[bool] = True  # templates to the size of the training
 
     def __init__(self, *args: Any) -> None:
@@ -41,22 +50,23 @@ class BlotModel(Model[BlotResult]):
             DataError: a template that cannot be read, two of different shapes, one without the
                 other.
         """
-        if template2 is not None:
-            x = (x, template2)
-        elif is_one(x):
-            raise DataError("one image: a blot is made of two templates; give both")
-        elif isinstance(x, str | Path):
-            data = self.trained.data
-            patterns = data["template1"], data["template2"]
-            triples = find_triples(expand(x), *patterns, None)
-            x = [(triple.template1, triple.template2) for triple in triples]
-        return super().predict(x)
+        return super().predict(x if template2 is None else (x, template2))
 
-    @staticmethod
-    def is_one(x: Any) -> bool:
+    @classmethod
+    def is_one(cls, x: Any) -> bool:
         return isinstance(x, tuple)
 
-    def read(self, x: Any, name: str) -> dict[str, Any]:
+    @classmethod
+    def each(cls, x: Any, data: Mapping[str, Any]) -> Iterator[Any]:
+        if inputs.is_one(x):
+            raise DataError("one image: a blot is made of two templates; give both")
+        if isinstance(x, str | Path):
+            triples = find_triples(expand(x), data["template1"], data["template2"], None)
+            return iter([(triple.template1, triple.template2) for triple in triples])
+        return inputs.each(x)
+
+    @classmethod
+    def pixels(cls, x: Any, mode: Literal["L", "RGB"], name: str) -> tuple[list[Tensor], str]:
         if not isinstance(x, tuple) or len(x) != 2:
             raise DataError(f"{name}: give two templates, as a tuple")
         first, first_name = read_pixels(x[0], "L", f"{name}, template 1")
@@ -67,25 +77,123 @@ class BlotModel(Model[BlotResult]):
                 f"{second_name}: is {sizes[0]} pixels but {first_name} is {sizes[1]}; "
                 "give two of one size"
             )
-        name = first_name if isinstance(x[0], str | Path) else name
-        shown = tuple(Image.fromarray(t[0].numpy()) for t in (first, second))
-        pixels = torch.cat([first, second])
-        return {
-            "image": blot_input(pixels, self.size if self.resizes else None),
-            "name": name,
-            "shown": shown,
-        }
+        return [first, second], first_name if isinstance(x[0], str | Path) else name
 
-    def run(self, items: Sequence[dict[str, Any]]) -> list[BlotResult]:
+    def read(self, x: Any, name: str) -> Item:
+        pair, name = self.pixels(x, "L", name)
+        image = blot_input(torch.cat(pair), self.size if self.resizes else None)
+        return {"image": image, "name": name, "shown": tuple(to_pil_image(t) for t in pair)}
+
+    def run(self, items: Sequence[Item]) -> list[Any]:
         templates = torch.stack([item["image"] for item in items]).to(self.settings.device)
-        blots = to_gray(self.network(templates).float()).cpu()
-        return [
-            BlotResult(item["name"], item["shown"], Image.fromarray(blot[0].numpy()))
-            for item, blot in zip(items, blots, strict=True)
-        ]
+        blots = to_gray(self.network(templates).float()).cpu().numpy()
+        pairs = zip(items, blots, strict=True)
+        return [self.result({}, item, {"image": blot[0]}) for item, blot in pairs]
+
+    @classmethod
+    def result(cls, card: Mapping[str, Any], item: Item, outputs: Mapping[str, Any]) -> BlotResult:
+        style = outputs.get("style")
+        named = None if style is None else dict(zip(NAMES, style.tolist(), strict=True))
+        return BlotResult(item["name"], item["shown"], Image.fromarray(outputs["image"]), named)
+
+    def card(self) -> dict[str, Any]:
+        return {
+            "mode": "L",
+            "size": self.size,
+            "templates": [self.trained.data["template1"], self.trained.data["template2"]],
+            "tables": {"predictions": ["ID", "image"]},
+        }
 
     def graph(self) -> Graph:
         return BlotGraph(self)
+
+    def example_inputs(self, folder: Path) -> list[Any]:
+        return list(self.each(folder, self.trained.data))
+
+
+class StyledBlotModel(BlotModel):
+    """Blots of the templates' own size, in any style; see `load`.
+
+    The same pair and style always give the same blots.
+    """
+
+    resizes = False
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.known = self.trained.weights["style_bank"]
+        self.asked, self.samples = BlotStyle().vector(), 1
+
+    def predict(
+        self,
+        x: Any,
+        template2: Any = None,
+        style: BlotStyle | Mapping[str, float] | Source | None = None,
+        samples: int = 1,
+    ) -> Any:
+        """See `BlotModel.predict`; of more than one sample, a list of them for each pair.
+
+        Args:
+            x: as there.
+            template2: as there.
+            style: what is set of it, as `BlotStyle` or by name, or an image of a blot that has it;
+                the rest is drawn as the training's blots are distributed.
+            samples: blots for each pair.
+
+        Raises:
+            DataError: as there; a style that does not exist or is outside its range.
+        """
+        if samples < 1:
+            raise DataError(f"samples {samples}: give 1 or more")
+        view = copy(self)
+        view.asked, view.samples = _style_vector(style), samples
+        return BlotModel.predict(view, x, template2)
+
+    def known_rows(self) -> np.ndarray:
+        """Float32 ``(M, 9)``: membrane and style of blots to draw from, one typical one at least.
+
+        Drawn from them, what is not asked for is what `complete_styles` gives.
+        """
+        return known_rows(self.known)
+
+    def run(self, items: Sequence[Item]) -> list[Any]:
+        results = [self._results(item) for item in items]  # one by one: each has its own size
+        return results if self.samples > 1 else [result for [result] in results]
+
+    def _results(self, item: Item) -> list[BlotResult]:
+        number = torch.arange(self.samples)
+        templates = item["image"].to(self.settings.device).expand(self.samples, -1, -1, -1)
+        asked = torch.from_numpy(self.asked).to(templates).expand(self.samples, -1)
+        styles = complete_styles(asked, templates, number, self.known)
+        network: Any = self.network
+        blots = generate_styled(network, templates, styles, number).cpu().numpy()
+        pairs = zip(blots[:, 0], styles.cpu().numpy(), strict=True)
+        return [self.result({}, item, {"image": blot, "style": style}) for blot, style in pairs]
+
+    def card(self) -> dict[str, Any]:
+        """See `Model.card`; ``noise``: channels, and what its sides are multiples of."""
+        card, network = super().card(), self.network
+        assert isinstance(network, StyledBlotGenerator)
+        return card | {
+            "size": None,
+            "style_bank": [" ".join(map(str, row)) for row in self.known_rows()],  # a line each
+            "noise": [network.noise_channels, network.multiple],
+            "tables": card["tables"] | {"styles": ["image", *NAMES]},
+        }
+
+    def graph(self) -> Graph:
+        return StyledBlotGraph(self)
+
+
+def _style_vector(style: Any) -> Any:
+    if style is None or isinstance(style, BlotStyle):
+        return (style or BlotStyle()).vector()
+    if not isinstance(style, Mapping):
+        return measure_style(read_pixels(style, "L", "style")[0][0].numpy())
+    for name in style:
+        if name not in NAMES:
+            raise DataError(f"style: no number {name!r}; it has {', '.join(NAMES)}")
+    return BlotStyle(**style).vector()
 
 
 class BlotGraph(Graph):
@@ -100,3 +208,34 @@ class BlotGraph(Graph):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         return (to_gray(self.network(blot_input(pixels, None)).float())[:, 0],)
+
+
+class StyledBlotGraph(Graph):
+    """Blots uint8 ``(N, H, W)`` of both templates, uint8 ``(N, 2, H, W)``, in styles ``(N, 8)``.
+
+    The noise has the size that `StyledBlotGenerator.noise_size` gives.
+    """
+
+    network: StyledBlotGenerator
+
+    def __init__(self, model: StyledBlotModel) -> None:
+        super().__init__(model.network)
+        pixels = torch.zeros(2, 2, *SIDES, dtype=torch.uint8)
+        self.inputs = {
+            "pixels": pixels,
+            "style": typical_style().expand(2, -1).contiguous(),
+            "noise": torch.zeros(2, *self.network.noise_size(pixels)),
+        }
+        self.outputs = ("image",)
+
+    def free_sides(self) -> tuple[dict[int, Any], ...]:
+        from torch.export import Dim
+
+        sides = [Dim(name, min=2) for name in ("rows", "columns")]  # sides of 1 are traced apart
+        noise = {axis: self.network.multiple * side for axis, side in enumerate(sides, start=2)}
+        batch = {0: Dim.DYNAMIC}
+        return {**batch, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, batch, {**batch, **noise}
+
+    def forward(self, pixels: Tensor, style: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+        blots = self.network(blot_input(pixels, None), style, noise)[1]
+        return (to_gray(blots.float())[:, 0],)

@@ -22,7 +22,7 @@ from inference.vessels import VesselModel
 
 log = logging.getLogger(__name__)
 
-QUALITY = 90  # the least that keeps 98 % of the vessel length of DRIVE's validation images
+QUALITY = 90  # keeps 98 % of the vessel length of DRIVE's validation images
 SPEED = 4
 Subsampling = Literal["4:4:4", "4:2:0"]
 TOLERANCE = 2  # px

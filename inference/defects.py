@@ -1,7 +1,8 @@
 """Defect classes of industrial images, from Python and as an exported graph."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -9,14 +10,15 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from common.ranges import ImageSide
+from datamodules.aoi_files import find_images, label_numbers
 from datamodules.preprocessing import Resize, normalize_defects, resize_square
 from inference.graph import Graph, channels_first, pixels_example
 from inference.inputs import read_pixels
-from inference.model import Model
+from inference.model import Item, Model
 from inference.results import DefectResult
 from lit_models.networks.torchvision_classifier import TorchvisionClassifier
 from lit_models.postprocessing.defects import DefectPostprocessor
-from lit_models.postprocessing.ensemble import Ensemble
+from lit_models.postprocessing.ensemble import Ensemble, mean_of_classes
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,9 @@ class DefectModel(Model[DefectResult]):
         inference: how the network is asked.
     """
 
+    average = staticmethod(mean_of_classes)
+    sample = "datamodules.synthetic.aoi"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.class_names = [str(name) for name in self.trained.model["class_names"]]
@@ -46,29 +51,65 @@ class DefectModel(Model[DefectResult]):
         self.inference = DefectPostprocessor(**(self.trained.model.get("inference") or {}))
         self.explains: bool | None = None  # not known before the first batch
 
-    def read(self, x: Any, name: str) -> dict[str, Any]:
+    def read(self, x: Any, name: str) -> Item:
         pixels, name = read_pixels(x, self.mode, name)
         image = resize_square(pixels, self.size, self.resize)
         return {"image": image, "name": name, "shown": to_pil_image(pixels)}
 
-    def run(self, items: Sequence[dict[str, Any]]) -> list[DefectResult]:
+    def run(self, items: Sequence[Item]) -> list[DefectResult]:
         images = torch.stack([item["image"].as_subclass(Tensor) for item in items])
         images = normalize_defects(images.to(self.settings.device))
         log_probs, maps = self._ask(images)
-        results = []
-        for i, row in enumerate(log_probs.exp().cpu()):
-            label = int(row.argmax())
-            results.append(
-                DefectResult(
-                    items[i]["name"],
-                    self.class_names[label],
-                    dict(zip(self.class_names, row.tolist(), strict=True)),
-                    items[i]["shown"],
-                    None if maps is None else maps[i, label].cpu().numpy(),
-                    self.resize,
-                )
-            )
-        return results
+        outputs = {"probabilities": log_probs.exp().cpu().numpy()}
+        if maps is not None:
+            outputs["activations"] = maps.cpu().numpy()
+        card = {"class_names": self.class_names, "resize": self.resize}
+        return [
+            self.result(card, item, {name: values[i] for name, values in outputs.items()})
+            for i, item in enumerate(items)
+        ]
+
+    @classmethod
+    def result(
+        cls, card: Mapping[str, Any], item: Item, outputs: Mapping[str, Any]
+    ) -> DefectResult:
+        names, p, maps = card["class_names"], outputs["probabilities"], outputs.get("activations")
+        label = int(p.argmax())
+        probabilities = dict(zip(names, p.tolist(), strict=True))
+        activation = None if maps is None else maps[label]
+        shown, resize = item["shown"], card["resize"]
+        return DefectResult(item["name"], names[label], probabilities, shown, activation, resize)
+
+    def card(self) -> dict[str, Any]:
+        columns = ["ID", "label", "confidence"]
+        tables = {"predictions": ["ID", "Label"], "probabilities": [*columns, *self.class_names]}
+        kept, review_below = self.trained.callbacks.get("TemperatureScaling") or {}, None
+        if "confidence" in kept:
+            from inference.calibration import review_threshold  # has scipy
+
+            # Confidence above which at most 1 % of the validation images were wrong.
+            below = review_threshold(kept["confidence"], kept["correct"], 0.01)
+            review_below, tables["review"] = min(below, 2.0), columns
+        return {
+            "mode": self.mode,
+            "class_names": self.class_names,
+            "labels": label_numbers(self.class_names),
+            "size": self.size,
+            "resize": self.resize,
+            "tta": self.inference.tta,
+            "temperature": self.inference.temperature or 1.0,
+            "review_below": review_below,
+            "tables": tables,
+        }
+
+    def graph(self) -> Graph:
+        return DefectGraph(self)
+
+    def example_inputs(self, folder: Path) -> list[Any]:
+        given = [self.trained.data.get(name) for name in ("table", "columns")]
+        files = find_images(folder, "test", *given) or find_images(folder, "train", *given)
+        assert files is not None
+        return [files.folder / str(name) for name in files.names]
 
     def _ask(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         network = self.network
@@ -87,9 +128,6 @@ class DefectModel(Model[DefectResult]):
         if self.explains and isinstance(network, TorchvisionClassifier):
             return self.inference.explain(network, images)
         return self.inference.log_probabilities(network, images), None
-
-    def graph(self) -> Graph:
-        return DefectGraph(self)
 
 
 def _is_exact(network: TorchvisionClassifier, logits: Tensor, maps: Tensor | None) -> bool:

@@ -96,7 +96,7 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
     (path,) = find_checkpoints(source)
     folder = expand(output or prediction_parent(path) / "export")
     model = load_trained(path, device="cpu", precision="32-true")
-    images: list[Any] = examples(model.trained, CHECKED)
+    images: list[Any] = examples(model, CHECKED)
     expected = [model.predict(x) for x in images]  # before all else: a classifier may explain then
     graph = model.graph().eval()
     card = model_card(model, graph)

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import re
 import sys
 from argparse import ArgumentParser
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
@@ -11,22 +13,75 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
+try:
+    import image_pixels  # beside this file
+except ImportError:  # in the project
+    from common import image_pixels
+
 BESIDE = {"fov": "field_of_view", "noise": "blot_draws"}  # by input
-
-
-def read(path, mode):
-    return import_module("image_pixels").read(path.read_bytes(), mode)
+OUTPUTS = {"probabilities", "activations", "probability", "uncertainty", "image", "psnr", "ssim"}
+TABLES = {"predictions", "probabilities", "review", "styles"}
+FORMULA = re.compile(r"[=+\-@\t\r](?![\d.]+(e[+-]?\d+)?$)")  # that a spreadsheet would run
 
 
 def session(path):
     model = onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
-    card = json.loads(model.get_modelmeta().custom_metadata_map["model_card"])
+    text = model.get_modelmeta().custom_metadata_map.get("model_card", "null")
+    card = json.loads(text)
+    names = ([one.name for one in some] for some in (model.get_inputs(), model.get_outputs()))
+    check(card, *names)
     return lambda feeds: model.run(None, feeds), card
+
+
+def check(card, inputs, outputs):  # ValueError for a card that is not one of these inputs, outputs
+    def number(x, low, high, kind=(int, float)):
+        return isinstance(x, kind) and not isinstance(x, bool) and low <= x <= high
+
+    def texts(x):
+        return isinstance(x, list) and all(isinstance(text, str) for text in x)
+
+    def tables(x):
+        return {"predictions"} <= {*x} <= TABLES and all(map(texts, [*x.values()]))
+
+    def bank(x):
+        return texts(x) and x and np.isfinite([[float(n) for n in row.split()] for row in x]).all()
+
+    rules = {
+        "task": lambda x: isinstance(x, str),
+        "mode": lambda x: x in ("L", "RGB"),
+        "inputs": lambda x: isinstance(x, dict) and [*x] == inputs,
+        "outputs": lambda x: x == outputs and {*x} <= OUTPUTS,
+        "tables": tables,
+    }
+    if "probabilities" in outputs:
+        rules["class_names"] = lambda x: texts(x) and x
+        rules["labels"] = lambda x: isinstance(x, list) and len(x) == len(card["class_names"])
+        rules["review_below"] = lambda x: x is None or number(x, 0, 2)
+    elif "probability" in outputs:
+        rules["threshold"] = lambda x: number(x, 0, 1)
+    else:
+        rules["outputs"] = lambda x: x == outputs and {"image"} <= {*x} <= OUTPUTS
+    if isinstance(card, dict) and "templates" in card:
+        rules["templates"] = lambda x: texts(x) and len(x) == 2
+    if {"fov", "noise"} & {*inputs} or "templates" in rules:
+        rules["size"] = lambda x: x is None or number(x, 1, 16384, int)
+    if "fov" in inputs:
+        rules["diameter"] = lambda x: x is None or number(x, 1, 16384)
+    if "noise" in inputs:
+        rules["style_bank"] = bank
+        rules["noise"] = lambda x: len(x) == 2 and all(number(n, 1, 1024, int) for n in x)
+    for key, rule in rules.items():
+        try:
+            good = rule(card[key])
+        except (AttributeError, KeyError, TypeError, ValueError):
+            good = False
+        if not good:
+            raise ValueError(f"the model card's {key!r} is missing or wrong")
 
 
 def ask(run, card, images, modules):  # answers and inputs by name, of uint8 (H, W) or (H, W, 3)
     pixels = images[0]
-    if card["task"] == "blots":
+    if "templates" in card:
         if len({x.shape for x in images}) > 1:
             raise ValueError("templates of different sizes; give one size")
         size = [card["size"]] * 2 if card["size"] else pixels.shape[::-1]
@@ -40,12 +95,49 @@ def ask(run, card, images, modules):  # answers and inputs by name, of uint8 (H,
     return feeds | dict(zip(card["outputs"], answers, strict=True))
 
 
+def listed(path):  # as datamodules.images.list_images
+    if not path.is_dir():
+        return [path]
+    visible = sorted(found for found in path.iterdir() if not found.name.startswith("."))
+    known = [x for x in visible if x.is_file() and x.suffix.lower() in image_pixels.SUFFIXES]
+    if len(known) < len(visible):
+        print(f"{path}: {len(visible) - len(known)} passed over, no images", file=sys.stderr)
+    if not known:
+        raise ValueError(f"{path}: holds no image")
+    return known
+
+
+def pairs(root, patterns):  # as datamodules.blot_files.find_triples
+    roles = []
+    for pattern in patterns:
+        folder, _, prefix = pattern.rpartition("/")
+        members = {}
+        for path in listed(root / folder):
+            if not path.name.startswith(prefix) or path.stem == prefix:
+                raise ValueError(f"{path}: must begin with {prefix!r}; rename or remove it")
+            other = members.setdefault(path.stem.removeprefix(prefix), path)
+            if other != path:
+                raise ValueError(f"{path}: {other.name} has the same stem; remove one of them")
+        roles.append(members)
+    first, second = roles
+    for stem in sorted(first.keys() ^ second.keys()):
+        raise ValueError(f"{first.get(stem) or second[stem]}: has no partner; add or remove it")
+    return [(first[stem], second[stem]) for stem in sorted(first)]
+
+
 def inputs(paths, card):  # the files of each prediction
-    if card["task"] == "blots" and len(paths) == 1:
-        return zip(*(sorted(paths[0].glob(f"{p}*")) for p in card["templates"]), strict=True)
-    every = [f for p in paths for f in (sorted(p.iterdir()) if p.is_dir() else [p])]
-    known = [f for f in every if f.suffix.lower() in Image.registered_extensions()]
-    return zip(*[iter(known)] * (2 if card["task"] == "blots" else 1), strict=True)
+    if "templates" in card:
+        return pairs(paths[0], card["templates"]) if len(paths) == 1 else [tuple(paths)]
+    files, stems = [file for path in paths for file in listed(path)], {}
+    for file in files if "class_names" not in card else ():
+        other = stems.setdefault(file.stem, file)
+        if other != file:
+            raise ValueError(f"{other} and {file}: the same name; rename one of them")
+    return [(file,) for file in files]
+
+
+def read(files, mode):
+    return [image_pixels.read(file.read_bytes(), mode) for file in files]
 
 
 def write(folder, name, answers, card):  # gives the row of each table
@@ -53,13 +145,13 @@ def write(folder, name, answers, card):  # gives the row of each table
         Image.fromarray(pixels).save(folder / (Path(name).stem + suffix))
         return Path(name).stem + suffix
 
-    if card["task"] == "aoi":
+    if "probabilities" in answers:
         p = answers["probabilities"]
         sure = [name, card["class_names"][p.argmax()], f"{p.max():.6f}"]
         rows = {"predictions": [name, card["labels"][p.argmax()]]}
         rows["probabilities"] = sure + [f"{x:.6f}" for x in p]
         return rows | ({"review": sure} if p.max() < (card["review_below"] or 0) else {})
-    if card["task"] == "vessels":
+    if "probability" in answers:
         mask = answers["probability"] > card["threshold"]
         files = [save(np.uint8(mask) * 255, "_mask.png")]
         for kind in card["outputs"]:
@@ -70,26 +162,40 @@ def write(folder, name, answers, card):  # gives the row of each table
     return {"predictions": [name, file, *scores], "styles": [file, *(f"{x:.4g}" for x in style)]}
 
 
+def cell(value):  # as experiment.atomic.csv_cell
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
+
+
 def main():
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("images", nargs="+", type=Path)
     parser.add_argument("--output", type=Path, default=Path("predictions"))
     options = parser.parse_args()
-    run, card = session(Path(__file__).with_name("model.onnx"))
-    modules = [import_module(BESIDE[name]) for name in card["inputs"] if name in BESIDE]
+    try:
+        run, card = session(Path(__file__).with_name("model.onnx"))
+        modules = [import_module(BESIDE[name]) for name in card["inputs"] if name in BESIDE]
+        found = inputs(options.images, card)
+    except (OSError, ValueError) as error:
+        sys.exit(f"{error}")
     options.output.mkdir(parents=True, exist_ok=True)
     tables, problems = {name: [] for name in (*card["tables"], "styles")}, []
-    for files in inputs(options.images, card):
+    pool = ThreadPoolExecutor(1)
+    reads = (pool.submit(read, files, card["mode"]) for files in found)
+    coming = next(reads, None)
+    for files in found:
+        pixels, coming = coming, next(reads, None)  # which is read while the model runs
         try:
-            answers = ask(run, card, [read(file, card["mode"]) for file in files], modules)
+            answers = ask(run, card, pixels.result(), modules)
             for table, row in write(options.output, files[0].name, answers, card).items():
                 tables[table].append(row)
         except (OSError, ValueError) as error:
             problems.append(f"{files[0]}: {error}")
     tables.get("review", []).sort(key=lambda row: (row[2], row[0]))  # the least confident first
     for table, header in card["tables"].items():
-        with (options.output / f"{table}.csv").open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([header, *tables[table]])
+        path, how = options.output / f"{table}.csv", {"newline": "", "encoding": "utf-8"}
+        with path.open("w", errors="backslashreplace", **how) as file:
+            rows = [[cell(value) for value in row] for row in [header, *tables[table]]]
+            csv.writer(file, lineterminator="\n").writerows(rows)
     sys.exit("\n".join(problems) or 0)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from common.errors import DataError
 from common.paths import expand
@@ -14,19 +15,12 @@ from experiment.checkpoints.find import Source
 from experiment.checkpoints.network import build_network
 from experiment.checkpoints.read import check_finite
 from experiment.hardware import FORMATS, native_memory_format, native_precision
+from experiment.tasks import TASKS
 from inference.model import AUTOCAST, Model, Settings
 
 if TYPE_CHECKING:
     from inference.onnx_model import ExportedModel
 
-# The module and class for each method, and what the network is called in its LightningModule.
-MODELS = {
-    "DefectClassifier": ("inference.defects", "DefectModel", "network"),
-    "VesselSegmenter": ("inference.vessels", "VesselModel", "network"),
-    "ImageReconstructor": ("inference.retina", "RetinaModel", "network"),
-    "BlotGAN": ("inference.blots", "BlotModel", "generator"),
-    "StyledBlotGAN": ("inference.styled_blots", "StyledBlotModel", "generator"),
-}
 PRECISIONS = ("32-true", *AUTOCAST)
 
 
@@ -68,13 +62,47 @@ def load_trained(source: Source, *settings: Any, **named: Any) -> Model[Any]:
     models = [_load_member(member, *settings, **named) for member in checkpoints.members]
     lead = models[0]
     if len(models) > 1:
-        from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble, average_of
+        from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble
 
-        average = average_of(lead.trained.method, lead.trained.path)
         networks = [model.network for model in models]
-        ensemble = Ensemble(networks, average, checkpoints.temperatures())
-        attach_ensemble(lead, ensemble.eval())
+        average = average_of(lead.trained)
+        attach_ensemble(lead, Ensemble(networks, average, checkpoints.temperatures()).eval())
     return lead
+
+
+def model_class(trained: Checkpoint) -> type[Model[Any]]:
+    """The class of `inference` for a checkpoint.
+
+    Raises:
+        DataError: no task has a model for its LightningModule, see `experiment.tasks`.
+    """
+    models = {name: path for task in TASKS.values() for name, path in task.models.items()}
+    if trained.method not in models:
+        kind = f"is of {trained.method}" if trained.method else "does not say how it is built"
+        raise DataError(f"{trained.path}: {kind}; load() knows {', '.join(models)}")
+    return import_model(models[trained.method])
+
+
+def import_model(class_path: str) -> type[Model[Any]]:
+    """The class that `experiment.tasks` names; a task imports only its own."""
+    module, _, name = class_path.rpartition(".")
+    found: type[Model[Any]] = getattr(import_module(module), name)
+    return found
+
+
+def average_of(trained: Checkpoint) -> Callable[[Tensor], Tensor]:
+    """Average of the outputs of several networks like that of a checkpoint.
+
+    Raises:
+        DataError: outputs of its method have none.
+    """
+    average: Callable[[Tensor], Tensor] | None = model_class(trained).average
+    if average is None:
+        raise DataError(
+            f"{trained.path}: outputs of several {trained.method}s have no average; give one "
+            "checkpoint"
+        )
+    return average
 
 
 def _load_member(
@@ -84,24 +112,20 @@ def _load_member(
     batch_size: int | None = None,
     trusted: Sequence[str] = (),
 ) -> Model[Any]:
-    if trained.method not in MODELS:
-        kind = f"is of {trained.method}" if trained.method else "does not say how it is built"
-        raise DataError(f"{trained.path}: {kind}; load() knows {', '.join(MODELS)}")
-    module, name, attribute = MODELS[trained.method]
+    kind = model_class(trained)
     settings = _settings(trained, device, precision, batch_size)
-    weights = _below(trained.weights, f"{attribute}.")
+    weights = _below(trained.weights, f"{kind.network_name}.")
     check_finite(trained.path, weights)
     try:
         network = build_network(
-            trained.model[attribute],
+            trained.model[kind.network_name],
             weights,
             *_arguments(trained),
             trusted=trusted,
         ).to(settings.device)
         if native_memory_format(settings.device) == "channels_last":
             network.to(memory_format=FORMATS["channels_last"])  # type: ignore[call-overload]
-        made: Callable[..., Model[Any]] = getattr(import_module(module), name)
-        return made(network, trained, settings)
+        return kind(network, trained, settings)
     except KeyError as error:
         raise DataError(
             f"{trained.path}: does not say {error.args[0]!r}; give one that `fit` wrote"

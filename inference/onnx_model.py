@@ -1,22 +1,18 @@
 """Predicts with an exported model through onnxruntime; same results as a checkpoint."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
 
 from common.errors import DataError
-from common.paths import expand
-from datamodules.blot_files import find_triples
-from datamodules.blot_style import NAMES
-from inference import results
+from common.read_ahead import read_ahead
+from experiment.tasks import TASKS
 from inference.graph import MORE_INPUTS
-from inference.inputs import each, is_one, read_pixels
+from inference.loading import import_model
 
 Run = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
 
@@ -25,89 +21,52 @@ class ExportedModel:
     """A model that `inference.export` wrote; see `inference.load`.
 
     Args:
-        run: asks the graph: arrays by the names of the inputs to the list of its outputs.
+        run: computes the graph: arrays by the names of the inputs to the list of its outputs.
         card: what is in ``model.json``.
         path: of the file.
+
+    Raises:
+        DataError: of a task that is not declared here.
     """
 
     def __init__(self, run: Run, card: dict[str, Any], path: Path) -> None:
         self.run, self.card, self.path = run, card, path
+        models = TASKS[card["task"]].models if card["task"] in TASKS else {}
+        if not models:
+            raise DataError(f"{path}: is of task {card['task']!r}, which has no model here")
+        self.kind = import_model(next(iter(models.values())))  # which read and show alike
 
     def predict(self, x: Any, template2: Any = None) -> Any:
         """As `inference.model.Model.predict`; for blots as `inference.blots.BlotModel.predict`."""
         x = x if template2 is None else (x, template2)
-        if self.card["task"] != "blots":
-            return self._one((x,), "image") if is_one(x) else self._many(each(x))
-        if isinstance(x, tuple):
-            return self._one(x, "image")
-        if isinstance(x, str | Path) and not is_one(x):
-            triples = find_triples(expand(x), *self._patterns, None)
-            x = [(triple.template1, triple.template2) for triple in triples]
-        elif is_one(x):
-            raise DataError("one image: a blot is made of two templates; give both")
-        return self._many(each(x))
-
-    @property
-    def _patterns(self) -> tuple[str, str]:
-        first, second = self.card["templates"]
-        return first, second
+        if self.kind.is_one(x):
+            return self._answer(self._read(x, "image"))
+        first, second = self.card.get("templates", ("", ""))
+        return self._many(self.kind.each(x, {"template1": first, "template2": second}))
 
     def _many(self, images: Iterator[Any]) -> Iterator[Any]:
-        for i, x in enumerate(images):
-            yield self._one(x if self.card["task"] == "blots" else (x,), f"image {i}")
+        items = (self._read(x, f"image {i}") for i, x in enumerate(images))
+        yield from map(self._answer, read_ahead(items))
 
-    def _one(self, images: Sequence[Any], name: str) -> Any:
-        read = [read_pixels(x, self.card["mode"], name) for x in images]
-        arrays = [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p, _ in read]
-        if len({a.shape for a in arrays}) > 1:
-            raise DataError(f"{read[0][1]}: templates of different sizes; give one size")
+    def _read(self, x: Any, name: str) -> tuple[list[Tensor], str]:
+        return self.kind.pixels(x, self.card["mode"], name)
+
+    def _answer(self, read: tuple[list[Tensor], str]) -> Any:
         from inference.infer_onnx import ask  # needs onnxruntime
 
+        pixels, name = read
+        arrays = [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p in pixels]
         modules = [MORE_INPUTS[name] for name in self.card["inputs"] if name in MORE_INPUTS]
         try:
-            answers = ask(self.run, self.card, arrays, modules)
+            outputs = ask(self.run, self.card, arrays, modules)
         except ValueError as error:
-            raise DataError(f"{read[0][1]}: {error}") from None
-        return self._result(read[0][1], [Image.fromarray(a) for a in arrays], answers)
-
-    def _result(self, name: str, shown: list[Image.Image], answers: dict[str, np.ndarray]) -> Any:
-        if self.card["task"] == "aoi":
-            p, names = answers["probabilities"], self.card["class_names"]
-            label, maps = int(p.argmax()), answers.get("activations")
-            probabilities = dict(zip(names, p.tolist(), strict=True))
-            activation = None if maps is None else maps[label]
-            return results.DefectResult(
-                name, names[label], probabilities, shown[0], activation, self.card["resize"]
-            )
-        if self.card["task"] == "vessels":
-            p, threshold = answers["probability"], self.card["threshold"]
-            more = answers.get("uncertainty"), self.card.get("centerline")
-            return results.VesselResult(name, shown[0], p, threshold, *more)
-        image = Image.fromarray(answers["image"])
-        if self.card["task"] == "blots":
-            numbers = answers.get("style")
-            style = None
-            if numbers is not None:
-                style = dict(zip(NAMES, numbers.tolist(), strict=True))
-            return results.BlotResult(name, (shown[0], shown[1]), image, style)
-        scores = {kind: float(answers[kind]) for kind in ("psnr", "ssim")}
-        return ExportedRetinaResult(name, shown[0], image, scores=scores)
+            raise DataError(f"{name}: {error}") from None
+        shown = tuple(to_pil_image(one) for one in pixels)
+        item = {"name": name, "shown": shown if len(shown) > 1 else shown[0]}
+        return self.kind.result(self.card, item, outputs)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path}, {self.card['task']}, {self.card['name']})"
-
-
-@dataclass(frozen=True, eq=False)
-class ExportedRetinaResult(results.RetinaResult):
-    """A copy whose scores the graph has computed."""
-
-    _copy: torch.Tensor = dataclasses.field(default_factory=lambda: torch.empty(0), repr=False)
-    _truth: torch.Tensor = dataclasses.field(default_factory=lambda: torch.empty(0), repr=False)
-    scores: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def _scores(self) -> dict[str, float]:  # type: ignore[override]
-        return self.scores
 
 
 def load_onnx(path: Path) -> ExportedModel:
@@ -125,8 +84,8 @@ def load_onnx(path: Path) -> ExportedModel:
         return ExportedModel(run, card, path)
     except ImportError:
         raise DataError(f"{path}: needs onnxruntime; pip install -e '.[export]'") from None
-    except KeyError:
-        raise DataError(f"{path}: has no model card; give one that `cli.py export` wrote") from None
+    except DataError:
+        raise
     except Exception as error:  # whatever onnxruntime meets in a file that is not its own
         cause = str(error).partition("\n")[0]
-        raise DataError(f"{path}: cannot be loaded ({cause})") from None
+        raise DataError(f"{path}: cannot be loaded ({cause}); export it again") from None

@@ -1,13 +1,14 @@
 """Results of `predict`, one class a task; each displays itself in a notebook."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
 
 from datamodules.preprocessing import Resize, square_margins
 from datamodules.transforms.field_of_view import estimate_fov
@@ -20,6 +21,10 @@ class DisplayMixin:
 
     def show(self) -> Image.Image:
         """A picture of the result."""
+        raise NotImplementedError
+
+    def numbers(self) -> dict[str, Any]:
+        """What there is in numbers, to be read by people."""
         raise NotImplementedError
 
     def _repr_png_(self) -> bytes:
@@ -52,6 +57,11 @@ class DefectResult(DisplayMixin):
     def confidence(self) -> float:
         """Probability of ``label``."""
         return self.probabilities[self.label]
+
+    def numbers(self) -> dict[str, Any]:
+        """The label, and probabilities in per cent."""
+        sure = {name: f"{100 * p:.1f} %" for name, p in self.probabilities.items()}
+        return {"label": self.label, "confidence": sure[self.label], **sure}
 
     @cached_property
     def heatmap(self) -> np.ndarray | None:
@@ -112,6 +122,11 @@ class VesselResult(DisplayMixin):
         settings = self.threshold, self.centerline, self.sharpness
         return measure_vessels(self.probability, fov, *settings)
 
+    def numbers(self) -> dict[str, Any]:
+        """Measures of the whole field of view."""
+        values = {k: f"{v:.4g}" for k, v in asdict(self.measures.regions["whole"]).items()}
+        return {**values, "quality": ", ".join(self.measures.quality), "above": self.threshold}
+
     def show(self) -> Image.Image:
         """The photograph, its vessels, and where the views disagree."""
         found = show.marked(self.image, self.mask)
@@ -135,15 +150,11 @@ class RetinaResult(DisplayMixin):
     name: str
     image: Image.Image = field(repr=False)
     reconstruction: Image.Image = field(repr=False)
-    _copy: Tensor = field(repr=False)
-    _truth: Tensor = field(repr=False)
+    _score: Callable[[], dict[str, float]] = field(repr=False)  # on demand, for it takes a second
 
     @cached_property
     def _scores(self) -> dict[str, float]:
-        # On demand, for torchmetrics takes a second to import.
-        from lit_models.metrics.image_scores import image_scores
-
-        return {k: float(v) for k, v in image_scores(self._copy, self._truth).items()}
+        return self._score()
 
     @property
     def psnr(self) -> float:
@@ -154,6 +165,10 @@ class RetinaResult(DisplayMixin):
     def ssim(self) -> float:
         """Likewise; NaN for images of 5 px or less a side."""
         return self._scores["ssim"]
+
+    def numbers(self) -> dict[str, Any]:
+        """Both scores."""
+        return {"PSNR in dB": f"{self.psnr:.2f}", "SSIM": f"{self.ssim:.4f}"}
 
     def show(self) -> Image.Image:
         """The photograph, its copy, and five times their difference."""
@@ -180,6 +195,11 @@ class BlotResult(DisplayMixin):
     templates: tuple[Image.Image, Image.Image] = field(repr=False)
     image: Image.Image = field(repr=False)
     style: dict[str, float] | None = None
+
+    def numbers(self) -> dict[str, Any]:
+        """Size in px, and the style."""
+        style = {name: f"{value:.3g}" for name, value in (self.style or {}).items()}
+        return {"width": self.image.width, "height": self.image.height, **style}
 
     def show(self) -> Image.Image:
         """Both templates and the blot."""

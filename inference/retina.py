@@ -1,40 +1,48 @@
 """Copies of fundus photographs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
 
 from common.ranges import ImageSide
 from datamodules.fundus_batches import collate
 from datamodules.preprocessing import photograph_input
+from inference.examples import example_photographs
 from inference.graph import Graph, channels_first, pixels_example
 from inference.inputs import read_pixels
-from inference.model import Model
+from inference.model import Item, Model
 from inference.results import RetinaResult
+from lit_models.postprocessing.ensemble import mean_of_images
 from lit_models.postprocessing.pixels import native_images, to_uint8_image, to_unit
 
 
 class RetinaModel(Model[RetinaResult]):
     """Copies of photographs; see `load`."""
 
+    average = staticmethod(mean_of_images)
+    sample = "datamodules.synthetic.drive"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         size = self.trained.data["size"]
         self.size = None if size is None else int(ImageSide(size))
 
-    def read(self, x: Any, name: str) -> dict[str, Any]:
+    def read(self, x: Any, name: str) -> Item:
         pixels, name = read_pixels(x, "RGB", name)
         return {
             "image": photograph_input(pixels, self.size),
             "native_size": torch.tensor(pixels.shape[-2:]),
             "name": name,
-            "shown": Image.fromarray(pixels.permute(1, 2, 0).numpy()),
+            "shown": to_pil_image(pixels),
         }
 
-    def run(self, items: Sequence[dict[str, Any]]) -> list[RetinaResult]:
+    def run(self, items: Sequence[Item]) -> list[RetinaResult]:
         batch = collate(items)
         sizes = zip(batch["input_size"].tolist(), batch["native_size"].tolist(), strict=True)
         images = batch["image"].to(self.settings.device)
@@ -42,13 +50,37 @@ class RetinaModel(Model[RetinaResult]):
         for item, image, ((h, w), native) in zip(items, images, sizes, strict=True):
             truth = image[None, :, :h, :w]
             copy = self.network(truth).float()
-            scored = to_unit(copy).cpu(), to_unit(truth).cpu()
-            made = Image.fromarray(to_uint8_image(native_images(copy, native))[0].numpy())
-            results.append(RetinaResult(item["name"], item["shown"], made, *scored))
+            made = to_uint8_image(native_images(copy, native))[0].numpy()
+            pair = {"copy": to_unit(copy).cpu(), "truth": to_unit(truth).cpu()}
+            results.append(self.result({}, item, {"image": made, **pair}))
         return results
+
+    @classmethod
+    def result(
+        cls, card: Mapping[str, Any], item: Item, outputs: Mapping[str, Any]
+    ) -> RetinaResult:
+        image = Image.fromarray(outputs["image"])
+        return RetinaResult(item["name"], item["shown"], image, partial(_scores, outputs))
+
+    def card(self) -> dict[str, Any]:
+        tables = {"predictions": ["ID", "image", "psnr", "ssim"]}
+        return {"mode": "RGB", "size": self.size, "tables": tables}
 
     def graph(self) -> Graph:
         return RetinaGraph(self)
+
+    def example_inputs(self, folder: Path) -> list[Any]:
+        return example_photographs(folder)
+
+
+def _scores(outputs: Mapping[str, Any]) -> dict[str, float]:
+    """PSNR and SSIM, of a graph or of the network's copy."""
+    if "copy" not in outputs:
+        return {name: float(outputs[name]) for name in ("psnr", "ssim")}
+    from lit_models.metrics.image_scores import image_scores  # torchmetrics takes a second
+
+    found = image_scores(outputs["copy"], outputs["truth"])
+    return {name: float(value) for name, value in found.items()}
 
 
 class RetinaGraph(Graph):

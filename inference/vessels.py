@@ -1,6 +1,7 @@
 """Vessels of fundus photographs, from Python and as an exported graph."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,10 +12,12 @@ from torchvision.transforms.v2.functional import resize
 
 from datamodules.fundus_batches import collate
 from datamodules.fundus_input import FundusInput
+from inference.examples import example_photographs
 from inference.graph import Graph, channels_first, pixels_example
 from inference.inputs import read_pixels
-from inference.model import Model
+from inference.model import Item, Model
 from inference.results import VesselResult
+from lit_models.postprocessing.ensemble import mean_of_pixels
 from lit_models.postprocessing.vessels import VesselPostprocessor, resample_maps
 
 
@@ -27,34 +30,58 @@ class VesselModel(Model[VesselResult]):
         fov_only: whether nothing outside the field of view is vessel.
     """
 
+    average = staticmethod(mean_of_pixels)
+    sample = "datamodules.synthetic.drive"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.inputs = FundusInput(**(self.trained.data.get("inputs") or {}))
         self.inference = VesselPostprocessor(**(self.trained.model.get("inference") or {}))
         self.fov_only = bool(self.trained.model.get("fov_only", False))
 
-    def read(self, x: Any, name: str) -> dict[str, Any]:
+    def read(self, x: Any, name: str) -> Item:
         pixels, name = read_pixels(x, self.inputs.mode, name)
         channels = pixels.permute(1, 2, 0).numpy()
         shown = Image.fromarray(channels[..., 0] if self.inputs.mode == "L" else channels)
         return {**self.inputs.prepare(pixels), "name": name, "shown": shown}
 
-    def run(self, items: Sequence[dict[str, Any]]) -> list[VesselResult]:
+    def run(self, items: Sequence[Item]) -> list[VesselResult]:
         batch = collate(items)
         batch |= {key: batch[key].to(self.settings.device) for key in ("image", "fov")}
         found = self.inference.predict_native(self.network, batch, self.fov_only)
-        maps = {kind: [one.cpu().numpy() for one in ones] for kind, ones in found.items()}
-        uncertainty = maps.get("uncertainty", [None] * len(items))
-        threshold, centerline = self.inference.threshold, self.inference.centerline
+        card = {"threshold": self.inference.threshold, "centerline": self.inference.centerline}
         return [
-            VesselResult(
-                item["name"], item["shown"], p, threshold, std, centerline, item["sharpness"]
-            )
-            for item, p, std in zip(items, maps["probability"], uncertainty, strict=True)
+            self.result(card, item, {kind: maps[i].cpu().numpy() for kind, maps in found.items()})
+            for i, item in enumerate(items)
         ]
+
+    @classmethod
+    def result(
+        cls, card: Mapping[str, Any], item: Item, outputs: Mapping[str, Any]
+    ) -> VesselResult:
+        probability, uncertainty = outputs["probability"], outputs.get("uncertainty")
+        threshold, more = card["threshold"], (card.get("centerline"), item.get("sharpness"))
+        name, shown = item["name"], item["shown"]
+        return VesselResult(name, shown, probability, threshold, uncertainty, *more)
+
+    def card(self) -> dict[str, Any]:
+        return {
+            "mode": self.inputs.mode,
+            "size": self.inputs.size,
+            "diameter": self.inputs.diameter,
+            "local_normalization": self.inputs.local_normalization,
+            "threshold": self.inference.threshold,
+            "centerline": self.inference.centerline,
+            "tta": self.inference.tta,
+            "scales": list(self.inference.scales),
+            "tables": {"predictions": ["ID", "mask", "probability", "vessel_fraction"]},
+        }
 
     def graph(self) -> Graph:
         return VesselGraph(self)
+
+    def example_inputs(self, folder: Path) -> list[Any]:
+        return example_photographs(folder)
 
 
 class VesselGraph(Graph):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CONFIGS, config_args, one_run
+from conftest import CONFIGS, ROOT, config_args, one_run
 from PIL import Image
 
 from cli import main
@@ -124,3 +124,17 @@ def test_config_runs_through_every_subcommand(config, tmp_path, images):
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert set(checkpoint["hyper_parameters"]) >= {"_class_path"}
     assert checkpoint["datamodule_hyper_parameters"]["_class_path"].startswith("datamodules.")
+
+
+OVERLAYS = sorted((ROOT / "configs").glob("logger/*.yaml")) + sorted(ROOT.glob("configs/debug/*"))
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_overlays_run_after_a_method(overlay, tmp_path, monkeypatch):
+    if overlay.stem in ("mlflow", "tensorboard"):
+        pytest.importorskip(overlay.stem)
+    monkeypatch.chdir(tmp_path)
+    args = config_args("blots", tmp_path / "runs", f"--config={overlay}", "--trainer.max_epochs=1")
+    main(["fit", *args, "--trainer.limit_train_batches=2"])
+    if overlay.stem == "csv":
+        assert list(tmp_path.glob("runs/csv/**/metrics.csv"))

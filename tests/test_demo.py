@@ -77,7 +77,7 @@ def bad_files(folder, good):
 def test_each_bad_file_is_a_line_and_the_others_are_predicted(model, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", page.MOST_PIXELS // 2)
-    good = examples(model("aoi").trained, 1)[0]
+    good = examples(model("aoi"), 1)[0]
     bad = bad_files(tmp_path, good)
     files = [str(file) for file in (*bad, good)]
     problems, shown, _, numbers = page.answer(model("aoi"), [files])
@@ -94,7 +94,7 @@ def test_each_bad_file_is_a_line_and_the_others_are_predicted(model, tmp_path, m
 def test_more_images_than_allowed_are_named(model, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setattr(page, "MOST_IMAGES", 1)
-    files = [str(path) for path in examples(model("aoi").trained, 2)]
+    files = [str(path) for path in examples(model("aoi"), 2)]
     problems, shown, _, _ = page.answer(model("aoi"), [files])
     assert len(shown) == 1
     assert problems.value.endswith("more than 1 at once")
@@ -102,7 +102,7 @@ def test_more_images_than_allowed_are_named(model, tmp_path, monkeypatch):
 
 def test_a_copy_is_shown_beside_its_photograph(model, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    path = examples(model("retina_best").trained, 1)[0]
+    path = examples(model("retina_best"), 1)[0]
     _, _, pair, numbers = page.answer(model("retina_best"), [[str(path)]])
     assert pair[0].size == pair[1].size
     assert numbers.value["headers"][1:] == ["PSNR in dB", "SSIM"]
@@ -165,7 +165,7 @@ def test_fetches_nothing_from_elsewhere_and_says_that_it_is_the_sample(served):
 def test_survives_fifty_concurrent_uploads(served, model, tmp_path, monkeypatch):
     client = pytest.importorskip("gradio_client")
     monkeypatch.chdir(tmp_path)
-    url, good = served("aoi"), examples(model("aoi").trained, 1)[0]
+    url, good = served("aoi"), examples(model("aoi"), 1)[0]
     files = [*bad_files(tmp_path, good), *[good] * 5]
     before = set(os.listdir(tmp_path))
     one = client.Client(
@@ -260,7 +260,7 @@ def test_in_a_browser(served, model, tmp_path, width, theme):
     flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
     for flag in (*flags, "--disable-dev-shm-usage", f"--window-size={width},900"):
         options.add_argument(flag)
-    good = examples(model("aoi").trained, 1)[0]
+    good = examples(model("aoi"), 1)[0]
     bad = next(iter(bad_files(tmp_path, good)))
     browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
     try:

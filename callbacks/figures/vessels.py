@@ -25,8 +25,8 @@ from experiment.plotting import (
     reference_line,
     show_image,
 )
-from experiment.reference import REFERENCE_RESULTS
 from experiment.run_results import RunResults
+from experiment.tasks import TASKS
 
 # Between bins of probability, for the precision-recall curve: even in the logit, for most of the
 # background has a probability close to 0.
@@ -213,7 +213,7 @@ class VesselFigures(HeldOutFigures):
         prefix: str,
         where: str,
     ) -> None:
-        reference = REFERENCE_RESULTS["vessels"]["val/full_image/iou_pooled"].value
+        reference = TASKS["vessels"].reference["val/full_image/iou_pooled"].value
         hits = sum(one.hits for one in every)
         ours = hits / max(1, hits + sum(one.misses + one.false_alarms for one in every))
         bars = [(f"this run\n{where}", ours, BLUE)]

@@ -1,8 +1,11 @@
 """What all augmentations have in common, and the simplest one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
+from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from common.ranges import ImageSide
@@ -26,6 +29,15 @@ class Augmentation(v2.Transform):
 
     def forward(self, *inputs: Any) -> Any:
         return self.steps(*inputs)
+
+    def batch(
+        self, images: Sequence[Tensor], masks: Sequence[Tensor], fov_pixels: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Several images with their masks, each by its own draw; see `FundusAugmentation.batch`."""
+        pairs = zip(map(tv_tensors.Image, images), map(tv_tensors.Mask, masks), strict=True)
+        varied = zip(*(self(*pair) for pair in pairs), strict=True)
+        stacked = (torch.stack([one.as_subclass(Tensor) for one in many]) for many in varied)
+        return next(stacked), next(stacked)
 
 
 class RandomCropFlip(Augmentation):

@@ -1,7 +1,8 @@
 """Random variation of a fundus photograph together with its masks."""
 
 import math
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,9 @@ class FundusAugmentation(Augmentation):
         blur: of these, the greatest standard deviation of a Gaussian blur, in px.
         sharpening: of these, the greatest gain of unsharp masking.
         camera_noise: of these, the greatest standard deviation of noise.
+
+    Raises:
+        DataError: the least zoom is above the greatest.
     """
 
     def __init__(
@@ -61,21 +65,69 @@ class FundusAugmentation(Augmentation):
         super().__init__()
         refuse_null(FundusAugmentation, locals(), "augmentation")
         self.crop = crop
-        self.steps = v2.Compose(
-            [
-                RandomView(crop, no_resample_prob, zoom, aspect),
-                RandomCamera(other_camera_prob, blur, sharpening, camera_noise),
-                RandomIntensity(contrast, channel_contrast, brightness, channel_mixing, noise),
-            ]
+        self.view = RandomView(crop, no_resample_prob, zoom, aspect)
+        self.camera = RandomCamera(other_camera_prob, blur, sharpening, camera_noise)
+        self.intensity = RandomIntensity(
+            contrast, channel_contrast, brightness, channel_mixing, noise
         )
 
+    def forward(self, *inputs: Any) -> Any:
+        images, masks = self.batch(inputs[:1], inputs[1:])
+        return tv_tensors.wrap(images[0], like=inputs[0]), tv_tensors.wrap(masks[0], like=inputs[1])
 
-class RandomView(v2.Transform):
+    def batch(
+        self,
+        images: Sequence[Tensor],
+        masks: Sequence[Tensor],
+        fov_pixels: Sequence[int] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Several pictures, each by its own draw, in few operations and without a wait for a GPU.
+
+        Args:
+            images: ``(C, H, W)`` each.
+            masks: ``(M, H, W)`` each; the last channel is the field of view.
+            fov_pixels: how many pixels each of these holds; None counts them.
+
+        Returns:
+            Float ``(N, C, h, w)`` and ``(N, M, h, w)``. Resampled masks have values between 0 and 1
+            at their edges, which is what part of such a pixel is vessel.
+        """
+        counts = fov_pixels or [int(mask[-1].sum()) for mask in masks]
+        drawn = []
+        for image, count in zip(images, counts, strict=True):
+            height, width = image.shape[-2:]
+            size = (len(image), self.crop or height, self.crop or width)
+            parts = (self.camera, self.intensity)
+            drawn.append((self.view.draw(count), *(p.draw(size, image.device) for p in parts)))
+        views, cameras, lights = zip(*drawn, strict=True)
+        grid = self.view.grid(masks, views)
+        seen_images, seen_masks = (
+            torch.cat([_sample(one, grid[[i]]) for i, one in enumerate(several)])
+            for several in (images, masks)
+        )
+        taken = map(self.camera.apply, seen_images, cameras)
+        return self.intensity.apply(torch.stack([*taken]), lights), seen_masks
+
+
+def _sample(image: Tensor, grid: Tensor) -> Tensor:
+    return F.grid_sample(image.as_subclass(Tensor).float()[None], grid, align_corners=False)
+
+
+class View(NamedTuple):
+    """One draw of `RandomView`."""
+
+    rank: int  # of the center among the pixels of the field of view, from 1; 0: the middle
+    angle: float
+    zoom: float
+    stretch: float
+    mirror: int
+    no_resample: bool
+
+
+class RandomView:
     """Turned by any angle, mirrored, magnified, stretched and cut, in a single resampling.
 
-    Some pictures are not resampled: each of their pixels is one of the photograph. The last mask
-    channel is the field of view, where crops are centered. Resampled masks have values between 0
-    and 1 at their edges, which is what part of such a pixel is vessel.
+    Some pictures are not resampled: each of their pixels is one of the photograph.
 
     Args:
         crop, no_resample_prob, zoom, aspect: see `FundusAugmentation`.
@@ -87,51 +139,70 @@ class RandomView(v2.Transform):
     def __init__(
         self, crop: int | None, no_resample_prob: float, zoom: tuple[float, float], aspect: float
     ) -> None:
-        super().__init__()
         if zoom[0] > zoom[1]:
             raise DataError(f"data.augmentation.zoom: {list(zoom)}; give the smaller number first")
-        self.crop, self.no_resample_prob, self.zoom, self.aspect = (
-            crop,
-            no_resample_prob,
-            zoom,
-            aspect,
-        )
+        self.crop, self.no_resample_prob = crop, no_resample_prob
+        self.zoom, self.aspect = zoom, aspect
 
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        masks = next(item for item in flat_inputs if isinstance(item, tv_tensors.Mask))
-        height, width = masks.shape[-2:]
-        rows, columns = self.crop or height, self.crop or width
-        center = [(height - 1) / 2, (width - 1) / 2]
-        if self.crop is not None:
-            inside = masks[-1].flatten().nonzero()
-            point = int(inside[torch.randint(len(inside), ())]) if len(inside) else 0
-            center = [point // width, point % width] if len(inside) else center
+    def draw(self, fov_pixels: int) -> View:
+        """A view of a picture whose field of view has so many pixels."""
+        centered = self.crop is not None and fov_pixels > 0
+        rank = int(torch.randint(fov_pixels, ())) + 1 if centered else 0
         angle = uniform(-math.pi, math.pi)
         zoom = math.exp(uniform(*(math.log(limit) for limit in self.zoom)))
         stretch = math.exp(uniform(-self.aspect, self.aspect))
         mirror = 1 if torch.rand(()) < 0.5 else -1
-        no_resample = bool(torch.rand(()) < self.no_resample_prob)
-        if no_resample:
-            angle, zoom, stretch = round(angle / (math.pi / 2)) * math.pi / 2, 1.0, 1.0
-        y = (torch.arange(rows, device=masks.device) - (rows - 1) / 2) / zoom / stretch
-        x = (torch.arange(columns, device=masks.device) - (columns - 1) / 2) / zoom * stretch
-        y, x = torch.meshgrid(y, x * mirror, indexing="ij")
-        across = math.cos(angle) * x - math.sin(angle) * y + center[1]
-        down = math.sin(angle) * x + math.cos(angle) * y + center[0]
-        if (
-            no_resample
-        ):  # an even crop around a pixel, or a turned oblong one, lies half a pixel off
-            across, down = (across + 0.25).floor(), (down + 0.25).floor()
-        grid = [(2 * across + 1) / width - 1, (2 * down + 1) / height - 1]
-        return {"grid": torch.stack(grid, dim=-1)[None]}
+        if torch.rand(()) < self.no_resample_prob:
+            angle = round(angle / (math.pi / 2)) * math.pi / 2
+            return View(rank, angle, 1.0, 1.0, mirror, True)
+        return View(rank, angle, zoom, stretch, mirror, False)
 
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        seen = F.grid_sample(inpt.float()[None], params["grid"], align_corners=False)[0]
-        return tv_tensors.wrap(seen, like=inpt)
+    def grid(self, masks: Sequence[Tensor], views: Sequence[View]) -> Tensor:
+        """Where the pixels of each result lie in its picture, for ``grid_sample``."""
+        device, sizes = masks[0].device, [mask.shape[-2:] for mask in masks]
+        rows, columns = (self.crop or side for side in sizes[0])
+
+        def each(values: Iterable[float]) -> Tensor:
+            return torch.tensor([*values], dtype=torch.float32).to(device)[:, None, None]
+
+        heights, widths = (each(sides) for sides in zip(*sizes, strict=True))
+        middle = (heights - 1) / 2, (widths - 1) / 2
+        center_y, center_x = map(
+            torch.stack, zip(*map(_center, masks, views, *middle), strict=True)
+        )
+        zoom, stretch = each(v.zoom for v in views), each(v.stretch for v in views)
+        cos, sin = (each(f(v.angle) for v in views) for f in (math.cos, math.sin))
+        y = (torch.arange(rows, device=device) - (rows - 1) / 2)[:, None] / zoom / stretch
+        x = (torch.arange(columns, device=device) - (columns - 1) / 2) / zoom * stretch
+        x = x * each(v.mirror for v in views)
+        across = cos * x - sin * y + center_x
+        down = sin * x + cos * y + center_y
+        # An even crop around a pixel, or a turned oblong one, lies half a pixel off.
+        exact = each(v.no_resample for v in views) > 0
+        across = torch.where(exact, (across + 0.25).floor(), across)
+        down = torch.where(exact, (down + 0.25).floor(), down)
+        return torch.stack([(2 * across + 1) / widths - 1, (2 * down + 1) / heights - 1], dim=-1)
 
 
-class RandomCamera(v2.Transform):
-    """The picture as another camera takes it: softer, sharpened or noisier; leaves masks alone.
+def _center(mask: Tensor, view: View, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column ``(1, 1)`` of a view's center; ``y`` and ``x`` are the middle."""
+    if not view.rank:
+        return y, x
+    counted = mask[-1].as_subclass(Tensor).flatten().cumsum(0)
+    place = torch.searchsorted(counted, torch.full_like(counted[:1], view.rank))[:, None]
+    return place // mask.shape[-1], place % mask.shape[-1]
+
+
+class Camera(NamedTuple):
+    """One draw of `RandomCamera`."""
+
+    blur: float
+    sharpening: float | None  # the gain; None blurs
+    noise: Tensor  # (C, h, w)
+
+
+class RandomCamera:
+    """The picture as another camera takes it: softer, sharpened or noisier.
 
     Thirteen of twenty are blurred, four sharpened, and all are noisy. Each channel keeps its
     standard deviation, since the network's input is standardized after the camera.
@@ -141,25 +212,31 @@ class RandomCamera(v2.Transform):
         blur, sharpening, noise: see `FundusAugmentation`.
     """
 
-    _transformed_types = (tv_tensors.Image,)
-
     def __init__(self, probability: float, blur: float, sharpening: float, noise: float) -> None:
-        super().__init__()
         self.probability, self.blur = probability, blur
         self.sharpening, self.noise = sharpening, noise
 
-    def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
+    def draw(self, size: tuple[int, int, int], device: torch.device) -> Camera | None:
+        """The camera of a picture ``(C, h, w)``; None: its own."""
         if torch.rand(()) >= self.probability:
-            return inpt
-        image, kind = inpt.as_subclass(Tensor), float(torch.rand(()))
+            return None
+        kind, blur, gain = float(torch.rand(())), 0.0, None
         if kind < 0.65:
-            image = _blurred(image, uniform(0, self.blur))
+            blur = uniform(0, self.blur)
         elif kind < 0.85:
-            image = image + uniform(0, self.sharpening) * (image - _blurred(image, uniform(1, 2)))
-        before, after = (x.std(dim=(1, 2), keepdim=True) for x in (inpt, image))
-        image = image * (before / after.clamp_min(1e-3))
-        image = image + uniform(0, self.noise) * torch.randn_like(image)
-        return tv_tensors.wrap(image, like=inpt)
+            gain, blur = uniform(0, self.sharpening), uniform(1, 2)
+        return Camera(blur, gain, uniform(0, self.noise) * torch.randn(size, device=device))
+
+    @staticmethod
+    def apply(image: Tensor, camera: Camera | None) -> Tensor:
+        """What the camera makes of an image ``(C, h, w)``."""
+        if camera is None:
+            return image
+        taken = _blurred(image, camera.blur)
+        if camera.sharpening is not None:
+            taken = image + camera.sharpening * (image - taken)
+        before, after = (x.std(dim=(1, 2), keepdim=True) for x in (image, taken))
+        return taken * (before / after.clamp_min(1e-3)) + camera.noise
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:
@@ -167,14 +244,20 @@ def _blurred(image: Tensor, sigma: float) -> Tensor:
     return image if sigma < 0.1 else v2.functional.gaussian_blur(image, [side, side], [sigma] * 2)
 
 
-class RandomIntensity(v2.Transform):
-    """Other contrast, brightness and mixture of the channels, and noise; leaves masks alone.
+class Light(NamedTuple):
+    """One draw of `RandomIntensity`."""
+
+    mixture: Tensor  # (C, C)
+    brightness: Tensor  # (C,)
+    noise: Tensor  # (C, h, w)
+
+
+class RandomIntensity:
+    """Other contrast, brightness and mixture of the channels, and noise.
 
     Args:
         contrast, channel_contrast, brightness, channel_mixing, noise: see `FundusAugmentation`.
     """
-
-    _transformed_types = (tv_tensors.Image,)
 
     def __init__(
         self,
@@ -184,21 +267,27 @@ class RandomIntensity(v2.Transform):
         channel_mixing: float,
         noise: float,
     ) -> None:
-        super().__init__()
         self.contrast, self.channel_contrast = contrast, channel_contrast
         self.brightness, self.channel_mixing = brightness, channel_mixing
         self.noise = noise
 
-    def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
-        channels = len(inpt)
+    def draw(self, size: tuple[int, int, int], device: torch.device) -> Light:
+        """The light of a picture ``(C, h, w)``."""
+        channels, spread = size[0], self.channel_contrast
         contrast = uniform(-self.contrast, self.contrast)
-        spread = self.channel_contrast
         contrasts = contrast + torch.empty(channels).uniform_(-spread, spread)
         mixture = torch.eye(channels) + self.channel_mixing * torch.randn(channels, channels)
         brightness = mixture @ (self.brightness * torch.randn(channels))
-        image = torch.einsum(
-            "ij,jhw->ihw", (mixture * contrasts.exp()).to(inpt), inpt.as_subclass(Tensor)
+        noise = uniform(0, self.noise) * torch.randn(size, device=device)
+        return Light(mixture * contrasts.exp(), brightness, noise)
+
+    def apply(self, images: Tensor, lights: Sequence[Light]) -> Tensor:
+        """Images ``(N, C, h, w)``, each in its light."""
+        mixtures, brightness = (
+            torch.stack(values).to(images)
+            for values in zip(*((light.mixture, light.brightness) for light in lights), strict=True)
         )
-        image += brightness.to(inpt)[:, None, None]
-        image += uniform(0, self.noise) * torch.randn_like(image)
-        return image
+        images = torch.einsum("nij,njhw->nihw", mixtures, images)
+        images += brightness[:, :, None, None]
+        images += torch.stack([light.noise for light in lights])
+        return images

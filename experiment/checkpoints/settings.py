@@ -1,8 +1,9 @@
 """What checkpoints decide, and what a command may set.
 
-The model is used as it was trained, except for ``inference``, which validate, test and predict may
-set (a temperature of null stays the checkpoint's). The data are prepared as in training, except for
-the settings in `NOT_FROM_CHECKPOINT`.
+The model is used as it was trained, with the checkpoint's ``inference`` except for options that
+the command line of validate, test and predict sets (``--model.inference.threshold 0.4``; those of a
+config do not count, and a temperature of null is the checkpoint's). The data are prepared as in
+training, except for the settings in `NOT_FROM_CHECKPOINT`.
 """
 
 import logging
@@ -98,12 +99,12 @@ class Checkpoints:
         own = (dict(member.model.get("inference") or {}) for member in self.members)
         return [float(given or one.get("temperature") or 1.0) for one in own]
 
-    def settings(self, given: "Namespace", keep_inference: bool) -> dict[str, dict[str, Any]]:
-        """Arguments of ``model`` and ``data`` that replace those of the command line.
+    def settings(self, given: "Namespace", asked: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+        """Arguments of ``model`` and ``data`` that replace those of the config.
 
         Args:
             given: options of the command.
-            keep_inference: also take ``inference`` from the checkpoint, as a resumed training does.
+            asked: names of ``inference`` options that the command line itself sets; "" means all.
 
         Raises:
             DataError: another method's checkpoint, or it names what `check_classes` refuses.
@@ -122,11 +123,13 @@ class Checkpoints:
                 check_classes(values, find_class(given[part].class_path), part, packages)
             except DataError as error:
                 raise DataError(f"{path}: {error}") from None
-        if not keep_inference:
-            inference = model.pop("inference", None) or {}
-            ours = given.model.init_args.get("inference")
-            if "temperature" in inference and ours is not None and ours.temperature is None:
-                model["inference"] = {**ours.as_dict(), "temperature": inference["temperature"]}
+        if asked and model.get("inference"):
+            values = given.model.init_args.inference.as_dict()
+            names = values if "" in asked else [name for name in asked if name in values]
+            chosen = {name: values[name] for name in names}
+            if chosen.get("temperature", 0) is None:  # fitted after training
+                del chosen["temperature"]
+            model["inference"] = dict(model["inference"]) | chosen
         if self.lead.data_class != given.data.class_path:
             log.warning("%s: trained with another data module; preprocessing is the config's", path)
             data = {}

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch.optim import Optimizer
+from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from common.errors import DataError
@@ -104,7 +104,14 @@ def build_optimizer(
         DataError: a setting is out of its range.
     """
     with wrap_optimizer_errors(option):
-        return optimizer(parameters)
+        built = optimizer(parameters)
+    if isinstance(built, Adam | SGD):
+        for group in built.param_groups:
+            # One kernel for all weights. Not by an argument of the optimizer: Lightning refuses to
+            # clip gradients then, for the sake of loss scaling, which bfloat16 does without.
+            if group["fused"] is group["foreach"] is None:
+                group["fused"] = all(weight.is_cuda for weight in group["params"]) or None
+    return built
 
 
 @contextmanager

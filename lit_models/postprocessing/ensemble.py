@@ -3,14 +3,11 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from common.errors import DataError
 
 
 def mean_of_classes(logits: Tensor) -> Tensor:
@@ -28,14 +25,6 @@ def mean_of_images(images: Tensor) -> Tensor:
     return images.mean(dim=0)
 
 
-# By the LightningModule whose ``network`` it is of.
-AVERAGES: dict[str, Callable[[Tensor], Tensor]] = {
-    "DefectClassifier": mean_of_classes,
-    "VesselSegmenter": mean_of_pixels,
-    "ImageReconstructor": mean_of_images,
-}
-
-
 class Ensemble(nn.Module):
     """A network that is the average of several; the one place that loops over them.
 
@@ -45,7 +34,7 @@ class Ensemble(nn.Module):
 
     Args:
         members: networks of one kind.
-        average: of their outputs ``(M, N, ...)``, see `AVERAGES`.
+        average: of their outputs ``(M, N, ...)``.
         temperatures: divides each member's logits; None: 1.
     """
 
@@ -77,26 +66,11 @@ def _into_first_member(
         state.setdefault(name, value)
 
 
-def average_of(method: str, path: Path) -> Callable[[Tensor], Tensor]:
-    """How outputs of a method's networks are averaged.
-
-    Args:
-        method: name of the LightningModule.
-        path: of a checkpoint of it, for the message.
-
-    Raises:
-        DataError: the mean of several outputs is none of this method.
-    """
-    if method not in AVERAGES:
-        raise DataError(
-            f"{path}: outputs of several {method}s have no average, as those of "
-            f"{', '.join(AVERAGES)} have; give one checkpoint"
-        )
-    return AVERAGES[method]
-
-
 def join(
-    module: Any, states: Sequence[dict[str, Tensor]], temperatures: Sequence[float], path: Path
+    module: Any,
+    states: Sequence[dict[str, Tensor]],
+    temperatures: Sequence[float],
+    average: Callable[[Tensor], Tensor],
 ) -> None:
     """Replace a LightningModule's ``network`` by an `Ensemble`.
 
@@ -104,12 +78,8 @@ def join(
         module: has the network of the first member, whose weights are still to be loaded.
         states: state dicts of such modules, the first member's in front.
         temperatures: of a classifier's members.
-        path: of the first member's checkpoint, for messages.
-
-    Raises:
-        DataError: see `average_of`.
+        average: see `Ensemble`.
     """
-    average = average_of(type(module).__name__, path)
     members = [copy.deepcopy(module.network) for _ in states]
     for member, state in zip(members, states, strict=True):
         below = {k.removeprefix("network."): v for k, v in state.items() if k[:8] == "network."}

@@ -13,9 +13,23 @@ from torch.utils.data import DataLoader
 from callbacks.checkpoints import LastCheckpoint
 from callbacks.weight_average import WeightAverage
 from common.errors import DataError
-from lit_models.optim.moving_average import moving_average
 
 DECAY = 0.9
+
+
+def moving_average(decay):
+    """As torch's AveragedModel takes it: tensor by tensor, the weight in float32."""
+
+    @torch.no_grad()
+    def update(averaged, current, count):
+        weight = (9 / (10 + count)).clamp(min=1 - decay)
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, weight)
+            else:
+                old.copy_(new)
+
+    return update
 
 
 class TwoNetworks(pl.LightningModule):

@@ -39,7 +39,7 @@ def test_a_folder_without_splits_is_divided_or_another_cameras_test_set(flat, re
 def test_validation_split_by_seed(official, ready):
     def names(seed):
         data = ready(module(official, seed=seed))
-        sets = data.train_set.datasets[0].dataset, data.val_set
+        sets = data.train_set.dataset, data.val_set
         return [{files.name for files in one.files} for one in sets]
 
     train, val = names(1)

@@ -2,11 +2,12 @@
 
 import errno
 import os
+import stat
 
 import pytest
 
 from common.errors import DataError
-from experiment.atomic import atomic_write, remove_leftovers, write_table
+from experiment.atomic import atomic_write, remove_leftovers, write_json, write_table
 
 
 def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path):
@@ -53,3 +54,14 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
 def test_table_quotes_what_needs_it(tmp_path):
     write_table(tmp_path / "a.csv", ("ID", "reason"), [("ä,b.png", 'no "image"')])
     assert (tmp_path / "a.csv").read_bytes().decode() == 'ID,reason\n"ä,b.png","no ""image"""\n'
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of files are those of POSIX")
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_the_umask_is_kept(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "a.json", {})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == 0o666 & ~umask

@@ -15,7 +15,7 @@ def test_predicts_as_the_checkpoint_it_is_of(trained, tmp_path, config):
     folder = export.export(source, "checkpoint", tmp_path / "out")
     portable = load(folder / "model.ckpt", device="cpu")
     model = load(source, device="cpu")
-    (image,) = examples(model.trained, 1)
+    (image,) = examples(model, 1)
     found, expected = portable.predict(image), model.predict(image)
     if config == "aoi":
         assert found.probabilities == expected.probabilities

@@ -21,7 +21,7 @@ def vessels():
 @pytest.fixture(scope="module")
 def photograph(vessels):
     """96 px around vessels of a photograph from the built-in sample."""
-    with Image.open(examples(vessels.trained, 1)[0]) as opened:
+    with Image.open(examples(vessels, 1)[0]) as opened:
         return opened.convert("RGB").resize((96, 96))
 
 

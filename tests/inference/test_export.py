@@ -17,8 +17,9 @@ pytest.importorskip("onnxruntime")
 from cli import main
 from commandline import verbs
 from common.errors import DataError
+from datamodules.blot_files import find_triples
 from datamodules.blot_style import NAMES
-from inference import export, load
+from inference import export, infer_onnx, load
 from inference.blots import BlotGraph
 from inference.examples import examples
 from inference.loading import load_trained
@@ -55,7 +56,7 @@ def exported(trained, tmp_path_factory):
 _EXPORTS: dict[tuple[str, str], Path] = {}
 
 
-def run_alone(folder, output, *images):
+def run_alone(folder, output, *images, **environment):
     """``infer_onnx.py`` of an export folder in a process that has no torch."""
     command = [sys.executable, "-c", WITHOUT_TORCH, folder / "infer_onnx.py", *images]
     return subprocess.run(
@@ -63,7 +64,7 @@ def run_alone(folder, output, *images):
         capture_output=True,
         text=True,
         cwd=output.parent,
-        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | environment,
     )
 
 
@@ -87,7 +88,7 @@ def test_runner_without_torch_writes_what_predict_writes(
     config, limit, exported, trained, predict, few, tmp_path
 ):
     run, folder = trained(config), exported(config)
-    first = examples(load_trained(run).trained, 1)[0]
+    first = examples(load_trained(run), 1)[0]
     if config in ("aoi", "vessels_best"):
         images = few(first.parent, small=config == "aoi")
     else:
@@ -107,7 +108,7 @@ def test_runner_without_torch_writes_what_predict_writes(
 
 
 def test_tables_of_the_runner_are_those_of_predict(exported, trained, predict, tmp_path):
-    images = examples(load_trained(trained("aoi")).trained, 1)[0].parent
+    images = examples(load_trained(trained("aoi")), 1)[0].parent
     written = predict(trained("aoi"), f"--data.predict_dir={images}", "--trainer.precision=32-true")
     run_alone(exported("aoi"), tmp_path / "alone", images)
     assert (tmp_path / "alone" / "review.csv").exists() == (written / "review.csv").exists()
@@ -116,6 +117,84 @@ def test_tables_of_the_runner_are_those_of_predict(exported, trained, predict, t
         for f in (tmp_path / "alone", written)
     )
     assert np.abs(ours - theirs).max() < export.PROBABILITY_TOLERANCE
+
+
+def test_runner_passes_over_and_names_what_predict_does(exported, trained, predict, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 40, 30), dtype=np.uint8)
+    names = ["b.JPG", "\u00e9t\u00e9.jpeg", "=1+1.png", "b.png", "z.bmp", "a.ppm", ".hidden.png"]
+    for name, image in zip(names, pixels, strict=False):
+        Image.fromarray(image).save(folder / name)
+    (folder / "notes.txt").write_text("no image")
+    (folder / "below").mkdir()
+    written = predict(trained("aoi"), f"--data.predict_dir={folder}", "--trainer.precision=32-true")
+    done = run_alone(exported("aoi"), tmp_path / "alone", folder, PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0, done.stderr
+    assert "2 passed over" in done.stderr
+    tables = [path / "predictions.csv" for path in (written, tmp_path / "alone")]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+
+
+def test_runner_pairs_templates_by_name_as_predict(tmp_path):
+    card = {"templates": ["one/t1-", "two/t2-"]}
+    for folder, prefix, endings in (("one", "t1-", "png bmp jpg"), ("two", "t2-", "tif png webp")):
+        (tmp_path / folder).mkdir()
+        for stem, ending in zip(("10", "9", "\u00e9"), endings.split(), strict=True):
+            Image.new("L", (8, 8)).save(tmp_path / folder / f"{prefix}{stem}.{ending}")
+    expected = [t[1:3] for t in find_triples(tmp_path, *card["templates"], None)]
+    assert infer_onnx.inputs([tmp_path], card) == expected
+    Image.new("L", (8, 8)).save(tmp_path / "two" / "t2-more.png")
+    for pairs in (infer_onnx.inputs, lambda *_: find_triples(tmp_path, *card["templates"], None)):
+        with pytest.raises(
+            (ValueError, DataError), match=r"t2-more\.png: (has no partner|no t1-more)"
+        ):
+            pairs([tmp_path], card)
+
+
+def test_files_that_would_take_each_others_place_are_refused(tmp_path):
+    for name in ("a.png", "a.jpg"):
+        Image.new("L", (8, 8)).save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"a\.jpg and .*a\.png: the same name"):
+        infer_onnx.inputs([tmp_path], {})
+    assert len(infer_onnx.inputs([tmp_path], {"class_names": ["x"]})) == 2
+
+
+CARD = {
+    "task": "vessels",
+    "mode": "RGB",
+    "inputs": {"pixels": "uint8 (N, H, W, 3)", "fov": "bool (N, H, W)"},
+    "outputs": ["probability"],
+    "threshold": 0.5,
+    "size": None,
+    "diameter": 540,
+    "tables": {"predictions": ["ID", "mask", "probability", "vessel_fraction"]},
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({key: None} for key in CARD if key not in ("size", "diameter")),
+        {"tables": {"../../ran": ["ID"], "predictions": ["ID"]}},
+        {"tables": {"predictions": [1]}},
+        {"tables": []},
+        {"threshold": "0.5"},
+        {"threshold": float("nan")},
+        {"mode": "CMYK"},
+        {"inputs": {"pixels": ""}},
+        {"outputs": ["probability", "../x"]},
+        {"size": 10**9},
+        {"diameter": True},
+    ],
+    ids=str,
+)
+def test_card_is_checked_before_use(changes):
+    infer_onnx.check(CARD, ["pixels", "fov"], ["probability"])
+    with pytest.raises(ValueError, match="the model card's '"):
+        infer_onnx.check(CARD | changes, ["pixels", "fov"], ["probability"])
+    with pytest.raises(ValueError, match="the model card's '"):
+        infer_onnx.check([], ["pixels"], ["image"])
 
 
 def test_bad_file_is_one_line_and_the_others_are_predicted(exported, tmp_path):
@@ -145,7 +224,7 @@ def test_bad_file_is_one_line_and_the_others_are_predicted(exported, tmp_path):
 def test_loads_and_predicts_as_the_checkpoint(config, exported, trained):
     checkpoint = trained(config) / "checkpoints" / "last.ckpt"
     model = load_trained(checkpoint, device="cpu", precision="32-true")
-    images = examples(model.trained, 2)
+    images = examples(model, 2)
     exported_model = load(exported(config) / "model.onnx")
     pairs = list(zip(model.predict(images), exported_model.predict(images), strict=True))
     assert len(pairs) == 2
@@ -176,7 +255,7 @@ def test_each_image_has_its_best_scale_in_the_graph(trained):
     model = load_trained(trained("vessels_best"), device="cpu", precision="32-true")
     model.inference = replace(model.inference, scales=(1.0, 0.8, 0.65), tta=8)
     exported = untraced(model, model.graph().eval())
-    images = examples(model.trained, 2)
+    images = examples(model, 2)
     pairs = list(zip(model.predict(images), exported.predict(images), strict=True))
     assert export.compare(*zip(*pairs, strict=True)).ok
 
@@ -188,7 +267,7 @@ def test_each_image_has_its_best_scale_when_traced(tmp_path):
     main(["fit", *config_args("vessels_best", tmp_path, *short, *scales)])
     run = one_run(tmp_path)
     exported, model = load(export.export(run) / "model.onnx"), load_trained(run, device="cpu")
-    images = examples(model.trained, 2)
+    images = examples(model, 2)
     pairs = list(zip(model.predict(images), exported.predict(images), strict=True))
     assert export.compare(*zip(*pairs, strict=True)).ok
 
@@ -205,7 +284,7 @@ def test_styled_blots_of_the_runner_are_those_of_the_checkpoint(sides, trained):
     assert found.style.keys() == set(NAMES)
     assert np.array_equal(np.array(found.image), np.array(expected.image))
     assert found.image.size == sides[::-1]
-    with pytest.raises(DataError, match="templates of different sizes"):
+    with pytest.raises(DataError, match="give two of one size"):
         untraced(model, graph).predict(templates[0], templates[1][1:])
 
 

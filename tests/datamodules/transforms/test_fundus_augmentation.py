@@ -4,25 +4,36 @@ from torchvision import tv_tensors
 
 from common.errors import DataError
 from datamodules.transforms import FundusAugmentation
-from datamodules.transforms.fundus_augmentation import RandomCamera, RandomIntensity, RandomView
+from datamodules.transforms.fundus_augmentation import RandomCamera
+
+STILL = {
+    **dict.fromkeys(("contrast", "channel_contrast", "brightness", "channel_mixing", "noise"), 0.0),
+    "other_camera_prob": 0.0,
+}
 
 
-def test_intensity_changes_the_picture_alone():
-    torch.manual_seed(0)
-    image, mask = tv_tensors.Image(torch.randn(3, 8, 8)), tv_tensors.Mask(torch.ones(2, 8, 8))
-    changed, same = RandomIntensity(0.35, 0.15, 0.2, 0.05, 0.1)(image, mask)
-    assert torch.equal(same, mask)
-    assert (changed - image).abs().mean() > 0.05
-
-
-def test_each_intensity_setting_has_an_effect_of_its_own():
-    image = tv_tensors.Image(torch.randn(3, 8, 8))
-    for setting in range(5):
-        values = [0.0] * 5
+def test_each_intensity_setting_changes_the_picture_alone():
+    image, masks = torch.randn(3, 8, 8), torch.ones(2, 8, 8)
+    seen = []
+    for setting in (None, *STILL):
+        values = STILL if setting is None else {**STILL, setting: 1.0}
         torch.manual_seed(0)
-        assert torch.equal(RandomIntensity(*values)(image), image)
-        values[setting] = 0.5
-        assert not torch.allclose(RandomIntensity(*values)(image), image)
+        pictures, kept = FundusAugmentation(None, 1.0, **values).batch([image], [masks])
+        assert torch.equal(kept[0], masks)
+        seen.append(pictures[0])
+    assert torch.equal(seen[0].flatten().sort().values, image.flatten().sort().values)
+    assert all(not torch.allclose(seen[0], other) for other in seen[1:])
+
+
+def test_a_batch_is_what_its_pictures_are_one_by_one():
+    pictures = [(torch.randn(3, *s), torch.rand(2, *s) > 0.3) for s in ((40, 51), (30, 44))]
+    augmentation = FundusAugmentation(crop=16)
+    torch.manual_seed(0)
+    batch = augmentation.batch(*zip(*pictures, strict=True))
+    torch.manual_seed(0)
+    single = [augmentation(tv_tensors.Image(x), tv_tensors.Mask(m)) for x, m in pictures]
+    for together, alone in zip(batch, zip(*single, strict=True), strict=True):
+        assert torch.equal(together, torch.stack([one.as_subclass(torch.Tensor) for one in alone]))
 
 
 def test_an_empty_field_of_view_is_cropped_in_the_middle():
@@ -36,7 +47,7 @@ def test_exact_pictures_hold_the_photographs_own_pixels(crop, size):
     torch.manual_seed(0)
     image, inside = tv_tensors.Image(torch.rand(1, *size)), tv_tensors.Mask(torch.ones(1, *size))
     for exact in (1.0, 0.0):
-        seen, kept = RandomView(crop, exact, (0.75, 1.6), 0.1)(image, inside)
+        seen, kept = FundusAugmentation(crop, exact, **STILL)(image, inside)
         off = (seen[kept > 0.999][:, None] - image.flatten()).abs().amin(dim=1)
         assert (off.max() < 1e-5) == bool(exact)
         assert seen.shape == ((1, crop, crop) if crop else image.shape)
@@ -48,7 +59,11 @@ def test_zoom_is_given_from_least_to_greatest():
 
 
 def test_another_camera_is_softer_sharper_or_noisier_at_the_same_contrast():
-    image = tv_tensors.Image(torch.randn(3, 40, 40))
+    image = torch.randn(3, 40, 40)
+
+    def taken(*settings):
+        camera = RandomCamera(*settings)
+        return camera.apply(image, camera.draw(image.shape, image.device))
 
     def detail(x):
         return float(x.diff(dim=-1).std() / x.std())
@@ -56,9 +71,9 @@ def test_another_camera_is_softer_sharper_or_noisier_at_the_same_contrast():
     details = []
     for seed in range(40):
         torch.manual_seed(seed)
-        changed = RandomCamera(1.0, 1.6, 2.0, 0.0)(image)
+        changed = taken(1.0, 1.6, 2.0, 0.0)
         assert torch.allclose(changed.std(dim=(1, 2)), image.std(dim=(1, 2)), rtol=0.01)
         details.append(detail(changed) / detail(image))
     assert min(details) < 0.6 < 0.99 < max(details)
-    assert RandomCamera(0.0, 1.6, 2.0, 0.35)(image) is image
-    assert not torch.allclose(RandomCamera(1.0, 0.0, 0.0, 0.35)(image), image, atol=0.01)
+    assert taken(0.0, 1.6, 2.0, 0.35) is image
+    assert not torch.allclose(taken(1.0, 0.0, 0.0, 0.35), image, atol=0.01)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from jsonargparse import Namespace
 
+from cli import main
 from common.errors import DataError
 from experiment.checkpoints import Checkpoints
 
@@ -65,4 +66,31 @@ def test_another_method_is_refused(opened):
     given = Namespace(model=Namespace(class_path="lit_models.ImageReconstructor"))
     line = "is a VesselSegmenter's checkpoint, this config is ImageReconstructor's"
     with pytest.raises(DataError, match=line):
-        opened(PLAIN).settings(given, keep_inference=False)
+        opened(PLAIN).settings(given, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "threshold", "tta"),
+    [
+        ([], 0.3, 4),
+        (["--model.inference.threshold=0.6"], 0.6, 4),
+        (["--model.init_args.inference.tta", "8"], 0.3, 8),
+    ],
+)
+def test_inference_is_the_checkpoints_but_for_what_the_command_line_says(
+    options, threshold, tta, tmp_path, trained, monkeypatch, caplog
+):
+    run = trained("vessels")
+    lines = (run / "config.yaml").read_text().replace("threshold: 0.5", "threshold: 0.9")
+    config = tmp_path / "other.yaml"
+    config.write_text(lines)
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint["hyper_parameters"]["inference"] |= {"threshold": 0.3, "tta": 4}
+    torch.save(checkpoint, tmp_path / "a.ckpt")
+    monkeypatch.setattr("cli.CLI.run", lambda cli: None)
+    args = [f"--config={config}", f"--ckpt_path={tmp_path / 'a.ckpt'}", *options]
+    inference = main(["predict", *args]).model.inference
+    assert (inference.threshold, inference.tta) == (threshold, tta)
+    assert ("model.inference.threshold is the checkpoint's 0.3" in caplog.text) == (
+        threshold == 0.3
+    )

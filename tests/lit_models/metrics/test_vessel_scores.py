@@ -70,3 +70,9 @@ def test_binned_auroc_is_the_exact_one_to_4_places_and_its_memory_is_bounded():
     dice = [2 * ((p > t) & truth).sum() / ((p > t).sum() + truth.sum()) for t in (0.2, 0.8)]
     best = got["best_threshold_pooled"]
     assert 2 * ((p > best) & truth).sum() / ((p > best).sum() + truth.sum()) >= max(dice)
+
+
+def test_values_above_1_are_not_taken_for_logits():
+    p = torch.tensor([0.1, 0.2, 0.3, 0.9, 1 + 1.2e-7])
+    own = RegionScores().update(p, torch.tensor([0, 0, 0, 1, 1]))
+    assert own["dice"] == own["specificity"] == own["auroc"] == 1

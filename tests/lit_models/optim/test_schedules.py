@@ -9,7 +9,6 @@ from torch.utils.data import DataLoader
 
 from lit_models.optim import CosineAnnealing, KernelDecayAdamW, LinearDecay, OneCycle
 from lit_models.optim.configure import configure_optimizer
-from lit_models.optim.moving_average import moving_average
 
 
 def rates(schedule, steps=10, lr=1.0):
@@ -44,18 +43,6 @@ def test_only_kernels_decay():
     assert [p.ndim for p in kernels["params"]] == [4]
     assert [p.ndim for p in others["params"]] == [1, 1, 1]
     assert (kernels["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
-
-
-def test_average_forgets_its_first_steps_faster():
-    average = [torch.zeros(1)]
-    for count in range(1, 100):
-        moving_average(0.9)(average, [torch.ones(1)], torch.tensor(count))
-        if count == 1:
-            assert average[0] == pytest.approx(9 / 11)
-    assert average[0] == pytest.approx(1)
-    average = [torch.zeros(1)]
-    moving_average(0.9)(average, [torch.ones(1)], torch.tensor(1000))
-    assert average[0] == pytest.approx(0.1)
 
 
 class Rates(pl.Callback):

@@ -1,15 +1,10 @@
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch import nn
 
-from common.errors import DataError
 from lit_models.postprocessing.defects import DefectPostprocessor
 from lit_models.postprocessing.ensemble import (
     Ensemble,
-    average_of,
     join,
     mean_of_classes,
     mean_of_images,
@@ -49,17 +44,10 @@ def module(network, temperature=None):
 def test_joined_modules_are_loaded_and_take_the_first_ones_checkpoint():
     states = [module(nn.Linear(3, 2)).state_dict() for _ in range(2)]
     joined = module(nn.Linear(3, 2), temperature=3.0)
-    join(joined, states, [1.0, 2.0], Path("a.ckpt"))
+    join(joined, states, [1.0, 2.0], mean_of_classes)
     joined.load_state_dict(states[0])  # as the Trainer does, strictly
     for member, state in zip(joined.network.members, states, strict=True):
         assert torch.equal(member.weight, state["network.weight"])
     assert joined.inference == DefectPostprocessor(tta=True), "each member has its own temperature"
     with pytest.raises(RuntimeError, match="Unexpected key"):
         joined.load_state_dict({**states[0], "network.other": torch.zeros(1)})
-
-
-def test_what_has_no_average():
-    with pytest.raises(DataError, match=r"a.ckpt: outputs of several BlotGANs have no average"):
-        average_of("BlotGAN", Path("a.ckpt"))
-    with pytest.raises(DataError, match="have no average"):
-        join(SimpleNamespace(network=nn.Linear(1, 1)), [], [], Path("a.ckpt"))

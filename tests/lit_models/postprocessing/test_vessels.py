@@ -117,3 +117,14 @@ def test_views_that_agree_have_a_spread_of_nothing():
 
     spread = VesselPostprocessor(tta=8).predict(Flat(), torch.randn(1, 3, 16, 24))[1]
     assert float(spread.max()) < 1e-6
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [1.0, 0.65])
+def test_probabilities_stay_in_range_wherever_they_are_resampled(scale):
+    sure = torch.nn.Threshold(99, 99)  # every pixel is vessel
+    batch = {"image": torch.zeros(1, 1, 256, 256), "fov": torch.ones(1, 1, 256, 256) > 0}
+    batch |= {"input_size": torch.tensor([[256, 256]]), "native_size": torch.tensor([[188, 194]])}
+    (found,) = VesselPostprocessor(scales=[scale]).predict_native(sure, batch, True)["probability"]
+    assert found.shape == (188, 194)
+    assert 0.999 < found.min() <= found.max() <= 1

@@ -1,0 +1,129 @@
+"""The tasks, each declared once: what is said of it, measured on it, and which models it has."""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+
+class ReferenceResult(NamedTuple):
+    """A result of a reference method, and what it was measured on."""
+
+    value: float
+    on: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task; ``run.task`` of a config names it.
+
+    A run of a task that is not declared trains and is reported, too. What it lacks is `load`,
+    export, the page and ensembles, which need ``models``.
+
+    Attributes:
+        title: heading of reports.
+        models: classes in `inference` by the name of the LightningModule that is trained.
+        prompt: what the page asks for.
+        intended_use: of the model card.
+        protocol: of the model card: how metrics are computed.
+        main_metrics: metrics, without their stage, that a reader looks for first. Progress shows
+            the first of them, reports show these and fold the others.
+        reference: results of the reference method by the metric of ours that means the same.
+    """
+
+    title: str
+    models: dict[str, str] = field(default_factory=dict)
+    prompt: str = "Drop images."
+    intended_use: str = ""
+    protocol: str = ""
+    main_metrics: tuple[str, ...] = ()
+    reference: dict[str, ReferenceResult] = field(default_factory=dict)
+
+
+_AOI = "reference on AOI, epoch 6 of 10"
+_VESSELS = "reference on DRIVE, “mIoU” of classes it does not name"
+_RETINA = "reference on DRIVE's test images, epoch 18 of 20"
+_BLOTS = "reference on its own blots, epoch 118, step 270"
+
+TASKS = {
+    "aoi": Task(
+        "AOI defect classification",
+        {"DefectClassifier": "inference.defects.DefectModel"},
+        "Drop images: the class of each, how sure, and where it shows.",
+        "Sorting images into the classes it was trained on. Not for other products or cameras "
+        "without a test on their images; every image, whatever it shows, gets one of the classes.",
+        "share of images and mean over classes, each image once; accuracy, f1_macro and others "
+        "in 0 to 1",
+        ("accuracy", "f1_macro", "loss"),
+        {
+            "val/accuracy": ReferenceResult(0.9644, _AOI),
+            "train/loss": ReferenceResult(0.2635, _AOI),
+        },
+    ),
+    "vessels": Task(
+        "Retinal vessel segmentation",
+        {"VesselSegmenter": "inference.vessels.VesselModel"},
+        "Drop photographs of retinas: their vessels, and how sure. Not a medical device.",
+        "Marking blood vessels in color photographs of the retina, for research. Not a medical "
+        "device: no diagnosis may rest on it.",
+        "at the files' size; fov/ inside the field of view, full_image/ everywhere; pooled over "
+        "all pixels of the images, at the threshold below; test-time augmentation as below",
+        (
+            "fov/dice_pooled",
+            "fov/iou_pooled",
+            "fov/auroc_pooled",
+            "full_image/iou_pooled",
+            "full_image/mean_iou_pooled",
+            "loss",
+        ),
+        {
+            f"{stage}/full_image/{name}": ReferenceResult(0.3510, _VESSELS)
+            for stage in ("val", "test")
+            for name in ("iou_pooled", "mean_iou_pooled")
+        },
+    ),
+    "retina": Task(
+        "Retinal image reconstruction",
+        {"ImageReconstructor": "inference.retina.RetinaModel"},
+        "Drop photographs of retinas: their copies and what is lost. Not a medical device.",
+        "Copying color photographs of the retina, for research on their compression. Not a "
+        "medical device: details that matter may be lost.",
+        "of the network's input against its copy, in [0, 1]; PSNR in dB and SSIM (Gaussian of "
+        "1.5 px) of each image, then their mean",
+        ("psnr", "ssim", "loss"),
+        {
+            "val/psnr": ReferenceResult(30.84, _RETINA),
+            "val/loss": ReferenceResult(0.0037, _RETINA),
+            "train/loss": ReferenceResult(0.0280, _RETINA),
+            "test/psnr": ReferenceResult(30.84, _RETINA),
+            "test/loss": ReferenceResult(0.0037, _RETINA),
+        },
+    ),
+    "blots": Task(
+        "Western-blot generation",
+        {
+            "BlotGAN": "inference.blots.BlotModel",
+            "StyledBlotGAN": "inference.blots.StyledBlotModel",
+        },
+        "Drop or draw two templates: a synthetic Western blot. Never show it as a result.",
+        "Drawing synthetic Western blots as training data. Never to be shown as the result of an "
+        "experiment.",
+        "generated blots against the true ones of held-out membranes, in [-1, 1]; mean over images",
+        ("psnr", "l1", "ssim", "kid_resnet18", "kid_random", "d_loss", "g_loss"),
+        {
+            "train/d_loss": ReferenceResult(0.0683, _BLOTS),
+            "train/g_loss": ReferenceResult(3.5220, _BLOTS),
+        },
+    ),
+}
+
+# Metrics, without their stage, of which less is better; of all others more is.
+LESS_IS_BETTER = ("loss", "objective", "l1", "kid_resnet18", "kid_random")
+
+
+def task_of(name: str) -> Task:
+    """The task of this name; one of its title alone if it is not declared."""
+    return TASKS.get(name) or Task(name or "Run")
+
+
+def better(metric: str) -> Literal["min", "max"]:
+    """Whether a smaller or a larger value of ``metric``, such as "val/loss", is better."""
+    return "min" if metric.rpartition("/")[2] in LESS_IS_BETTER else "max"
