@@ -94,7 +94,10 @@ def _arguments(option: str, part: Any) -> Iterator[tuple[str, Any, Any]]:
     if not isinstance(part, Mapping) or "class_path" not in part:
         return
     kind = find_class(part["class_path"])
-    parameters = inspect.signature(kind).parameters
+    parameters: dict[str, inspect.Parameter] = {}
+    for base in reversed(kind.__mro__):  # to which a constructor may pass keywords on
+        if "__init__" in vars(base) and base is not object:
+            parameters |= inspect.signature(base).parameters
     for name, value in (part.get("init_args") or {}).items():
         known = parameters.get(name)
         typed = known is not None and not isinstance(known.annotation, str)

@@ -4,14 +4,9 @@
 them refuse NaN.
 """
 
-from collections import ChainMap
-from collections.abc import Mapping
-from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse.typing import restricted_number_type
-
-from common.errors import DataError
 
 if TYPE_CHECKING:
     Seed = int
@@ -46,21 +41,3 @@ else:
     NonNegativeFinite = _range(
         "NonNegativeFinite", "float from 0", float, (">=", 0), ("<", float("inf"))
     )
-
-
-def refuse_null(kind: type, values: Mapping[str, Any], option: str) -> None:
-    """Refuse null for settings that are not optional, which jsonargparse accepts.
-
-    Args:
-        kind: class with the settings as constructor arguments.
-        values: settings by name.
-        option: prefix of the names in the message.
-
-    Raises:
-        DataError: names the setting.
-    """
-    # A constructor may pass keywords on to its base classes.
-    own = (getattr(base.__init__, "__annotations__", {}) for base in kind.__mro__)  # type: ignore[misc]
-    for name, hint in ChainMap(*own).items():
-        if name in values and values[name] is None and NoneType not in get_args(hint):
-            raise DataError(f"{option}.{name}: null; give a value, or leave the option out")

@@ -35,21 +35,10 @@ def build_network(
         DataError: see `find_class`; wrong arguments, or weights of another network.
     """
     with torch.device("meta"):
+        check_weights_fit(weights, _instantiate(settings, arguments, trusted).state_dict())
+    with torch.random.fork_rng(devices=[]):
         network = _instantiate(settings, arguments, trusted)
-    expected = network.state_dict()
-    check_weights_fit(weights, expected)
-    # Copies release the file, and have the layout that the constructor chose.
-    own = {
-        name: torch.empty_like(tensor, device="cpu").copy_(weights[name])
-        for name, tensor in expected.items()
-    }
-    if any(name not in expected for name, _ in network.named_buffers()):
-        # What is not in the state dict is computed by the constructor, and on meta it is not.
-        with torch.random.fork_rng(devices=[]):
-            network = _instantiate(settings, arguments, trusted)
-        network.load_state_dict(own)
-    else:
-        network.load_state_dict(own, assign=True)
+    network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
 
 

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from common.errors import DataError
 from common.limits import CHECKPOINT_PICKLE_BYTES, CHECKPOINT_VALUES
-from experiment.atomic import HALF
 from experiment.run_json import read_run_json
 
 ADVICE = "give a checkpoint of a run"
@@ -190,23 +189,13 @@ def check_not_finished(checkpoint: Checkpoint, max_epochs: int | None) -> None:
         done = checkpoint.finished_epochs
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{path}: damaged (state of the training); {ADVICE}") from None
-    if done == max_epochs and _lacks_report(path.resolve().parent.parent):
+    run = path.resolve().parent.parent
+    record = read_run_json(run / "run.json")
+    reported = record.get("status") == "finished" and (run / "report.html").is_file()
+    if done == max_epochs and record and not reported:
         return
     if max_epochs is not None and 0 <= max_epochs <= done:
         raise DataError(
             f"{path}: has trained its {done} epochs; raise trainer.max_epochs (now {max_epochs}) "
             "to train on"
         )
-
-
-def _lacks_report(run: Path) -> bool:
-    """Whether ``run`` is a run folder whose last process ended before its report was written."""
-    record, report = run / "run.json", run / "report.html"
-    if not record.is_file():
-        return False
-    return (
-        read_run_json(record).get("status") != "finished"
-        or not report.is_file()
-        or report.stat().st_mtime_ns < record.stat().st_mtime_ns
-        or any(run.rglob(f"{HALF}*"))
-    )
