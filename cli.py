@@ -39,7 +39,7 @@ from experiment.checkpoints import Checkpoints
 from experiment.checkpoints.initialize import initialize
 from experiment.checkpoints.read import check_not_finished, check_weights_fit
 from experiment.checkpoints.settings import log_overrides
-from experiment.hardware import MemoryFormat, native_precision, tune_process
+from experiment.hardware import native_precision, tune_process
 from experiment.metrics_csv import MetricsCSV
 from experiment.run_folder import RunSettings, discard_run_folder, requeued_run, results_folder
 from experiment.wandb_run import finish_wandb
@@ -83,18 +83,12 @@ class CLI(LightningCLI):
         parser.add_argument(
             "--ckpt_path", **path, help="best, last, a run, a checkpoint or several"
         )
-        text = "of fit: run, checkpoint or state dict whose weights a new training begins with"
+        text = "run, checkpoint or state dict with the initial weights of fit"
         parser.add_argument("--init_from", **path, help=text)
         if self.verb == "predict":
             parser.add_argument("--output", **path, help="new folder for the predictions")
         modes = dict[str, Any](type=CompileMode | None, default=None)
         parser.add_argument("--compile", **modes, help="mode of torch.compile in fit; null: none")
-        parser.add_argument(
-            "--memory_format",
-            type=MemoryFormat,
-            default="auto",
-            help="of convolutions; auto picks the faster one on this hardware",
-        )
         names = "data.class_names", "model.init_args.class_names"
         parser.link_arguments(*names, apply_on="instantiate")
 

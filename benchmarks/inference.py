@@ -70,7 +70,7 @@ def measure(config: str, backend: str) -> dict[str, float]:
         bf16 = backend != "plain" and hardware.native_precision("cpu") == "bf16-mixed"
         if backend != "plain":
             hardware.tune_process()
-            layout = hardware.FORMATS[hardware.native_memory_format(x.device)]
+            layout = hardware.native_memory_format(x.device)
             model, x = model.to(memory_format=layout), x.contiguous(memory_format=layout)
         called = torch.compile(model) if backend == "compiled" else model
 

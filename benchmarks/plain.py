@@ -156,7 +156,7 @@ def blots(options: Namespace) -> Task:
 
         hardware.tune_process()
         bf16 = hardware.native_precision("cpu") == "bf16-mixed"
-        layout = hardware.FORMATS[hardware.native_memory_format(torch.device("cpu"))]
+        layout = hardware.native_memory_format(torch.device("cpu"))
         generator.to(memory_format=layout)
         discriminator.to(memory_format=layout)
     g_optimizer, d_optimizer = (

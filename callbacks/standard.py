@@ -28,7 +28,7 @@ def standard_callbacks(config: Any, task: str) -> list[Callback]:
     callbacks: list[Callback] = [
         ShapeCheck(),
         NonFiniteGuard(),
-        ConvolutionLayout(config.memory_format),
+        ConvolutionLayout(),
         Compilation(config.compile),
         LastValidation(),
         ValidationTable(),

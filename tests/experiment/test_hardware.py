@@ -32,10 +32,10 @@ def test_emulated_bf16_and_mps_are_not_native(monkeypatch):
 @pytest.mark.parametrize(
     ("device", "capability", "layout"),
     [
-        ("cuda", "AVX2", "channels_last"),
-        ("cpu", "AVX512", "channels_last"),
-        ("cpu", "AVX2", "contiguous"),
-        ("mps", "AVX512", "contiguous"),
+        ("cuda", "AVX2", torch.channels_last),
+        ("cpu", "AVX512", torch.channels_last),
+        ("cpu", "AVX2", torch.contiguous_format),
+        ("mps", "AVX512", torch.contiguous_format),
     ],
 )
 def test_memory_format(monkeypatch, device, capability, layout):
