@@ -95,6 +95,8 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         print_help(parser, args)  # type: ignore[arg-type]
         args = [str(arg).replace("--model.init_from", "--init_from", 1) for arg in args]  # type: ignore[union-attr]
+        if any(arg.startswith("--model.class_names") for arg in args):
+            raise UsageError("model.class_names: is linked to the data's; give data.class_names")
         super().parse_arguments(parser, args)
         check_values(self.config.as_dict(), self.verb)
         if self.config.init_from and (self.verb != "fit" or self.config.ckpt_path):
