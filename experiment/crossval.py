@@ -195,6 +195,7 @@ def _train(run: Path, member: Member, fixed: Sequence[str], fit: Main) -> None:
     ]
     last = run / "checkpoints" / "last.ckpt"
     if last.is_file():
+        print(f"resumes from {last}", flush=True)
         args.append(f"--ckpt_path={last}")
     elif run.exists():  # stopped before the end of its first epoch
         shutil.rmtree(run)

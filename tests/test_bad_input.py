@@ -42,6 +42,7 @@ def line_of(*args, error=DataError):
         ("--data.val_fraction=nan", "data.val_fraction: must be a number > 0 and < 1, not 'nan'"),
         ("--model.optimizer.lr=abc", "model.optimizer.lr: must be a number, not 'abc'"),
         ("--model.optimizer.lr=-1", "model.optimizer.lr: must be >= 0, not -1"),
+        ("--data.batch_size=null", "data.batch_size: must be a whole number >= 1 and <= 65536"),
         ("--model.optimizer.lr=null", "model.optimizer.lr: must be a number, not null"),
         (
             "--model.loss.label_smoothing=2",
