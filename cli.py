@@ -261,6 +261,8 @@ class CLI(LightningCLI):
             more["ckpt_path"] = str(self.checkpoints.lead.path)
         if self.verb == "predict":
             more["return_predictions"] = False  # they are in files
+        elif self.verb != "fit":
+            more["verbose"] = False  # ReportWriter prints the scores
         getattr(self.trainer, self.verb)(self.model, **more)
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, RunRecorder):
