@@ -49,6 +49,9 @@ from lit_models.postprocessing.ensemble import join
 
 log = logging.getLogger(__name__)
 
+# What a data module has found, and the model's argument that it becomes.
+FOUND = {"class_names": "class_names", "pixel_channels": "channels"}
+
 
 class CLI(LightningCLI):
     """LightningCLI of one verb of the Trainer, whose runs each have a folder of their own.
@@ -89,8 +92,9 @@ class CLI(LightningCLI):
             parser.add_argument("--output", **path, help="new folder for the predictions")
         modes = dict[str, Any](type=CompileMode | None, default=None)
         parser.add_argument("--compile", **modes, help="mode of torch.compile in fit; null: none")
-        names = "data.class_names", "model.init_args.class_names"
-        parser.link_arguments(*names, apply_on="instantiate")
+        for found, own in FOUND.items():
+            target = f"model.init_args.{own}"
+            parser.link_arguments(f"data.{found}", target, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         print_help(parser, args)  # type: ignore[arg-type]
@@ -104,7 +108,9 @@ class CLI(LightningCLI):
                 "init_from: starts a new fit; with a checkpoint give --ckpt_path alone"
             )
         if overlay := self._from_scratch():
-            self.config = parser.parse_args([*args, f"--config={overlay}"])
+            last = max(n for n, arg in enumerate(args) if re.match(r"(--config|-c)\b", arg))
+            place = last + (1 if "=" in args[last] else 2)  # the user's options come after it
+            self.config = parser.parse_args([*args[:place], f"--config={overlay}", *args[place:]])
         given = (re.match(r"--model\.(?:init_args\.)?inference\.?(\w*)", arg) for arg in args)
         self.asked = [found[1] for found in given if found and self.verb != "fit"]
         self.checkpoints = self._open_checkpoints()
@@ -154,7 +160,8 @@ class CLI(LightningCLI):
         whole = self.config.as_dict()
         for part, init_args in checkpoints.settings(given, self.asked).items():
             whole[part]["init_args"] |= init_args
-        whole["model"]["init_args"].pop("class_names", None)  # linked to the data's
+        for own in FOUND.values():  # linked to the data's
+            whole["model"]["init_args"].pop(own, None)
         self.config = parser.parse_object(whole)
         log_overrides(given, self.config)
         if self.verb == "fit":
@@ -213,10 +220,14 @@ class CLI(LightningCLI):
         Raises:
             DataError: bad data, or ``predict`` has left out images that it could not read.
         """
-        ckpt_path = str(self.checkpoints.lead.path) if self.checkpoints else None
-        more = {"return_predictions": False} if self.verb == "predict" else {}  # they are in files
-        work = getattr(self.trainer, self.verb)
-        work(self.model, datamodule=self.datamodule, ckpt_path=ckpt_path, **more)
+        more: dict[str, Any] = {}
+        if self.checkpoints is not None:
+            more["ckpt_path"] = str(self.checkpoints.lead.path)
+        if self.verb == "predict":
+            more["return_predictions"] = False  # they are in files
+        elif self.verb != "fit":
+            more["verbose"] = False  # ReportWriter prints the scores
+        getattr(self.trainer, self.verb)(self.model, datamodule=self.datamodule, **more)
         self.recorder.check_skipped()
 
 

@@ -6,9 +6,8 @@ python benchmarks/blot_scores.py runs/blots_style/*/checkpoints/last.ckpt \
 For each checkpoint, on the fold that it held out: KID with sampled styles; how often a detector,
 and the GAN's own discriminator, tell generated from real; with the true style L1, SSIM and KID,
 beside a ridge regression whose gray levels are set to the true ones; standard deviation over ten
-samples of a template, relative to that of real membranes; Dice with template 1; error of the
-requested style. A `BlotGAN` takes no style: its gray levels are set afterwards, as those of ridge.
-Prints Markdown.
+samples of a template, relative to that of real membranes; Dice with template 1; error of the style
+asked for. A `BlotGAN` has no style: its gray levels are set afterwards, as ridge's.
 """
 
 import argparse
@@ -24,8 +23,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from datamodules.blot_draws import draw_styles
 from datamodules.blot_files import read_groups
-from datamodules.blot_style import NAMES, draw_styles, measure_style, otsu
+from datamodules.blot_style import NAMES, measure_style, otsu
 from datamodules.blots import BlotDataModule, BlotDataset
 from experiment.checkpoints import Checkpoint, read_checkpoint
 from lit_models import BlotGAN, StyledBlotGAN
@@ -54,7 +54,7 @@ class HeldOut:
         data.setup("fit")
         parts = (data.train_set.dataset, data.val_set.dataset)
         table = data.folder / "groups.csv"
-        groups = [np.array(read_groups(table, [t.stem for t in p.triples])) for p in parts]
+        groups = [np.array(read_groups(table, [t.stem for t in p.pairs])) for p in parts]
         (x, y), (self.templates, self.blots) = map(unit, parts)
         self.groups = groups[1]
         self.styles = styles_of(self.blots, self.templates)

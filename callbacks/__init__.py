@@ -13,7 +13,7 @@ _MODULE_OF = {
     "VesselFigures": "figures.vessels",
     "RetinaFigures": "figures.retina",
     "BlotFigures": "figures.blots",
-    "BlotStyleFigures": "figures.blot_styles",
+    "BlotStyleFigures": "figures.blots",
     "AOIWriter": "writers.aoi",
     "VesselWriter": "writers.vessels",
     "RetinaWriter": "writers.retina",

@@ -186,6 +186,8 @@ class RunRecorder(SaveConfigCallback):
             "run": self.folder.name,
             "data": data.data_source,
             "sample": data.is_sample,
+            "images": _images(trainer),
+            "classes": pl_module.hparams.get("class_names"),
             "weights": weights if isinstance(weights, str) else None,
             "init_from": self.config.get("init_from"),
             "seed": self.config.seed_everything,
@@ -224,11 +226,26 @@ class RunRecorder(SaveConfigCallback):
             checkpoint = trainer.checkpoint_callback
             best = Path(getattr(checkpoint, "best_model_path", "") or "").name
             facts["best_checkpoint"] = best or None
+            stopping = trainer.early_stopping_callback
+            reason = getattr(stopping, "stopping_reason_message", None)
+            facts["early_stop"] = reason and reason.removesuffix(" Signaling Trainer to stop.")
         elif trainer.state.fn in ("validate", "test"):
             # JSON has no NaN.
             values = {name: float(value) for name, value in logged.items()}
             facts["metrics"] = {k: v if math.isfinite(v) else None for k, v in values.items()}
         self._record.finish(status, **facts)
+
+
+def _images(trainer: pl.Trainer) -> dict[str, int]:
+    """Number of images by split, without the splits of which Lightning's limits skip a part."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    copies = {"train": getattr(data, "crops_per_image", 1)}
+    return {
+        split: len(images) // copies.get(split, 1)
+        for split in ("train", "val", "test")
+        if (images := getattr(data, f"{split}_set", None)) is not None
+        and getattr(trainer, f"limit_{split}_batches") == 1.0
+    }
 
 
 def has_begun(trainer: pl.Trainer) -> bool:

@@ -248,4 +248,4 @@ class AOIDataModule(ImageDataModule):
         images = batch["image"]
         if self.augmentation is not None and self.trainer is not None and self.trainer.training:
             images = torch.stack([self.augmentation(image) for image in images])
-        return {**batch, "image": self.normalize(images)}
+        return self.in_precision({**batch, "image": self.normalize(images)})

@@ -220,6 +220,10 @@ class ImageDataModule(pl.LightningDataModule):
         sampler = eval_sampler(dataset, self.trainer)
         return self._loader(dataset, sampler, self.eval_batch_size, self.collate_fn, skipped)
 
+    def in_precision(self, batch: Any) -> Any:
+        """A batch whose floating-point tensors have the type of the trainer's precision."""
+        return batch if self.trainer is None else self.trainer.precision_plugin.convert_input(batch)
+
     def _loader(
         self,
         dataset: Dataset,

@@ -1,51 +1,143 @@
-"""Files of the layout of the course set of Western blots, see `datamodules.blots`."""
+"""Finds images with their templates as they lie on disk: one place knows the layouts.
+
+- the course's: ``wb_dataset/``, ``wb_template/BandMask_*``, ``wb_template2/BasePattern_*``;
+- ``A/`` and ``B/``, or ``trainA/``, ``trainB/`` and ``testA/``, ``testB/``: templates and images;
+  more templates in ``A2/``, ``A3/``;
+- pix2pix's: both in one file, the template in the left half, in the folder, or in ``train/`` and
+  ``test/``.
+
+A role is a pattern ``folder/prefix``, with ``|left`` or ``|right`` at its end for half of a file.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from common.errors import DataError
-from datamodules.images import list_images
+from datamodules.images import list_images, read_image
 from datamodules.label_tables import read_header, read_table
 
+COURSE = ("wb_dataset/", ("wb_template/BandMask_", "wb_template2/BasePattern_"))
+LAYOUTS = (
+    "wb_dataset/ with wb_template/ and wb_template2/, A/ with B/, trainA/ with trainB/, or images "
+    "twice as wide as high with the template on the left; see docs/data.md"
+)
 
-class Triple(NamedTuple):
-    """The files of one blot; ``target`` is None where a blot is yet to be made."""
+
+class Member(NamedTuple):
+    """An image in a file, or in half of one."""
+
+    path: Path
+    half: Literal["", "left", "right"] = ""
+
+    def __str__(self) -> str:
+        return f"{self.path.parent.name}/{self.path.name}{self.half and f' ({self.half} half)'}"
+
+    def read(self, mode: Literal["L", "RGB"]) -> Tensor:
+        """Pixels uint8 ``(1 or 3, H, W)``.
+
+        Raises:
+            DataError: see `read_image`; halves of a file that is not twice as wide as high.
+        """
+        pixels = read_image(self.path, mode).as_subclass(Tensor)
+        if not self.half:
+            return pixels
+        height, width = pixels.shape[-2:]
+        if width != 2 * height:
+            raise DataError(
+                f"{self.path}: {width}x{height} px; template and image side by side are twice as "
+                f"wide as high; expected {LAYOUTS}"
+            )
+        left, right = pixels.split(height, dim=-1)
+        return left if self.half == "left" else right
+
+
+class Pair(NamedTuple):
+    """One image and its templates; ``target`` is None where it is yet to be made."""
 
     stem: str
-    template1: Path
-    template2: Path
-    target: Path | None
+    templates: tuple[Member, ...]
+    target: Member | None
+
+    @property
+    def name(self) -> str:
+        """Of the first template's file."""
+        return self.templates[0].path.name
 
 
-def list_members(root: Path, pattern: str) -> dict[str, Path]:
-    """Images of ``root`` by stem, for a pattern ``folder/prefix`` whose prefix may be empty.
+class Roles(NamedTuple):
+    """Patterns of the images and of their templates."""
+
+    target: str
+    templates: tuple[str, ...]
+
+
+def find_roles(root: Path, split: str = "train") -> Roles | None:
+    """Where the images of a split and their templates lie; None where there is no such test split.
+
+    Args:
+        root: the folder.
+        split: "train" or "test".
+
+    Raises:
+        DataError: no such folder, or none of the layouts.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder (data_dir)")
+    folders = {path.name for path in root.iterdir() if path.is_dir()}
+    if folders & {"wb_dataset", "wb_template"}:
+        return Roles(*COURSE) if split == "train" else None
+    for base in ("{}A", "{}/A", "A/{}", "A") if split == "train" else ("{}A", "{}/A", "A/{}"):
+        first = base.format(split)
+        if (root / first).is_dir():
+            more = (first.replace("A", f"A{n}", 1) for n in range(2, 10))
+            templates = [first, *(name for name in more if (root / name).is_dir())]
+            return Roles(f"{first.replace('A', 'B', 1)}/", tuple(f"{t}/" for t in templates))
+    if split in folders:
+        return Roles(f"{split}/|right", (f"{split}/|left",))
+    if split == "test":
+        return None
+    if any(path.is_file() for path in list_images(root)):
+        return Roles("|right", ("|left",))
+    raise DataError(f"{root}: no templates with images; expected {LAYOUTS}")
+
+
+def list_members(root: Path, pattern: str) -> dict[str, Member]:
+    """Images of ``root`` by stem, for a pattern whose prefix may be empty.
 
     Raises:
         DataError: no such folder, a name without the prefix, two files with one stem.
     """
-    folder, _, prefix = pattern.rpartition("/")
-    members: dict[str, Path] = {}
+    folder, _, name = pattern.rpartition("/")
+    prefix, _, half = name.partition("|")
+    members: dict[str, Member] = {}
     for path in list_images(root / folder):
         if not path.name.startswith(prefix) or path.stem == prefix:
             raise DataError(f"{path}: the name must begin with {prefix!r}; rename or remove it")
         stem = path.stem.removeprefix(prefix)
         if stem in members:
-            raise DataError(f"{path}: {members[stem].name} has the same stem; remove one of them")
-        members[stem] = path
+            other = members[stem].path.name
+            raise DataError(f"{path}: {other} has the same stem; remove one of them")
+        members[stem] = Member(path, half)  # type: ignore[arg-type]
     return members
 
 
-def find_triples(root: Path, template1: str, template2: str, target: str | None) -> list[Triple]:
+def find_pairs(root: Path, templates: Sequence[str], target: str | None) -> list[Pair]:
     """Files matched by stem, sorted by it.
+
+    Args:
+        root: the folder.
+        templates: patterns of them.
+        target: pattern of the images; None: they are yet to be made.
 
     Raises:
         DataError: a file whose partner is missing, and what `list_members` raises.
     """
-    patterns = [pattern for pattern in (target, template1, template2) if pattern is not None]
+    patterns = [*([] if target is None else [target]), *templates]
     roles = [list_members(root, pattern) for pattern in patterns]
     for members in roles:
         for other, pattern in zip(roles, patterns, strict=True):
@@ -53,14 +145,38 @@ def find_triples(root: Path, template1: str, template2: str, target: str | None)
             if alone:
                 folder, _, prefix = pattern.rpartition("/")
                 raise DataError(
-                    f"{members[alone[0]]}: no {prefix}{alone[0]}.* in {root / folder} "
+                    f"{members[alone[0]].path}: no {prefix}{alone[0]}.* in {root / folder} "
                     f"({len(alone)} such files); add the partners or remove the files"
                 )
-    *targets, first, second = roles
+    first = len(patterns) - len(templates)
     return [
-        Triple(stem, first[stem], second[stem], targets[0][stem] if targets else None)
-        for stem in sorted(first)
+        Pair(stem, tuple(r[stem] for r in roles[first:]), roles[0][stem] if first else None)
+        for stem in sorted(roles[0])
     ]
+
+
+def find_templates(root: Path, templates: Sequence[str] | None = None) -> list[Pair]:
+    """Templates without images, in any layout; a plain folder or file holds templates, too.
+
+    Args:
+        root: the folder.
+        templates: patterns of them; None finds them.
+
+    Raises:
+        DataError: see `find_roles` and `find_pairs`.
+    """
+    if root.is_file():
+        return [Pair(root.stem, (Member(root),), None)]
+    if templates is None:
+        roles = find_roles(root, "test") or find_roles(root)
+        assert roles is not None
+        templates = roles.templates
+    pairs = find_pairs(root, templates, None)
+    if templates == ("|left",):
+        height, width = read_image(pairs[0].templates[0].path, "L").shape[-2:]
+        if width != 2 * height:
+            return find_pairs(root, ("",), None)
+    return pairs
 
 
 def read_groups(path: Path, stems: Sequence[str]) -> list[str]:

@@ -4,7 +4,6 @@ Two blots of one pair of templates differ by membrane, stain, exposure, camera a
 Eight numbers stand for that; models and data modules have them as a vector in the order of `NAMES`.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -116,27 +115,6 @@ def otsu(pixels: np.ndarray) -> np.ndarray:
     mask = pixels <= np.nanargmax(between)
     labels, _ = label(mask)
     return mask & (np.bincount(labels.ravel())[labels] >= 10)
-
-
-def draw_styles(
-    styles: np.ndarray, membranes: np.ndarray, count: int, seed: Sequence[int]
-) -> np.ndarray:
-    """Styles ``(count, 8)`` as they occur: a membrane, then one of its blots, all numbers together.
-
-    No membrane comes twice before each came once. The first of many are those of a few.
-
-    Args:
-        styles: of the training blots, ``(M, 8)``.
-        membranes: of each, ``(M,)``.
-        count: how many to draw.
-        seed: of the draws.
-    """
-    rng, names = np.random.default_rng(seed), np.unique(membranes)
-    drawn: list[np.ndarray] = []
-    while len(drawn) < count:
-        for name in rng.permutation(names):
-            drawn.append(styles[rng.choice(np.flatnonzero(membranes == name))])
-    return np.stack(drawn[:count])
 
 
 def _robust_spread(values: np.ndarray) -> float:

@@ -1,18 +1,12 @@
-"""Western blots with their two templates, in the layout of the course set.
-
-<data_dir>/wb_dataset/bg_0001.png                 the blot
-<data_dir>/wb_template/BandMask_bg_0001.png       template 1: where the bands are
-<data_dir>/wb_template2/BasePattern_bg_0001.png   template 2: the bands straightened to rectangles
-<data_dir>/groups.csv                             ID,membrane   optional
-"""
+"""Western blots, or other images, with their templates: pairs as `datamodules.blot_files` finds."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jsonargparse.typing import NonNegativeInt
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -21,83 +15,104 @@ from common.errors import DataError
 from common.paths import expand
 from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.base import ImageDataModule
-from datamodules.blot_files import Triple, assign_folds, find_triples, read_groups
+from datamodules.blot_files import (
+    Pair,
+    Roles,
+    assign_folds,
+    find_pairs,
+    find_roles,
+    find_templates,
+    read_groups,
+)
 from datamodules.cached_dataset import CachedDataset
 from datamodules.folds import Fold
-from datamodules.images import read_image
-from datamodules.preprocessing import blot_input
+from datamodules.preprocessing import blot_input, has_color
 from datamodules.synthetic.blots import draw_sample
 from datamodules.transforms import Augmentation
 
 
 class BlotDataset(Dataset[dict[str, Any]]):
-    """Blots with their templates.
+    """Images with their templates.
 
-    Items are ``image``, both templates, float32 ``(2, size, size)``, and ``target`` ``(1, size,
+    Items are ``image``, all templates, float32 ``(T, size, size)``, and ``target`` ``(C, size,
     size)`` in [-1, 1], zeros where it is missing; ``name``, the first template's, and ``index``.
 
     Args:
-        triples: the files.
+        pairs: the files.
         size: side in px that images are resized to; None keeps their own.
+        mode: "L" reads gray, "RGB" color.
     """
 
-    def __init__(self, triples: Sequence[Triple], size: int | None) -> None:
-        self.triples = list(triples)
-        self.size = size
+    def __init__(
+        self, pairs: Sequence[Pair], size: int | None, mode: Literal["L", "RGB"] = "L"
+    ) -> None:
+        self.pairs = list(pairs)
+        self.size, self.mode = size, mode
 
     def __len__(self) -> int:
-        return len(self.triples)
+        return len(self.pairs)
 
     def name(self, index: int) -> str:
-        return self.triples[index].template1.name
+        return self.pairs[index].name
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        pixels = blot_input(read_triple(self.triples[index]), self.size)
-        target = pixels[2:] if len(pixels) == 3 else torch.zeros_like(pixels[:1])
-        return {"image": pixels[:2], "target": target, "name": self.name(index), "index": index}
+        pair, channels = self.pairs[index], 1 if self.mode == "L" else 3
+        pixels = blot_input(read_pair(pair, self.mode), self.size)
+        templates, target = pixels.split_with_sizes(
+            [n := channels * len(pair.templates), len(pixels) - n]
+        )
+        if pair.target is None:
+            target = torch.zeros_like(templates[:channels])
+        return {"image": templates, "target": target, "name": self.name(index), "index": index}
 
 
-def read_triple(triple: Triple) -> Tensor:
-    """Templates and, if there is one, target, uint8 ``(2 or 3, H, W)``.
+def read_pair(pair: Pair, mode: Literal["L", "RGB"] = "L") -> Tensor:
+    """Templates and, if there is one, target, uint8 ``(C, H, W)``.
 
     Raises:
         DataError: an unreadable file, members that differ in shape, a template that is the target.
     """
-    paths = [path for path in triple[1:] if isinstance(path, Path)]
-    images = [read_image(path, "L") for path in paths]
-    for path, image in zip(paths, images, strict=True):
+    members = [*pair.templates, *([pair.target] if pair.target else [])]
+    images = [member.read(mode) for member in members]
+    for member, image in zip(members, images, strict=True):
         if image.shape != images[0].shape:
             size, expected = (f"{i.shape[2]}x{i.shape[1]}" for i in (image, images[0]))
             raise DataError(
-                f"{path}: is {size} pixels but {paths[0]} is {expected}; "
-                "the members of a triple must have one shape"
+                f"{member.path}: is {size} pixels but {members[0].path} is {expected}; "
+                "templates and image must have one shape"
             )
-    for path, template in zip(paths[:2], images[:2], strict=True):
-        if len(images) == 3 and torch.equal(template, images[2]) and template.unique().numel() > 1:
-            raise DataError(f"{path}: the same picture as {paths[2]}; a template is not the blot")
+    for member, template in zip(pair.templates, images, strict=False):
+        same = pair.target is not None and torch.equal(template, images[-1])
+        if same and template.unique().numel() > 1:
+            raise DataError(
+                f"{member.path}: the same picture as {members[-1].path}; a template is not the blot"
+            )
     return torch.cat(images)
 
 
 class BlotDataModule(ImageDataModule):
-    """Training, held-out and prediction batches of blots with their two templates.
+    """Training, held-out and prediction batches of blots, or other images, with their templates.
 
-    Batches hold ``image`` float32 ``(N, 2, size, size)``, both templates, and ``target`` ``(N, 1,
+    Batches hold ``image`` float32 ``(N, T, size, size)``, all templates, and ``target`` ``(N, C,
     size, size)`` in [-1, 1], ``name`` and ``index``, see `BlotDataset`. The split is into ``folds``
     parts, of which ``fold`` is held out; it is by membrane where ``groups.csv`` is there, for crops
     of one membrane overlap and a random split would leak.
 
     Args:
-        data_dir: folder in the layout above; null draws the built-in, synthetic sample.
-        test_dir: folder in the same layout for ``test``; null tests on the held-out fold.
-        predict_dir: folder with the two template folders; null predicts the held-out fold.
-        target: folder and prefix of the blots, as in ``wb_dataset/``.
-        template1: folder and prefix of the first templates, as in ``wb_template/BandMask_``.
-        template2: the same for the second.
+        data_dir: folder in one of the layouts of `datamodules.blot_files`; null draws the built-in,
+            synthetic sample.
+        test_dir: folder for ``test``; null takes the given test images, or the held-out fold.
+        predict_dir: folder with templates; null predicts the given test images, or the held-out
+            fold.
+        target: folder and prefix of the images, as in ``wb_dataset/``; null finds them.
+        templates: the same of each template, as in ``wb_template/BandMask_``; null finds them.
+        template_count: how many templates an image has; null counts them.
+        channels: "gray", "rgb", or "auto": color where any of the first images has some.
         size: side in px that images are resized to.
         folds: parts of the split.
-        fold: the held-out one, from 0; "all" trains on every triple.
-        augmentation: how training triples vary at random, on the device; null: not at all.
-        batch_size: training triples in a batch of one process.
+        fold: the held-out one, from 0; "all" trains on every pair.
+        augmentation: how training pairs vary at random, on the device; null: not at all.
+        batch_size: training pairs in a batch of one process.
         eval_batch_size: the same for validation, test and prediction; it changes no result.
         num_workers: processes that batch; 0 is fastest, for the pixels are in memory.
         seed: of the split and of the training order.
@@ -112,9 +127,10 @@ class BlotDataModule(ImageDataModule):
         data_dir: str | None = None,
         test_dir: str | None = None,
         predict_dir: str | None = None,
-        target: str = "wb_dataset/",
-        template1: str = "wb_template/BandMask_",
-        template2: str = "wb_template2/BasePattern_",
+        target: str | None = None,
+        templates: list[str] | None = None,
+        template_count: PositiveInt | None = None,
+        channels: Literal["auto", "gray", "rgb"] = "auto",
         size: ImageSide = 64,
         folds: FoldCount = 5,
         fold: Fold = 0,
@@ -137,30 +153,50 @@ class BlotDataModule(ImageDataModule):
             fold=fold,
         )
         self.save_hyperparameters()
-        if target in (template1, template2):
+        if (target is None) != (templates is None):
+            raise DataError("data.target: give it and data.templates, or neither")
+        if target is not None and target in (templates or []):
             raise DataError(f"data.target: {target} is a template too; a template is not the blot")
-        self.target, self.template1, self.template2 = target, template1, template2
+        self.target, self.templates = target, templates
         self.size = size
         self.augmentation = augmentation
         self.membrane_of: dict[str, str] = {}  # by stem, once the folds are made
+        if template_count is None or channels == "auto":
+            found, color = (2, False) if data_dir is None else self._look()
+            template_count = template_count or found
+            channels = {"auto": "rgb" if color else "gray"}.get(channels, channels)  # type: ignore[assignment]
+        # What was found is kept in checkpoints.
+        self.hparams.update(template_count=int(template_count), channels=channels)
+        self.template_count = template_count
+        self.mode: Literal["L", "RGB"] = "RGB" if channels == "rgb" else "L"
+        of_one = 3 if channels == "rgb" else 1
+        self.pixel_channels = (of_one * template_count, of_one)  # of templates and image
 
-    def make_dataset(self, triples: Sequence[Triple], size: int | None) -> BlotDataset:
-        """Items of some of the triples."""
-        return BlotDataset(triples, size)
+    def _look(self) -> tuple[int, bool]:
+        """How many templates there are, and whether the images have color."""
+        pairs = self._pairs(self.folder)
+        colored = [has_color(one.target.read("RGB")) for one in pairs[:16] if one.target]
+        return len(pairs[0].templates), any(colored)
+
+    def make_dataset(self, pairs: Sequence[Pair], size: int | None) -> BlotDataset:
+        """Items of some of the pairs."""
+        return BlotDataset(pairs, size, self.mode)
 
     def setup(self, stage: str) -> None:
         """Build the data sets; all but those of ``predict`` are read here and kept in memory.
 
         Raises:
-            DataError: see `find_triples`, `read_groups` and `read_triple`; too few membranes.
+            DataError: see `find_pairs`, `read_groups` and `read_pair`; too few membranes.
         """
         if stage == "predict" and self.predict_dir is not None:
-            root = expand(self.predict_dir)
-            triples = find_triples(root, self.template1, self.template2, None)
-            self.predict_set = self.make_dataset(triples, self.size)
+            pairs = self._checked(find_templates(expand(self.predict_dir), self.templates))
+            self.predict_set = self.make_dataset(pairs, self.size)
         elif stage == "test" and self.test_dir is not None:
-            triples = self._triples(expand(self.test_dir))
-            self.test_set = self._cached(triples)
+            root = expand(self.test_dir)
+            split = "test" if find_roles(root, "test") else "train"
+            self.test_set = self._cached(self._pairs(root, split))
+        elif stage in ("test", "predict") and (pairs := self._given_test()):
+            self.test_set = self.predict_set = self._cached(pairs)
         else:
             self.refuse_to_score_all(stage)
             train, held_out = self._split()
@@ -172,34 +208,53 @@ class BlotDataModule(ImageDataModule):
                 self.val_set = self._cached(held_out)
             self.test_set = self.predict_set = self.val_set
 
-    def _cached(self, triples: Sequence[Triple]) -> CachedDataset:
-        return CachedDataset(self.make_dataset(triples, self.size), device=self.cache_device)
+    def _cached(self, pairs: Sequence[Pair]) -> CachedDataset:
+        return CachedDataset(self.make_dataset(pairs, self.size), device=self.cache_device)
 
-    def _triples(self, root: Path) -> list[Triple]:
-        return find_triples(root, self.template1, self.template2, self.target)
+    def _given_test(self) -> list[Pair]:
+        given = None if self.target is not None else find_roles(self.folder, "test")
+        return [] if given is None else self._pairs(self.folder, "test")
 
-    def _split(self) -> tuple[list[Triple], list[Triple]]:
-        triples = self._triples(self.folder)
-        groups = [triple.stem for triple in triples]
+    def _pairs(self, root: Path, split: str = "train") -> list[Pair]:
+        roles = find_roles(root, split) if self.target is None else None
+        if roles is None:
+            assert self.target is not None
+            roles = Roles(self.target, tuple(self.templates or ()))
+        return self._checked(find_pairs(root, roles.templates, roles.target))
+
+    def _checked(self, pairs: list[Pair]) -> list[Pair]:
+        count, wanted = len(pairs[0].templates), getattr(self, "template_count", None)
+        if wanted not in (None, count):
+            path = pairs[0].templates[0].path.parent
+            raise DataError(f"{path}: {count} templates for an image; the model takes {wanted}")
+        return pairs
+
+    def _split(self) -> tuple[list[Pair], list[Pair]]:
+        pairs = self._pairs(self.folder)
+        groups = [pair.stem for pair in pairs]
         table = self.folder / "groups.csv"
         if table.is_file():
             groups = read_groups(table, groups)
-        self.membrane_of = {t.stem: group for t, group in zip(triples, groups, strict=True)}
+        self.membrane_of = {p.stem: group for p, group in zip(pairs, groups, strict=True)}
         if self.trains_on_all:
-            rank_zero_info("%d training triples%s", len(triples), self.split_description)
-            return triples, []
+            rank_zero_info("%d training pairs%s", len(pairs), self.split_description)
+            return pairs, []
         assert self.folds is not None
         if len(set(groups)) < self.folds:
-            kind = "membranes" if table.is_file() else "triples"
+            kind = "membranes" if table.is_file() else "pairs"
             raise DataError(
                 f"{self.folder}: {len(set(groups))} {kind} do not fill {self.folds} folds; "
                 "lower data.folds or add data"
             )
         fold_of = assign_folds(groups, self.folds, self.seed)
-        held_out = [triples[i] for i in np.flatnonzero(fold_of == self.fold)]
-        train = [triples[i] for i in np.flatnonzero(fold_of != self.fold)]
+        held_out = [pairs[i] for i in np.flatnonzero(fold_of == self.fold)]
+        train = [pairs[i] for i in np.flatnonzero(fold_of != self.fold)]
         rank_zero_info(
-            "%d training and %d held-out triples, split %s",
+            "%s: %s, %s to %s; %d training and %d held-out pairs, split %s",
+            self.data_source,
+            "color" if self.mode == "RGB" else "gray",
+            ", ".join(str(member) for member in pairs[0].templates),
+            pairs[0].target,
             len(train),
             len(held_out),
             "by membrane" if table.is_file() else "at random: no groups.csv",
@@ -207,9 +262,11 @@ class BlotDataModule(ImageDataModule):
         return train, held_out
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Augment training triples, each by its own draw."""
+        """Augment training pairs, each by its own draw."""
         if self.augmentation is None or self.trainer is None or not self.trainer.training:
             return batch
-        triples = torch.cat([batch["image"], batch["target"]], dim=1)
-        pixels = torch.stack([self.augmentation(triple) for triple in triples])
-        return {**batch, "image": pixels[:, :2], "target": pixels[:, 2:]}
+        pairs = torch.cat([batch["image"], batch["target"]], dim=1)
+        pixels = torch.stack([self.augmentation(pair) for pair in pairs.float()])
+        count = batch["image"].shape[1]
+        made = {**batch, "image": pixels[:, :count], "target": pixels[:, count:]}
+        return self.in_precision(made)

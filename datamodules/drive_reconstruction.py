@@ -144,8 +144,8 @@ class DRIVEReconstructionDataModule(ImageDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:
         """Augment training images, each by its own draw."""
         if self.augmentation is None or not isinstance(batch, list):
-            return batch
-        image = torch.stack([self.augmentation(item["image"]) for item in batch])
+            return self.in_precision(batch)
+        image = torch.stack([self.augmentation(item["image"].float()) for item in batch])
         index = torch.tensor([item["index"] for item in batch])
         names = [item["name"] for item in batch]
-        return {"image": image, "target": image, "name": names, "index": index}
+        return self.in_precision({"image": image, "target": image, "name": names, "index": index})

@@ -168,11 +168,13 @@ class DRIVESegmentationDataModule(ImageDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:
         """Augment training images, each by its own draw; see the class."""
         if self.augmentation is None or not isinstance(batch, list):
-            return batch
-        masks = [torch.cat([item["target"], item["fov"]]) for item in batch]
+            return self.in_precision(batch)
+        masks = [torch.cat([item["target"], item["fov"]]).float() for item in batch]
         counts = [item["fov_pixels"] for item in batch]
-        images, mask = self.augmentation.batch([item["image"] for item in batch], masks, counts)
-        return {
+        images, mask = self.augmentation.batch(
+            [item["image"].float() for item in batch], masks, counts
+        )
+        made = {
             "image": images,
             "target": mask[:, :1],
             # A pixel that is only partly of the field of view does not count.
@@ -180,3 +182,4 @@ class DRIVESegmentationDataModule(ImageDataModule):
             "name": [item["name"] for item in batch],
             "index": torch.tensor([item["index"] for item in batch]),
         }
+        return self.in_precision(made)

@@ -8,8 +8,9 @@ import torch
 from jsonargparse.typing import PositiveInt
 from torch.utils.data import DataLoader
 
+from common.errors import DataError
 from common.paths import expand
-from datamodules.blot_files import Triple
+from datamodules.blot_files import Pair
 from datamodules.blot_style import BlotStyle, measure_style
 from datamodules.blots import BlotDataModule, BlotDataset
 from datamodules.images import read_image
@@ -22,26 +23,26 @@ class StyledBlotDataset(BlotDataset):
     The style is measured on the target; where that is missing it is ``asked``.
 
     Args:
-        triples: the files.
+        pairs: the files.
         size: side in px that images are resized to; None keeps their own.
-        membranes: of each triple; None: unknown, -1.
+        membranes: of each pair; None: unknown, -1.
         asked: style with NaN in place of what is to be drawn.
     """
 
     def __init__(
         self,
-        triples: Sequence[Triple],
+        pairs: Sequence[Pair],
         size: int | None,
         membranes: Sequence[int] | None = None,
         asked: np.ndarray | None = None,
     ) -> None:
-        super().__init__(triples, size)
-        self.membranes = [-1] * len(triples) if membranes is None else list(membranes)
+        super().__init__(pairs, size)
+        self.membranes = [-1] * len(pairs) if membranes is None else list(membranes)
         self.asked = BlotStyle().vector() if asked is None else asked
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = super().__getitem__(index)
-        measured = self.triples[index].target is not None
+        measured = self.pairs[index].target is not None
         style = measured_style(item) if measured else torch.from_numpy(self.asked)
         return {**item, "style": style, "membrane": self.membranes[index]}
 
@@ -78,12 +79,18 @@ class StyledBlotDataModule(BlotDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if self.pixel_channels != (2, 1):
+            color = "color" if self.mode == "RGB" else "gray"
+            raise DataError(
+                f"data: {color} images of {self.template_count} template(s); styles are of gray "
+                "blots with two; train with --config configs/blots.yaml"
+            )
         self.style, self.style_from, self.samples = style, style_from, samples
 
-    def make_dataset(self, triples: Sequence[Triple], size: int | None) -> BlotDataset:
+    def make_dataset(self, pairs: Sequence[Pair], size: int | None) -> BlotDataset:
         names = sorted({*self.membrane_of.values()})
         number = {stem: names.index(name) for stem, name in self.membrane_of.items()}
-        return StyledBlotDataset(triples, size, [number.get(t.stem, -1) for t in triples])
+        return StyledBlotDataset(pairs, size, [number.get(t.stem, -1) for t in pairs])
 
     def setup(self, stage: str) -> None:
         """See `BlotDataModule.setup`.
@@ -97,8 +104,8 @@ class StyledBlotDataModule(BlotDataModule):
             if self.style_from is not None:
                 example = measure_style(read_image(expand(self.style_from), "L")[0].numpy())
             predicted: Any = self.predict_set
-            triples = getattr(predicted, "dataset", predicted).triples
-            blank = [triple._replace(target=None) for triple in triples]
+            pairs = getattr(predicted, "dataset", predicted).pairs
+            blank = [pair._replace(target=None) for pair in pairs]
             asked = self.style.vector(example)
             self.predict_set = StyledBlotDataset(blank, None, asked=asked)
 
@@ -110,13 +117,13 @@ class StyledBlotDataModule(BlotDataModule):
         return self._loader(self.predict_set, sampler, 1, self.collate_fn, self.skipped)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Augment training triples and measure them again; repeat pairs in prediction."""
+        """Augment training pairs and measure them again; repeat pairs in prediction."""
         if self.trainer is not None and self.trainer.predicting:
             return self._repeated(batch)
         augmented = super().on_after_batch_transfer(batch, dataloader_idx)
         if augmented is batch:
             return batch
-        images, targets = (augmented[key].cpu() for key in ("image", "target"))
+        images, targets = (augmented[key].float().cpu() for key in ("image", "target"))
         pairs = zip(images, targets, strict=True)
         styles = [measured_style({"image": image, "target": target}) for image, target in pairs]
         return {**augmented, "style": torch.stack(styles).to(batch["style"])}

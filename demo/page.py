@@ -34,7 +34,8 @@ def build(model: Any) -> gr.Blocks:
             how: dict[str, Any] = {"type": "pil", "layers": False, "sources": ["upload"]}
             how["brush"] = gr.Brush(40, ["#000000"], color_mode="fixed")
             with gr.Row():
-                given = [gr.ImageEditor(label=f"template {i}", **how) for i in (1, 2)]
+                names = [f"template {number + 1}" for number in range(model.count)]
+                given = [gr.ImageEditor(label=name, **how) for name in names]
         styles = style_inputs(model)
         button = gr.Button("Predict", variant="primary")
         problems = gr.Textbox(label="not predicted", visible=False)
@@ -52,15 +53,16 @@ def build(model: Any) -> gr.Blocks:
 def answer(model: Any, given: Sequence[Any]) -> tuple[Any, list[Any], Any, Any]:
     """What was not predicted and why, pictures, the first pair to compare, and numbers."""
     inputs, lines, shown, rows, pair = given[0] or [], [], [], [], None
+    count = model.count if isinstance(model, BlotModel) else 2
     if isinstance(model, BlotModel):
-        kept = [x for x in given[:2] if x and x["composite"]]
+        kept = [x for x in given[:count] if x and x["composite"]]
         drawn = [x["composite"].convert("RGBA") for x in kept]
         papers = [Image.new("RGBA", image.size, "white") for image in drawn]
-        lines = [] if len(drawn) == 2 else ["a blot is made of two templates; drop or draw both"]
+        lines = [] if len(drawn) == count else [f"a blot is made of {count} templates; give all"]
         inputs = [] if lines else [tuple(map(Image.alpha_composite, papers, drawn))]
     for x in inputs[:MOST_IMAGES]:
         try:
-            result = model.predict(x, **chosen_style(given[2:]))
+            result = model.predict(x, **chosen_style(given[count:]))
             # Else Gradio keeps equal pictures in one file, and writes it while another reads it.
             shown.append(Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"]), "result.png"))
             result.show().save(shown[-1])

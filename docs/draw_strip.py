@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from datamodules.blot_files import find_triples  # noqa: E402
+from datamodules.blot_files import find_templates  # noqa: E402
 from datamodules.blots import BlotDataModule  # noqa: E402
 from datamodules.images import list_images  # noqa: E402
 from inference import load  # noqa: E402
@@ -36,10 +36,12 @@ def trained(source: str) -> Any:
 
 
 def pair(first: Image.Image, second: Image.Image) -> Image.Image:
-    """The left half of one image, the right half of the other."""
+    """The left half of one image, the right half of the other, in a frame: some are white."""
     square = [image.convert("RGB").resize((SIDE, SIDE)) for image in (first, second)]
     square[0].paste(square[1].crop((SIDE // 2, 0, SIDE, SIDE)), (SIDE // 2, 0))
-    ImageDraw.Draw(square[0]).line((SIDE // 2, 0, SIDE // 2, SIDE), fill="white", width=2)
+    draw = ImageDraw.Draw(square[0])
+    draw.line((SIDE // 2, 0, SIDE // 2, SIDE), fill="white", width=2)
+    draw.rectangle((0, 0, SIDE - 1, SIDE - 1), outline="#9e9e9e")
     return square[0]
 
 
@@ -52,13 +54,13 @@ def panels(options: argparse.Namespace) -> list[tuple[str, Image.Image]]:
     file = compress(fundus)
     model = trained(options.blots)
     data = model.trained.data
-    fold = {name: data[name] for name in ("folds", "fold", "seed", "template1", "template2")}
+    fold = {name: data[name] for name in ("folds", "fold", "seed")}
     module = BlotDataModule(data_dir=str(options.data / "blots"), **fold)
     module.setup("validate")
     held_out = module.val_set.name(0)  # of its first template
-    triples = find_triples(options.data / "blots", data["template1"], data["template2"], None)
-    triple = next(t for t in triples if t.template1.name == held_out)
-    blot = model.predict(triple.template1, triple.template2)
+    triples = find_templates(options.data / "blots")
+    triple = next(t for t in triples if t.name == held_out)
+    blot = model.predict(triple.templates)
     return [
         (f"{defect.label}, {100 * defect.confidence:.0f} %", pair(defect.image, map_)),
         ("vessels", pair(vessels.image, pictures.marked(vessels.image, vessels.mask))),

@@ -4,7 +4,7 @@ import csv
 import errno
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -56,6 +56,15 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             tmp_path.replace(path)
         finally:
             tmp_path.unlink(missing_ok=True)
+
+
+def write_images(folder: Path, pictures: Mapping[str, Any]) -> None:
+    """Write arrays, uint8 or uint16 ``(H, W)`` or uint8 ``(H, W, 3)``, by their files' names."""
+    from PIL import Image
+
+    for name, pixels in pictures.items():
+        with atomic_write(folder / name) as tmp_path:
+            Image.fromarray(pixels).save(tmp_path)
 
 
 def write_json(path: Path, value: Any) -> None:

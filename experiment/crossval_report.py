@@ -7,7 +7,7 @@ from typing import Any
 
 from experiment.atomic import atomic_write, write_table
 from experiment.crossval_scores import ImageScores, pooled, spread
-from experiment.report import short
+from experiment.headline import short
 
 NOTE = (
     "Each fold is scored by the epoch that was best on it, which flatters by a little. Intervals "

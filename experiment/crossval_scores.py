@@ -79,14 +79,18 @@ def pooled(tables: Sequence[dict[str, ImageScores]]) -> dict[str, dict[str, Any]
     return found
 
 
+def wilson_interval(successes: int, count: int) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927)."""
+    from scipy.stats import binomtest  # slow to import
+
+    found = binomtest(successes, count).proportion_ci(CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
+
+
 def _interval(values: Sequence[float]) -> tuple[float | None, float | None, str]:
     count = len(values)
     if set(values) <= {0.0, 1.0}:
-        from scipy.stats import binomtest  # takes as long to import as all else here
-
-        share = binomtest(round(sum(values)), count)
-        found = share.proportion_ci(CONFIDENCE, method="wilson")
-        return float(found.low), float(found.high), "Wilson"
+        return *wilson_interval(round(sum(values)), count), "Wilson"
     if count < 2 or not all(map(math.isfinite, values)):
         return None, None, "none"
     rng, array = np.random.default_rng(0), np.array(values)

@@ -14,7 +14,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from common.errors import DataError
 from common.paths import expand
 from common.ranges import ImageSide
-from datamodules.blot_files import find_triples
+from datamodules.blot_files import COURSE, Member, find_templates
 from datamodules.blot_style import NAMES, BlotStyle, measure_style
 from datamodules.preprocessing import blot_input
 from inference import inputs
@@ -37,20 +37,27 @@ class BlotModel(Model[BlotResult]):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.size = int(ImageSide(self.trained.data["size"]))
+        every, of_one = self.trained.model.get("channels", (2, 1))
+        self.count = every // of_one
+        self.mode: Literal["L", "RGB"] = "RGB" if of_one == 3 else "L"
 
     def predict(self, x: Any, template2: Any = None) -> Any:
-        """The blot of two templates, or an iterator over those of many pairs.
+        """The blot of its templates, or an iterator over those of many.
 
         Args:
-            x: the first template, or a tuple of both; a folder in the layout of the training data,
-                a list or any iterable of tuples gives an iterator.
+            x: the first template, or a tuple of all; a folder in one of the layouts of
+                `datamodules.blot_files`, a list or any iterable of tuples gives an iterator.
             template2: the second template.
 
         Raises:
             DataError: a template that cannot be read, two of different shapes, one without the
                 other.
         """
-        return super().predict(x if template2 is None else (x, template2))
+        if template2 is not None:
+            x = (x, template2)
+        elif self.count == 1 and inputs.is_one(x):
+            x = (x,)
+        return super().predict(x)
 
     @classmethod
     def is_one(cls, x: Any) -> bool:
@@ -59,36 +66,44 @@ class BlotModel(Model[BlotResult]):
     @classmethod
     def each(cls, x: Any, data: Mapping[str, Any]) -> Iterator[Any]:
         if inputs.is_one(x):
-            raise DataError("one image: a blot is made of two templates; give both")
+            raise DataError("one image: a blot is made of several templates; give all, as a tuple")
         if isinstance(x, str | Path):
-            triples = find_triples(expand(x), data["template1"], data["template2"], None)
-            return iter([(triple.template1, triple.template2) for triple in triples])
+            return iter([pair.templates for pair in find_templates(expand(x))])
         return inputs.each(x)
 
     @classmethod
     def pixels(cls, x: Any, mode: Literal["L", "RGB"], name: str) -> tuple[list[Tensor], str]:
-        if not isinstance(x, tuple) or len(x) != 2:
-            raise DataError(f"{name}: give two templates, as a tuple")
-        first, first_name = read_pixels(x[0], "L", f"{name}, template 1")
-        second, second_name = read_pixels(x[1], "L", f"{name}, template 2")
-        if first.shape != second.shape:
-            sizes = [f"{t.shape[2]}x{t.shape[1]}" for t in (second, first)]
-            raise DataError(
-                f"{second_name}: is {sizes[0]} pixels but {first_name} is {sizes[1]}; "
-                "give two of one size"
-            )
-        return [first, second], first_name if isinstance(x[0], str | Path) else name
+        templates = x if isinstance(x, tuple) else (x,)
+        read = [
+            (t.read(mode), t.path.name)
+            if isinstance(t, Member)
+            else read_pixels(t, mode, f"{name}, template {i + 1}")
+            for i, t in enumerate(templates)
+        ]
+        first, first_name = read[0]
+        for other, other_name in read[1:]:
+            if first.shape != other.shape:
+                sizes = [f"{t.shape[2]}x{t.shape[1]}" for t in (other, first)]
+                raise DataError(
+                    f"{other_name}: is {sizes[0]} pixels but {first_name} is {sizes[1]}; "
+                    "give templates of one size"
+                )
+        named = isinstance(templates[0], str | Path | Member)
+        return [pixels for pixels, _ in read], first_name if named else name
 
     def read(self, x: Any, name: str) -> Item:
-        pair, name = self.pixels(x, "L", name)
+        pair, name = self.pixels(x, self.mode, name)
+        if len(pair) != self.count:
+            raise DataError(f"{name}: {len(pair)} template(s); give {self.count}, as a tuple")
         image = blot_input(torch.cat(pair), self.size if self.resizes else None)
         return {"image": image, "name": name, "shown": tuple(to_pil_image(t) for t in pair)}
 
     def run(self, items: Sequence[Item]) -> list[Any]:
         templates = torch.stack([item["image"] for item in items]).to(self.settings.device)
-        blots = to_gray(self.network(templates).float()).cpu().numpy()
-        pairs = zip(items, blots, strict=True)
-        return [self.result({}, item, {"image": blot[0]}) for item, blot in pairs]
+        blots = to_gray(self.network(templates).float()).cpu()
+        images = [np.array(to_pil_image(blot)) for blot in blots]
+        pairs = zip(items, images, strict=True)
+        return [self.result({}, item, {"image": image}) for item, image in pairs]
 
     @classmethod
     def result(cls, card: Mapping[str, Any], item: Item, outputs: Mapping[str, Any]) -> BlotResult:
@@ -100,7 +115,7 @@ class BlotModel(Model[BlotResult]):
         return {
             "mode": "L",
             "size": self.size,
-            "templates": [self.trained.data["template1"], self.trained.data["template2"]],
+            "templates": list(self.trained.data.get("templates") or COURSE[1]),
             "tables": {"predictions": ["ID", "image"]},
         }
 
@@ -108,7 +123,8 @@ class BlotModel(Model[BlotResult]):
         return BlotGraph(self)
 
     def example_inputs(self, folder: Path) -> list[Any]:
-        return list(self.each(folder, self.trained.data))
+        pairs = find_templates(folder)
+        return [tuple(template.path for template in pair.templates) for pair in pairs]
 
 
 class StyledBlotModel(BlotModel):
@@ -203,6 +219,8 @@ class BlotGraph(Graph):
 
     def __init__(self, model: BlotModel) -> None:
         super().__init__(model.network)
+        if (model.count, model.mode) != (2, "L"):
+            raise DataError("templates: only models of two gray templates can be exported")
         self.inputs = {"pixels": torch.zeros(2, 2, model.size, model.size, dtype=torch.uint8)}
         self.outputs = ("image",)
 

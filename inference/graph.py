@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from datamodules import blot_draws
 from datamodules.transforms import field_of_view
-from inference import blot_draws
 
 # What gives an input that is not in the files, by its name; needs numpy alone.
 MORE_INPUTS = {"fov": field_of_view, "noise": blot_draws}

@@ -107,7 +107,7 @@ def listed(path):  # as datamodules.images.list_images
     return known
 
 
-def pairs(root, patterns):  # as datamodules.blot_files.find_triples
+def pairs(root, patterns):  # as datamodules.blot_files.find_pairs
     roles = []
     for pattern in patterns:
         folder, _, prefix = pattern.rpartition("/")

@@ -141,8 +141,9 @@ def _load_member(
 
 def _arguments(trained: Checkpoint) -> list[Any]:
     """What the LightningModule gives its network beside the config."""
-    of_classes = trained.method == "DefectClassifier"
-    return [len(trained.model["class_names"])] if of_classes else []
+    if trained.method == "DefectClassifier":
+        return [len(trained.model["class_names"])]
+    return list(trained.model.get("channels", (2, 1))) if trained.method == "BlotGAN" else []
 
 
 def _below(weights: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -41,8 +41,7 @@ class ExportedModel:
         x = x if template2 is None else (x, template2)
         if self.kind.is_one(x):
             return self._answer(self._read(x, "image"))
-        first, second = self.card.get("templates", ("", ""))
-        return self._many(self.kind.each(x, {"template1": first, "template2": second}))
+        return self._many(self.kind.each(x, self.card))
 
     def _many(self, images: Iterator[Any]) -> Iterator[Any]:
         items = (self._read(x, f"image {i}") for i, x in enumerate(images))

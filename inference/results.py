@@ -181,18 +181,18 @@ class RetinaResult(DisplayMixin):
 
 @dataclass(frozen=True, eq=False)
 class BlotResult(DisplayMixin):
-    """A Western blot made from two templates.
+    """A Western blot made from its templates.
 
     Attributes:
         name: of the first template's file, or "image".
-        templates: both, gray, as they were given.
-        image: the blot, 8-bit gray, of the network's size, or the templates' own.
+        templates: all, as they were given.
+        image: the blot, 8-bit, of the network's size, or the templates' own.
         style: of the blot by name, see `datamodules.blot_style.BlotStyle`; None where the model
             knows none.
     """
 
     name: str
-    templates: tuple[Image.Image, Image.Image] = field(repr=False)
+    templates: tuple[Image.Image, ...] = field(repr=False)
     image: Image.Image = field(repr=False)
     style: dict[str, float] | None = None
 
@@ -202,6 +202,6 @@ class BlotResult(DisplayMixin):
         return {"width": self.image.width, "height": self.image.height, **style}
 
     def show(self) -> Image.Image:
-        """Both templates and the blot."""
-        names = ("template 1", "template 2", "blot")
+        """The templates and the blot."""
+        names = (*(f"template {i + 1}" for i in range(len(self.templates))), "blot")
         return show.panels(list(zip(names, (*self.templates, self.image), strict=True)))

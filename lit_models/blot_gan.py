@@ -3,6 +3,7 @@
 Reference method: convolutional generator and discriminator, BCE, Adam at 2e-4 for both, batch 1.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -36,24 +37,23 @@ class BlotGAN(pl.LightningModule):
 
     Lightning counts both: ``global_step`` and ``trainer.max_steps`` are twice the batches.
     The schedules are stepped after each batch. Gradient clipping and accumulation are refused.
-
-    Batches are dicts with ``image``, both templates ``(N, 2, H, W)``, and ``target``, the blot
-    ``(N, 1, H, W)``, all in [-1, 1]; ``name`` and ``index`` in predict.
+    Batches hold ``image``, templates ``(N, T, H, W)``, ``target`` ``(N, C, H, W)``, in [-1, 1].
 
     Args:
-        generator, discriminator: blots of templates; logits of templates and blots.
+        generator, discriminator: networks for T and C: blots; logits of templates and blots.
         adversarial_loss: of the logits.
         generator_optimizer, discriminator_optimizer: of their parameters.
         reconstruction_loss: of generated and real blots, added to G's loss; null adds none.
         discriminator_augmentation: of the templates and blots that D sees; null changes nothing.
         lr_scheduler: of both optimizers; null leaves the learning rates as they are.
         kid_weights: see `BlotKID`; how to measure, so not the checkpoint's.
+        channels: T and C, found by the data module.
     """
 
     def __init__(
         self,
-        generator: nn.Module,
-        discriminator: nn.Module,
+        generator: Callable[[int, int], nn.Module],
+        discriminator: Callable[[int, int], nn.Module],
         adversarial_loss: AdversarialLoss,
         generator_optimizer: OptimizerCallable,
         discriminator_optimizer: OptimizerCallable,
@@ -61,11 +61,12 @@ class BlotGAN(pl.LightningModule):
         discriminator_augmentation: DiffAugment | None = None,
         lr_scheduler: StepSchedule | None = None,
         kid_weights: str | None = None,
+        channels: tuple[int, int] = (2, 1),
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore="kid_weights", logger=False)  # of whole networks
         self.automatic_optimization = False
-        self.generator, self.discriminator = generator, discriminator
+        self.generator, self.discriminator = generator(*channels), discriminator(*channels)
         self.adversarial_loss, self.reconstruction_loss = adversarial_loss, reconstruction_loss
         self.augmentation, self.lr_scheduler = discriminator_augmentation, lr_scheduler
         self.optimizer_of = (generator_optimizer, discriminator_optimizer)
@@ -73,7 +74,7 @@ class BlotGAN(pl.LightningModule):
         self.val_scores, self.test_scores = (BlotScores(kid_weights) for _ in range(2))
 
     def forward(self, templates: Tensor) -> Tensor:
-        """Blots ``(N, 1, H, W)`` in [-1, 1] for templates ``(N, 2, H, W)``."""
+        """Blots ``(N, C, H, W)`` in [-1, 1] for templates ``(N, T, H, W)``."""
         return self.generator(templates).float()
 
     def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -122,7 +123,7 @@ class BlotGAN(pl.LightningModule):
     def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real = batch["image"], batch["target"]
         fake = self(templates)
-        logits = (self.discriminator(templates, images) for images in (real, fake))
+        logits = (self.discriminator(templates, images.to(templates)) for images in (real, fake))
         scores.update(fake, real, *logits)
         return {"image": fake} | self._own_scores(fake, real)
 
@@ -137,7 +138,7 @@ class BlotGAN(pl.LightningModule):
         self.log_dict({f"test/{k}": v for k, v in self.test_scores.compute_and_reset().items()})
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """``name``, ``index``, and ``image``: blots as uint8 ``(N, 1, H, W)``."""
+        """``name``, ``index``, and ``image``: blots as uint8 ``(N, C, H, W)``."""
         image = to_gray(self(batch["image"]))
         return {"name": batch["name"], "index": batch["index"], "image": image}
 

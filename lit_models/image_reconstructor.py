@@ -67,8 +67,8 @@ class ImageReconstructor(pl.LightningModule):
     def _evaluate(self, batch: dict[str, Any], stage: str) -> dict[str, Any]:
         copies, per_image = [], []
         for image, (h, w) in zip(batch["image"], batch["input_size"].tolist(), strict=True):
-            truth = image[None, :, :h, :w].float()
-            copy = self(truth).float()
+            truth = image[None, :, :h, :w]
+            copy, truth = self(truth).float(), truth.float()
             scores = {"loss": self.loss(copy, truth), **image_scores(to_unit(copy), to_unit(truth))}
             per_image.append(scores)
             for name, value in scores.items():

@@ -66,8 +66,8 @@ class StyledBlotGAN(BlotGAN):
         kid_weights: str | None = None,
     ) -> None:
         super().__init__(
-            generator,
-            discriminator,
+            lambda *_: generator,
+            lambda *_: discriminator,
             adversarial_loss,
             generator_optimizer,
             discriminator_optimizer,

@@ -158,3 +158,13 @@ def test_damaged_panels_are_classified(table, tmp_path):
     assert [row[0] for row in rows].count("new") == 12
     shares = [float(row[2].partition("%")[0]) for row in rows if "mean" not in row[1]]
     assert all(0 <= share <= 100 for share in shares)
+
+
+def test_steps_are_timed_and_counted(table):
+    options = ["--steps=2", "--warm-up=2", "--aoi-images=0", "--modes=eager"]
+    small = ["--data.augmentation.crop=32", "--data.val_size=3"]
+    (row,) = table("gpu_steps.py", "--configs=retina_best", *options, *small)
+    assert row[:2] == ["retina_best", "eager"]
+    rate, milliseconds, operations = map(float, row[2:5])
+    assert rate * milliseconds == pytest.approx(1000, rel=0.05)
+    assert 150 < operations < 700

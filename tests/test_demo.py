@@ -118,7 +118,7 @@ def test_blots_are_drawn_on_white_paper(model, tmp_path, monkeypatch):
     with Image.open(shown[0]) as picture:
         assert picture.getpixel((picture.width // 6, 60)) == (255, 255, 255)
     problems, shown, _, _ = page.answer(model("blots"), [drawn, None])
-    assert problems.value == "a blot is made of two templates; drop or draw both"
+    assert problems.value == "a blot is made of 2 templates; give all"
     assert shown == []
 
 
@@ -236,7 +236,7 @@ def test_a_file_given_as_an_address_is_not_fetched(served, monkeypatch):
 
 
 def test_says_how_to_train_where_there_is_no_run(tmp_path):
-    with pytest.raises(DataError, match=r"no checkpoint.*make fit"):
+    with pytest.raises(DataError, match=r"no run yet.*make fit"):
         verbs.main(["demo", "--config=configs/aoi.yaml", f"--run.root={tmp_path}"])
 
 

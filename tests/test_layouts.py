@@ -140,3 +140,30 @@ def test_photographs_train_test_and_predict(tmp_path, caplog, config, names, und
     rows = [list(csv.reader((tmp_path / o / "predictions.csv").open())) for o in ("out", "all")]
     assert [len(table) - 1 for table in rows] == [1, 7]
     assert ("7 drawings left out" in caplog.text) == (config == "vessels")
+
+
+@pytest.mark.parametrize(
+    ("folders", "width"), [(("",), 32), (("trainA", "trainB", "testA", "testB"), 16)]
+)
+def test_pairs_train_test_and_predict(tmp_path, caplog, folders, width):
+    rng = np.random.default_rng(0)
+    for folder in folders:
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        for number in range(10):
+            pixels = rng.integers(0, 256, (16, width, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "set" / folder / f"{number}.png")
+    options = [f"--data.data_dir={tmp_path / 'set'}", "--run.wandb=disabled"]
+    args = config_args("blots", tmp_path / "runs", *options, figures=True)
+    main(["fit", *args, "--trainer.max_epochs=1"])
+    assert "8 training and 2 held-out pairs, split at random" in caplog.text
+    run = one_run(tmp_path / "runs")
+    assert main(["validate", *args, f"--ckpt_path={run}"]).model.hparams["channels"] == (3, 3)
+    count = 10 if len(folders) > 1 else 2
+    assert len(main(["test", *args, f"--ckpt_path={run}"]).datamodule.test_set) == count
+    main(["predict", *args, f"--ckpt_path={run}", f"--output={tmp_path / 'out'}"])
+    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open()))
+    assert len(rows) == count
+    with Image.open(tmp_path / "out" / rows[0]["image"]) as made:
+        assert (made.mode, made.size) == ("RGB", (16, 16))
+    results = list(load(run).predict(tmp_path / "set"))
+    assert (results[0].name, results[0].image.mode) == ("0.png", "RGB")

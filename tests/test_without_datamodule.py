@@ -63,7 +63,7 @@ CASES = {
     ),
     "blots": (
         lambda: BlotGAN(
-            ReferenceGenerator(), ReferenceDiscriminator(), BCEAdversarialLoss(), adam, adam
+            ReferenceGenerator, ReferenceDiscriminator, BCEAdversarialLoss(), adam, adam
         ),
         lambda i: {"image": torch.rand(2, 32, 32), "target": torch.rand(1, 32, 32), "index": i},
     ),

@@ -3,18 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
-from PIL import Image
+from torchvision.transforms.v2.functional import to_pil_image
 
 from callbacks.gather import gather
 from callbacks.run_recorder import run_folder
-from callbacks.writers.prediction_writer import PredictionWriter, Row, output_name
+from callbacks.writers.prediction_writer import PredictionWriter, Row, output_stem
 from datamodules.blot_style import NAMES
-from experiment.atomic import atomic_write, write_table
+from experiment.atomic import write_images, write_table
 
 
 class BlotWriter(PredictionWriter):
-    """``<stem>.png``, 8-bit gray, for each pair of templates, named as the first one.
+    """``<stem>.png``, 8-bit gray or color, for each pair of templates, named as the first one.
 
     Of several blots of a pair ``<stem>_1.png`` and so on. ``predictions.csv`` lists them, and
     ``styles.csv`` their styles, if they have any, in the units of `datamodules.blot_style`.
@@ -35,16 +36,15 @@ class BlotWriter(PredictionWriter):
         names = prediction["name"]
         samples = prediction["sample"].tolist() if "sample" in prediction else [0] * len(names)
         files = [
-            output_name(name, f"_{sample}.png" if sample else ".png")
+            f"{output_stem(name)}_{sample}.png" if sample else f"{output_stem(name)}.png"
             for name, sample in zip(names, samples, strict=True)
         ]
         if "style" in prediction:
             rows = zip(files, prediction["style"].tolist(), strict=True)
             styles = [(file, *(f"{value:.4g}" for value in style)) for file, style in rows]
             self._styles += zip(prediction["index"].tolist(), styles, strict=True)
-        for file, (pixels,) in zip(files, prediction["image"].cpu(), strict=True):
-            with atomic_write(folder / file) as tmp_path:
-                Image.fromarray(pixels.numpy()).save(tmp_path)
+        images = (np.array(to_pil_image(pixels)) for pixels in prediction["image"].cpu())
+        write_images(folder, dict(zip(files, images, strict=True)))
         return list(zip(names, files, strict=True))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -76,6 +76,6 @@ class PredictionWriter(BasePredictionWriter):
         write_table(folder / "predictions.csv", self.columns, rows)
 
 
-def output_name(name: str, suffix: str) -> str:
-    """``sub/image.tif`` to ``sub/image<suffix>``, below the prediction's folder."""
-    return f"{Path(name).with_suffix('').as_posix()}{suffix}"
+def output_stem(name: str) -> str:
+    """``sub/image.tif`` to ``sub/image``, below the prediction's folder."""
+    return Path(name).with_suffix("").as_posix()

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from callbacks.writers.prediction_writer import PredictionWriter, Row, output_name
-from experiment.atomic import atomic_write
+from callbacks.writers.prediction_writer import PredictionWriter, Row, output_stem
+from experiment.atomic import write_images
 from lit_models.postprocessing.pixels import to_uint8_image
 
 
@@ -21,9 +19,8 @@ class RetinaWriter(PredictionWriter):
 
     def write(self, folder: Path, prediction: dict[str, Any], pl_module: Any) -> list[Row]:
         """The copy of each photograph."""
-        files = [output_name(name, ".png") for name in prediction["name"]]
-        for file, image in zip(files, prediction["image"], strict=True):
-            with atomic_write(folder / file) as tmp_path:
-                Image.fromarray(to_uint8_image(image).numpy()).save(tmp_path)
+        files = [f"{output_stem(name)}.png" for name in prediction["name"]]
+        images = (to_uint8_image(image).numpy() for image in prediction["image"])
+        write_images(folder, dict(zip(files, images, strict=True)))
         columns = (prediction["name"], files, prediction["psnr"], prediction["ssim"])
         return [(n, f, f"{p:.4f}", f"{s:.5f}") for n, f, p, s in zip(*columns, strict=True)]

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from callbacks.writers.prediction_writer import PredictionWriter, Row, output_name
-from experiment.atomic import atomic_write, write_table
+from callbacks.writers.prediction_writer import PredictionWriter, Row, output_stem
+from experiment.atomic import write_images, write_table
 from lit_models.postprocessing.vessel_measures import MEASURES, measure_vessels
 
 
@@ -42,10 +41,9 @@ class VesselWriter(PredictionWriter):
             pictures = {kind: mask.astype(np.uint8) * 255 for kind, mask in masks.items()} | {
                 kind: np.rint(values * 65535).astype(np.uint16) for kind, values in maps.items()
             }
-            for kind, pixels in pictures.items():
-                with atomic_write(folder / output_name(name, f"_{kind}.png")) as tmp_path:
-                    Image.fromarray(pixels).save(tmp_path)
-            files = [output_name(name, f"_{kind}.png") for kind in ("mask", "probability")]
+            stem = output_stem(name)
+            write_images(folder, {f"{stem}_{kind}.png": x for kind, x in pictures.items()})
+            files = [f"{stem}_{kind}.png" for kind in ("mask", "probability")]
             quality = " ".join(measured.quality)
             table = [
                 (name, region, *(f"{value:.5g}" for value in astuple(measures)), quality)

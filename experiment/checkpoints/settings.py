@@ -31,6 +31,8 @@ NOT_FROM_CHECKPOINT = (
     "recursive",
     "table",
     "columns",
+    "target",
+    "templates",
     "batch_size",
     "eval_batch_size",
     "num_workers",
@@ -38,6 +40,7 @@ NOT_FROM_CHECKPOINT = (
     "style",
     "style_from",
     "samples",
+    *("template1", "template2"),  # of older checkpoints
 )
 # Further settings in which members of an ensemble may differ.
 SPLIT = ("folds", "fold", "seed", "val_fraction", "val_size")
@@ -46,7 +49,7 @@ TRAINING = ("augmentation", "crops_per_image")
 SHARED = ("network", "class_names", "fov_only")
 INITIAL = ("model.network.weights", "model.network.frozen")
 # Fitted, or read from the data: null in a config.
-FITTED = ("model.inference.temperature", "data.class_names", "data.channels")
+FITTED = ("model.inference.temperature", "data.class_names", "data.channels", "data.template_count")
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def image_metrics() -> dict[str, Metric]:
 
 def _eight_bit(fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     """Blots in [-1, 1] as they are written to files, in [0, 1]."""
-    fake8, real8 = (((x + 1) * 127.5).round() / 255 for x in (fake, real))
+    fake8, real8 = (((x + 1) * 127.5).round().contiguous() / 255 for x in (fake, real))
     return fake8, real8
 
 

@@ -72,7 +72,7 @@ class ResNetFeatures(nn.Module):
 
 
 class RandomFeatures(nn.Module):
-    """Fixed random features ``(N, 512)`` of gray images ``(N, 1, H, W)`` in [0, 1].
+    """Fixed random features ``(N, 512)`` of images ``(N, C, H, W)`` in [0, 1], color as gray.
 
     Four random strided convolutions; mean and standard deviation over the last map. The weights
     are drawn from seed 0, whatever the run's seed.
@@ -88,7 +88,7 @@ class RandomFeatures(nn.Module):
             self.weights.append(torch.randn(outputs, inputs, 3, 3, generator=generator) * scale)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = images.float() * 4 - 2
+        x = images.float().mean(dim=1, keepdim=True) * 4 - 2
         with torch.autocast(x.device.type, enabled=False):
             for weight in self.weights:
                 x = F.leaky_relu(F.conv2d(x, weight.to(x.device), stride=2, padding=1), 0.2)

@@ -1,6 +1,7 @@
 """The reference's generator and discriminator of Western blots.
 
-Blots are ``(N, 1, H, W)`` and their templates ``(N, 2, H, W)``, both in [-1, 1].
+Blots are ``(N, C, H, W)`` and their templates ``(N, T, H, W)``, both in [-1, 1]; H and W are
+multiples of 8.
 """
 
 import torch
@@ -20,19 +21,23 @@ def up(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class ReferenceGenerator(nn.Sequential):
-    """Both templates to a blot through an 8x8 map of 256 channels.
+    """Templates to a blot through a map of 256 channels, of an eighth of the side.
 
     Source: the reference's flow chart, which concatenates both templates; its listing has 1 input.
+
+    Args:
+        template_channels: of all templates.
+        image_channels: of the blot.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, template_channels: int = 2, image_channels: int = 1) -> None:
         super().__init__(
-            down(2, 64, nn.ReLU()),
+            down(template_channels, 64, nn.ReLU()),
             down(64, 128, nn.ReLU()),
             down(128, 256, nn.ReLU()),
             up(256, 128),
             up(128, 64),
-            nn.ConvTranspose2d(64, 1, 4, stride=2, padding=1),
+            nn.ConvTranspose2d(64, image_channels, 4, stride=2, padding=1),
             nn.Tanh(),
         )
 
@@ -44,15 +49,19 @@ class ReferenceDiscriminator(nn.Module):
     listing the image alone; ``condition`` is that choice.
 
     Args:
-        condition: see both templates beside the image (3 input channels), or not (1).
+        template_channels: of all templates.
+        image_channels: of the blot.
+        condition: see the templates beside the image, or not.
     """
 
-    def __init__(self, condition: bool = True) -> None:
+    def __init__(
+        self, template_channels: int = 2, image_channels: int = 1, condition: bool = True
+    ) -> None:
         super().__init__()
         self.condition = condition
         # No sigmoid: the loss is taken on logits, which stay exact however confident they are.
         self.layers = nn.Sequential(
-            down(3 if condition else 1, 64, nn.LeakyReLU(0.2), norm=False),
+            down(image_channels + condition * template_channels, 64, nn.LeakyReLU(0.2), norm=False),
             down(64, 128, nn.LeakyReLU(0.2)),
             down(128, 256, nn.LeakyReLU(0.2)),
             nn.AdaptiveAvgPool2d(1),

@@ -6,7 +6,7 @@ from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lit_models.networks.blot_painting import grain_strengths, render_blot, split_grain
+from lit_models.networks.styled_blot_generator import grain_strengths, render_blot, split_grain
 
 
 class StyledBlotDiscriminator(nn.Module):
@@ -49,7 +49,7 @@ class StyledBlotDiscriminator(nn.Module):
     def score(self, view: Tensor) -> Tensor:
         """Logits ``(N, 1)``, float32."""
         logits = [
-            network(F.avg_pool2d(view, 2**i) if i else view).float().mean((2, 3))
+            network((F.avg_pool2d(view, 2**i) if i else view).to(self.middle)).float().mean((2, 3))
             for i, network in enumerate(self.networks)
         ]
         mean = torch.stack(logits).mean(0)

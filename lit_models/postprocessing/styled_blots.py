@@ -1,13 +1,12 @@
 """Reproducible sampling of blots in a given or drawn style."""
 
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.blot_style import draw_styles
+from datamodules.blot_draws import checksum, draw_noise, draw_styles
 from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
 from lit_models.postprocessing.pixels import to_gray
 
@@ -37,9 +36,7 @@ def seeded_styled(
 def seeded_noise(templates: Tensor, size: Sequence[int], samples: Tensor | None = None) -> Tensor:
     """Normal noise ``(N, C, H, W)``, seeded by the pixels of each pair of templates.
 
-    A pair gives the same blot alone, in a batch, and in any process. From numpy's ``RandomState``,
-    whose numbers are the same in all its versions, so that an exported model draws them without
-    torch (``inference/infer_onnx.py``).
+    A pair gives the same blot alone, in a batch, and in any process.
 
     Args:
         templates: ``(N, 2, h, w)``.
@@ -47,16 +44,13 @@ def seeded_noise(templates: Tensor, size: Sequence[int], samples: Tensor | None 
         samples: number ``(N,)`` of each of several blots of one pair; None: the first.
     """
     numbers = [0] * len(templates) if samples is None else samples.tolist()
-    noise = []
-    for pair, number in zip(templates, numbers, strict=True):
-        generator = np.random.RandomState(checksum(pair, number))
-        noise.append(generator.standard_normal(size))
+    pairs = zip(_arrays(templates), numbers, strict=True)
+    noise = [draw_noise(checksum(pair, number), size) for pair, number in pairs]
     return torch.from_numpy(np.stack(noise)).to(templates)
 
 
-def checksum(templates: Tensor, start: int = 0) -> int:
-    """CRC-32 of a pair of templates ``(2, H, W)``, which seeds what is drawn for it."""
-    return zlib.crc32(templates.detach().float().cpu().contiguous().numpy().tobytes(), start)
+def _arrays(templates: Tensor) -> np.ndarray:
+    return templates.detach().float().cpu().numpy()
 
 
 def complete_styles(asked: Tensor, templates: Tensor, samples: Tensor, known: Tensor) -> Tensor:
@@ -74,7 +68,7 @@ def complete_styles(asked: Tensor, templates: Tensor, samples: Tensor, known: Te
     rows = known_rows(known)
     drawn = [
         draw_styles(rows[:, 1:], rows[:, 0], number + 1, [checksum(pair)])[-1]
-        for pair, number in zip(templates, samples.tolist(), strict=True)
+        for pair, number in zip(_arrays(templates), samples.tolist(), strict=True)
     ]
     return torch.where(asked.isnan(), torch.from_numpy(np.stack(drawn)).to(asked), asked)
 

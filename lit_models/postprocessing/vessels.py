@@ -118,7 +118,8 @@ class VesselPostprocessor:
         size = images.shape[-2:]
         if scale != 1:
             sides = [_scaled(side, scale) for side in size]
-            images = F.interpolate(images, sides, mode="bilinear", antialias=True)
+            scaled = F.interpolate(images.float(), sides, mode="bilinear", antialias=True)
+            images = scaled.to(images.dtype)
         total, squares = torch.zeros(()), torch.zeros(())
         mirrors: list[tuple[int, ...]] = [(), (-1,), (-2,), (-2, -1)][:views]
         view = 0

@@ -5,7 +5,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from common.errors import DataError
-from datamodules.blot_style import NAMES, BlotStyle, draw_styles, measure_style, otsu
+from datamodules.blot_draws import draw_styles
+from datamodules.blot_style import NAMES, BlotStyle, measure_style, otsu
 
 
 def bands(side=64):

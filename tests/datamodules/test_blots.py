@@ -9,8 +9,8 @@ from conftest import ROOT
 from PIL import Image
 
 from common.errors import DataError
-from datamodules import BlotDataModule
-from datamodules.blot_files import assign_folds, find_triples
+from datamodules import BlotDataModule, StyledBlotDataModule
+from datamodules.blot_files import assign_folds, find_pairs
 from datamodules.synthetic.blots import draw_sample
 from datamodules.transforms import RandomCropFlip
 
@@ -35,11 +35,12 @@ def test_batches(blots, make):
     assert targets.shape == (3, 1, 16, 16)
     assert -1 <= templates.min() < -0.9
     assert 0.9 < templates.max() <= 1
-    triple = data.train_set.dataset.triples[batch["index"][0]]
-    for tensor, path in zip((*templates[0], *targets[0]), triple[1:], strict=True):
-        pixels = torch.from_numpy(np.array(Image.open(path)))
-        assert torch.equal(tensor, pixels / 127.5 - 1), path
-    assert batch["name"][0] == triple.template1.name
+    pair = data.train_set.dataset.pairs[batch["index"][0]]
+    members = (*pair.templates, pair.target)
+    for tensor, member in zip((*templates[0], *targets[0]), members, strict=True):
+        pixels = torch.from_numpy(np.array(Image.open(member.path)))
+        assert torch.equal(tensor, pixels / 127.5 - 1), member
+    assert batch["name"][0] == pair.name
 
 
 @pytest.mark.parametrize("triples", [7, 402])
@@ -49,9 +50,9 @@ def test_every_number_of_triples_is_split_by_membrane(tmp_path, triples, write_b
     for fold in range(5):
         data = make(root, fold=fold)
         sets = (data.train_set.dataset, data.val_set.dataset)
-        parts = [{int(t.stem[3:]) % 6 for t in s.triples} for s in sets]
+        parts = [{int(t.stem[3:]) % 6 for t in s.pairs} for s in sets]
         assert not parts[0] & parts[1], "a membrane is on both sides"
-        held_out += [triple.stem for triple in sets[1].triples]
+        held_out += [triple.stem for triple in sets[1].pairs]
     assert sorted(held_out) == [f"bg_{number:04d}" for number in range(triples)]
 
 
@@ -70,7 +71,7 @@ def test_other_names_sizes_and_formats(blots, make):
             stem = path.stem[path.stem.index("bg_") :]
             Image.open(path).convert("RGB").resize((24, 20)).save(path.with_name(f"{stem}.bmp"))
             path.unlink()
-    data = make(blots, target="a/", template1="b/", template2="c/")
+    data = make(blots, target="a/", templates=["b/", "c/"])
     assert len(data.train_set) + len(data.val_set) == 10
     assert data.train_set[0]["image"].shape == (2, 16, 16)
 
@@ -206,8 +207,10 @@ def test_bad_options(blots, make):
         make(blots / "gone")
     with pytest.raises(DataError, match="fold 5 of 5"):
         BlotDataModule(fold=5)
+    with pytest.raises(DataError, match=r"data\.target: give it and data\.templates"):
+        BlotDataModule(target="a/x")
     with pytest.raises(DataError, match=r"data\.target: a/x is a template too"):
-        BlotDataModule(target="a/x", template2="a/x")
+        BlotDataModule(target="a/x", templates=["a/x"])
 
 
 def test_sample_is_deterministic_in_the_course_layout_and_announced(tmp_path, caplog, ready):
@@ -227,9 +230,70 @@ def test_sample_is_deterministic_in_the_course_layout_and_announced(tmp_path, ca
     assert target[templates[:1] < 0].mean() < target[templates[:1] > 0].mean(), "bands are dark"
 
 
+def write_pairs(root, *folders, side=16, color=False, joined=False):
+    rng = np.random.default_rng(0)
+    for folder in folders:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for number in range(10):
+            shape = (side, side * (1 + joined), *((3,) if color else ()))
+            image = Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8))
+            image.save(root / folder / f"{number}.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("folders", "options", "channels", "tests"),
+    [
+        (("A", "B"), {}, (1, 1), 0),
+        (("A", "A2", "A3", "B"), {}, (3, 1), 0),
+        (("trainA", "trainB", "testA", "testB"), {"color": True}, (3, 3), 10),
+        (("A/train", "B/train", "A/test", "B/test"), {}, (1, 1), 10),
+        (("",), {"joined": True, "color": True}, (3, 3), 0),
+        (("train", "test"), {"joined": True}, (1, 1), 10),
+    ],
+)
+def test_pairs_in_other_layouts(tmp_path, make, folders, options, channels, tests):
+    root = write_pairs(tmp_path, *folders, **options)
+    data = make(root)
+    assert data.pixel_channels == channels
+    assert (len(data.train_set), len(data.val_set)) == (8, 2)
+    item, pair = data.train_set[0], data.train_set.dataset.pairs[0]
+    assert (len(item["image"]), len(item["target"])) == channels
+    pixels = torch.from_numpy(np.atleast_3d(np.array(Image.open(pair.target.path)))).permute(
+        2, 0, 1
+    )
+    assert torch.equal(item["target"], pixels[..., -16:] / 127.5 - 1)
+    assert len(make(root, "test").test_set) == (tests or 2)
+    assert (data.hparams["channels"], data.hparams["template_count"]) == (
+        "rgb" if channels[1] == 3 else "gray",
+        channels[0] // channels[1],
+    )
+
+
+def test_prediction_takes_templates_in_any_layout_of_as_many(tmp_path, ready, blots):
+    plain = write_pairs(tmp_path / "plain", "")
+    joined = write_pairs(tmp_path / "joined", "", joined=True)
+    for root, count in ((plain, 1), (joined, 1), (plain / "3.png", 1), (blots, 2)):
+        data = BlotDataModule(predict_dir=str(root), size=16, template_count=count)
+        assert ready(data, "predict").predict_set[0]["image"].shape == (count, 16, 16)
+    data = BlotDataModule(predict_dir=str(blots), size=16, template_count=1)
+    with pytest.raises(DataError, match="2 templates for an image; the model takes 1"):
+        ready(data, "predict")
+
+
+def test_folders_without_pairs_and_styles_without_gray_say_what_is_meant(tmp_path, make):
+    write_pairs(tmp_path, "photos")
+    with pytest.raises(DataError, match=r"photos: .*|holds no image"):
+        make(tmp_path)
+    with pytest.raises(DataError, match=r"16x16 px; template and image side by side .* docs/data"):
+        make(tmp_path / "photos")
+    with pytest.raises(DataError, match=r"color images of 1 template.*configs/blots\.yaml"):
+        StyledBlotDataModule(data_dir=str(write_pairs(tmp_path / "c", "A", "B", color=True)))
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real blots are not part of the project")
 def test_real_blots():
-    triples = find_triples(REAL, "wb_template/BandMask_", "wb_template2/BasePattern_", None)
+    triples = find_pairs(REAL, ["wb_template/BandMask_", "wb_template2/BasePattern_"], None)
     assert len(triples) == 402
     data = BlotDataModule(str(REAL))
     data.setup("validate")

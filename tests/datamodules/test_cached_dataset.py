@@ -28,9 +28,17 @@ def test_items_are_read_once_and_the_same():
     assert source.reads == 5
 
 
+def test_items_are_gone_through_again():
+    kept = CachedDataset(Counting(), repeats=3)
+    assert len(kept) == 15
+    assert kept[11] is kept[1]
+    assert kept.in_memory
+
+
 def test_what_does_not_fit_is_read_anew():
     source = Counting()
     kept = CachedDataset(source, limit=900)
     assert len(kept.items) == 2
+    assert not kept.in_memory
     assert [float(kept[i]["image"][0]) for i in range(5)] == [0, 1, 2, 3, 4]
     assert source.reads == 5 + 3

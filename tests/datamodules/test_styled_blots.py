@@ -25,15 +25,15 @@ def make(ready):
 def test_style_is_measured_on_the_target_and_membranes_are_told_apart(blots, make):
     data = make(blots, batch_size=8)
     batch = next(iter(data.train_dataloader()))
-    triples = data.train_set.dataset.triples
+    pairs = data.train_set.dataset.pairs
     for index, style, membrane in zip(
         batch["index"], batch["style"], batch["membrane"], strict=True
     ):
-        target, template = (
-            np.array(Image.open(path)) for path in (triples[index].target, triples[index].template1)
-        )
+        pair = pairs[index]
+        files = (pair.target.path, pair.templates[0].path)
+        target, template = (np.array(Image.open(path)) for path in files)
         np.testing.assert_allclose(style, measure_style(target, template < 128), rtol=1e-5)
-        assert int(membrane) == int(triples[index].stem[3:]) % 5
+        assert int(membrane) == int(pair.stem[3:]) % 5
 
 
 def test_an_augmented_target_is_measured_again(blots, make):

@@ -17,7 +17,7 @@ pytest.importorskip("onnxruntime")
 from cli import main
 from commandline import verbs
 from common.errors import DataError
-from datamodules.blot_files import find_triples
+from datamodules.blot_files import find_pairs
 from datamodules.blot_style import NAMES
 from inference import export, infer_onnx, load
 from inference.blots import BlotGraph
@@ -142,10 +142,11 @@ def test_runner_pairs_templates_by_name_as_predict(tmp_path):
         (tmp_path / folder).mkdir()
         for stem, ending in zip(("10", "9", "\u00e9"), endings.split(), strict=True):
             Image.new("L", (8, 8)).save(tmp_path / folder / f"{prefix}{stem}.{ending}")
-    expected = [t[1:3] for t in find_triples(tmp_path, *card["templates"], None)]
+    found = find_pairs(tmp_path, card["templates"], None)
+    expected = [tuple(template.path for template in pair.templates) for pair in found]
     assert infer_onnx.inputs([tmp_path], card) == expected
     Image.new("L", (8, 8)).save(tmp_path / "two" / "t2-more.png")
-    for pairs in (infer_onnx.inputs, lambda *_: find_triples(tmp_path, *card["templates"], None)):
+    for pairs in (infer_onnx.inputs, lambda *_: find_pairs(tmp_path, card["templates"], None)):
         with pytest.raises(
             (ValueError, DataError), match=r"t2-more\.png: (has no partner|no t1-more)"
         ):
@@ -284,7 +285,7 @@ def test_styled_blots_of_the_runner_are_those_of_the_checkpoint(sides, trained):
     assert found.style.keys() == set(NAMES)
     assert np.array_equal(np.array(found.image), np.array(expected.image))
     assert found.image.size == sides[::-1]
-    with pytest.raises(DataError, match="give two of one size"):
+    with pytest.raises(DataError, match="give templates of one size"):
         untraced(model, graph).predict(templates[0], templates[1][1:])
 
 

@@ -36,14 +36,17 @@ def test_blots_are_of_two_templates(trained, tmp_path):
     assert model.predict((image, image)).image.size == (16, 16)
     assert len(list(model.predict([(image, image)] * 3))) == 3
     for bad, message in (
-        (image, "a blot is made of two templates; give both"),
-        ((image,), "give two templates, as a tuple"),
-        ((image, Image.new("L", (20, 21))), "is 20x21 pixels but .* is 20x20; give two of one"),
-        (tmp_path, "no such folder"),
+        (image, "one image: a blot is made of several templates"),
+        ((image,), r"1 template\(s\); give 2, as a tuple"),
+        (
+            (image, Image.new("L", (20, 21))),
+            "is 20x21 pixels but .* is 20x20; give",
+        ),
+        (tmp_path, "holds no image"),
     ):
         with pytest.raises(DataError, match=message):
             model.predict(bad)
-    with pytest.raises(DataError, match="give two templates"):
+    with pytest.raises(DataError, match=r"template\(s\); give 2"):
         list(model.predict([image]))
 
 

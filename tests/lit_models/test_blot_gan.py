@@ -25,8 +25,8 @@ def adam(lr=0.0002, beta=0.9):
 
 def reference(**parts):
     return BlotGAN(
-        ReferenceGenerator(),
-        ReferenceDiscriminator(),
+        ReferenceGenerator,
+        ReferenceDiscriminator,
         BCEAdversarialLoss(),
         **{"generator_optimizer": adam(), "discriminator_optimizer": adam(), **parts},
     )
@@ -164,7 +164,7 @@ def test_bf16_autocast(make):
 def test_condition():
     templates, images = torch.ones(2, 2, 32, 32), torch.zeros(2, 1, 32, 32)
     for condition in (True, False):
-        discriminator = ReferenceDiscriminator(condition).eval()
+        discriminator = ReferenceDiscriminator(condition=condition).eval()
         same = torch.equal(discriminator(templates, images), discriminator(-templates, images))
         assert same != condition
 

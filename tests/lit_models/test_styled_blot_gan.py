@@ -9,8 +9,7 @@ from datamodules.blot_style import NAMES
 from lit_models import StyledBlotGAN
 from lit_models.losses import CenteredBCEAdversarialLoss, MSESSIMLoss, SpectrumLoss
 from lit_models.networks import DiffAugment, StyledBlotDiscriminator, StyledBlotGenerator
-from lit_models.networks.blot_painting import render_blot
-from lit_models.networks.styled_blot_generator import typical_style
+from lit_models.networks.styled_blot_generator import render_blot, typical_style
 from lit_models.optim import LinearDecay
 
 
