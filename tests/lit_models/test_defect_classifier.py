@@ -6,7 +6,7 @@ import json
 import pytest
 import tiny_network
 import torch
-from conftest import aoi_args, config_args, one_run
+from conftest import ROOT, aoi_args, config_args, one_run
 
 from cli import main
 from common.errors import DataError
@@ -78,7 +78,6 @@ def no_internet(monkeypatch):
 
 
 PRETRAINED = "--model.network.weights=IMAGENET1K_V1"
-SHUFFLENET = "--model.network.name=shufflenet_v2_x0_5"
 
 
 def test_unreachable_imagenet_weights_are_an_error_on_real_data(aoi_folder, tmp_path, no_internet):
