@@ -41,7 +41,7 @@ def test_no_run(tmp_path, name):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(DataError, match=r"holds no checkpoint; give a run folder or a \.ckpt file"):
+    with pytest.raises(DataError, match=r"has no checkpoint; give a run folder or a \.ckpt file"):
         load(tmp_path)
 
 
