@@ -94,14 +94,16 @@ def _one_line_of_missing_characters() -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.filterwarnings("always", "Glyph .* missing from")
         yield
-    missing = False
     for one in caught:
         if "missing from" in str(one.message):
-            missing = True
+            _log_missing_characters()
         else:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    if missing:
-        log.warning("no installed font has all characters of the figures; try %s", CJK_FONTS[0])
+
+
+@cache
+def _log_missing_characters() -> None:
+    log.warning("no installed font has all characters of the figures; try %s", CJK_FONTS[0])
 
 
 @contextmanager
