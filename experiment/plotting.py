@@ -84,6 +84,7 @@ def _fonts() -> list[str]:
     """DejaVu Sans, then an installed font for the characters that it lacks, such as Chinese."""
     from matplotlib.font_manager import fontManager
 
+    logging.getLogger("matplotlib.font_manager").setLevel("ERROR")  # it misses weights of some
     installed = {font.name for font in fontManager.ttflist}
     return ["DejaVu Sans", *(name for name in CJK_FONTS if name in installed)]
 
