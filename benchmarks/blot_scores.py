@@ -6,9 +6,8 @@ python benchmarks/blot_scores.py runs/blots_style/*/checkpoints/last.ckpt \
 For each checkpoint, on the fold that it held out: KID with sampled styles; how often a detector,
 and the GAN's own discriminator, tell generated from real; with the true style L1, SSIM and KID,
 beside a ridge regression whose gray levels are set to the true ones; standard deviation over ten
-samples of a template, relative to that of real membranes; Dice with template 1; error of the
-requested style. A `BlotGAN` takes no style: its gray levels are set afterwards, as those of ridge.
-Prints Markdown.
+samples of a template, relative to that of real membranes; Dice with template 1; error of the style
+asked for. A `BlotGAN` has no style: its gray levels are set afterwards, as ridge's.
 """
 
 import argparse

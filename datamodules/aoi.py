@@ -205,10 +205,13 @@ class AOIDataModule(ImageDataModule):
     def _test_images(self, labeled: bool = False) -> DefectDataset:
         files = self._find("test")
         if files is None:
-            raise DataError(
-                f"{self.folder}: holds no test images; give test.csv, test/ or rows of split "
-                "'test', see docs/data.md; predict takes any folder as --data.predict_dir"
+            log.warning(
+                "%s: no test images, so the VALIDATION images, which chose the checkpoint",
+                self.data_source,
             )
+            self._setup_training("test")
+            assert isinstance(self.val_set, DefectDataset)
+            return self.val_set
         targets = files.targets(self.class_names)
         if labeled and targets[0] == UNLABELED:
             raise DataError(

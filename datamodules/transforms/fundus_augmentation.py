@@ -12,7 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from common.errors import DataError
-from common.ranges import ImageSide, NonNegativeFinite, PositiveFinite, refuse_null
+from common.ranges import ImageSide, NonNegativeFinite, PositiveFinite
 from datamodules.transforms.augmentation import Augmentation, uniform
 
 
@@ -63,7 +63,6 @@ class FundusAugmentation(Augmentation):
         camera_noise: NonNegativeFinite = 0.35,
     ) -> None:
         super().__init__()
-        refuse_null(FundusAugmentation, locals(), "augmentation")
         self.crop = crop
         self.view = RandomView(crop, no_resample_prob, zoom, aspect)
         self.camera = RandomCamera(other_camera_prob, blur, sharpening, camera_noise)

@@ -89,9 +89,9 @@ def line_of(parser, *args):
         (["word"], "'word' is not an option; options begin with --"),
         (
             ["--model.loss=torch.nn.L1Los"],
-            "model.loss: there is no torch.nn.L1Los; did you mean torch.nn.L1Loss?",
+            "model.loss: torch.nn.L1Los does not exist; did you mean torch.nn.L1Loss?",
         ),
-        (["--model.loss=nowhere.L1Loss"], "not nowhere.L1Loss (there is no module 'nowhere')"),
+        (["--model.loss=nowhere.L1Loss"], "not nowhere.L1Loss (no module named 'nowhere')"),
         (["--model.loss=L1Loss!"], "must be a subclass of Module or null, not 'L1Loss!'"),
         (["--model.network=subprocess.Popen"], "model.network: subprocess.Popen is not allowed"),
         (

@@ -119,7 +119,7 @@ def test_color_is_found_kept_and_shown(module, tmp_path, ready):
         ready(again)
 
 
-def test_own_validation_images_validate_and_folds_take_all(module, tmp_path, ready):
+def test_own_validation_images_validate_and_folds_take_all(module, tmp_path, ready, caplog):
     for split, count in (("train", 4), ("val", 2)):
         for name in ("good", "bad"):
             for number in range(count):
@@ -129,6 +129,9 @@ def test_own_validation_images_validate_and_folds_take_all(module, tmp_path, rea
         f"val/{n}/{i}.png" for n in ("bad", "good") for i in "01"
     ]
     assert (len(data.train_set), data.val_set.targets.tolist()) == (8, [0, 0, 1, 1])
+    tested = ready(module(str(tmp_path / "set")), "test")
+    assert tested.test_set.names.tolist() == data.val_set.names.tolist()
+    assert "no test images, so the VALIDATION images are taken" in caplog.text
     folded = ready(module(str(tmp_path / "set"), folds=3, fold=0))
     assert (len(folded.train_set), len(folded.val_set)) == (8, 4)
 
