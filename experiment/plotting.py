@@ -84,6 +84,7 @@ def _fonts() -> list[str]:
     """DejaVu Sans, then an installed font for the characters that it lacks, such as Chinese."""
     from matplotlib.font_manager import fontManager
 
+    logging.getLogger("matplotlib.font_manager").setLevel("ERROR")  # it misses weights of some
     installed = {font.name for font in fontManager.ttflist}
     return ["DejaVu Sans", *(name for name in CJK_FONTS if name in installed)]
 
@@ -94,14 +95,16 @@ def _one_line_of_missing_characters() -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.filterwarnings("always", "Glyph .* missing from")
         yield
-    missing = False
     for one in caught:
         if "missing from" in str(one.message):
-            missing = True
+            _log_missing_characters()
         else:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    if missing:
-        log.warning("no installed font has all characters of the figures; try %s", CJK_FONTS[0])
+
+
+@cache
+def _log_missing_characters() -> None:
+    log.warning("no installed font has all characters of the figures; try %s", CJK_FONTS[0])
 
 
 @contextmanager

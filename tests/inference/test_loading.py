@@ -101,7 +101,7 @@ def test_sizes_that_the_weights_do_not_have_take_no_memory(changed):
         widths = [10**5, 10**5]  # 360 GB in one layer
         checkpoint["hyper_parameters"]["network"]["init_args"]["widths"] = widths
 
-    with pytest.raises(DataError, match="its weights are not those of its AutoEncoder"):
+    with pytest.raises(DataError, match="of its weights are not those of this model"):
         load(changed("retina", change))
 
 
