@@ -88,7 +88,7 @@ def commands(page: str, text: str) -> Iterator[Command]:
         line = text.count("\n", 0, block.start()) + 1
         if language == "python":
             # Files shown for the reader to write have their name above them.
-            if not re.search(r"^`\S+\.py`\n\n\Z", text[: block.start()], re.M):
+            if not re.search(r"^(At the end of )?`\S+\.py`\n\n\Z", text[: block.start()], re.M):
                 yield Command(page, line, language, body, skip)
             continue
         for command in body.replace("\\\n", " ").splitlines():
@@ -129,7 +129,6 @@ def prepare(folder: Path) -> None:
         "DRIVE": fundus,
         "blots": western,
         "templates": western,
-        "photos": fundus / "test" / "images",
         "panels": panels / "test_images",
         "panel.png": sorted((panels / "test_images").iterdir())[0],
         f"photo{photographs[0].suffix}": photographs[0],
@@ -137,6 +136,9 @@ def prepare(folder: Path) -> None:
     }
     for name, target in links.items():
         (mine / name).symlink_to(target)
+    (mine / "photos").mkdir()
+    for photograph in photographs[:2]:
+        (mine / "photos" / photograph.name).symlink_to(photograph)
     with (panels / "train.csv").open(newline="") as file:
         labels = [(row["ID"], row["Label"]) for row in csv.DictReader(file)]
     for name, label in labels:  # one folder per class, and a table
