@@ -120,7 +120,9 @@ class CLI(LightningCLI):
     def _from_scratch(self) -> Path | None:
         """The config to add where the sample is trained on and pretrained weights are missing."""
         config = self.config
-        overlay = CONFIGS / "from_scratch" / f"{config.run.config}.yaml"
+        names = [config.run.config, config.run.task]  # crossval has a config name of its own
+        overlays = [CONFIGS / "from_scratch" / f"{name}.yaml" for name in names]
+        overlay = next((path for path in overlays if path.is_file()), overlays[0])
         new = self.verb == "fit" and not config.ckpt_path and not config.init_from
         if not new or config.data.init_args.get("data_dir") or not overlay.is_file():
             return None

@@ -96,10 +96,13 @@ def draw_curves(
     }
     losses = {name: curve for name, curve in losses.items() if curve[0]}
     panels = [losses] if one_loss else [{name: curve} for name, curve in losses.items()]
-    values, best, word = results.by_epoch.get(score), results.best_epoch, in_words(score, False)
+    values, best = results.by_epoch.get(score), results.best_epoch
+    word = in_words(score, False) if values else ""
     caption = f"The best epoch is {best}, by {results.monitor}." if best else ""
     size = (7.2, 3 if len(panels) == 1 else 2.6)
-    with figure(trainer, "curves", size, f"Loss and {word} by epoch", caption) as fig:
+    with figure(
+        trainer, "curves", size, f"Loss{' and ' * bool(word)}{word} by epoch", caption
+    ) as fig:
         all_axes = fig.subplots(1, len(panels) + bool(values), squeeze=False)[0]
         for axes, curves in zip(all_axes, panels, strict=False):
             axes.set_title("Loss" if len(curves) > 1 else f"{next(iter(curves)).title()} loss")
