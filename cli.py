@@ -112,7 +112,7 @@ class CLI(LightningCLI):
             place = last + (1 if "=" in args[last] else 2)  # the user's options come after it
             self.config = parser.parse_args([*args[:place], f"--config={overlay}", *args[place:]])
         given = (re.match(r"--model\.(?:init_args\.)?inference\.?(\w*)", arg) for arg in args)
-        self.asked = [found[1] for found in given if found and self.verb != "fit"]
+        self.inference_given = [found[1] for found in given if found and self.verb != "fit"]
         self.checkpoints = self._open_checkpoints()
         if self.checkpoints is not None:
             self._take_from_checkpoints(parser, self.checkpoints)
@@ -137,10 +137,11 @@ class CLI(LightningCLI):
     def _open_checkpoints(self) -> Checkpoints | None:
         training, run = self.verb == "fit", RunSettings(**self.config.run.as_dict())
         given = self.config.ckpt_path
-        if given is None and training:
-            given = requeued_run(run)
-            if given is None or not (given / "checkpoints" / "last.ckpt").is_file():
+        if training and given in (None, "auto"):
+            runs = run.existing if given else [requeued_run(run)]
+            if not any(one and (one / "checkpoints" / "last.ckpt").is_file() for one in runs):
                 return None
+            given = "last" if given else runs[0]
         if given is None:
             raise DataError(f"{self.verb} needs --ckpt_path: best, last, a run or a file")
         checkpoints = Checkpoints.open(given, "last" if training else "best", run.existing)
@@ -158,7 +159,7 @@ class CLI(LightningCLI):
                 "%s: others trained on its validation images; this score flatters", lead.path
             )
         whole = self.config.as_dict()
-        for part, init_args in checkpoints.settings(given, self.asked).items():
+        for part, init_args in checkpoints.settings(given, self.inference_given).items():
             whole[part]["init_args"] |= init_args
         for own in FOUND.values():  # linked to the data's
             whole["model"]["init_args"].pop(own, None)
@@ -208,9 +209,9 @@ class CLI(LightningCLI):
             except DataError as error:
                 raise DataError(f"{member.path}: {error}") from None
         if len(checkpoints.members) > 1:
-            fitted = "temperature" not in self.asked  # by each member for itself
-            asked = None if fitted else self.config.model.init_args.inference.temperature
-            scales = checkpoints.temperatures(asked)
+            fitted = "temperature" not in self.inference_given  # for each member
+            given = None if fitted else self.config.model.init_args.inference.temperature
+            scales = checkpoints.temperatures(given)
             states = [member.weights for member in checkpoints.members]
             join(self.model, states, scales, average_of(checkpoints.lead))
 

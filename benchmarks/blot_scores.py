@@ -32,8 +32,7 @@ from lit_models import BlotGAN, StyledBlotGAN
 from lit_models.metrics.blot_scores import image_metrics
 from lit_models.metrics.kid import BlotKID
 
-SAMPLES = 10  # of a template
-TEMPLATES = 20  # that are sampled so often
+SAMPLES, TEMPLATES = 10, 20  # of a template; templates that are sampled so often
 
 
 class HeldOut:

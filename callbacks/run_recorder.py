@@ -167,7 +167,7 @@ class RunRecorder(SaveConfigCallback):
 
     def _write_config(self) -> None:
         config = self.config.clone()
-        # Else `fit --config` of this file would resume the run, or begin where it began.
+        # Otherwise `fit --config` of this file would resume the run, or start from its weights.
         config.ckpt_path = config.init_from = None
         with atomic_write(self.folder / "config.yaml") as tmp_path:
             tmp_path.write_text(self.parser.dump(config, skip_none=False), encoding="utf-8")

@@ -18,10 +18,10 @@ FIRST_PAGE = """config ckpt_path data.data_dir data.predict_dir data.batch_size 
 
 def print_help(parser: ArgumentParser, args: Sequence[str]) -> None:
     """Print help and exit where ``args`` contain ``--help``."""
-    asked = {"-h", "--help"} & {*args}
-    if not asked:
+    wanted = {"-h", "--help"} & {*args}
+    if not wanted:
         return
-    others = [arg for arg in args if arg not in (*asked, "all")]
+    others = [arg for arg in args if arg not in (*wanted, "all")]
     parsers = [parser]
     if any(arg.startswith(("-c", "--config")) for arg in others):
         config = parser.parse_args(others)

@@ -69,5 +69,5 @@ def lines_of(path: str) -> dict[str, int]:
         line, problem = f", line {mark.line + 1}" if mark else "", getattr(error, "problem", error)
         raise UsageError(f"{path}{line}: not valid YAML ({problem})".replace("\n", " ")) from None
     if not found:
-        raise UsageError(f"{path}: holds no options; {ADVICE}")
+        raise UsageError(f"{path}: has no options; {ADVICE}")
     return found

@@ -49,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folds", type=int, default=5, help="parts of the training data")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each fold")
     parser.add_argument("--seed", type=int, default=42, help="the first one's seed_everything")
-    parser.add_argument("--run.name", dest="name", help="the result lies in crossval_<name>")
+    parser.add_argument("--run.name", dest="name", help="the result is written to crossval_<name>")
 
 
 def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:

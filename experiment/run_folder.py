@@ -126,7 +126,7 @@ def discard_run_folder(folder: Path) -> None:
 
 
 def prediction_parent(ckpt_path: Path) -> Path:
-    """The run folder of a checkpoint, or else the folder that it lies in."""
+    """The run folder of a checkpoint, or else the folder that contains it."""
     return run_folder_of(ckpt_path) or ckpt_path.resolve().parent
 
 

@@ -21,7 +21,7 @@ def read_run_json(path: Path) -> dict[str, Any]:
     """The record at ``path``; empty if there is none.
 
     Raises:
-        DataError: it is not a record that a run wrote.
+        DataError: the file is not the record of a run.
     """
     if not path.exists():
         return {}
@@ -38,9 +38,9 @@ def read_run_json(path: Path) -> dict[str, Any]:
 class RunJSON:
     """Keeps one ``run.json`` while a process works on its run.
 
-    The training stands at the top level as its latest process found it, with ``minutes`` over all
-    of them and ``history``, one entry a process. Each evaluation is an entry of ``evaluations``,
-    by stage, checkpoint and data: a second one of the same takes the place of the first.
+    The top level describes the training as of its latest process, with the total ``minutes`` and a
+    ``history`` with one entry per process. ``evaluations`` has one entry per stage, checkpoint and
+    data, of the latest evaluation.
 
     An evaluation may end while the run trains, so each write reads the file again under a lock.
 

@@ -29,7 +29,7 @@ class Checkpoint:
         data_class: class path of that data module; "" if it does not say.
         weights: state dict of the module, mapped from the file.
         callbacks: states of callbacks by name.
-        content: everything that the file holds.
+        content: everything in the file.
     """
 
     path: Path

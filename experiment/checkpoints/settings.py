@@ -102,12 +102,14 @@ class Checkpoints:
         own = (dict(member.model.get("inference") or {}) for member in self.members)
         return [float(given or one.get("temperature") or 1.0) for one in own]
 
-    def settings(self, given: "Namespace", asked: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    def settings(
+        self, given: "Namespace", from_command: Sequence[str] = ()
+    ) -> dict[str, dict[str, Any]]:
         """Arguments of ``model`` and ``data`` that replace those of the config.
 
         Args:
             given: options of the command.
-            asked: names of ``inference`` options that the command line itself sets; "" means all.
+            from_command: options of ``inference`` set on the command line itself; "" means all.
 
         Raises:
             DataError: another method's checkpoint, or it names what `check_classes` refuses.
@@ -126,9 +128,9 @@ class Checkpoints:
                 check_classes(values, find_class(given[part].class_path), part, packages)
             except DataError as error:
                 raise DataError(f"{path}: {error}") from None
-        if asked and model.get("inference"):
+        if from_command and model.get("inference"):
             values = given.model.init_args.inference.as_dict()
-            names = values if "" in asked else [name for name in asked if name in values]
+            names = values if "" in from_command else values.keys() & {*from_command}
             chosen = {name: values[name] for name in names}
             if chosen.get("temperature", 0) is None:  # fitted after training
                 del chosen["temperature"]

@@ -116,8 +116,8 @@ def test_bad_option_is_one_line(parser, args, line):
         ("epochs: 3\nmodel:\n  init_args:\n    sise: 3\n", "c.yaml, line 4: model.sise: unknown"),
         ("model: {init_args: {size: 0}}", "c.yaml, line 1: model.size: must be a whole"),
         ("epochs: 3\nepoch: 4\n", "c.yaml, line 2: epoch: unknown; did you mean epochs?"),
-        ("[1, 2]", "c.yaml: holds no options"),
-        ("", "c.yaml: holds no options"),
+        ("[1, 2]", "c.yaml: has no options"),
+        ("", "c.yaml: has no options"),
     ],
 )
 def test_bad_config_names_file_and_line(parser, tmp_path, monkeypatch, text, line):
