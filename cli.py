@@ -137,10 +137,11 @@ class CLI(LightningCLI):
     def _open_checkpoints(self) -> Checkpoints | None:
         training, run = self.verb == "fit", RunSettings(**self.config.run.as_dict())
         given = self.config.ckpt_path
-        if given is None and training:
-            given = requeued_run(run)
-            if given is None or not (given / "checkpoints" / "last.ckpt").is_file():
+        if training and given in (None, "auto"):
+            runs = run.existing if given else [requeued_run(run)]
+            if not any(one and (one / "checkpoints" / "last.ckpt").is_file() for one in runs):
                 return None
+            given = "last" if given else runs[0]
         if given is None:
             raise DataError(f"{self.verb} needs --ckpt_path: best, last, a run or a file")
         checkpoints = Checkpoints.open(given, "last" if training else "best", run.existing)
