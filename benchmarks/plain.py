@@ -56,7 +56,8 @@ Task = tuple[nn.Module, DataLoader, Callable[[Any], None], Callable[[], float]]
 
 def aoi(options: Namespace) -> Task:
     """Frozen ResNet-18 with a linear head; accuracy."""
-    names, targets = read_table(options.data_dir / "train.csv", 6, labeled=True)
+    table = read_table(options.data_dir / "train.csv")
+    names, targets = table["name"], torch.tensor(table["label"].astype(int).tolist())
     to_input = v2.Compose(
         [v2.Resize((224, 224)), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
     )

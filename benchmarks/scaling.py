@@ -47,11 +47,11 @@ def start_up(repeats: int) -> None:
 
 def repeated(sample: Path, target: Path, times: int) -> int:
     """Write the sample with each training image ``times`` times, as links; how many that makes."""
-    names, labels = read_table(sample / "train.csv", 6, labeled=True)
+    table = read_table(sample / "train.csv")
     (target / "train_images").mkdir(parents=True)
     lines = ["ID,Label"]
     for copy in range(times):
-        for name, label in zip(names, labels.tolist(), strict=True):
+        for name, label in zip(table["name"], table["label"], strict=True):
             image = (sample / "train_images" / name).resolve()
             (target / "train_images" / f"{copy}_{name}").symlink_to(image)
             lines.append(f"{copy}_{name},{label}")
