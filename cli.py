@@ -34,25 +34,14 @@ from commandline.option_help import print_help
 from commandline.parser import OneLineParser, one_line_of
 from commandline.verbs import CONFIGS
 from common.errors import DataError, UsageError
-from common.paths import expand
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoints
 from experiment.checkpoints.initialize import initialize
 from experiment.checkpoints.read import check_not_finished, check_weights_fit
 from experiment.checkpoints.settings import log_overrides
-from experiment.hardware import (
-    MemoryFormat,
-    ask_cuda_directly,
-    keep_freed_memory,
-    native_precision,
-)
+from experiment.hardware import native_precision, tune_process
 from experiment.metrics_csv import MetricsCSV
-from experiment.run_folder import (
-    RunSettings,
-    discard_run_folder,
-    requeued_run,
-    results_folder,
-)
+from experiment.run_folder import RunSettings, discard_run_folder, requeued_run, results_folder
 from experiment.wandb_run import finish_wandb
 from inference.loading import average_of
 from lit_models.networks.pretrained import read_state
@@ -97,30 +86,12 @@ class CLI(LightningCLI):
         parser.add_argument(
             "--ckpt_path", **path, help="best, last, a run, a checkpoint or several"
         )
-        text = "of fit: run, checkpoint or state dict whose weights a new training begins with"
+        text = "run, checkpoint or state dict with the initial weights of fit"
         parser.add_argument("--init_from", **path, help=text)
         if self.verb == "predict":
             parser.add_argument("--output", **path, help="new folder for the predictions")
         modes = dict[str, Any](type=CompileMode | None, default=None)
         parser.add_argument("--compile", **modes, help="mode of torch.compile in fit; null: none")
-        parser.add_argument(
-            "--memory_format",
-            type=MemoryFormat,
-            default="auto",
-            help="of convolutions; auto picks the faster one on this hardware",
-        )
-        parser.add_argument(
-            "--keep_freed_memory",
-            type=bool,
-            default=True,
-            help="reuse large blocks of host memory; faster on a CPU, the process keeps its peak",
-        )
-        parser.add_argument(
-            "--from_scratch",
-            **path,
-            help="config in configs/ that is added where, on the built-in sample, the network's "
-            "pretrained weights cannot be had",
-        )
         for found, own in FOUND.items():
             target = f"model.init_args.{own}"
             parser.link_arguments(f"data.{found}", target, apply_on="instantiate")
@@ -128,72 +99,69 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         print_help(parser, args)  # type: ignore[arg-type]
         args = [str(arg).replace("--model.init_from", "--init_from", 1) for arg in args]  # type: ignore[union-attr]
-        if any(arg.startswith("--model.class_names") for arg in args):  # type: ignore[union-attr]
+        if any(arg.startswith("--model.class_names") for arg in args):
             raise UsageError("model.class_names: is linked to the data's; give data.class_names")
         super().parse_arguments(parser, args)
         check_values(self.config.as_dict(), self.verb)
         if self.config.init_from and (self.verb != "fit" or self.config.ckpt_path):
             raise UsageError(
-                "init_from: begins a new fit; with a checkpoint give --ckpt_path alone"
+                "init_from: starts a new fit; with a checkpoint give --ckpt_path alone"
             )
-        if self._lacks_weights():
-            from_scratch = CONFIGS / self.config.from_scratch
-            self.config = parser.parse_args([*args, f"--config={from_scratch}"])  # type: ignore[misc]
+        if overlay := self._from_scratch():
+            last = max(n for n, arg in enumerate(args) if re.match(r"(--config|-c)\b", arg))
+            place = last + (1 if "=" in args[last] else 2)  # the user's options come after it
+            self.config = parser.parse_args([*args[:place], f"--config={overlay}", *args[place:]])
         given = (re.match(r"--model\.(?:init_args\.)?inference\.?(\w*)", arg) for arg in args)
-        self.asked = [found[1] for found in given if found and self.verb != "fit"]
+        self.inference_given = [found[1] for found in given if found and self.verb != "fit"]
         self.checkpoints = self._open_checkpoints()
         if self.checkpoints is not None:
             self._take_from_checkpoints(parser, self.checkpoints)
 
-    def _lacks_weights(self) -> bool:
-        """Whether the built-in sample is to be trained on, and pretrained weights cannot be had."""
+    def _from_scratch(self) -> Path | None:
+        """The config to add where the sample is trained on and pretrained weights are missing."""
         config = self.config
-        if config.from_scratch is not None and not (CONFIGS / config.from_scratch).is_file():
-            raise UsageError(f"from_scratch: {CONFIGS / config.from_scratch}: no such file")
-        new = self.verb == "fit" and config.ckpt_path is None and config.init_from is None
-        if not new or config.from_scratch is None or config.data.init_args.get("data_dir"):
-            return False
-        network = config.get("model.init_args.network.init_args", {})
+        names = [config.run.config, config.run.task]  # crossval has a config name of its own
+        overlays = [CONFIGS / "from_scratch" / f"{name}.yaml" for name in names]
+        overlay = next((path for path in overlays if path.is_file()), overlays[0])
+        new = self.verb == "fit" and not config.ckpt_path and not config.init_from
+        if not new or config.data.init_args.get("data_dir") or not overlay.is_file():
+            return None
+        network = config.model.init_args.network.init_args
         try:
-            if network.get("weights", "random") != "random":
+            if network.weights != "random":
                 read_state(network.name, network.weights)
         except DataError as error:
             log.warning("RANDOM WEIGHTS in place of ImageNet's: %s", error)
-            log.warning("trained from scratch instead, as with --config %s", config.from_scratch)
-            return True
-        return False
+            log.warning("trained from scratch instead, as with --config %s", overlay)
+            return overlay
+        return None
 
     def _open_checkpoints(self) -> Checkpoints | None:
-        settings = RunSettings(**self.config.run.as_dict())
-        given, runs = self.config.ckpt_path, settings.existing
-        if given is None and self.verb == "fit" and (begun := requeued_run(settings)) is not None:
-            given, runs = "auto", [begun]
-        if given == "auto" and self.verb == "fit":
-            found = any((run / "checkpoints" / "last.ckpt").is_file() for run in runs)
-            given = "last" if found else None
+        training, run = self.verb == "fit", RunSettings(**self.config.run.as_dict())
+        given = self.config.ckpt_path
+        if training and given in (None, "auto"):
+            runs = run.existing if given else [requeued_run(run)]
+            if not any(one and (one / "checkpoints" / "last.ckpt").is_file() for one in runs):
+                return None
+            given = "last" if given else runs[0]
         if given is None:
-            if self.verb != "fit":
-                raise DataError(f"{self.verb} needs --ckpt_path: best, last, a run, file")
-            return None
-        checkpoints = Checkpoints.open(given, "last" if self.verb == "fit" else "best", runs)
-        if self.verb == "fit" and len(checkpoints.members) > 1:
-            raise UsageError("ckpt_path: fit goes on from one checkpoint, not several; give one")
+            raise DataError(f"{self.verb} needs --ckpt_path: best, last, a run or a file")
+        checkpoints = Checkpoints.open(given, "last" if training else "best", run.existing)
+        if training and len(checkpoints.members) > 1:
+            raise UsageError("ckpt_path: several checkpoints; fit continues one")
         return checkpoints
 
     def _take_from_checkpoints(
         self, parser: LightningArgumentParser, checkpoints: Checkpoints
     ) -> None:
-        """Let the (first) checkpoint decide how the model is built, and what it is fed.
-
-        See `experiment.checkpoints.settings`. What was asked for and is not used is logged.
-        """
+        """Take model and preprocessing from the (first) checkpoint, and log what that overrides."""
         given, lead = self.config.clone(), checkpoints.lead
         if self.verb == "validate" and not checkpoints.share_validation:
             log.warning(
                 "%s: others trained on its validation images; this score flatters", lead.path
             )
         whole = self.config.as_dict()
-        for part, init_args in checkpoints.settings(given, self.asked).items():
+        for part, init_args in checkpoints.settings(given, self.inference_given).items():
             whole[part]["init_args"] |= init_args
         for own in FOUND.values():  # linked to the data's
             whole["model"]["init_args"].pop(own, None)
@@ -203,26 +171,22 @@ class CLI(LightningCLI):
             check_not_finished(lead, self.config.trainer.max_epochs)
 
     def before_instantiate_classes(self) -> None:
-        ask_cuda_directly()
+        tune_process()
         if self.config.trainer.precision is None:
             self.config.trainer.precision = native_precision(self.config.trainer.accelerator)
-        if self.config.keep_freed_memory:
-            keep_freed_memory()
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config, given = self.config, self.config_init.trainer
         run = RunSettings(**config.run.as_dict())
-        paths: list[Path] = []
+        paths = self.checkpoints.paths if self.checkpoints else []
         if config.init_from:
             initialize(self.model, config.init_from)
         if self.checkpoints is not None:
             self._load(self.checkpoints)
-            paths = self.checkpoints.paths
-        several = (config.ckpt_path, paths) if len(paths) > 1 else None
         folder = results_folder(run, config.ckpt_path, paths, self.verb == "predict")
-        output = expand(config.output) if config.get("output") else None
-        recorder = RunRecorder(self.parser, config, run, folder, output, several)
-        self.trainer_defaults["callbacks"] = [*standard_callbacks(config, run.task), recorder]
+        self.recorder = RunRecorder(self.parser, config, folder, paths)
+        standard = standard_callbacks(config, run.task)
+        self.trainer_defaults["callbacks"] = [*standard, self.recorder]
         loggers = [MetricsCSV(folder)] if self.verb == "fit" else []
         if not isinstance(given.logger, bool | None):
             loggers += given.logger if isinstance(given.logger, list) else [given.logger]
@@ -240,13 +204,16 @@ class CLI(LightningCLI):
         return trainer
 
     def _load(self, checkpoints: Checkpoints) -> None:
-        """Check the weights, and put an ensemble in the network's place where there are several."""
+        """Check the weights, and attach an ensemble where there are several checkpoints."""
         for member in checkpoints.members:
-            check_weights_fit(member, self.model)
+            try:
+                check_weights_fit(member.weights, self.model.state_dict())
+            except DataError as error:
+                raise DataError(f"{member.path}: {error}") from None
         if len(checkpoints.members) > 1:
-            fitted = "temperature" not in self.asked  # by each member for itself
-            asked = None if fitted else self.config.model.init_args.inference.temperature
-            scales = checkpoints.temperatures(asked)
+            fitted = "temperature" not in self.inference_given  # for each member
+            given = None if fitted else self.config.model.init_args.inference.temperature
+            scales = checkpoints.temperatures(given)
             states = [member.weights for member in checkpoints.members]
             join(self.model, states, scales, average_of(checkpoints.lead))
 
@@ -256,15 +223,15 @@ class CLI(LightningCLI):
         Raises:
             DataError: bad data, or ``predict`` has left out images that it could not read.
         """
-        more: dict[str, Any] = {"datamodule": self.datamodule, "ckpt_path": None}
+        more: dict[str, Any] = {}
         if self.checkpoints is not None:
             more["ckpt_path"] = str(self.checkpoints.lead.path)
         if self.verb == "predict":
             more["return_predictions"] = False  # they are in files
-        getattr(self.trainer, self.verb)(self.model, **more)
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, RunRecorder):
-                callback.check_skipped()
+        elif self.verb != "fit":
+            more["verbose"] = False  # ReportWriter prints the scores
+        getattr(self.trainer, self.verb)(self.model, datamodule=self.datamodule, **more)
+        self.recorder.check_skipped()
 
 
 def main(args: Sequence[str]) -> CLI:

@@ -179,7 +179,7 @@ def measure(config: str, steps: int, small: bool) -> Row:
         difference(on_cpu.losses, whole.losses[steps:], reference),
         difference(back.losses, whole.losses[2 * steps :], reference),
     )
-    layout = native_memory_format(trainer.strategy.root_device)
+    layout = str(native_memory_format(trainer.strategy.root_device))
     rate = whole.images / median(whole.seconds[steps:])
     return Row(config, str(trainer.precision), layout, differences, rate, peak)
 

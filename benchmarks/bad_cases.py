@@ -84,7 +84,6 @@ VALUES: dict[str, dict[str, str]] = {
         "trainer.logger": "foo",
         "trainer": "3",
         "seed_everything": "abc -1 99999999999999999999",
-        "memory_format": "fast",
         "run.task": ".. a/b",
         "run.name": f"a/b .. '' .hidden ' ' 'a\\b' 'a\nb' {'a' * 300}",
         "run.root": "'' {here}/file /proc/none",

@@ -6,9 +6,8 @@ python benchmarks/blot_scores.py runs/blots_style/*/checkpoints/last.ckpt \
 For each checkpoint, on the fold that it held out: KID with sampled styles; how often a detector,
 and the GAN's own discriminator, tell generated from real; with the true style L1, SSIM and KID,
 beside a ridge regression whose gray levels are set to the true ones; standard deviation over ten
-samples of a template, relative to that of real membranes; Dice with template 1; error of the
-requested style. A `BlotGAN` takes no style: its gray levels are set afterwards, as those of ridge.
-Prints Markdown.
+samples of a template, relative to that of real membranes; Dice with template 1; error of the style
+asked for. A `BlotGAN` has no style: its gray levels are set afterwards, as ridge's.
 """
 
 import argparse
@@ -33,8 +32,7 @@ from lit_models import BlotGAN, StyledBlotGAN
 from lit_models.metrics.blot_scores import image_metrics
 from lit_models.metrics.kid import BlotKID
 
-SAMPLES = 10  # of a template
-TEMPLATES = 20  # that are sampled so often
+SAMPLES, TEMPLATES = 10, 20  # of a template; templates that are sampled so often
 
 
 class HeldOut:

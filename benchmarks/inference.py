@@ -69,8 +69,8 @@ def measure(config: str, backend: str) -> dict[str, float]:
     else:
         bf16 = backend != "plain" and hardware.native_precision("cpu") == "bf16-mixed"
         if backend != "plain":
-            hardware.keep_freed_memory()
-            layout = hardware.FORMATS[hardware.native_memory_format(x.device)]
+            hardware.tune_process()
+            layout = hardware.native_memory_format(x.device)
             model, x = model.to(memory_format=layout), x.contiguous(memory_format=layout)
         called = torch.compile(model) if backend == "compiled" else model
 
@@ -144,7 +144,7 @@ def ways(run: Path, folder: Path, scratch: Path) -> Iterator[tuple[str, Callable
 
 def compare_ways(run: Path, images: Path, count: int) -> None:
     """Print the table of the ways."""
-    hardware.keep_freed_memory()
+    hardware.tune_process()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         folder = scratch / "images"

@@ -154,9 +154,9 @@ def blots(options: Namespace) -> Task:
     if options.shipped:
         from experiment import hardware
 
-        hardware.keep_freed_memory()
+        hardware.tune_process()
         bf16 = hardware.native_precision("cpu") == "bf16-mixed"
-        layout = hardware.FORMATS[hardware.native_memory_format(torch.device("cpu"))]
+        layout = hardware.native_memory_format(torch.device("cpu"))
         generator.to(memory_format=layout)
         discriminator.to(memory_format=layout)
     g_optimizer, d_optimizer = (

@@ -12,22 +12,23 @@ from lit_models.styled_blot_gan import StyledBlotGAN
 
 
 class CenterDiscriminatorLogits(Callback):
-    """Sets the ``middle`` of a `StyledBlotDiscriminator` before each validation in a training.
+    """Sets the ``middle`` of a `StyledBlotDiscriminator` before each validation of ``fit``.
 
-    By training blots, and blots made in their style with the weights and the grain of validation. A
-    ``middle`` that followed the training's batches would lag: one step of D moves all logits by
-    more than real and generated blots lie apart. Name it after `WeightAverage`.
+    It lies between the logits of training blots and of blots generated in their style, with the
+    weights and the grain of validation. A running mean over training batches would lag: one step
+    of D moves all logits by more than the distance of real and generated blots. List it after
+    `WeightAverage`.
 
     Args:
-        blots: training blots that are judged, at most, spread evenly over the data set.
+        blots: training blots to use, at most, evenly spaced in the data set.
 
     Raises:
-        DataError: at validation, for a module that is no `StyledBlotGAN`.
+        DataError: at validation, for a module that is not a `StyledBlotGAN`.
     """
 
     def __init__(self, blots: PositiveInt = 160) -> None:
         self.blots = blots
-        self._judged: list[Tensor] = []
+        self._blots: list[Tensor] = []
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
@@ -37,13 +38,13 @@ class CenterDiscriminatorLogits(Callback):
                 f"callbacks.CenterDiscriminatorLogits: {type(pl_module).__name__} has no such "
                 "discriminator; leave the callback to StyledBlotGAN"
             )
-        if not self._judged:
+        if not self._blots:
             dataset = trainer.train_dataloader.dataset  # type: ignore[union-attr]
             items = [dataset[i] for i in range(0, len(dataset), -(-len(dataset) // self.blots))]
             keys = ("image", "style", "target")
-            self._judged = [torch.stack([item[key] for item in items]) for key in keys]
+            self._blots = [torch.stack([item[key] for item in items]) for key in keys]
         logits: tuple[list[Tensor], list[Tensor]] = [], []
-        parts = (x.to(pl_module.device).split(40) for x in self._judged)
+        parts = (x.to(pl_module.device).split(40) for x in self._blots)
         for templates, styles, real in zip(*parts, strict=True):
             fake = seeded_styled(pl_module.generator, templates, styles)
             for images, kind in zip((real, fake), logits, strict=True):

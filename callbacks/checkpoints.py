@@ -1,17 +1,13 @@
 """Checkpoints of the best epoch and of the last one."""
 
 import os
-import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from difflib import get_close_matches
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from callbacks.gather import on_rank_zero
@@ -29,17 +25,12 @@ class BestCheckpoint(ModelCheckpoint):
     Args:
         monitor: a logged metric, such as ``val/loss``.
         mode: whether a smaller or a larger value is better.
-        filename: as `ModelCheckpoint` takes it; null names epoch and metric.
-
-    Raises:
-        DataError: ``filename`` leads to another folder, or nothing is logged as ``monitor``.
+        filename: see `ModelCheckpoint`; null names epoch and metric.
     """
 
     def __init__(
         self, monitor: str, mode: Literal["min", "max"] = "min", filename: str | None = None
     ) -> None:
-        if filename is not None and re.search(r"[/\\]", re.sub(r"\{.*?\}", "", filename)):
-            raise DataError(f"trainer.callbacks.filename: {filename} is a path; give a plain name")
         super().__init__(
             monitor=monitor,
             mode=mode,
@@ -57,12 +48,7 @@ class BestCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Without validation there is no best epoch; last.ckpt is the run's checkpoint.
         if has_validation(pl_module) or not str(self.monitor).startswith("val/"):
-            with self._one_line(trainer):
-                super().on_train_epoch_end(trainer, pl_module)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        with self._one_line(trainer):
-            super().on_validation_end(trainer, pl_module)
+            super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Copy the best one of a run that is continued under another name."""
@@ -78,25 +64,8 @@ class BestCheckpoint(ModelCheckpoint):
         on_rank_zero(trainer, copy)
         super().on_train_start(trainer, pl_module)
 
-    @contextmanager
-    def _one_line(self, trainer: pl.Trainer) -> Iterator[None]:
-        try:
-            yield
-        except MisconfigurationException as error:
-            known = [*trainer.callback_metrics, "epoch", "step"]
-            if self.monitor in known:
-                raise
-            near = get_close_matches(str(self.monitor), known, 1, 0)[0]
-            raise DataError(
-                f"trainer.callbacks.monitor: nothing is logged as {self.monitor}; "
-                f"did you mean {near}?"
-            ) from error
-
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As Lightning's, which forgets the best where the folder is written in another way.
-
-        It may be relative at first and absolute when resumed, or have been moved.
-        """
+        """Load paths as paths in this folder, which may have been moved, or relative before."""
 
         def here(path: str) -> str:
             return str(Path(self.dirpath or "") / Path(path).name) if path else ""
@@ -108,11 +77,11 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class LastCheckpoint(Checkpoint):
-    """``checkpoints/last.ckpt``, from which a run goes on where it was after its last full epoch.
+    """Writes ``checkpoints/last.ckpt``, from which a run resumes after its last full epoch.
 
-    Each epoch's is written beside it at the epoch's end, which is where Lightning can resume. It
-    takes the place of the one before when all that the epoch logged is on disk: a kill in between
-    goes back to the epoch before, and no row of ``metrics.csv`` is lost.
+    Each epoch's checkpoint is written beside it at the epoch's end, and replaces it when all that
+    the epoch logged is on disk: a kill in between goes back to the epoch before, and no row of
+    ``metrics.csv`` is lost.
 
     Lightning steps a plateau schedule after that write. The checkpoint keeps its metric, and a
     resumed run begins with that step.
@@ -120,8 +89,8 @@ class LastCheckpoint(Checkpoint):
 
     def __init__(self) -> None:
         self._folder = Path()
-        self._epoch: int | None = None  # that was written last
-        self._plateau: list[float | None] = []  # metric to be stepped with, by schedule
+        self._epoch: int | None = None  # whose checkpoint was written last
+        self._plateau: list[float | None] = []  # metric for the first step, by schedule
 
     @property
     def _written(self) -> Path:
@@ -131,23 +100,10 @@ class LastCheckpoint(Checkpoint):
         self._folder = run_folder(trainer) / "checkpoints"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        on_rank_zero(trainer, lambda: self._check_space(pl_module))
         for schedule, value in zip(trainer.lr_scheduler_configs, self._plateau, strict=False):
             if value is not None:
                 schedule.scheduler.step(value)  # type: ignore[arg-type]
         self._plateau = []
-
-    def _check_space(self, pl_module: pl.LightningModule) -> None:
-        """Refuse a disk that cannot hold the weights alone, before anything is trained."""
-        need = sum(tensor.nbytes for tensor in pl_module.state_dict().values())
-        with writing(self._folder):
-            self._folder.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self._folder.parent).free
-        if free < need:
-            raise DataError(
-                f"{self._folder}: {free / 1e6:.0f} MB free, a checkpoint takes {need / 1e6:.0f} MB "
-                "or more; free some space or choose another --run.root"
-            )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch = trainer.current_epoch
@@ -163,7 +119,7 @@ class LastCheckpoint(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         if self._epoch is not None and trainer.current_epoch > self._epoch:  # its rows are logged
-            with suppress(DataError):  # the exception is what is to be seen
+            with suppress(DataError):  # the exception is the one to show
                 self._publish(trainer)
 
     def _publish(self, trainer: pl.Trainer) -> None:

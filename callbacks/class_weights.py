@@ -15,7 +15,7 @@ class ClassWeights(Callback):
     Needs a data module whose ``train_set`` has ``targets`` ``(N,)``, as torchvision's sets have.
 
     Args:
-        power: 0 counts images alike, 1 counts classes alike.
+        power: 0 weighs all images equally, 1 all classes.
     """
 
     def __init__(self, power: NonNegativeFinite = 0.5) -> None:
@@ -33,5 +33,5 @@ class ClassWeights(Callback):
         counts = torch.bincount(torch.as_tensor(targets), minlength=classes)
         weights = counts.float().clamp_min(1) ** -self.power
         weights = weights * counts.sum() / (weights * counts).sum()
-        # Not saved: evaluation counts images alike, and a resumed run computes them again.
+        # Not saved: evaluation weighs images equally, and a resumed run computes them again.
         loss.register_buffer("weight", weights.to(pl_module.device), persistent=False)

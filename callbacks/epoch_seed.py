@@ -12,8 +12,8 @@ from pytorch_lightning.callbacks import Callback
 class EpochSeed(Callback):
     """Seeds each training epoch from (seed, epoch, rank), so that a resumed run repeats it.
 
-    Whatever drew random numbers before (the sanity check, validation, a figure, a crash half-way)
-    cannot shift what an epoch draws: stopped at an epoch's end and resumed equals uninterrupted,
+    Random numbers drawn before (by the sanity check, validation, a figure, a crash half-way) do not
+    change what an epoch draws: stopped at an epoch's end and resumed equals uninterrupted,
     bit for bit on the CPU. The seed is kept in the checkpoint; with the epoch it is the whole
     random state. It holds as long as training draws in the main process, which is why the
     datamodules augment in ``on_after_batch_transfer`` and not in their workers.

@@ -17,16 +17,14 @@ log = logging.getLogger(__name__)
 class FeatureCache(Callback):
     """Runs the frozen backbone over the training and validation images once, before ``fit``.
 
-    A frozen backbone in eval mode gives the same features in every epoch if it sees the same
-    images; training the head on the kept features is then the same computation, at the cost of one
-    forward pass in all. Where that does not hold (a trained backbone, random augmentation) the
-    cache stays off. Memory: 2 KiB an image for ResNet-18, the images themselves are not kept.
+    A frozen backbone in eval mode outputs the same features in each epoch if it sees the same
+    images: the head is then trained on cached features. The cache stays off where the backbone is
+    trained or images are augmented. Memory: 2 KiB per image for ResNet-18.
 
-    The module has a ``network`` with ``frozen``, ``features(images)`` and ``head``, a ``Linear``.
+    The module needs a ``network`` with ``frozen``, ``features(images)`` and ``head``, a ``Linear``.
 
     Args:
-        limit_gib: the cache also stays off where it would take more than this, which is a million
-            images.
+        limit_gib: the cache stays off where it would take more memory; 2 GiB is a million images.
     """
 
     def __init__(self, limit_gib: float = 2.0) -> None:

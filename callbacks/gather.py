@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def gather(trainer: pl.Trainer, local_items: list[T]) -> list[T]:
-    """The items of all processes, one process after the other; every process must call it."""
+    """Items from all processes, in the order of ranks; every process must call it."""
     if trainer.world_size == 1:
         return local_items
     shares: list[Any] = [None] * trainer.world_size
@@ -25,9 +25,9 @@ def gather(trainer: pl.Trainer, local_items: list[T]) -> list[T]:
 def gather_in_order(
     trainer: pl.Trainer, batches: Sequence[tuple[Tensor, ...]], index: int
 ) -> list[Tensor]:
-    """Columns of the batches of all processes, sorted by the positions in column ``index``.
+    """Columns of batches from all processes, sorted by the positions in column ``index``.
 
-    Every process must call it; each gets the whole, on the CPU.
+    Every process must call it; each gets all rows, on the CPU.
     """
     local_items = [tuple(column.cpu() for column in batch) for batch in batches]
     columns = [torch.cat(column) for column in zip(*gather(trainer, local_items), strict=True)]
@@ -36,7 +36,7 @@ def gather_in_order(
 
 
 def on_rank_zero(trainer: pl.Trainer, function: Callable[[], T]) -> T:
-    """What ``function`` returns on rank 0, in every process; all of them must call it.
+    """What ``function`` returns on rank 0, in every process; every process must call it.
 
     Raises:
         DataError: rank 0 raised it; in every process, so that none waits for another.

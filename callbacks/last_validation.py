@@ -5,10 +5,9 @@ from pytorch_lightning.callbacks import Callback
 
 
 class LastValidation(Callback):
-    """Validates after the last of ``max_epochs``, also where ``check_val_every_n_epoch`` would not.
+    """Validates after the last epoch, whatever ``check_val_every_n_epoch`` is.
 
-    Else what is trained after the last regular validation is never scored, and a training shorter
-    than the interval keeps no best checkpoint.
+    Otherwise a training shorter than that interval would keep no best checkpoint.
     """
 
     def __init__(self) -> None:

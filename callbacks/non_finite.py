@@ -15,10 +15,10 @@ from experiment.checkpoints.read import check_finite
 class NonFiniteGuard(Callback):
     """Stops ``fit`` at the first loss that is not finite, and refuses weights that are not.
 
-    It looks at what ``training_step`` returns, in each step on a single CPU; elsewhere, where that
-    costs time, every ``log_every_n_steps`` and before anything is validated or saved, so
-    that all checkpoints are of finite losses. Validation, test and prediction refuse weights that
-    are not finite, prediction also outputs.
+    It checks what ``training_step`` returns: in each step on a single CPU, elsewhere, where that
+    costs time, every ``log_every_n_steps`` and before anything is validated or saved. So all
+    checkpoints have finite losses. Validation, test and prediction refuse weights that are not
+    finite; prediction also refuses such outputs.
 
     Raises:
         DataError: one line that says where, and what is left to go on from.
@@ -56,17 +56,10 @@ class NonFiniteGuard(Callback):
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         check_finite(trainer.ckpt_path, pl_module.state_dict())
 
-    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        check_finite(trainer.ckpt_path, pl_module.state_dict())
+    on_predict_start = on_test_start
 
     def on_predict_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         if not all(bool(values.isfinite().all()) for values in _floats(outputs)):
             names = ", ".join(batch["name"])
@@ -88,7 +81,7 @@ class NonFiniteGuard(Callback):
 
 
 def _floats(values: Any) -> Iterator[Tensor]:
-    """Tensors of floating point in nested dicts and lists."""
+    """Floating-point tensors in nested dicts and lists."""
     if isinstance(values, Tensor):
         if values.is_floating_point():
             yield values

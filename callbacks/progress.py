@@ -8,31 +8,30 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
 
-from experiment.tasks import task_of
+from experiment.metric_names import main_metrics
 
 
 def progress_bar(task: str) -> ProgressBar:
     """``RichBar`` if stdout is a terminal, else ``PlainLines`` (CI, nohup, a pipe)."""
-    main = task_of(task).main_metrics
-    headline = f"val/{main[0]}" if main else ""
-    return RichBar(headline) if sys.stdout.isatty() else PlainLines(headline)
+    return RichBar(task) if sys.stdout.isatty() else PlainLines(task)
 
 
-def metrics_that_matter(trainer: pl.Trainer, headline: str) -> dict[str, float]:
-    """The headline, losses, and what chooses the best checkpoint."""
-    monitored = {getattr(callback, "monitor", None) for callback in trainer.checkpoint_callbacks}
+def shown_metrics(trainer: pl.Trainer, task: str) -> dict[str, float]:
+    """The task's first validation metric, losses, and what chooses the best checkpoint."""
     logged = trainer.callback_metrics
+    shown = {getattr(callback, "monitor", None) for callback in trainer.checkpoint_callbacks}
+    shown.update(main_metrics(task, "val", logged)[:1])
     return {
         name: float(value)
         for name, value in logged.items()
-        if name in monitored or name == headline or name.endswith("loss")
+        if name in shown or name.endswith("loss")
     }
 
 
 class RichBar(RichProgressBar):
-    """Bars with the metrics that matter, those of the last validation included."""
+    """Bars with `shown_metrics`, those of the last validation included."""
 
-    def __init__(self, headline: str) -> None:
+    def __init__(self, task: str) -> None:
         theme = RichProgressBarTheme(
             progress_bar="#0072B2",
             progress_bar_finished="#0072B2",
@@ -42,7 +41,7 @@ class RichBar(RichProgressBar):
             metrics_format=".4f",
         )
         super().__init__(refresh_rate=10, theme=theme)
-        self._headline = headline
+        self._task = task
         self._metrics: dict[str, float] = {}
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
@@ -52,12 +51,12 @@ class RichBar(RichProgressBar):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.sanity_checking:
-            self._metrics |= metrics_that_matter(trainer, self._headline)
+            self._metrics |= shown_metrics(trainer, self._task)
         super().on_validation_end(trainer, pl_module)
 
     # The module logs its own metrics of an epoch after this callback's on_train_epoch_end.
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._metrics |= metrics_that_matter(trainer, self._headline)
+        self._metrics |= shown_metrics(trainer, self._task)
         super().on_train_epoch_start(trainer, pl_module)
 
     def _get_train_description(self, current_epoch: int) -> str:
@@ -69,9 +68,9 @@ class RichBar(RichProgressBar):
 class PlainLines(ProgressBar):
     """One line an epoch, without escape codes, for logs that are read later."""
 
-    def __init__(self, headline: str) -> None:
+    def __init__(self, task: str) -> None:
         super().__init__()
-        self._headline = headline
+        self._task = task
         self._ended: tuple[int, float] | None = None  # epoch, seconds
         self._start = time.monotonic()
 
@@ -94,7 +93,7 @@ class PlainLines(ProgressBar):
     def _print(self, trainer: pl.Trainer) -> None:
         # After the epoch's end, because the module logs after its callbacks. On every rank, because
         # computing a metric gathers it from all.
-        metrics = metrics_that_matter(trainer, self._headline)
+        metrics = shown_metrics(trainer, self._task)
         if self._ended is not None and trainer.is_global_zero:
             epoch, took = self._ended
             values = [f"{name} {value:.4f}" for name, value in metrics.items()]

@@ -1,4 +1,4 @@
-"""A report of the run when it ends."""
+"""Writes the report when a run ends."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from callbacks.run_recorder import has_begun, run_folder
-from experiment.report import print_table, write_report
+from experiment.report import print_scores, write_report
 from experiment.run_results import read_results
 from lit_models.optim.configure import has_validation
 
@@ -19,30 +19,28 @@ log = logging.getLogger(__name__)
 class ReportWriter(Callback):
     """Writes ``report.html`` when ``fit``, ``validate`` or ``test`` ends, however it ends.
 
-    Lines at the end give the main metrics of a ``fit``, and say where checkpoint and report are;
-    not after an error, whose own line is the last.
+    It also prints the scores, why training stopped early, and where checkpoint and report are; not
+    after an error, whose own line is the last.
     """
 
     # Not on_fit_end: by teardown all figures are drawn, in whatever order the callbacks stand.
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage != "predict":
-            self._write(trainer, say=True)
+        self._write(trainer, say=True)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        if trainer.state.fn != "predict":
-            self._write(trainer, say=isinstance(exception, (KeyboardInterrupt, SIGTERMException)))
+        self._write(trainer, say=isinstance(exception, (KeyboardInterrupt, SIGTERMException)))
 
     def _write(self, trainer: pl.Trainer, say: bool) -> None:
-        folder = run_folder(trainer)
-        if not trainer.is_global_zero or not has_begun(trainer):
+        folder, verb = run_folder(trainer), trainer.state.fn or ""
+        if verb == "predict" or not trainer.is_global_zero or not has_begun(trainer):
             return
         try:
             for logger in trainer.loggers:
                 logger.save()
-            if say and trainer.state.fn == "fit":
-                print_table(read_results(folder))
+            if say:
+                print_scores(read_results(folder), verb)
             report = write_report(folder)
         except Exception as error:  # the run's results stand without it
             log.warning("no report: %s", str(error).partition("\n")[0])
@@ -51,8 +49,7 @@ class ReportWriter(Callback):
             best = getattr(trainer.checkpoint_callback, "best_model_path", "")
             if not best and not has_validation(trainer.lightning_module):
                 best = folder / "checkpoints" / "last.ckpt"
-            fitted = trainer.state.fn == "fit"
-            where = [f"checkpoint {_relative(best)}"] if best and fitted else []
+            where = [f"checkpoint {_relative(best)}"] if best and verb == "fit" else []
             print("  ".join([*where, f"report {_relative(report)}"]), flush=True)
 
 

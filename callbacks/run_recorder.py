@@ -32,21 +32,19 @@ log = logging.getLogger(__name__)
 class RunRecorder(SaveConfigCallback):
     """Writes ``config.yaml`` and ``run.json`` into the run folder and tells W&B the same.
 
-    It does so when the work starts, not before: bad input leaves nothing behind. What is recorded
-    is in `RunJSON`. ``fit`` locks the folder; a prediction has a folder and a ``run.json`` of its
-    own. It must be the first of the callbacks, for the others write into `folder`.
+    Nothing is written before the work starts, so that bad input leaves nothing. ``fit`` locks
+    the folder; a prediction has a folder and a ``run.json`` of its own. It must be the first of the
+    callbacks, because the others write into `folder`.
 
     Args:
-        parser, config: of LightningCLI.
-        run: the settings of the run.
-        folder: the run folder, or for ``predict`` where the predictions' folder shall be.
-        output: of ``predict``: the folder that the user chose, if any.
-        ensemble: what was given for several checkpoints, and these; None: there is one.
+        parser, config: parser and options of LightningCLI.
+        folder: the run folder, or for ``predict`` the parent of ``predictions/``.
+        members: checkpoints of an ensemble.
 
     Attributes:
-        folder: where this stage writes; rank 0's choice in every process after ``setup``, for
-            ``predict`` after ``on_predict_start``.
-        skipped: images that ``predict`` could not read, ``(name, reason)``, also in
+        folder: where this stage writes; in every process after ``setup``, for ``predict`` after
+            ``on_predict_start``.
+        skipped: ``(name, reason)`` of images that ``predict`` could not read, also in
             ``skipped.csv``; in every process after ``on_predict_end``.
     """
 
@@ -54,22 +52,14 @@ class RunRecorder(SaveConfigCallback):
         self,
         parser: LightningArgumentParser,
         config: Any,
-        run: RunSettings,
         folder: Path,
-        output: Path | None = None,
-        ensemble: tuple[str, Sequence[Path]] | None = None,
+        members: Sequence[Path] = (),
     ) -> None:
         super().__init__(parser, config)
-        self.run, self.folder, self.output = run, folder, output
-        self.ensemble = ensemble
+        self.run, self.folder, self.members = RunSettings(**config.run.as_dict()), folder, members
         self.skipped: list[tuple[str, str]] = []
         self._lock: RunLock | None = None
         self._record: RunJSON | None = None
-
-    @property
-    def begun(self) -> bool:
-        """Whether the work of this process is recorded by now."""
-        return self._record is not None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.folder = on_rank_zero(trainer, lambda: self._prepare(stage))
@@ -78,9 +68,8 @@ class RunRecorder(SaveConfigCallback):
 
     def _prepare(self, stage: str) -> Path:
         if stage == "fit":
-            lock = RunLock(self.folder)
-            lock.acquire()
-            self._lock = lock
+            self._lock = RunLock(self.folder)
+            self._lock.acquire()
             remove_leftovers(self.folder)
         return self.folder
 
@@ -119,7 +108,7 @@ class RunRecorder(SaveConfigCallback):
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         def start() -> Path:
             source = trainer.datamodule.data_source  # type: ignore[attr-defined]
-            self.folder = open_prediction_folder(self.folder, source, self.output)
+            self.folder = open_prediction_folder(self.folder, source, self.config.output)
             self._start(trainer, pl_module, "predict")
             return self.folder
 
@@ -133,7 +122,7 @@ class RunRecorder(SaveConfigCallback):
         self._finish(trainer, "finished", skipped=len(self.skipped))
 
     def check_skipped(self) -> None:
-        """Refuse to call a prediction complete that is not.
+        """End ``predict`` with an error where it skipped images.
 
         Raises:
             DataError: some images could not be read.
@@ -148,20 +137,16 @@ class RunRecorder(SaveConfigCallback):
         if self._record is not None:
             stopped = isinstance(exception, (KeyboardInterrupt, SIGTERMException))
             cause = str(exception).partition("\n")[0] or type(exception).__name__
-            # A full disk may be the reason why it is here; that error is not to hide the first one.
-            with suppress(DataError):
+            with suppress(DataError):  # on a full disk the first error is the one to show
                 status = "interrupted" if stopped else "failed"
                 self._finish(trainer, status, error=None if stopped else cause)
-        elif trainer.is_global_zero and trainer.state.fn != "predict":  # it has not begun
+        elif trainer.is_global_zero and trainer.state.fn != "predict":  # nothing is written yet
             if self._lock is not None:
                 self._lock.discard()
-            discard_run_folder(self.folder)  # not empty: an earlier run's, which stays
-        self._release()
+            discard_run_folder(self.folder)
+        self.teardown(trainer, pl_module, "")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._release()
-
-    def _release(self) -> None:
         if self._lock is not None:
             self._lock.release()
 
@@ -182,7 +167,7 @@ class RunRecorder(SaveConfigCallback):
 
     def _write_config(self) -> None:
         config = self.config.clone()
-        # Else `fit --config` of this file would resume the run, or begin where it began.
+        # Otherwise `fit --config` of this file would resume the run, or start from its weights.
         config.ckpt_path = config.init_from = None
         with atomic_write(self.folder / "config.yaml") as tmp_path:
             tmp_path.write_text(self.parser.dump(config, skip_none=False), encoding="utf-8")
@@ -193,15 +178,16 @@ class RunRecorder(SaveConfigCallback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         weights = getattr(getattr(pl_module, "network", None), "weights", None)
         checkpoint = str(trainer.ckpt_path) if trainer.ckpt_path else None
-        given, members = self.ensemble or (checkpoint, ())
-        facts = {"members": [str(path) for path in members]} if members else {}
-        return facts | {
+        several = {"members": [*map(str, self.members)], "checkpoint": self.config.ckpt_path}
+        return {
             "stage": stage,
             "task": self.run.task,
             "config": self.run.config or self.run.task,
             "run": self.folder.name,
             "data": data.data_source,
             "sample": data.is_sample,
+            "images": _images(trainer),
+            "classes": pl_module.hparams.get("class_names"),
             "weights": weights if isinstance(weights, str) else None,
             "init_from": self.config.get("init_from"),
             "seed": self.config.seed_everything,
@@ -211,9 +197,10 @@ class RunRecorder(SaveConfigCallback):
             "precision": trainer.precision,
             "accelerator": type(trainer.accelerator).__name__,
             "devices": trainer.world_size,
-            "checkpoint": given,
+            "checkpoint": checkpoint,
             "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
             "command": " ".join(sys.argv),
+            **(several if len(self.members) > 1 else {}),
         }
 
     def _start_wandb(
@@ -222,7 +209,7 @@ class RunRecorder(SaveConfigCallback):
         if wandb_id is None or any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
             return
         config = {"evaluation_record": facts}
-        if trainer.state.fn == "fit":  # what is tracked is the training
+        if trainer.state.fn == "fit":
             config = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))
             config["run_record"] = facts
         tags = [self.run.task, "sample" if facts["sample"] else "real data"]
@@ -239,6 +226,9 @@ class RunRecorder(SaveConfigCallback):
             checkpoint = trainer.checkpoint_callback
             best = Path(getattr(checkpoint, "best_model_path", "") or "").name
             facts["best_checkpoint"] = best or None
+            stopping = trainer.early_stopping_callback
+            reason = getattr(stopping, "stopping_reason_message", None)
+            facts["early_stop"] = reason and reason.removesuffix(" Signaling Trainer to stop.")
         elif trainer.state.fn in ("validate", "test"):
             # JSON has no NaN.
             values = {name: float(value) for name, value in logged.items()}
@@ -246,18 +236,33 @@ class RunRecorder(SaveConfigCallback):
         self._record.finish(status, **facts)
 
 
+def _images(trainer: pl.Trainer) -> dict[str, int]:
+    """Number of images by split, without the splits of which Lightning's limits skip a part."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    copies = {"train": getattr(data, "crops_per_image", 1)}
+    return {
+        split: len(images) // copies.get(split, 1)
+        for split in ("train", "val", "test")
+        if (images := getattr(data, f"{split}_set", None)) is not None
+        and getattr(trainer, f"limit_{split}_batches") == 1.0
+    }
+
+
 def has_begun(trainer: pl.Trainer) -> bool:
     """Whether a `RunRecorder` of this process has written anything; for rank 0."""
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    return any(isinstance(c, RunRecorder) and c.begun for c in callbacks)
+    recorder = _recorder(trainer)
+    return recorder is not None and recorder._record is not None
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
     """Where this stage's files go: `RunRecorder.folder`, or the trainer's default without one."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, RunRecorder):
-            return callback.folder
-    return Path(trainer.default_root_dir)
+    recorder = _recorder(trainer)
+    return recorder.folder if recorder else Path(trainer.default_root_dir)
+
+
+def _recorder(trainer: pl.Trainer) -> RunRecorder | None:
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((one for one in callbacks if isinstance(one, RunRecorder)), None)
 
 
 def _metrics_loggers(trainer: pl.Trainer) -> list[MetricsCSV]:

@@ -13,27 +13,25 @@ from common.errors import DataError
 
 
 class ShapeCheck(Callback):
-    """Sends the shape of an image through the network, which computes nothing.
+    """Sends the shape of an image through the network, without computing anything.
 
     Raises:
-        DataError: channels or sizes do not fit, or the data module is of another method.
+        DataError: channels or sizes do not fit, or the data module belongs to another method.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        if (
-            type(pl_module).forward is pl.LightningModule.forward
-        ):  # nothing to send an image through
+        if type(pl_module).forward is pl.LightningModule.forward:  # a module without a forward
             return
         dataset = data.val_set or data.test_set or data.predict_set or data.train_set
         try:
             batch = data.collate_fn([dataset[0]])
-        except DataError:  # told, or in predict skipped, when its turn comes
+        except DataError:  # reported, or in predict skipped, when it is read
             return
         batch = data.on_after_batch_transfer(batch, 0)
         check_keys(pl_module, data, batch)
         image, target = batch["image"], batch.get("target")
-        # Two, for BatchNorm in training mode refuses one where its map is a single pixel ...
+        # Two, because BatchNorm in training mode refuses one where its map is a single pixel ...
         shape = () if target is None else target.shape[1:]
         output = check_shapes(pl_module, 2, image.shape[1:], shape)
         if target is not None and hasattr(pl_module, "discriminator"):
@@ -52,11 +50,7 @@ class ShapeCheck(Callback):
 
 
 def check_keys(module: pl.LightningModule, data: object, batch: Mapping[str, Any]) -> None:
-    """Refuse a data module whose batches lack what the module says it ``needs``.
-
-    Raises:
-        DataError: see there.
-    """
+    """Raise DataError where batches lack what the module says it ``needs``."""
     for key in getattr(module, "needs", ()):
         if key not in batch:
             names = type(data).__name__, type(module).__name__
@@ -69,19 +63,16 @@ def check_keys(module: pl.LightningModule, data: object, batch: Mapping[str, Any
 def check_shapes(
     network: nn.Module, count: int, image: Sequence[int], target: Sequence[int] = ()
 ) -> Tensor:
-    """Refuse a network that does not make targets of images of these shapes.
+    """Raise DataError where a network's output for these images does not have the target's shape.
 
     Args:
-        network: in the mode that it shall be tried in.
+        network: in training or evaluation mode, as it is to be tried.
         count: images in the batch.
-        image: ``(C, H, W)``.
-        target: of an output of as many dimensions.
+        image: shape ``(C, H, W)``.
+        target: its shape; checked where the output has as many dimensions.
 
     Returns:
-        An output of zeros.
-
-    Raises:
-        DataError: see there.
+        Zeros of the output's shape.
     """
     size = " x ".join(map(str, image))
     given = f"{count} images of {size} (channels, height, width), as the data options make them"
@@ -93,16 +84,12 @@ def check_shapes(
     made = output.shape[1:]
     if len(target) == len(made) == 3 and made != tuple(target):
         wrong, right = (" x ".join(map(str, shape)) for shape in (made, target))
-        raise DataError(f"model.network: makes {wrong}, not {right}, of {given}")
+        raise DataError(f"model.network: outputs {wrong}, target is {right}, for {given}")
     return torch.zeros(output.shape)
 
 
 def check_discriminator(network: Any, shapes: Sequence[Sequence[int]]) -> None:
-    """Refuse a discriminator that does not take the parts of a batch, whose shapes are given.
-
-    Raises:
-        DataError: see there.
-    """
+    """Raise DataError where a discriminator does not take parts of a batch of these shapes."""
     try:
         _output(network, *(torch.zeros(2, *shape, device="meta") for shape in shapes))
     except (RuntimeError, TypeError, ValueError) as error:
@@ -111,11 +98,7 @@ def check_discriminator(network: Any, shapes: Sequence[Sequence[int]]) -> None:
 
 
 def check_loss(loss: nn.Module, output: Tensor, target: Tensor, option: str) -> None:
-    """Refuse a loss that does not make one number of the network's output and the target.
-
-    Raises:
-        DataError: see there.
-    """
+    """Raise DataError where a loss of output and target is not one number."""
     target = target.float() if output.dim() == target.dim() else target
     shapes = f"{tuple(output.shape)} and {target.dtype} {tuple(target.shape)}"
     name = f"{option}: {type(loss).__name__}"

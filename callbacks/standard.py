@@ -1,4 +1,4 @@
-"""The callbacks that every run has, whatever its config names."""
+"""The callbacks of every run, in addition to those of its config."""
 
 from typing import Any
 
@@ -19,11 +19,16 @@ from callbacks.validation_table import ValidationTable
 
 
 def standard_callbacks(config: Any, task: str) -> list[Callback]:
-    """The callbacks for a subcommand's options and the task of its run."""
+    """The standard callbacks.
+
+    Args:
+        config: options of the command.
+        task: task of the run.
+    """
     callbacks: list[Callback] = [
         ShapeCheck(),
         NonFiniteGuard(),
-        ConvolutionLayout(config.memory_format),
+        ConvolutionLayout(),
         Compilation(config.compile),
         LastValidation(),
         ValidationTable(),
@@ -32,16 +37,11 @@ def standard_callbacks(config: Any, task: str) -> list[Callback]:
         callbacks.append(EpochSeed(int(config.seed_everything)))
     if config.trainer.enable_progress_bar is not False:
         callbacks.append(progress_bar(task))
-    # The report has the last word, below the bars.
+    # The report's lines come last, below the bars.
     return [*callbacks, LastCheckpoint(), ReportWriter()]
 
 
 def sort_callbacks(trainer: pl.Trainer) -> None:
-    """Put first what must come before all others.
-
-    Bad weights are refused before there is a record, which stands before others write;
-    ModelCheckpoint stays last.
-    """
+    """Put first the check of weights, then the recorder that makes the folder for all others."""
     first = (NonFiniteGuard, RunRecorder)
-    order: dict[type, int] = {kind: place for place, kind in enumerate(first)}
-    trainer.callbacks.sort(key=lambda c: order.get(type(c), len(first)))  # type: ignore[attr-defined]
+    trainer.callbacks.sort(key=lambda one: not isinstance(one, first))  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from callbacks.figures.calibration import Judged, draw_coverage, draw_reliability
+from callbacks.figures.calibration import Judged, draw_calibration
 from callbacks.figures.held_out import warn_on_error
 from callbacks.gather import gather, gather_in_order, on_rank_zero
 from callbacks.run_recorder import run_folder
@@ -27,13 +27,12 @@ class TemperatureScaling(Callback):
 
     It becomes ``inference.temperature`` in the best and the last checkpoint, which is what
     ``validate``, ``test``, ``predict`` and ``inference.load`` take unless they are given another.
-    Each checkpoint has its own, from one more pass over the validation images, asked as in
-    prediction (with test-time augmentation where it is on). The checkpoint also keeps how sure the
-    model was there and whether it was right, see `held_out_confidence`.
+    Each checkpoint has its own, from one more pass over the validation images with the inference
+    settings of prediction, such as test-time augmentation. The checkpoint also keeps confidence
+    and correctness on these images, see `held_out_confidence`.
 
-    After ``fit`` and after ``test`` it draws confidence against accuracy, and the accuracy of the
-    most confident images. After ``fit`` that is of the images on which the temperature was fitted,
-    which flatters it by the little that one number can learn from them.
+    ``fit`` and ``test`` draw `draw_calibration`. After ``fit`` it shows the images on which the
+    temperature was fitted, which flatters by the little that one number can learn from them.
     """
 
     def __init__(self) -> None:
@@ -61,8 +60,7 @@ class TemperatureScaling(Callback):
         if paths and judged and trainer.is_global_zero:
             with warn_on_error("calibration"):
                 note = "The temperature was fitted on these images."
-                draw_reliability(trainer, "reliability", "validation", judged, note)
-                draw_coverage(trainer, "coverage", "validation", list(judged.values())[-1])
+                draw_calibration(trainer, "calibration", "validation", judged, note)
 
     def _calibrate(
         self, trainer: pl.Trainer, pl_module: Any, checkpoint: Checkpoint
@@ -77,8 +75,8 @@ class TemperatureScaling(Callback):
         temperature = fit_temperature(logits, target, inference.tta)
         fitted = DefectPostprocessor(inference.tta, temperature)
         judged = {
-            name: Judged(asked.from_logits(logits).exp(), target)
-            for name, asked in (("before", bare), (f"temperature {temperature:.2f}", fitted))
+            name: Judged(settings.from_logits(logits).exp(), target)
+            for name, settings in (("before", bare), (f"temperature {temperature:.2f}", fitted))
         }
         before, after = judged.values()
 
@@ -148,12 +146,11 @@ class TemperatureScaling(Callback):
             temperature = pl_module.inference.temperature or 1.0  # type: ignore[union-attr]
             with warn_on_error("calibration"):
                 by_name = {f"temperature {temperature:.2f}": judged}
-                draw_reliability(trainer, "test_reliability", "test", by_name)
-                draw_coverage(trainer, "test_coverage", "test", judged)
+                draw_calibration(trainer, "test_calibration", "test", by_name)
 
 
 def held_out_confidence(path: str | Path) -> tuple[Tensor, Tensor] | None:
-    """How sure the model of a checkpoint was of its validation images, and whether it was right.
+    """Confidence of a checkpoint's model on its validation images, and whether it was right.
 
     Returns:
         Confidence float32 ``(N,)`` and bool ``(N,)``; None where the checkpoint has none.

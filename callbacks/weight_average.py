@@ -15,19 +15,18 @@ from common.errors import DataError
 class WeightAverage(Callback):
     """An exponential moving average of the weights, for validation and in checkpoints.
 
-    The weight of the newest is 9 / (10 + steps) until ``1 - decay`` is more: it reaches back
-    ``1 / (1 - decay)`` steps, but no more than a ninth of those done, so that short trainings do
-    not keep what the weights were at random. A checkpoint's ``state_dict`` is the
-    average, its ``current_model_state`` what is trained on.
+    The newest weights count ``max(1 - decay, 9 / (10 + steps))``, so that a short training does not
+    keep its random initial weights. A checkpoint's ``state_dict`` is the average, and its
+    ``current_model_state`` the trained weights.
 
-    Lightning's `WeightAveraging` averages the whole module and copies it with all that it refers
-    to: by way of the optimizers' callables the command line, the trainer and the cached data.
+    Lightning's `WeightAveraging` copies the whole module with all that it refers to: through the
+    callables of the optimizers also the command line, the trainer and the cached data.
 
     Args:
-        decay: from 0 to below 1.
-        modules: names of the parts whose weights are averaged, such as ``generator``; all else is
-            then what was trained, as are the parts' buffers (BatchNorm's statistics, spectral
-            norm's vectors). Null averages weights and buffers of all parts.
+        decay: 0 or more, below 1.
+        modules: names of the modules whose weights, but not buffers (BatchNorm's statistics,
+            spectral norm's vectors), are averaged, such as ``generator``. Null averages weights and
+            buffers of all modules.
 
     Raises:
         DataError: ``decay`` is outside its range, or the model has no such part.
@@ -40,7 +39,7 @@ class WeightAverage(Callback):
         self._parts = nn.Module()  # the trained parts themselves
         self._average: nn.Module | None = None
         self._count = 0  # updates of the average
-        self._averaged = list[tuple[Tensor, Tensor]]()  # each with what it is the average of
+        self._averaged = list[tuple[Tensor, Tensor]]()  # averages, each with the trained tensor
         self._copied = list[tuple[Tensor, Tensor]]()
         self._steps = 0  # optimizer steps at the last update
 
@@ -78,7 +77,7 @@ class WeightAverage(Callback):
         self._steps = trainer.global_step
         weight = max(9 / (10 + self._count), 1 - self.decay) if self._count else 1.0
         self._count += 1
-        # All at once: a call for each takes a GPU's step longer than the network.
+        # All at once: one call per tensor would take a GPU longer than the network.
         if self._averaged:
             averages, weights = zip(*self._averaged, strict=True)
             torch._foreach_lerp_(averages, weights, weight)

@@ -1,1 +1,1 @@
-"""The command line: verbs, options and how a process ends. What the verbs do lies elsewhere."""
+"""The command line: verbs, options and how a process ends."""

@@ -1,4 +1,4 @@
-"""Values that jsonargparse, Lightning and torch take, and then train nothing or stop at."""
+"""Checks of option values that jsonargparse accepts, but Lightning or torch cannot use."""
 
 import dataclasses
 import inspect
@@ -15,10 +15,12 @@ from common.errors import DataError, UsageError
 from experiment.checkpoints.class_paths import check_classes, find_class
 
 NOT_ZERO = "max_epochs max_steps limit_train_batches limit_test_batches limit_predict_batches"
-# Least and greatest value of options of the trainer, and of the model's by their last name.
+PROCESSES = 4 * (os.cpu_count() or 1)  # more take the machine down
+# Smallest and largest value of trainer options, and of model options by their last name.
 RANGES: dict[str, tuple[float, float]] = {
     "seed_everything": (0, 2**32 - 1),
-    "trainer.devices": (-math.inf, 4 * (os.cpu_count() or 1)),  # more take the machine down
+    "trainer.devices": (-math.inf, PROCESSES),
+    "data.num_workers": (0, max(64, PROCESSES)),
     "trainer.accumulate_grad_batches": (1, math.inf),
     "trainer.check_val_every_n_epoch": (1, math.inf),
     "trainer.min_epochs": (0, math.inf),
@@ -38,14 +40,14 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 def check_values(config: dict[str, Any], verb: str) -> None:
-    """Refuse such values, and what is not a class of the right kind, before anything is called.
+    """Refuse bad values and wrong classes before anything is instantiated.
 
     Args:
-        config: the options, parsed, as nested dicts.
-        verb: one of the Trainer's.
+        config: parsed options as nested dicts.
+        verb: a verb of the Trainer.
 
     Raises:
-        UsageError: names the option, and what it takes.
+        UsageError: names the option and what it takes.
     """
     for section in ("trainer", "run"):
         if not isinstance(config[section], Mapping):
@@ -73,8 +75,7 @@ def check_values(config: dict[str, Any], verb: str) -> None:
                 raise UsageError(f"{name}: must be {words}, not {quoted(str(value))}")
             if value == "" and name.endswith("_dir"):
                 raise UsageError(f"{name}: is empty; give a folder, or null")
-            if option == "model":
-                _check_range(name, name.rpartition(".")[2], value)
+            _check_range(name, name.rpartition(".")[2] if option == "model" else name, value)
 
 
 def _check_range(option: str, name: str, value: Any) -> None:
@@ -93,7 +94,10 @@ def _arguments(option: str, part: Any) -> Iterator[tuple[str, Any, Any]]:
     if not isinstance(part, Mapping) or "class_path" not in part:
         return
     kind = find_class(part["class_path"])
-    parameters = inspect.signature(kind).parameters
+    parameters: dict[str, inspect.Parameter] = {}
+    for base in reversed(kind.__mro__):  # to which a constructor may pass keywords on
+        if "__init__" in vars(base) and base is not object:
+            parameters |= inspect.signature(base).parameters
     for name, value in (part.get("init_args") or {}).items():
         known = parameters.get(name)
         typed = known is not None and not isinstance(known.annotation, str)

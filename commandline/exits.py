@@ -4,7 +4,7 @@
 0               done
 1               bad data, see `DataError`; a path that is refused; or a bug, with its traceback
 2               bad option or config, see `UsageError`
-130, 143        stopped by Ctrl-C, by SIGTERM
+129, 130, 143   stopped by SIGHUP, by Ctrl-C, by SIGTERM
 ==============  ====================================================
 """
 
@@ -17,24 +17,25 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from common.errors import DataError, UsageError
 
-# Errors of the operating system that a person can do something about.
+# Errors of the operating system that the user can do something about.
 REFUSED = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.EROFS}
 FULL = {errno.ENOSPC, errno.EDQUOT}
-# Seconds: until another process's error is known, and until rank 0 has ended after it.
-PATIENCE, LAST_PATIENCE = 5.0, 30.0
+SIGNALS = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+PATIENCE = 5.0  # seconds until another process's error is known
+LAST_PATIENCE = 30.0  # seconds until rank 0 has ended
 
 
 def run_and_exit(main: Callable[[], object]) -> NoReturn:
     """Run ``main`` and end this process as the table above says.
 
-    Of several processes one writes the line. A bug's traceback is written by each that has it.
+    Of several processes that train together, the first one with an error prints its line. A bug's
+    traceback is printed by each process that has it.
     """
     stopped: list[int] = []
 
@@ -43,95 +44,90 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
         if len(stopped) == 1:
             raise KeyboardInterrupt
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(signum) is not signal.SIG_IGN:  # as a shell's background jobs have it
+    for signum in SIGNALS:
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup and background jobs set it
             signal.signal(signum, stop)
-    claim = _Claim()
+    if "WORLD_SIZE" not in os.environ:  # another program has left them
+        for name in ("RANK", "LOCAL_RANK"):
+            os.environ.pop(name, None)
+    launched = "LOCAL_RANK" in os.environ  # by rank 0 or torchrun
+    parent = os.getppid() if launched else os.getpid()
+    claim = Path(tempfile.gettempdir(), f"lightning-image-tasks-{parent}")
     status = 0
     try:
-        main()
+        _check_ranks()
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            claim.unlink(missing_ok=True)
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
     except (KeyboardInterrupt, SystemExit) as error:
         status = int(getattr(error, "code", 1) or 0)
         if isinstance(error.__context__, KeyboardInterrupt) and not stopped:
             stopped.append(signal.SIGINT)  # by another handler, such as a debugger's
     except Exception as error:
         status = 2 if isinstance(error, UsageError) else 1
-        line = _line_of(error)
-        if stopped or (line is None and isinstance(error, RuntimeError) and claim.is_taken()):
-            pass  # the line is written already: this process has lost its connection
-        elif line is None:
-            claim.is_first()
-            traceback.print_exc()
-        elif claim.is_first():
-            print(f"error: {line}", file=sys.stderr, flush=True)
-    for signum in (signal.SIGINT, signal.SIGTERM):
+        if not stopped:
+            _report(error, claim)
+    for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
-    if status:
-        claim.wait_for_rank_zero()
-    if stopped and not claim.launched:
+    if status and launched:
+        _wait_for_rank_zero(parent)
+    if stopped and not launched:
         print(f"stopped by {signal.Signals(stopped[0]).name}", file=sys.stderr, flush=True)
     sys.exit(128 + stopped[0] if stopped else status)
 
 
+def _check_ranks() -> None:
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        if not (value := os.environ.get(name, "0")).isdecimal():
+            raise UsageError(f"{name}={value}: must be a whole number; unset it, or use torchrun")
+
+
+def _report(error: Exception, claim: Path) -> None:
+    """Print what is wrong, unless another process of this training has done so."""
+    if isinstance(error, OSError) and error.filename is None:  # a pipe that is closed, a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # which is flushed at the exit
+    if isinstance(error, BrokenPipeError):
+        return
+    line, first = _line_of(error), True
+    if "WORLD_SIZE" in os.environ:
+        end = time.monotonic() + PATIENCE
+        lost = line is None and isinstance(error, RuntimeError)  # perhaps only the connection
+        while lost and not claim.exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        if lost and claim.exists():
+            return
+        try:
+            claim.touch(exist_ok=False)
+        except FileExistsError:
+            first = False
+    if line is None:
+        traceback.print_exception(error)
+    elif first:
+        print(f"error: {line}", file=sys.stderr, flush=True)
+
+
 def _line_of(error: Exception) -> str | None:
-    """What a person is told; None for a bug, which needs its traceback."""
-    if isinstance(error, OSError) and error.filename and error.errno in REFUSED | FULL:
-        advice = "free some space" if error.errno in FULL else "change that or give another path"
-        line = f"{error.filename}: {error.strerror}; {advice}"
-    elif isinstance(error, DataError):
+    """The line for the user; None for a bug, which needs its traceback."""
+    if isinstance(error, DataError):
         line = str(error)
+    elif isinstance(error, OSError) and error.errno in FULL:
+        line = f"{error.filename or 'output'}: {error.strerror}; free some space"
+    elif isinstance(error, OSError) and error.filename and error.errno in REFUSED:
+        line = f"{error.filename}: {error.strerror}; change that or give another path"
     else:
         return None
-    # A file's name may hold line breaks.
+    # A file's name may contain line breaks.
     return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], line)
 
 
-class _Claim:
-    """Decides which process of a training on this machine writes the line about an error.
-
-    The first one to meet it, by a file; the others then lose their connection, which is not news.
-    """
-
-    def __init__(self) -> None:
-        if "WORLD_SIZE" not in os.environ:  # another program has left them
-            for name in ("RANK", "LOCAL_RANK"):
-                os.environ.pop(name, None)
-        self.launched = "LOCAL_RANK" in os.environ  # by rank 0 or torchrun
-        self.several = self.launched or int(os.environ.get("WORLD_SIZE", "1")) > 1
-        self.owner = os.getppid() if self.launched else os.getpid()
-        self.path = Path(tempfile.gettempdir(), f"lightning-image-tasks-{self.owner}")
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            with suppress(PermissionError):  # another user's
-                self.path.unlink(missing_ok=True)
-
-    def is_first(self) -> bool:
-        """Whether no other process has written about an error; from now on this one has."""
-        if not self.several:
-            return True
-        try:
-            self.path.touch(exist_ok=False)
-        except FileExistsError:
-            return False
-        return not self._alone()
-
-    def is_taken(self) -> bool:
-        """Whether another process has written about an error, or does so within `PATIENCE`."""
-        end = time.monotonic() + (PATIENCE if self.several else 0)
-        while not (taken := self.path.exists() or self._alone()) and time.monotonic() < end:
-            time.sleep(0.1)
-        return taken
-
-    def wait_for_rank_zero(self) -> None:
-        """Let rank 0 end first: Lightning kills it where it is found alive without the others."""
-        distributed = sys.modules.get("torch.distributed")
-        if distributed is not None and distributed.is_initialized():
-            distributed.destroy_process_group()  # what rank 0 waits for will not come
-        by_rank_zero = self.launched and "TORCHELASTIC_RUN_ID" not in os.environ
-        end = time.monotonic() + LAST_PATIENCE
-        while by_rank_zero and not self._alone() and time.monotonic() < end:
-            time.sleep(0.1)
-        if self._alone():
-            self.path.unlink(missing_ok=True)
-
-    def _alone(self) -> bool:
-        return self.launched and os.getppid() != self.owner
+def _wait_for_rank_zero(parent: int) -> None:
+    """Let rank 0 end first: Lightning kills it where it is found alive without the others."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_initialized():
+        distributed.destroy_process_group()  # what rank 0 waits for will not come
+    end = time.monotonic() + (0 if "TORCHELASTIC_RUN_ID" in os.environ else LAST_PATIENCE)
+    while os.getppid() == parent and time.monotonic() < end:
+        time.sleep(0.1)

@@ -1,31 +1,31 @@
-"""What Lightning says to everybody and nobody needs here: advertisement, advice that is off."""
+"""Filters for log lines and warnings of Lightning that do not apply here."""
 
 import logging
 import re
 import warnings
 
-# The run's own lines say the last three better.
+# The run logs precision, interruption and signals itself.
 LOGGED = re.compile(
     "💡|TPU available|Using .* Precision|Detected KeyboardInterrupt|Loading `train_data"
     r"|(\[rank: \d+\] )?Received SIGTERM"
 )
 WARNED = (
     r"Found \d+ module\(s\) in eval mode",  # a frozen backbone is, on purpose
-    r".*LeafSpec",  # between Lightning and torch
+    r".*LeafSpec",  # deprecated in torch, used by Lightning
     "Precision bf16-mixed is not supported by the model summary",
-    ".*does not have many workers",  # the configs' were measured
+    ".*does not have many workers",  # the configs have measured values
     ".*is smaller than the logging interval",  # epochs are logged anyway
-    "LightningCLI.s args parameter is intended",  # the verb is not among them
+    "LightningCLI.s args parameter is intended",  # it is used as intended
     "Total length of `list` across ranks is zero",  # trained on all images, on purpose
     "Checkpoint directory .* exists and is not empty",
-    "The dirpath has changed from",  # the best checkpoint is looked for beside the last
-    "It is recommended to use `self.log",  # what is logged is over all processes already
-    "The ``compute`` method of metric",  # of a process, or a region, that had no image
+    "The dirpath has changed from",  # `BestCheckpoint` handles it
+    "It is recommended to use `self.log",  # values are already reduced over processes
+    "The ``compute`` method of metric",  # in a process or a region without images
 )
 
 
 def filter_warnings() -> None:
-    """Pass over those lines from now on."""
+    """Install the filters in this process."""
     for message in WARNED:
         warnings.filterwarnings("ignore", message)
     for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):

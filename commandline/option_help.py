@@ -1,4 +1,4 @@
-"""``fit --help --config X``: the options people use; ``--help all``: those of every class, too."""
+"""``fit --help --config X`` shows the most used options, ``--help all`` all of them."""
 
 import argparse
 import inspect
@@ -17,11 +17,11 @@ FIRST_PAGE = """config ckpt_path data.data_dir data.predict_dir data.batch_size 
 
 
 def print_help(parser: ArgumentParser, args: Sequence[str]) -> None:
-    """Print the help that ``args`` ask for and exit; return where they ask for none."""
-    asked = {"-h", "--help"} & {*args}
-    if not asked:
+    """Print help and exit where ``args`` contain ``--help``."""
+    wanted = {"-h", "--help"} & {*args}
+    if not wanted:
         return
-    others = [arg for arg in args if arg not in (*asked, "all")]
+    others = [arg for arg in args if arg not in (*wanted, "all")]
     parsers = [parser]
     if any(arg.startswith(("-c", "--config")) for arg in others):
         config = parser.parse_args(others)
@@ -40,11 +40,11 @@ def print_help(parser: ArgumentParser, args: Sequence[str]) -> None:
 
 
 def _class_parsers(spec: Namespace, name: str) -> Iterator[ArgumentParser]:
-    """Parsers of the options of a class and of the classes in its arguments."""
+    """Parsers for the options of a class and of the classes in its arguments."""
     found = find_class(spec.class_path)
     given = spec.get("init_args", Namespace()).as_dict()
     inner = {k for k, v in given.items() if isinstance(v, dict) and "class_path" in v}
-    # What is made later, by the model: an optimizer's parameters, the number of classes ...
+    # Arguments that the model gives: an optimizer's parameters, the number of classes ...
     parameters = inspect.signature(found).parameters.values()
     later = {p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
     parser = ArgumentParser(add_help=False, usage=argparse.SUPPRESS)

@@ -1,8 +1,7 @@
-"""One line for a bad option or config, in place of jsonargparse's reports.
+"""One line for a bad option or config in place of jsonargparse's reports.
 
-jsonargparse parses ``model``, ``data`` and each class inside of them with a parser of its own, and
-its errors name the option as that parser knows it. `OneLineParser` keeps the innermost error and
-puts the names of the outer options before it.
+jsonargparse parses ``model``, ``data`` and each class in them with a parser of its own, and its
+errors name the option without a prefix. `OneLineParser` keeps the innermost one and adds prefixes.
 """
 
 import argparse
@@ -16,11 +15,11 @@ from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from commandline.config_lines import lines_of
 from commandline.suggestions import CLASS, class_problem, in_words, nearest_option, quoted
+from common.config_file import lines_of
 from common.errors import DataError, UsageError
 
-# What a config or a checkpoint names must not run programs: jsonargparse's list, as a refusal.
+# Refuse the classes of jsonargparse's list of dangerous ones, such as subprocess.Popen.
 set_parsing_settings(import_path_denylist=[])
 _load_yaml = get_loader("yaml")
 
@@ -30,7 +29,7 @@ def _load(text: str) -> Any:
     return text if value is None and text.strip() != "null" else value
 
 
-# An option is null by ``null`` alone: ``~`` and ``#new`` are names of folders.
+# Only ``null`` is null: ``~`` and ``#new`` are names of folders.
 set_loader("yaml", _load, (yaml.YAMLError,))
 
 VALUE = re.compile(
@@ -45,15 +44,15 @@ UNKNOWN = re.compile(
 
 
 class OneLineParser(LightningArgumentParser):
-    """Parser whose errors are `UsageError`, and that takes no abbreviated option."""
+    """Parser that raises `UsageError` and refuses abbreviated options."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
         self._given: list[str] = []
 
     def parse_args(self, args: Any = None, *rest: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
-        """As jsonargparse's, but looks at the configs first."""
-        # It hands null on to the parser of a class as the text "None".
+        """Check the configs, then parse."""
+        # jsonargparse passes null to the parser of a class as the text "None".
         args = [re.sub(r"^(--[\w.]+)=None$", r"\1=null", arg) for arg in args or ()]
         for path in _configs(args):
             lines_of(path)
@@ -61,11 +60,10 @@ class OneLineParser(LightningArgumentParser):
         return super().parse_args(args, *rest, **kwargs)
 
     def instantiate(self, *args: Any, **kwargs: Any) -> Namespace:
-        """As jsonargparse's, but raises what a constructor raised, not a report of it.
+        """Instantiate classes; an error of a constructor is raised as it is, without a report.
 
         Raises:
-            UsageError: a ValueError of a constructor, which says that an argument is wrong; a
-                TypeError where a class does not take what every class in its place is given.
+            UsageError: a constructor refuses the value or the number of its arguments.
         """
         try:
             return super().instantiate(*args, **kwargs)
@@ -74,15 +72,12 @@ class OneLineParser(LightningArgumentParser):
             while cause.__cause__ is not None:
                 cause = cause.__cause__
             line = str(cause).strip().partition("\n")[0]
-            called = re.match(r"(\w+)\.__init__\(\) (takes|got|missing) ", line)
-            if called is not None:
-                line = f"{called[1]}: cannot be made by a config ({line}); name another class"
-            if called is not None or isinstance(cause, ValueError):
+            if isinstance(cause, ValueError) or re.match(r"\w+\.__init__\(\) ", line):
                 raise UsageError(line) from None
             raise cause from None
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise UsageError; in the parser of a class, what jsonargparse expects of it."""
+        """Raise UsageError; in the parser of a class, the error that jsonargparse handles."""
         option, reason, near = self._problem(message)
         if not self.exit_on_error:
             raise argparse.ArgumentError(None, f"\x02{option}\x03{reason}\x03{near}\x02") from ex
@@ -93,7 +88,7 @@ class OneLineParser(LightningArgumentParser):
         raise UsageError(f"{place}{option}: {reason}{advice}".removeprefix(": ")) from None
 
     def _problem(self, message: str) -> tuple[str, str, str]:
-        """Option, what is wrong with it, and which one may have been meant."""
+        """Option, what is wrong with it, and a similar option."""
         key = re.match(r'Parser key "([^"]+)"(?: element \d+)?:\s*', message)
         inner = re.search("\x02(.*?)\x03(.*?)\x03(.*?)\x02", message)
         if inner:
@@ -128,7 +123,7 @@ class OneLineParser(LightningArgumentParser):
         return {a.dest: a for a in self._actions if not a.dest.endswith("help")}
 
     def _known(self) -> list[str]:
-        """All options, also of the classes that the configs name."""
+        """All options, with those of the classes that the configs name."""
         configs = [f"--config={path}" for path in _configs(self._given)]
         names: list[str] = []
         if configs and configs != self._given:
@@ -145,7 +140,7 @@ def _configs(args: Sequence[str]) -> Iterator[str]:
 
 
 def _place(option: str, args: Sequence[str]) -> str:
-    """ "FILE, line N: " where a config was the last to set ``option``, not the command line."""
+    """ "FILE, line N: " if a config set ``option`` last, "" if the command line did."""
     for number, arg in reversed([*enumerate(args)]):
         name = arg.partition("=")[0]
         for path in _configs(args[number : number + 2]) if name in ("--config", "-c") else ():
@@ -158,7 +153,7 @@ def _place(option: str, args: Sequence[str]) -> str:
 
 @contextmanager
 def one_line_of(*kinds: type[Exception], option: str = "") -> Iterator[None]:
-    """Turn errors of these kinds, which libraries raise for bad options, into `UsageError`."""
+    """Turn errors of these kinds and Lightning's misconfigurations into `UsageError`."""
     caught: tuple[type[Exception], ...] = (MisconfigurationException, *kinds)
     try:
         yield

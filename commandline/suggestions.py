@@ -1,4 +1,4 @@
-"""What would be right: the type of an option in words, and the option or class that was meant."""
+"""Advice in error messages: the type of an option in words, and similar options and classes."""
 
 import dataclasses
 import re
@@ -13,7 +13,7 @@ from experiment.checkpoints.class_paths import base_classes
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 WORDS |= {types.NoneType: "null", dict: "a mapping"}
 CLASS = "a subclass of "
-# Where the classes lie that configs name.
+# Modules whose classes are suggested.
 HOMES = """lit_models lit_models.networks lit_models.losses lit_models.optim datamodules callbacks
     datamodules.transforms torch.nn torch.optim torch.optim.lr_scheduler"""
 ALIASES = {"learning_rate": "lr", "epochs": "max_epochs", "gpus": "devices"}
@@ -29,7 +29,7 @@ def in_words(kind: Any) -> str:
         return ("one of " if len(args) > 1 else "") + ", ".join(map(str, args))
     if origin in (Union, types.UnionType):
         words = [*dict.fromkeys(map(in_words, args))]
-        # Where a number does, nobody means the class that would do as well.
+        # A number is meant where a number or a class is accepted.
         plain = [word for word in words if not word.startswith(CLASS)]
         if WORDS[float] in plain:
             plain = [word for word in plain if word != WORDS[int]]
@@ -44,21 +44,21 @@ def in_words(kind: Any) -> str:
 
 
 def class_problem(path: str, words: str, report: str) -> str:
-    """Why ``path`` does not name such a class, by jsonargparse's report."""
+    """Why ``path`` does not name a class described by ``words``, from jsonargparse's report."""
     if "is not allowed" in report:
-        return f"{path} is not allowed, for what it could do; give {words}"
+        return f"{path} is not allowed; give {words}"
     module, _, name = path.rpartition(".")
     missing = "has no attribute" in report or not module
     for home in (module, *HOMES.split()) if missing else ():
         for near in get_close_matches(name, dir(sys.modules.get(home)), 3, 0.7):
             if isinstance(getattr(sys.modules[home], near), type):
-                return f"there is no {path}; did you mean {home}.{near}?"
+                return f"{path} does not exist; did you mean {home}.{near}?"
     cause = report.partition("No module named ")[2].partition("\n")[0].split(".")[0]
-    return f"must be {words}, not {path}" + (f" (there is no module {cause})" if cause else "")
+    return f"must be {words}, not {path}" + (f" (no module named {cause})" if cause else "")
 
 
 def nearest_option(name: str, options: Iterable[str]) -> str:
-    """The option that was meant: of a similar name, of a similar group, or in another group."""
+    """The option with a similar name, or the same name in another group; "" if there is none."""
     options = [*options]
     first, _, rest = name.partition(".")
     groups = {option.partition(".")[0] for option in options}
@@ -70,7 +70,7 @@ def nearest_option(name: str, options: Iterable[str]) -> str:
 
 
 def quoted(value: str) -> str:
-    """A value as a person would write it: None as null, text in quotes, a long one cut short."""
+    """A value as it is written in YAML; text in quotes, at most 60 characters."""
     text = {"None": "null", "True": "true", "False": "false"}.get(value, " ".join(value.split()))
     text = text if len(text) <= 60 else f"{text[:60]}..."
     return text if re.match(r"[\[{]|[-\d.e]+$|null$|true$|false$", text) else f"'{text}'"

@@ -1,4 +1,4 @@
-"""All verbs, and which module runs each of them."""
+"""The verbs, and the module that runs each of them."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ from commandline.exits import run_and_exit
 from common.errors import UsageError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-# What each does, and the module that runs it; "cli" runs those of Lightning's Trainer.
+# Description and module of each verb; the module "cli" runs those of Lightning's Trainer.
 VERBS = {
     "fit": ("train", "cli"),
     "validate": ("score the validation images", "cli"),
@@ -73,14 +73,14 @@ def main(args: Sequence[str]) -> Any:
 
 
 def run() -> NoReturn:
-    """The process's own command line."""
-    if os.path.expanduser("~") == "~":  # a container's user, whom no passwd knows
+    """Run the command line of this process."""
+    if os.path.expanduser("~") == "~":  # a user without an entry in passwd, as in a container
         os.environ["HOME"] = tempfile.gettempdir()  # for the caches of libraries
     run_and_exit(lambda: main(sys.argv[1:]))
 
 
 def _path_of_config(before: str, arg: str) -> str:
-    """``configs/aoi.yaml``, wherever it lies, of ``aoi`` after ``--config``."""
+    """Replace ``aoi`` after ``--config`` by the path of ``configs/aoi.yaml``."""
     option, _, name = arg.partition("=") if arg.startswith("--config=") else (before, "", arg)
     path = CONFIGS / f"{name}.yaml"
     if option not in ("--config", "-c") or Path(name).exists() or not path.is_file():

@@ -1,11 +1,11 @@
-"""The errors that bad input raises: one line, which the command line prints alone."""
+"""Errors for bad input: one line, which the command line prints without a traceback."""
 
 
 class DataError(Exception):
     """Bad input: one line that names file, cause and fix."""
 
     def __init__(self, line: str) -> None:
-        # Names of files need not be UTF-8, but logs and tables are.
+        # File names may not be UTF-8, but logs and tables are.
         super().__init__(line.encode(errors="backslashreplace").decode())
 
 

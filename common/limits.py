@@ -7,3 +7,4 @@ COMMENT_BYTES = 2**21  # in GIF comments or a JPEG's EXIF, which Pillow joins in
 TIFF_STRIPS = 2**18  # strips or tiles, for each of which Pillow makes an object before decoding
 CHECKPOINT_PICKLE_BYTES = 2**24  # structure of a checkpoint: 10 million class names
 CHECKPOINT_VALUES = 1_000_000  # settings, counted as often as they are referred to: 40 nested lists
+CONFIG_VALUES = 10_000  # of a config, counted as often as aliases refer to them; ours have 100

@@ -5,5 +5,5 @@ from pathlib import Path
 
 
 def expand(path: str | Path) -> Path:
-    """``path`` with ``~`` as the user's home; as it is where there is no such home or user."""
+    """Expand ``~``; unlike `Path.expanduser`, keep it where the user has no home."""
     return Path(os.path.expanduser(path))

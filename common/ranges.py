@@ -1,17 +1,12 @@
-"""Ranges of arguments as types, so that ``--help`` shows them and a bad value is refused at once.
+"""Types for ranges of arguments, checked by the parser and shown by ``--help``.
 
-`jsonargparse.typing` has more: ``PositiveInt``, ``NonNegativeInt``, ``OpenUnitInterval`` ... None
-of them lets NaN through.
+`jsonargparse.typing` has more: ``PositiveInt``, ``NonNegativeInt``, ``OpenUnitInterval`` ... All of
+them refuse NaN.
 """
 
-from collections import ChainMap
-from collections.abc import Mapping
-from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse.typing import restricted_number_type
-
-from common.errors import DataError
 
 if TYPE_CHECKING:
     Seed = int
@@ -28,7 +23,7 @@ else:
 
     def _range(name: str, shown: str, base: type, *limits: tuple[str, float]) -> Any:
         made = restricted_number_type(shown, base, list(limits))
-        # Where a worker process that is not forked finds it.
+        # Needed to unpickle it in a spawned worker.
         made.__module__, made.__qualname__ = __name__, name
         return made
 
@@ -46,21 +41,3 @@ else:
     NonNegativeFinite = _range(
         "NonNegativeFinite", "float from 0", float, (">=", 0), ("<", float("inf"))
     )
-
-
-def refuse_null(kind: type, values: Mapping[str, Any], option: str) -> None:
-    """Refuse null for a setting that has no such value: jsonargparse lets it through.
-
-    Args:
-        kind: the class whose constructor has the settings.
-        values: of them, by name.
-        option: what their names are below, for the message.
-
-    Raises:
-        DataError: names the setting.
-    """
-    # Of its bases too, to which a constructor may hand on its keywords.
-    own = (getattr(base.__init__, "__annotations__", {}) for base in kind.__mro__)  # type: ignore[misc]
-    for name, hint in ChainMap(*own).items():
-        if name in values and values[name] is None and NoneType not in get_args(hint):
-            raise DataError(f"{option}.{name}: null; give a value, or leave the option out")

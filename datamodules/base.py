@@ -15,7 +15,6 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from common.errors import DataError
 from common.paths import expand
-from common.ranges import refuse_null
 from datamodules.folds import ALL, check_fold
 from datamodules.loader import CollateReadable, ImageLoader, SafeDataset
 from datamodules.samplers import eval_sampler, train_sampler
@@ -107,13 +106,9 @@ class ImageDataModule(pl.LightningDataModule):
 
         From a config they are plain. Of objects that were built in Python, dataclasses become
         dicts and modules are left out.
-
-        Raises:
-            DataError: see `refuse_null`.
         """
         frame = inspect.currentframe()
         super().save_hyperparameters(*args, frame=frame and frame.f_back, **kwargs)
-        refuse_null(type(self), self.hparams, "data")
         for name, value in list(self.hparams.items()):
             if dataclasses.is_dataclass(value) and not isinstance(value, type):
                 self.hparams[name] = dataclasses.asdict(value)

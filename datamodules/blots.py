@@ -166,7 +166,7 @@ class BlotDataModule(ImageDataModule):
             template_count = template_count or found
             channels = {"auto": "rgb" if color else "gray"}.get(channels, channels)  # type: ignore[assignment]
         # What was found is kept in checkpoints.
-        self.hparams.update(template_count=template_count, channels=channels)
+        self.hparams.update(template_count=int(template_count), channels=channels)
         self.template_count = template_count
         self.mode: Literal["L", "RGB"] = "RGB" if channels == "rgb" else "L"
         of_one = 3 if channels == "rgb" else 1

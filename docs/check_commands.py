@@ -3,13 +3,15 @@
     python docs/check_commands.py [PAGE ...] [--list]
 
 Each page runs in a scratch folder of its own, where ``my/`` holds the built-in samples in the
-users' layouts. ``bash`` blocks run line by line, ``python`` blocks whole. ``cli.py`` runs in a
-forked process that has imported everything, with small networks and a few batches. The exit status
+users' layouts. ``bash`` blocks run line by line, ``python`` blocks whole. ``lit-tasks`` and
+``python cli.py`` run in a forked process that has imported everything, with small networks and a
+few batches. The exit status
 says whether a command failed. Not run, but named with the reason: blocks under
 ``<!-- check: REASON -->``, and lines that install packages or call make.
 """
 
 import argparse
+import csv
 import glob
 import os
 import re
@@ -86,7 +88,7 @@ def commands(page: str, text: str) -> Iterator[Command]:
         line = text.count("\n", 0, block.start()) + 1
         if language == "python":
             # Files shown for the reader to write have their name above them.
-            if not re.search(r"^`\S+\.py`\n\n\Z", text[: block.start()], re.M):
+            if not re.search(r"^(At the end of )?`\S+\.py`\n\n\Z", text[: block.start()], re.M):
                 yield Command(page, line, language, body, skip)
             continue
         for command in body.replace("\\\n", " ").splitlines():
@@ -97,7 +99,7 @@ def commands(page: str, text: str) -> Iterator[Command]:
 
 
 def limited(args: list[str], small: dict[str, list[str]]) -> list[str]:
-    """Arguments of ``cli.py``, small and short where it trains or evaluates.
+    """Arguments of ``lit-tasks``, small and short where it trains or evaluates.
 
     Limits stand behind ``--config``, so that what the page gives comes later and wins.
     """
@@ -127,7 +129,6 @@ def prepare(folder: Path) -> None:
         "DRIVE": fundus,
         "blots": western,
         "templates": western,
-        "photos": fundus / "test" / "images",
         "panels": panels / "test_images",
         "panel.png": sorted((panels / "test_images").iterdir())[0],
         f"photo{photographs[0].suffix}": photographs[0],
@@ -135,11 +136,31 @@ def prepare(folder: Path) -> None:
     }
     for name, target in links.items():
         (mine / name).symlink_to(target)
+    (mine / "photos").mkdir()
+    for photograph in photographs[:2]:
+        (mine / "photos" / photograph.name).symlink_to(photograph)
+    with (panels / "train.csv").open(newline="") as file:
+        labels = [(row["ID"], row["Label"]) for row in csv.DictReader(file)]
+    for name, label in labels:  # one folder per class, and a table
+        for place in (mine / "classes" / f"class {label}", mine / "sheet" / "images"):
+            place.mkdir(parents=True, exist_ok=True)
+            (place / name).symlink_to(panels / "train_images" / name)
+    with (mine / "sheet" / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "label"), *labels])
+    (mine / "CHASE").mkdir()
+    photographs = sorted((fundus / "training" / "images").iterdir())
+    drawings = sorted((fundus / "training" / "1st_manual").iterdir())
+    for number, (photograph, drawing) in enumerate(zip(photographs, drawings, strict=True)):
+        name = f"Image_{number + 1:02d}L"
+        (mine / "CHASE" / f"{name}{photograph.suffix}").symlink_to(photograph)
+        (mine / "CHASE" / f"{name}_1stHO{drawing.suffix}").symlink_to(drawing)
 
 
 def run(command: Command, folder: Path, small: dict[str, list[str]]) -> tuple[int | None, str]:
     """Exit status (None: out of time) and output of a command."""
     words = shlex.split(command.text) if command.language == "bash" else []
+    if words[:1] == ["lit-tasks"]:
+        words = ["python", "cli.py", *words[1:]]
     if words[:2] == ["python", "cli.py"]:
         import forked
 
@@ -179,7 +200,7 @@ def main() -> None:
     import forked
     from conftest import SMALL
 
-    if any("cli.py" in command.text for command in found):
+    if any(re.match("python cli.py|lit-tasks", command.text) for command in found):
         forked.warm_up()
     failed, scratch = 0, {page: tempfile.TemporaryDirectory() for page in options.pages}
     for page in options.pages:

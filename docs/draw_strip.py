@@ -36,10 +36,12 @@ def trained(source: str) -> Any:
 
 
 def pair(first: Image.Image, second: Image.Image) -> Image.Image:
-    """The left half of one image, the right half of the other."""
+    """The left half of one image, the right half of the other, in a frame: some are white."""
     square = [image.convert("RGB").resize((SIDE, SIDE)) for image in (first, second)]
     square[0].paste(square[1].crop((SIDE // 2, 0, SIDE, SIDE)), (SIDE // 2, 0))
-    ImageDraw.Draw(square[0]).line((SIDE // 2, 0, SIDE // 2, SIDE), fill="white", width=2)
+    draw = ImageDraw.Draw(square[0])
+    draw.line((SIDE // 2, 0, SIDE // 2, SIDE), fill="white", width=2)
+    draw.rectangle((0, 0, SIDE - 1, SIDE - 1), outline="#9e9e9e")
     return square[0]
 
 

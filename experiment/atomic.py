@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import csv
 import errno
@@ -19,17 +19,13 @@ FIXES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EACCES: "make it writable or choose another folder",
-    errno.EPERM: "make it writable or choose another folder",
-    errno.EROFS: "choose another folder",
-    errno.ENOTDIR: "choose another folder",
-    errno.EEXIST: "choose another folder",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Turn what the operating system says of ``path`` inside the block into one line.
+    """Turn an error of the operating system in the block into one line about ``path``.
 
     Raises:
         DataError: the disk is full, a folder is read-only, a parent is a file, ...
@@ -37,14 +33,8 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"{path}: {cause_and_fix(error)}") from None
-
-
-def cause_and_fix(error: OSError) -> str:
-    """ "cannot be written (No space left on device); free some space"."""
-    cause = error.strerror or str(error).partition("\n")[0]
-    fix = FIXES.get(error.errno or 0, "choose another folder")
-    return f"cannot be written ({cause}); {fix}"
+        cause, fix = error.strerror, FIXES.get(error.errno or 0, "choose another folder")
+        raise DataError(f"{path}: cannot be written ({cause}); {fix}") from None
 
 
 @contextmanager
@@ -78,13 +68,13 @@ def write_images(folder: Path, pictures: Mapping[str, Any]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON; a kill leaves the old file whole."""
+    """Write ``value`` as indented JSON; a kill leaves the old file intact."""
     with atomic_write(path) as tmp_path:
         tmp_path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV file, whole or not at all, of cells as `csv_cell` gives them."""
+    """Write a CSV file, completely or not at all; cells go through `csv_cell`."""
     with (
         atomic_write(path) as tmp_path,
         tmp_path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
@@ -94,11 +84,11 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]
 
 
 def csv_cell(cell: Any) -> Any:
-    """A text that a spreadsheet would run as a formula, after an apostrophe; else ``cell``."""
+    """``cell``, behind an apostrophe where a spreadsheet would run it as a formula."""
     return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes that were killed; no other may be writing there."""
+    """Remove the temporary files of killed processes; no other process may be writing there."""
     for tmp_path in folder.rglob(f"{HALF}*"):
         tmp_path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Writing checkpoints: whole or not at all, and without what only training needs."""
+"""Writing checkpoints: atomically, and without what only training needs."""
 
 import io
 from pathlib import Path
@@ -25,10 +25,10 @@ CALLBACKS = ("ConvolutionLayout", "TemperatureScaling")  # precision; confidence
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes each checkpoint beside its place and renames it: a kill leaves the old one whole.
+    """Writes each checkpoint beside its path and renames it: a kill leaves the old one intact.
 
-    Lightning's own goes through the system's temporary folder, and where that lies on another disk
-    the last step is a copy. Give it to the trainer as one of its ``plugins``.
+    Lightning's own plugin writes to the system's temporary folder, and copies the file where that
+    is another disk. Give it to the trainer as one of its ``plugins``.
     """
 
     def save_checkpoint(
@@ -37,7 +37,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write ``checkpoint`` to ``path``.
 
         Raises:
-            DataError: the file system refuses, as a full disk does.
+            DataError: the file cannot be written.
         """
         buffer = io.BytesIO()  # torch hides the cause where it cannot write to a file
         torch.save(checkpoint, buffer)
@@ -46,15 +46,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def write_portable(source: Path, file: Path) -> None:
-    """Write the checkpoint ``source`` without what only training needs.
+    """Write the checkpoint ``source`` to ``file`` without what only training needs.
 
-    ``validate``, ``test``, ``predict`` and ``inference.load`` take ``file`` as they take
-    ``source``; ``fit`` cannot resume from it. Optimizers, schedules, progress and the weights
-    beside an average are left out, folders too: of ``data_dir`` the last name stays, by which the
-    data are known.
+    ``fit`` cannot resume it; all else takes it. Optimizers, schedules, progress, raw weights beside
+    an average and folders are left out; of ``data_dir`` the last name stays.
 
     Raises:
-        DataError: ``source`` cannot be read, or ``file`` not be written.
+        DataError: ``source`` cannot be read, or ``file`` cannot be written.
     """
     checkpoint = read_checkpoint(source).content
     kept: dict[str, Any] = {key: checkpoint[key] for key in KEPT if key in checkpoint}
@@ -62,7 +60,7 @@ def write_portable(source: Path, file: Path) -> None:
     folder = data.get("data_dir")
     for name in NOT_FROM_CHECKPOINT:
         data.pop(name, None)
-    # Without a name the model would count as one of the built-in sample.
+    # None means the built-in sample.
     data["data_dir"] = None if folder is None else expand(folder).resolve().name
     callbacks = checkpoint.get("callbacks") or {}
     kept["datamodule_hyper_parameters"] = data

@@ -5,24 +5,27 @@ import base64
 import io
 import logging
 import math
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import cycle
 from pathlib import Path
 from typing import Any
-
-import yaml
+from urllib.parse import quote
 
 from common.errors import DataError
 from common.paths import expand
 from experiment.atomic import atomic_write
+from experiment.metric_names import in_words, main_metrics
 from experiment.plotting import PALETTE, plot_by_epoch, styled
-from experiment.report import duration, is_main, render
+from experiment.report import duration, render
 from experiment.run_folder import matching_runs
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import better, task_of
 
 log = logging.getLogger(__name__)
+
+WITHOUT_EFFECT = ("num_workers", "filename", "monitor", "dirpath")  # on the results
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +51,7 @@ def run(options: argparse.Namespace) -> Path:
 def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Path:
     """Write one page over the runs in ``folders``: results, what differs, curves.
 
-    Their order has no effect. What is no run folder, or one that cannot be read, is left out with a
+    Their order has no effect. A folder that is not a run, or cannot be read, is left out with a
     line in the log.
 
     Args:
@@ -66,7 +69,8 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
     names = _names(found)
     metric, mode, reason = _ranking(found)
     found.sort(key=lambda run: (_score(run, metric, mode), names[run.folder]))
-    metrics = _main_metrics(found, metric)
+    metrics = _metrics(found)
+    path = expand(output or min(names).parent / "compare.html")
     page = render(
         "compare.html.j2",
         title=task_of(tasks[0]).title,
@@ -75,13 +79,12 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
         mode=mode,
         reason=reason,
         metrics=metrics,
-        runs=[_row(run, names[run.folder], metrics) for run in found],
+        runs=[_row(run, names[run.folder], path) for run in found],
         samples=[names[run.folder] for run in found if run.record.get("sample")],
         sources={run.record.get("data") for run in found},
         differences=_differences(found),
         curves=_curves(found, names, [name for name in metrics if not name.startswith("test/")]),
     )
-    path = expand(output or min(names).parent / "compare.html")
     with atomic_write(path) as tmp_path:
         tmp_path.write_text(page, encoding="utf-8")
     return path
@@ -111,16 +114,17 @@ def _names(runs: Sequence[RunResults]) -> dict[Path, str]:
 
 def _ranking(runs: Sequence[RunResults]) -> tuple[str | None, str, str]:
     """Metric to rank by, its mode, and why it is not what the runs chose their best epoch by."""
-    monitors = sorted({(run.monitor, run.mode) for run in runs if run.monitor})
+    chosen_by = {(run.monitor, run.mode) for run in runs if run.monitor not in (None, "epoch")}
+    monitors = sorted(chosen_by, key=str)
     if len(monitors) == 1:
         return *monitors[0], ""
     shared = set.intersection(*({n for n in run.by_epoch if n[:4] == "val/"} for run in runs))
-    first = [f"val/{name}" for name in task_of(runs[0].task).main_metrics]
-    ranked = [name for name in first if name in shared] + sorted(shared)
+    ranked = [*main_metrics(runs[0].task, "val", shared), *sorted(shared)]
     if not ranked:
         return None, "max", "they have no validation metric in common"
-    names = ", ".join(str(name) for name, _ in monitors) or "none"
-    return ranked[0], better(ranked[0]), f"the runs chose their best epochs by {names}"
+    names = ", ".join(str(name) for name, _ in monitors)
+    reason = f"the runs chose their best epochs by {names}" if names else ""
+    return ranked[0], better(ranked[0]), reason
 
 
 def _score(run: RunResults, metric: str | None, mode: str) -> float:
@@ -131,16 +135,13 @@ def _score(run: RunResults, metric: str | None, mode: str) -> float:
     return -value if mode == "max" else value
 
 
-def _main_metrics(runs: list[RunResults], monitor: str | None) -> list[str]:
-    """What `is_main` of validation and test, and the losses of training."""
+def _metrics(runs: list[RunResults]) -> list[str]:
+    """The main metrics of validation and test, what the runs are ranked by, and training losses."""
     names = {name for run in runs for name in (*run.by_epoch, *_tested(run))}
-    main = {
-        name
-        for name in names
-        if is_main(runs[0], name) and (not name.startswith("train/") or name.endswith("loss"))
-    }
-    order = {"val": 0, "test": 1, "train": 2}
-    return sorted(main, key=lambda n: (n != monitor, order.get(n.partition("/")[0], 3), n))
+    found = [name for stage in ("val", "test") for name in main_metrics(runs[0].task, stage, names)]
+    monitors = {run.monitor for run in runs if run.monitor in names}
+    losses = {name for name in names if name.startswith("train/") and name.endswith("loss")}
+    return list(dict.fromkeys([*found, *sorted(monitors), *sorted(losses)]))
 
 
 def _tested(run: RunResults) -> dict[str, float]:
@@ -152,16 +153,14 @@ def _tested(run: RunResults) -> dict[str, float]:
     return found
 
 
-def _row(run: RunResults, name: str, metrics: list[str]) -> dict[str, Any]:
-    last = run.epochs[-1] if run.epochs else 0
-    chosen = run.at_best or {name: v[last] for name, v in run.by_epoch.items() if last in v}
-    values = {name: chosen.get(name) for name in metrics if name in run.by_epoch}
-    source = str(run.record.get("data", ""))
+def _row(run: RunResults, name: str, page: Path) -> dict[str, Any]:
+    source, report = str(run.record.get("data", "")), run.folder / "report.html"
     return {
         "name": name,
-        "metrics": values | _tested(run),
+        "link": quote(os.path.relpath(report, page.parent)) if report.is_file() else "",
+        "metrics": (run.at_best or run.at(run.last_epoch)) | _tested(run),
         "best_epoch": run.best_epoch,
-        "epochs": last,
+        "epochs": run.last_epoch,
         "duration": duration(run.record.get("minutes")) or "-",
         "data": Path(source).name,
         "source": source,
@@ -171,33 +170,15 @@ def _row(run: RunResults, name: str, metrics: list[str]) -> dict[str, Any]:
 
 def _differences(runs: list[RunResults]) -> dict[str, list[str]]:
     """Settings that are not the same in all runs, with the code and machine they ran on."""
-    tables = [_flat(yaml.safe_load(run.config) or {}) if run.config else {} for run in runs]
-    for run, table in zip(runs, tables, strict=True):
-        for name in ("config", "git_revision", "machine", "precision"):
-            table[name] = run.record.get(name)
-    names = list(dict.fromkeys(name for table in tables for name in table))
+    record = ("config", "git_revision", "machine", "precision")
+    tables = [run.settings | {name: run.record.get(name) for name in record} for run in runs]
+    names = dict.fromkeys(name for table in tables for name in table)
     rows = {
         name: [str(table.get(name, "-")) for table in tables]
         for name in names
-        if not name.startswith("run.")
+        if not name.startswith("run.") and name.rpartition(".")[2] not in WITHOUT_EFFECT
     }
     return {name: values for name, values in rows.items() if len(set(values)) > 1}
-
-
-def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """``{"data.seed": 0}`` of ``{"data": {"class_path": ..., "init_args": {"seed": 0}}}``."""
-    if isinstance(config, list) and config and all(isinstance(item, dict) for item in config):
-        config = {
-            str(item.get("class_path", i)).rpartition(".")[2]: item.get("init_args") or "yes"
-            for i, item in enumerate(config)
-        }
-    if not isinstance(config, dict):
-        return {prefix: config}
-    flat: dict[str, Any] = {}
-    for key, part in config.items():
-        inner = prefix if key == "init_args" else f"{prefix}.{key}".removeprefix(".")
-        flat |= _flat(part, inner)
-    return flat
 
 
 def _curves(runs: list[RunResults], names: dict[Path, str], metrics: list[str]) -> str:
@@ -217,7 +198,7 @@ def _curves(runs: list[RunResults], names: dict[Path, str], metrics: list[str]) 
         for axes in panels[len(metrics) :]:
             axes.remove()
         for axes, name in zip(panels, metrics, strict=False):
-            axes.set_title(name)
+            axes.set_title(in_words(name), size=9)
             for run in runs:
                 values, best = run.by_epoch.get(name), run.best_epoch
                 if values:

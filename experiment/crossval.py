@@ -1,13 +1,12 @@
 """``python cli.py crossval --config configs/aoi.yaml --folds 5``: train each fold, pool the scores.
 
-Each fold (and seed) is an ordinary run in the folder of the cross-validation; the command, given
-again, goes on where it was stopped.
+Each fold (and seed) is an ordinary run in the folder of the cross-validation. The same command
+continues a cross-validation that was stopped.
 """
 
 import argparse
 import hashlib
 import json
-import logging
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
@@ -15,12 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from common.config_file import read_section
 from common.errors import DataError, UsageError
 from common.paths import expand
 from experiment.atomic import write_json, writing
-from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints, read_checkpoint
+from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints
 from experiment.compare import write_comparison
 from experiment.crossval_report import summary, write_tables
 from experiment.crossval_scores import IMAGE_TABLE, ImageScores, read_image_table
@@ -28,8 +26,6 @@ from experiment.run_folder import RunSettings
 from experiment.run_json import read_run_json
 from experiment.run_lock import RunLock
 from experiment.run_results import read_results
-
-log = logging.getLogger(__name__)
 
 Main = Callable[[list[str]], Any]
 OURS = ("--data.fold", "--data.folds", "--seed_everything", "--ckpt_path", "--run.config")
@@ -43,7 +39,7 @@ class Member(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of its run."""
+        """Name of the run."""
         return f"fold-{self.fold}_seed-{self.seed}"
 
 
@@ -53,19 +49,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folds", type=int, default=5, help="parts of the training data")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each fold")
     parser.add_argument("--seed", type=int, default=42, help="the first one's seed_everything")
-    parser.add_argument("--run.name", dest="name", help="the result lies in crossval_<name>")
+    parser.add_argument("--run.name", dest="name", help="the result is written to crossval_<name>")
 
 
 def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
-    """Cross-validate, or continue where it was stopped, and return the folder it filled.
+    """Cross-validate, or continue where it was stopped.
 
     Args:
-        options: as `add_options` has them.
+        options: options of `add_options`.
         given: options of ``fit``.
-        fit: runs a command line of the Trainer's subcommands.
+        fit: runs a command line of the Trainer's verbs.
+
+    Returns:
+        Folder of the cross-validation.
 
     Raises:
-        DataError: bad options, other ones than the folder was begun with, or what ``fit`` raises.
+        DataError: bad options, other options than the folder was started with, or an error of
+            ``fit``.
     """
     _check(options, given)
     settings = _run_settings(options, given)
@@ -78,11 +78,11 @@ def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
         _cross_validate(folder, options, given, fit)
     except DataError:
         if not any(path.is_dir() for path in folder.iterdir()):
-            (folder / CROSSVAL_RECORD).unlink(missing_ok=True)  # it would refuse the mended command
+            (folder / CROSSVAL_RECORD).unlink(missing_ok=True)  # it would refuse the fixed command
         raise
     finally:
         lock.discard()
-        with suppress(OSError):  # it holds something
+        with suppress(OSError):  # not empty
             folder.rmdir()
     return folder
 
@@ -100,23 +100,17 @@ def _check(options: argparse.Namespace, given: Sequence[str]) -> None:
 
 
 def _run_settings(options: argparse.Namespace, given: Sequence[str]) -> RunSettings:
-    """Those of the config, with what the command line says of ``run``."""
+    """Settings ``run`` of the config and the command line."""
     settings: dict[str, Any] = {}
-    for path in map(Path, options.config):
-        try:
-            settings |= yaml.safe_load(expand(path).read_text(encoding="utf-8"))["run"] or {}
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read ({error.strerror}); see configs/") from None
-        except (ValueError, TypeError, yaml.YAMLError):
-            raise UsageError(f"{path}: not a config; see configs/") from None
-        except KeyError:
-            continue  # a part of a config
+    for path in options.config:
+        settings |= read_section(path, "run")
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("task", "root"):
-        parser.add_argument(f"--run.{name}", dest=name)
-    settings |= {k: v for k, v in vars(parser.parse_known_args(given)[0]).items() if v is not None}
-    known = {k: v for k, v in settings.items() if k in ("task", "config", "root")}
-    return RunSettings(**known, name=options.name)
+        parser.add_argument(
+            f"--run.{name}", dest=name, default=settings.get(name, argparse.SUPPRESS)
+        )
+    chosen = parser.parse_known_args(given)[0]
+    return RunSettings(**vars(chosen), config=settings.get("config"), name=options.name)
 
 
 def _cross_validate(
@@ -124,14 +118,8 @@ def _cross_validate(
 ) -> None:
     record = _begin(folder, options, given)
     configs = [f"--config={path}" for path in options.config]
-    fixed = [
-        *configs,
-        *given,
-        "--trainer.devices=1",
-        f"--data.folds={options.folds}",
-        f"--run.root={folder.parent}",
-        f"--run.config={folder.name}",
-    ]
+    fixed = [*configs, *given, "--trainer.devices=1", f"--data.folds={options.folds}"]
+    fixed += [f"--run.root={folder.parent}", f"--run.config={folder.name}"]
     members = [
         Member(fold, options.seed + more)
         for more in range(options.seeds)
@@ -139,11 +127,11 @@ def _cross_validate(
     ]
     done = {Member(one["fold"], one["seed"]): one for one in record["members"]}
     for number, member in enumerate(members, start=1):
-        where = f"crossval {number}/{len(members)}: fold {member.fold}, seed {member.seed}"
+        where = f"crossval {number}/{len(members)}: {folder / member.name}"
         if member in done and (folder / done[member]["checkpoint"]).is_file():
-            print(f"{where}: done before, {folder / member.name}", flush=True)
+            print(f"{where}: done before", flush=True)
             continue
-        print(f"{where}: {folder / member.name}", flush=True)
+        print(where, flush=True)
         _train(folder / member.name, member, fixed, fit)
         done[member] = _validate(folder, member, fit)
         record["members"] = [done[one] for one in members if one in done]
@@ -163,40 +151,41 @@ def _cross_validate(
 
 
 def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> dict[str, Any]:
-    """The record that was begun with these options, or a new one.
+    """The record of a cross-validation that these options started, or a new one.
 
     Raises:
-        DataError: it was begun with other ones.
+        DataError: the folder was started with other options.
     """
     path = folder / CROSSVAL_RECORD
     texts = [expand(config).read_bytes() for config in options.config]
-    begun = {
+    started = {
         "configs": options.config,
         "sha256": [hashlib.sha256(text).hexdigest() for text in texts],
         "folds": options.folds,
         "seed": options.seed,
         "options": [*given],
     }
+    record: dict[str, Any] = {**started, "members": []}
     if path.is_file():
         try:
-            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            raise DataError(f"{path}: not readable; remove it to begin anew") from None
-        for name, value in begun.items():
+            raise DataError(f"{path}: not readable; remove it to start again") from None
+        for name, value in started.items():
             if record.get(name) != value:
                 raise DataError(
-                    f"{folder}: was begun with other {name} ({record.get(name)}); choose another "
+                    f"{folder}: was started with other {name} ({record.get(name)}); choose another "
                     "--run.name, or remove it"
                 )
-        return record | {"status": "running"}
-    record = {**begun, "status": "running", "members": []}
-    write_json(folder / CROSSVAL_RECORD, record)
+    record["status"] = "running"
+    write_json(path, record)
     return record
 
 
 def _train(run: Path, member: Member, fixed: Sequence[str], fit: Main) -> None:
-    """Train, or go on from the last checkpoint, unless all epochs are done."""
-    last = run / "checkpoints" / "last.ckpt"
+    """Train, or resume from the last checkpoint, unless the training is finished."""
+    if read_run_json(run / "run.json").get("status") == "finished":
+        return
     args = [
         "fit",
         *fixed,
@@ -204,14 +193,9 @@ def _train(run: Path, member: Member, fixed: Sequence[str], fit: Main) -> None:
         f"--seed_everything={member.seed}",
         f"--run.name={member.name}",
     ]
+    last = run / "checkpoints" / "last.ckpt"
     if last.is_file():
-        epochs = read_checkpoint(last).finished_epochs
-        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-        if epochs == config["trainer"]["max_epochs"]:
-            if read_run_json(run / "run.json").get("status") != "finished":
-                log.warning("%s: stopped after its last epoch, without figures", run)
-            return
-        print(f"goes on after epoch {epochs}", flush=True)
+        print(f"resumes from {last}", flush=True)
         args.append(f"--ckpt_path={last}")
     elif run.exists():  # stopped before the end of its first epoch
         shutil.rmtree(run)

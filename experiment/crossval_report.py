@@ -7,13 +7,13 @@ from typing import Any
 
 from experiment.atomic import atomic_write, write_table
 from experiment.crossval_scores import ImageScores, pooled, spread
-from experiment.report import short
+from experiment.headline import short
 
 NOTE = (
-    "Each fold is scored by the epoch that was best on it, which flatters by a little. Intervals "
-    "(95 %) are of the mean over images as independent draws: Wilson's for shares, else the "
+    "Each fold is scored at the epoch that was best on it, which flatters by a little. Intervals "
+    "(95 %) are for the mean over images as independent draws: Wilson's for proportions, else the "
     "bootstrap over images. They do not cover other training images; the standard deviation over "
-    "the runs does, but its runs share most of theirs."
+    "runs does, although runs share most of their training images."
 )
 
 

@@ -35,7 +35,7 @@ def read_image_table(path: Path) -> dict[str, ImageScores]:
 
 
 def spread(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean, standard deviation (of the sample; None of a single value), least and greatest."""
+    """Mean, standard deviation (of the sample; None for a single value), minimum and maximum."""
     deviation = statistics.stdev(values) if len(values) > 1 else None
     return {
         "mean": statistics.fmean(values),
@@ -48,10 +48,10 @@ def spread(values: Sequence[float]) -> dict[str, float | None]:
 def pooled(tables: Sequence[dict[str, ImageScores]]) -> dict[str, dict[str, Any]]:
     """Mean of each score over all held-out images, with a 95 % interval.
 
-    Each image counts once: its values under several seeds are averaged first. The interval says
-    how far the mean would move with other images of the kind, taken as independent; not how far it
-    would with other training images. Of shares (each value 0 or 1) it is Wilson's, of other scores
-    the percentile bootstrap's over images.
+    Each image counts once: its values under several seeds are averaged first. The interval says how
+    far the mean would move with other images of the same kind, taken as independent; not with other
+    training images. For proportions (each value 0 or 1) it is Wilson's, for other scores the
+    percentile bootstrap's over images.
 
     Args:
         tables: of the members, scores by image.
@@ -79,14 +79,18 @@ def pooled(tables: Sequence[dict[str, ImageScores]]) -> dict[str, dict[str, Any]
     return found
 
 
+def wilson_interval(successes: int, count: int) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927)."""
+    from scipy.stats import binomtest  # slow to import
+
+    found = binomtest(successes, count).proportion_ci(CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
+
+
 def _interval(values: Sequence[float]) -> tuple[float | None, float | None, str]:
     count = len(values)
     if set(values) <= {0.0, 1.0}:
-        from scipy.stats import binomtest  # takes as long to import as all else here
-
-        share = binomtest(round(sum(values)), count)
-        found = share.proportion_ci(CONFIDENCE, method="wilson")
-        return float(found.low), float(found.high), "Wilson"
+        return *wilson_interval(round(sum(values)), count), "Wilson"
     if count < 2 or not all(map(math.isfinite, values)):
         return None, None, "none"
     rng, array = np.random.default_rng(0), np.array(values)

@@ -42,7 +42,7 @@ class MetricsCSV(Logger):
 
     @property
     def path(self) -> Path:
-        """Of the file."""
+        """The file's path."""
         return self.folder / "metrics.csv"
 
     def log_hyperparams(self, params: Any = None, *args: Any, **kwargs: Any) -> None:

@@ -1,8 +1,11 @@
 """One style for all figures, and what they are made of."""
 
+import logging
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +16,10 @@ from experiment.atomic import atomic_write
 
 if TYPE_CHECKING:  # matplotlib takes half a second to import: only what draws pays for it
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
 
 # Okabe & Ito's palette, which readers of every kind of color vision can tell apart.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -21,10 +27,17 @@ SKY, YELLOW, PURPLE = "#56B4E9", "#F0E442", "#CC79A7"
 INK, MUTED, PAPER = "#1F2328", "#656D76", "#FFFFFF"
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK)
 
+CJK_FONTS = (  # Linux, Windows, macOS
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Arial Unicode MS",
+)
 STYLE: dict[str, Any] = {
     "figure.facecolor": PAPER,
     "figure.dpi": 160,
-    "font.family": "DejaVu Sans",
     "font.size": 10,
     "text.color": INK,
     "axes.facecolor": PAPER,
@@ -61,8 +74,37 @@ def styled() -> Iterator[None]:
     """matplotlib in the project's style, and as it was afterwards."""
     import matplotlib
 
-    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+    style = STYLE | {"font.family": _fonts()}
+    with matplotlib.rc_context(style):  # type: ignore[arg-type]
         yield
+
+
+@cache
+def _fonts() -> list[str]:
+    """DejaVu Sans, then an installed font for the characters that it lacks, such as Chinese."""
+    from matplotlib.font_manager import fontManager
+
+    logging.getLogger("matplotlib.font_manager").setLevel("ERROR")  # it misses weights of some
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in CJK_FONTS if name in installed)]
+
+
+@contextmanager
+def _one_line_of_missing_characters() -> Iterator[None]:
+    """One line in the log in place of matplotlib's warning for each character."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", "Glyph .* missing from")
+        yield
+    for one in caught:
+        if "missing from" in str(one.message):
+            _log_missing_characters()
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+
+
+@cache
+def _log_missing_characters() -> None:
+    log.warning("no installed font has all characters of the figures; try %s", CJK_FONTS[0])
 
 
 @contextmanager
@@ -84,7 +126,7 @@ def figure(
         if sample:
             _stamp(fig)
             caption = f"Sample data (synthetic). {caption}"
-        with atomic_write(path) as tmp_path:
+        with atomic_write(path) as tmp_path, _one_line_of_missing_characters():
             fig.savefig(tmp_path, metadata={"Title": title, "Description": caption})
 
 
@@ -144,45 +186,47 @@ def from_zero(axes: "Axes") -> None:
     axes.set_ylim(bottom - room if bottom < 0 else 0, top + room)
 
 
+def percent_axis(axis: "Axis") -> None:
+    """Label 0-1 as percent; ticks beyond 100 %, which make room for marks, have no label."""
+    axis.set_major_formatter(lambda value, _: f"{100 * value:g} %" if value <= 1.0001 else "")
+
+
 def mark_best(axes: "Axes", epoch: int, value: float, text: str) -> None:
-    """A diamond at the best epoch, the highest, on a dashed line through it."""
+    """A diamond at the best epoch, on a dashed line through it."""
     axes.axvline(epoch, color=MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
     low, high = axes.get_ylim()
-    axes.set_ylim(low, max(high, value + 0.22 * (high - low)))  # room for the text
-    axes.plot([epoch], [value], marker="D", markersize=8, color=INK, zorder=4, linestyle="")
+    axes.set_ylim(low, high + 0.18 * (high - low))  # room for the text
+    axes.plot(epoch, value, "D", markersize=8, color=INK, zorder=4, clip_on=False)
     first, last = axes.get_xlim()
     left_half = epoch - first <= (last - first) / 2
     axes.annotate(
         text,
-        (epoch, value),
-        xytext=(7 if left_half else -7, 7),
+        (epoch, 1),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(6 if left_half else -6, 0),
         textcoords="offset points",
         ha="left" if left_half else "right",
-        va="bottom",
+        va="top",
         weight="bold",
         size=9,
-        zorder=5,
     )
 
 
 def reference_line(axes: "Axes", value: float, text: str) -> None:
-    """A horizontal line that the curves are to be read against, always in view."""
+    """A horizontal line to read the curves against, always in view."""
     low, high = axes.get_ylim()
     room = 0.08 * (max(high, value) - min(low, value))
-    if not low < value < high:  # curves far off keep their distance from the edge, too
+    if not low < value < high:  # keeps the curves away from the edge, too
         low, high = low - room, high + room
     axes.set_ylim(min(low, value - room), max(high, value + room))
-    curves = [np.asarray(line.get_ydata(), float) for line in axes.get_lines()]
-    distance = [min((abs(y[end] - value) for y in curves if len(y)), default=0) for end in (0, -1)]
-    left = distance[0] > distance[1]  # the text stands where the curves are farther away
     axes.axhline(value, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
     axes.annotate(
         text,
-        (0 if left else 1, value),
+        (1, value),
         xycoords=axes.get_yaxis_transform(),
-        xytext=(4 if left else 0, 3),
+        xytext=(0, 3),
         textcoords="offset points",
-        ha="left" if left else "right",
+        ha="right",
         size=8.5,
         color=MUTED,
     )

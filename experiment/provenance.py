@@ -26,7 +26,7 @@ def git_revision() -> str:
 
 
 def machine() -> str:
-    """Processor, cores and accelerator in words."""
+    """Processor, cores and accelerator as text."""
     cpu = torch.cpu.get_capabilities().get("cpu_name") or platform.machine()
     text = f"{cpu}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}"
     if torch.cuda.is_available():
@@ -35,7 +35,7 @@ def machine() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of what decides the numbers."""
+    """Versions of the packages that affect results."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,

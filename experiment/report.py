@@ -1,136 +1,28 @@
 """``report.html``: one self-contained page about a run."""
 
 import base64
+import csv
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from experiment.atomic import atomic_write
+from experiment.headline import SPLITS, headline, plural, short
+from experiment.metric_names import in_words, main_metrics
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import task_of
 
 log = logging.getLogger(__name__)
 
-EVALUATIONS = {"validate": "Validation", "test": "Test"}
-
-
-def short(value: float) -> str:
-    """Four decimals, or four digits where that would show none."""
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
-
-
-def render(template: str, **values: Any) -> str:
-    """The page that ``template``, a file in templates/, makes of ``values``."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"short": short, "duration": duration}
-    return environment.get_template(template).render(**values)
-
-
-def write_report(run_dir: str | Path) -> Path:
-    """Write ``report.html`` of what ``run_dir`` holds, and nothing else, and return its path.
-
-    Reads ``run.json``, ``config.yaml``, ``metrics.csv`` and ``figures/*.png``; what is missing is
-    left out. Images are inside the page, which needs neither script nor network.
-
-    Raises:
-        DataError: one of the files is not what its name says.
-    """
-    results = read_results(run_dir)
-    record = results.record
-    task = task_of(results.task)
-    page = render(
-        "report.html.j2",
-        title=task.title,
-        folder=results.folder.name,
-        record=record,
-        facts=_facts(record),
-        details=_details(record),
-        rows=_rows(results),
-        epochs=results.epochs[-1] if results.epochs else 0,
-        best_epoch=results.best_epoch,
-        monitor=results.monitor,
-        mode=results.mode,
-        evaluations=[_evaluation(results, one) for one in results.evaluations],
-        references=task.reference,
-        figures=[*_figures(results.folder / "figures")],
-        config=results.config,
-    )
-    path = results.folder / "report.html"
-    with atomic_write(path) as tmp_path:
-        tmp_path.write_text(page, encoding="utf-8")
-    return path
-
-
-def is_main(results: RunResults, metric: str) -> bool:
-    """Whether a reader looks for ``metric`` first."""
-    main = task_of(results.task).main_metrics
-    return not main or metric == results.monitor or metric.partition("/")[2] in main
-
-
-def _rank(results: RunResults, metric: str) -> tuple[Any, ...]:
-    stage, _, name = metric.partition("/")
-    main = task_of(results.task).main_metrics
-    place = main.index(name) if name in main else len(main)
-    return metric != results.monitor, stage == "train", place, metric
-
-
-def _evaluation(results: RunResults, record: dict[str, Any]) -> dict[str, Any]:
-    metrics = record.get("metrics") or {}
-    members = record.get("members") or ()
-    one = Path(record.get("checkpoint") or "no checkpoint").name
-    return {
-        "title": f"{EVALUATIONS[record['stage']]} of "
-        + (f"an ensemble of {len(members)}" if members else one),
-        "facts": " · ".join(
-            str(part)
-            for part in (
-                "built-in sample (synthetic)" if record.get("sample") else record.get("data"),
-                (record.get("finished") or record.get("started") or "").replace("T", " "),
-                record.get("status"),
-            )
-            if part
-        ),
-        "rows": [
-            {"metric": name, "main": is_main(results, name), "value": metrics[name]}
-            for name in sorted(metrics, key=lambda name: _rank(results, name))
-        ],
-    }
-
-
-def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
-    facts = {
-        "Data": "built-in sample (synthetic)" if record.get("sample") else record.get("data"),
-        "Weights": record.get("weights"),
-        "Duration": duration(record.get("minutes")),
-        "Best checkpoint": record.get("best_checkpoint"),
-        "Stopped by": record.get("error"),
-        "Git revision": record.get("git_revision"),
-        "Machine": record.get("machine"),
-    }
-    return [(name, str(text)) for name, text in facts.items() if text]
-
-
-def _details(record: dict[str, Any]) -> list[tuple[str, str]]:
-    versions = record.get("versions") or {}
-    facts = {
-        "Command": record.get("command"),
-        "Started": (record.get("started") or "").replace("T", " "),
-        "Finished": (record.get("finished") or "").replace("T", " "),
-        "Config": record.get("config"),
-        "Seed": record.get("seed"),
-        "Precision": record.get("precision"),
-        "Devices": f"{record.get('devices', '?')} x {record.get('accelerator', '?')}",
-        "Software": ", ".join(f"{name} {version}" for name, version in versions.items()),
-    }
-    return [(name, str(text)) for name, text in facts.items() if text not in (None, "")]
+STAGES = {"validate": "Validation", "test": "Test"}
+SAMPLE = "built-in sample (synthetic)"
+TABLES = {  # written beside the figures
+    "classes": "Classes",
+    "photographs": "Photographs",
+    "mistakes": "mistakes",
+}
+MAX_ROWS = 200  # of a table of images
 
 
 def duration(minutes: float | None) -> str:
@@ -142,21 +34,185 @@ def duration(minutes: float | None) -> str:
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def _rows(results: RunResults) -> list[Mapping[str, Any]]:
-    """Metrics of training, the monitored one first, then as a reader looks for them."""
-    names = sorted(
-        (name for name in results.by_epoch if "/" in name), key=lambda name: _rank(results, name)
+def render(template: str, **values: Any) -> str:
+    """Fill in ``template``, a file in templates/."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    at_best, last = results.at_best, results.epochs[-1] if results.epochs else 0
-    return [
-        {
-            "metric": name,
-            "main": is_main(results, name),
-            "best": at_best.get(name),
-            "last": results.by_epoch[name].get(last),
-        }
-        for name in names
+    environment.filters |= {"short": short, "duration": duration, "in_words": in_words}
+    return environment.get_template(template).render(**values)
+
+
+def write_report(run_dir: str | Path) -> Path:
+    """Write ``report.html`` from the files in ``run_dir`` and return its path.
+
+    Reads ``run.json``, ``config.yaml``, ``metrics.csv``, ``figures/*.png`` and ``figures/*.csv``;
+    what is missing is left out. The page contains its images and needs no network.
+
+    Raises:
+        DataError: a file cannot be read as what its name says.
+    """
+    results = read_results(run_dir)
+    record = results.record
+    page = render(
+        "report.html.j2",
+        task=task_of(results.task).title,
+        name=record.get("run") or results.folder.name,
+        headline=headline(results),
+        record=record,
+        epochs=results.last_epoch,
+        facts=_filled(_facts(results)),
+        details=_filled(_details(record)),
+        scores=[_training(results), *(_evaluation(results, e) for e in results.evaluations)],
+        best_epoch=results.best_epoch,
+        monitor=results.monitor,
+        mode=results.mode,
+        tables=[*_tables(results.folder / "figures")],
+        figures=[*_figures(results.folder / "figures")],
+        config=results.config,
+    )
+    path = results.folder / "report.html"
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _filled(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(name, str(value)) for name, value in facts.items() if value not in (None, "")]
+
+
+def _facts(results: RunResults) -> Mapping[str, Any]:
+    record, settings = results.record, results.settings
+    counts, classes = record.get("images") or {}, record.get("classes") or ()
+    rates = {
+        name.removeprefix("model.").removesuffix(".lr"): value
+        for name, value in settings.items()
+        if name.endswith("optimizer.lr")
+    }
+    sizes = (settings.get(f"data.{name}") for name in ("image_size", "size", "inputs.size"))
+    return {
+        "Data": SAMPLE if record.get("sample") else record.get("data"),
+        "Images": ", ".join(f"{count:,} {SPLITS[name]}" for name, count in counts.items()),
+        "Classes": f"{len(classes)}: {', '.join(classes)}" if classes else None,
+        "Split": _split(settings),
+        "Image size": next((f"{size} px" for size in sizes if size), None),
+        "Field of view": f"{d:g} px wide" if (d := settings.get("data.inputs.diameter")) else None,
+        "Learning rate": ", ".join(
+            f"{value:g}" + (f" ({name})" if len(rates) > 1 else "") for name, value in rates.items()
+        ),
+        "Epochs": _epochs(results),
+        "Initial weights": record.get("weights"),
+        "Duration": duration(record.get("minutes")),
+        "Best checkpoint": record.get("best_checkpoint"),
+        "Stopped by": record.get("error"),
+    }
+
+
+def _split(settings: Mapping[str, Any]) -> str:
+    """How images were held out, where the data do not say it themselves."""
+    fold, folds, seed = (settings.get(f"data.{name}") for name in ("fold", "folds", "seed"))
+    if fold == "all":
+        return "none: all images are trained on"
+    if folds is not None:
+        return f"fold {fold} of {folds}, seed {seed}"
+    if (fraction := settings.get("data.val_fraction")) is not None:
+        return f"{100 * fraction:g} % for validation, drawn by seed {seed} if the data name none"
+    if (count := settings.get("data.val_size")) is not None:
+        return (
+            f"{plural(count, 'image')} for validation, drawn by seed {seed} if the data name none"
+        )
+    return ""
+
+
+def _epochs(results: RunResults) -> str:
+    planned, reason = results.settings.get("trainer.max_epochs"), results.record.get("early_stop")
+    count = f"{results.last_epoch} of {planned}" if planned else str(results.last_epoch)
+    return f"{count}, stopped early: {reason}" if reason else count
+
+
+def _details(record: dict[str, Any]) -> Mapping[str, Any]:
+    versions = record.get("versions") or {}
+    return {
+        "Command": record.get("command"),
+        "Started": (record.get("started") or "").replace("T", " "),
+        "Finished": (record.get("finished") or "").replace("T", " "),
+        "Config": record.get("config"),
+        "Seed": record.get("seed"),
+        "Precision": record.get("precision"),
+        "Devices": f"{record.get('devices', '?')} x {record.get('accelerator', '?')}",
+        "Machine": record.get("machine"),
+        "Git revision": record.get("git_revision"),
+        "Software": ", ".join(f"{name} {version}" for name, version in versions.items()),
+    }
+
+
+def _training(results: RunResults) -> dict[str, Any]:
+    """Metrics of training at the best and the last epoch."""
+    best, last = results.best_epoch, results.last_epoch
+    columns = {f"Last epoch ({last})": results.at(last)}
+    if best:
+        columns = {f"Best epoch ({best})": results.at_best} | columns
+    return _scores(results, "Training", "", columns)
+
+
+def _evaluation(results: RunResults, record: dict[str, Any]) -> dict[str, Any]:
+    members = record.get("members") or ()
+    checkpoint = Path(record.get("checkpoint") or "no checkpoint").name
+    facts = (
+        SAMPLE if record.get("sample") else record.get("data"),
+        (record.get("finished") or record.get("started") or "").replace("T", " "),
+        record.get("status"),
+    )
+    return _scores(
+        results,
+        f"{STAGES[record['stage']]} of "
+        + (f"an ensemble of {len(members)}" if members else checkpoint),
+        " · ".join(str(part) for part in facts if part),
+        {"Value": record.get("metrics") or {}},
+    )
+
+
+def _scores(
+    results: RunResults, title: str, facts: str, columns: Mapping[str, Mapping[str, float]]
+) -> dict[str, Any]:
+    """A table of metrics: the main ones in the order in which a reader looks for them."""
+    names = {name for values in columns.values() for name in values if "/" in name}
+    main = [
+        n for stage in ("test", "val", "train") for n in main_metrics(results.task, stage, names)
     ]
+    if results.monitor in names and results.monitor not in main:
+        main.append(results.monitor)
+    return {
+        "title": title,
+        "facts": facts,
+        "columns": list(columns),
+        "main": {name: [values.get(name) for values in columns.values()] for name in main},
+        "rest": {
+            name: [values.get(name) for values in columns.values()]
+            for name in sorted(names - {*main})
+        },
+    }
+
+
+def _tables(folder: Path) -> Iterator[dict[str, Any]]:
+    """The tables beside the figures."""
+    for path in sorted(folder.glob("[!.]*.csv")):
+        kind, tested = path.stem.removeprefix("test_"), path.stem.startswith("test_")
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        title = f"{TABLES.get(kind, kind)} ({'test' if tested else 'validation'})"
+        yield {
+            "title": f"{len(rows):,} {title}" if kind == "mistakes" else title,
+            "header": header,
+            "rows": rows[:MAX_ROWS],
+            "count": len(rows),
+            "file": f"figures/{path.name}",
+        }
 
 
 def _figures(folder: Path) -> Iterator[dict[str, Any]]:
@@ -184,16 +240,22 @@ def _figures(folder: Path) -> Iterator[dict[str, Any]]:
         }
 
 
-def print_table(results: RunResults) -> None:
-    """Print the metrics a reader looks for first, of the best and of the last epoch."""
+def print_scores(results: RunResults, verb: str) -> None:
+    """Print the main metrics, and in one sentence the result, of ``fit``, ``validate`` or ``test``.
+
+    ``fit`` also says why it stopped early.
+    """
     from rich.console import Console
     from rich.table import Table
 
-    last = results.epochs[-1] if results.epochs else 0
-    best = results.best_epoch
-    table = Table("metric", *([f"best epoch ({best})"] if best else []), f"last epoch ({last})")
-    for row in _rows(results):
-        if row["main"]:
-            values = (row["best"], row["last"]) if best else (row["last"],)
-            table.add_row(row["metric"], *("" if v is None else short(v) for v in values))
-    Console().print(table)
+    latest = [one for one in results.evaluations if one["stage"] == verb][-1:]
+    scores = _evaluation(results, latest[0]) if latest else _training(results)
+    table = Table("metric", *(column.lower() for column in scores["columns"]))
+    for name, values in (scores["main"] or scores["rest"]).items():
+        table.add_row(name, *("" if value is None else short(value) for value in values))
+    if table.rows:
+        Console().print(table)
+    if verb == "fit" and (reason := results.record.get("early_stop")):
+        print(f"stopped early: {reason}")
+    if verb != "validate" and (sentence := headline(results, verb)):
+        print(sentence)

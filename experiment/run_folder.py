@@ -42,9 +42,15 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         for option in ("task", "config", "name"):
-            value = getattr(self, option)
-            if value is not None:
-                check_folder_name(value, f"run.{option}")
+            name = getattr(self, option)
+            if name is None:
+                continue
+            plain = re.fullmatch(r"[^\s./\\:]([^/\\:\x00-\x1f]*[^\s/\\:])?", name)
+            if not plain or len(name.encode()) > 200:
+                raise DataError(
+                    f"run.{option}: {name[:30]!r} is not the name of a folder; give 200 "
+                    "letters, digits, - or _"
+                )
         if not self.root:
             raise DataError("run.root: is empty; give a folder, such as runs")
 
@@ -59,48 +65,28 @@ class RunSettings:
         return [self.folder / self.name] if self.name else sorted(self.folder.glob("*"))
 
 
-def check_folder_name(name: str, option: str) -> None:
-    """Refuse what is no plain name of a folder on every system.
-
-    Raises:
-        DataError: empty, hidden, too long, or a path, or with odd characters.
-    """
-    shown = name if len(name) <= 40 else f"{name[:40]}..."
-    if not name or name != name.strip() or name.startswith("."):
-        raise DataError(f"{option}: {shown!r} is no name of a folder; begin with a letter or digit")
-    if re.search(r"[/\\:\x00-\x1f]", name):
-        raise DataError(f"{option}: {shown!r} is no plain name; leave out / \\ : and line breaks")
-    if len(name.encode()) > 200:
-        raise DataError(f"{option}: {shown!r} has {len(name)} characters; give 200 at most")
-
-
 def run_folder_of(checkpoint: Path) -> Path | None:
-    """The run folder that ``checkpoint`` lies in; None where it lies in none."""
+    """The run folder that contains ``checkpoint``, if any."""
     folder = checkpoint.resolve().parent.parent
     return folder if (folder / "run.json").is_file() else None
 
 
 def requeued_run(run: RunSettings) -> Path | None:
-    """The run that this command began in this Slurm job before the job was put back in the queue.
-
-    None where there is none, or it finished.
-    """
-    job = os.environ.get("SLURM_JOB_ID")
-    if not job or os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
+    """The unfinished run that this command started before Slurm requeued its job, if any."""
+    started = {"slurm_job_id": os.environ.get("SLURM_JOB_ID"), "command": " ".join(sys.argv)}
+    if os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
         return None
-    begun = {"slurm_job_id": job, "command": " ".join(sys.argv)}
     for folder in run.existing:
         record = read_run_json(folder / "run.json")
-        if record.get("status") != "finished" and begun.items() <= record.items():
+        if record.get("status") != "finished" and started.items() <= record.items():
             return folder
     return None
 
 
 def open_run_folder(run: RunSettings, ckpt_path: Path | None) -> Path:
-    """The folder of the run that ``ckpt_path`` belongs to, or else a new one, made by rank 0.
+    """The run folder of ``ckpt_path``, or else a new one, made by rank 0.
 
-    ``run.name`` overrules the checkpoint's folder: the checkpoint is then continued elsewhere. Not
-    for ``predict``, see `prediction_parent`.
+    Where ``run.name`` is another name, the checkpoint is continued in a new folder.
 
     Raises:
         DataError: ``run.name`` is taken by another run, or the folder cannot be made.
@@ -112,7 +98,7 @@ def open_run_folder(run: RunSettings, ckpt_path: Path | None) -> Path:
     elif (requeued := requeued_run(run)) is not None:
         return requeued
     stem = run.name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    from pytorch_lightning.utilities import rank_zero_only  # half of what `compare` would import
+    from pytorch_lightning.utilities import rank_zero_only  # which `compare` does not need
 
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return run.folder / stem  # until RunRecorder.setup tells it rank 0's
@@ -133,29 +119,30 @@ def _new_folder(parent: Path, stem: str, numbered: bool) -> Path:
 
 
 def discard_run_folder(folder: Path) -> None:
-    """Remove what `open_run_folder` made if nothing was written: bad input leaves nothing."""
+    """Remove a run folder, and the one of its config, where they are empty."""
     with suppress(OSError):
         folder.rmdir()
         folder.parent.rmdir()
 
 
 def prediction_parent(ckpt_path: Path) -> Path:
-    """Where the predictions of a checkpoint belong: its run's folder, or else beside it."""
+    """The run folder of a checkpoint, or else the folder that contains it."""
     return run_folder_of(ckpt_path) or ckpt_path.resolve().parent
 
 
 def results_folder(
     run: RunSettings, given: str | None, checkpoints: Sequence[Path], predicting: bool
 ) -> Path:
-    """Where a subcommand writes, or for ``predict`` where the predictions' folder shall be.
+    """Where a verb writes, or for ``predict`` the parent of ``predictions/``.
 
-    The results of several checkpoints belong to none of their runs: they go into the folder of the
-    cross-validation that was given, or else into a run folder of their own.
+    Results of an ensemble go into the folder of the cross-validation that was given, or else into a
+    new run folder.
 
     Args:
-        given: what ``--ckpt_path`` was.
-        checkpoints: that it stands for.
-        predicting: whether the subcommand is ``predict``.
+        run: settings of the run.
+        given: the option ``--ckpt_path``.
+        checkpoints: files that it stands for.
+        predicting: whether the verb is ``predict``.
 
     Raises:
         DataError: see `open_run_folder`.
@@ -169,18 +156,19 @@ def results_folder(
     return prediction_parent(only) if predicting and only else open_run_folder(run, only)
 
 
-def open_prediction_folder(parent: Path, source: str, output: Path | None) -> Path:
+def open_prediction_folder(parent: Path, source: str, output: str | Path | None) -> Path:
     """A new, empty folder for one prediction: ``output``, or ``<parent>/predictions/<source>``.
 
     Args:
-        source: where the images came from, a path or "sample"; its last part names the folder.
-            Where that exists already, -2, -3, ... is added: no prediction touches an earlier one.
-        output: the folder that the user chose.
+        parent: see `results_folder`.
+        source: path of the images, or "sample"; its last part names the folder, with -2, -3, ...
+            where that exists.
+        output: the option ``--output``.
 
     Raises:
-        DataError: ``output`` holds something, or the folder cannot be made.
+        DataError: ``output`` is not empty, or the folder cannot be made.
     """
-    if output is None:
+    if not output:
         stem = Path(source).name.lstrip(".") or "root"
         return _new_folder(parent / "predictions", stem, numbered=True)
     output = expand(output)
@@ -192,6 +180,6 @@ def open_prediction_folder(parent: Path, source: str, output: Path | None) -> Pa
 
 
 def matching_runs(pattern: str) -> list[Path]:
-    """Run folders by a shell pattern that no shell has expanded, or by a plain path."""
+    """Run folders that match a path or a shell pattern."""
     path = expand(pattern)
     return [path] if path.exists() else [Path(found) for found in sorted(glob.glob(str(path)))]

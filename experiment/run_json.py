@@ -1,7 +1,6 @@
 """``run.json``: the record of a training and of its evaluations."""
 
 import json
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +13,7 @@ from filelock import FileLock
 from common.errors import DataError
 from experiment.atomic import write_json, writing
 
-log = logging.getLogger(__name__)
-
-# What each process that trained leaves in the history, beside its start, end, status and minutes.
+# What the history keeps of each process, beside its start, end, status and minutes.
 OF_A_PROCESS = ("command", "git_revision", "machine", "checkpoint")
 
 
@@ -24,7 +21,7 @@ def read_run_json(path: Path) -> dict[str, Any]:
     """The record at ``path``; empty if there is none.
 
     Raises:
-        DataError: it is not a record that a run wrote.
+        DataError: the file is not the record of a run.
     """
     if not path.exists():
         return {}
@@ -41,33 +38,31 @@ def read_run_json(path: Path) -> dict[str, Any]:
 class RunJSON:
     """Keeps one ``run.json`` while a process works on its run.
 
-    The training stands at the top level as its latest process found it, with ``minutes`` over all
-    of them and ``history``, one entry a process. Each evaluation is an entry of ``evaluations``,
-    by stage, checkpoint and data: a second one of the same takes the place of the first.
+    The top level describes the training as of its latest process, with the total ``minutes`` and a
+    ``history`` with one entry per process. ``evaluations`` has one entry per stage, checkpoint and
+    data, of the latest evaluation.
 
     An evaluation may end while the run trains, so each write reads the file again under a lock.
 
     Args:
-        path: of the file. One that cannot be read is kept as ``run.json.damaged``.
+        path: path of ``run.json``.
+
+    Raises:
+        DataError: see `read_run_json`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._place: int | None = None  # in the history
-        with self._locked():
-            self._read()
+        self.record = read_run_json(path)
 
     def start_training(self, facts: dict[str, Any]) -> None:
-        """Write that this process trains.
-
-        Args:
-            facts: JSON values; they take the place of those of earlier processes.
-        """
+        """Write that this process trains; ``facts`` replace those of earlier processes."""
         self._start({name: facts.get(name) for name in OF_A_PROCESS}, at_top=True)
         with self._locked():
-            history = self._read().get("history", [])
+            history = self.record.get("history", [])
             for entry in history:
-                if entry["status"] == "running":  # this process has the lock, so that one is gone
+                if entry["status"] == "running":  # that process is gone: this one has its lock
                     entry["status"] = "killed"
             self._place = len(history)
             self.record |= facts | {"error": None, "history": [*history, self._entry]}
@@ -78,15 +73,12 @@ class RunJSON:
         alone = self.record.get("stage") in (None, facts["stage"])  # no training in this folder
         self._start(facts, at_top=alone)
         with self._locked():
-            self._read()
-            if alone:
-                self.record |= facts
+            self.record |= facts if alone else {}
             self._write()
 
     def update(self, **facts: Any) -> None:
         """Write ``facts`` and the minutes so far."""
         with self._locked():
-            self._read()
             self._write(**facts)
 
     def finish(self, status: str, **facts: Any) -> None:
@@ -95,17 +87,10 @@ class RunJSON:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        """Have the record as it is on disk, and no other process write it."""
         with writing(self.path), FileLock(self.path.with_name(f".{self.path.name}.lock")):
-            yield
-
-    def _read(self) -> dict[str, Any]:
-        try:
             self.record = read_run_json(self.path)
-        except DataError as error:
-            self.path.replace(self.path.with_name("run.json.damaged"))
-            log.warning("%s; begun anew, the old one is kept as run.json.damaged", error)
-            self.record = {}
-        return self.record
+            yield
 
     def _write(self, **facts: Any) -> None:
         """Put this process's entry into the record, and write it."""

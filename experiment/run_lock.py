@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -11,10 +10,10 @@ from experiment.atomic import writing
 
 
 class RunLock:
-    """A lock on ``<folder>/.lock`` that ends with its process, however that ends.
+    """A POSIX lock on ``<folder>/.lock``, released when its process ends; no lock on Windows.
 
-    POSIX locks belong to one process alone. What else there is (flock, a library on top of it) goes
-    on to workers that a data loader forks, and these outlive a killed parent by seconds.
+    Not `filelock`, whose flock is inherited by the workers that a data loader forks: they outlive
+    a killed parent by seconds, in which the run could not be resumed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,29 +31,28 @@ class RunLock:
         import fcntl
 
         with writing(self.path):
-            self._file = self.path.open("ab+", buffering=0)
+            file = self.path.open("ab+", buffering=0)
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._file.seek(0)
-            owner = self._file.read().decode() or "another process"
-            self._file.close()
+            file.seek(0)
             raise DataError(
-                f"{self.path.parent}: {owner} is training here; wait for it or choose another "
-                "--run.name"
+                f"{self.path.parent}: {file.read().decode()} is training here; wait for it or "
+                "choose another --run.name"
             ) from None
-        with suppress(OSError):  # a full disk: who has the lock is then not said
-            self._file.truncate(0)
-            self._file.write(f"process {os.getpid()}".encode())
+        with writing(self.path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()}".encode())
+        self._file = file
 
     def discard(self) -> None:
-        """Give it back, without a trace where the folder holds nothing else."""
+        """Release the lock, and remove the file where the folder contains nothing else."""
         if self._file is not None and list(self.path.parent.iterdir()) == [self.path]:
             self.path.unlink()
         self.release()
 
     def release(self) -> None:
-        """Give it back. The file stays: removed, it could be locked twice."""
+        """Release the lock. The file stays: removed, it could be locked twice."""
         if self._file is not None:
             self._file.close()
             self._file = None

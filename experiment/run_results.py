@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from common.config_file import lines_of
 from common.errors import DataError
 from experiment.run_json import read_run_json
 
@@ -53,6 +54,7 @@ class RunResults:
         folder: the run folder.
         record: ``run.json``; empty if there is none.
         config: text of ``config.yaml``; empty if there is none.
+        settings: the same by name, such as ``model.optimizer.lr``.
         by_epoch: metric -> {epoch, counted from 1: value}, of training and its validation.
         validations: epoch, and what was logged together, of each row with ``monitor``.
         by_step: metric logged by step, without Lightning's suffix ``_step`` -> {batch: value}.
@@ -63,6 +65,7 @@ class RunResults:
     folder: Path
     record: dict[str, Any] = field(default_factory=dict)
     config: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
     by_epoch: dict[str, dict[int, float]] = field(default_factory=dict)
     validations: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     by_step: dict[str, dict[int, float]] = field(default_factory=dict)
@@ -91,10 +94,19 @@ class RunResults:
         return sorted({epoch for values in self.by_epoch.values() for epoch in values})
 
     @property
+    def last_epoch(self) -> int:
+        """The last epoch that logged anything; 0 if none did."""
+        return max(self.epochs, default=0)
+
+    def at(self, epoch: int) -> dict[str, float]:
+        """What was logged in an epoch, by metric."""
+        return {k: v[epoch] for k, v in self.by_epoch.items() if epoch in v}
+
+    @property
     def best_epoch(self) -> int | None:
         """Epoch of the best finite ``monitor``, the first of equals, as ModelCheckpoint keeps."""
         if self.monitor == "epoch":
-            return max(self.epochs, default=None)
+            return self.last_epoch or None
         return self._best[0] if self._best else None
 
     @property
@@ -103,11 +115,7 @@ class RunResults:
 
         An epoch may have several validations.
         """
-        epoch = self.best_epoch
-        of_epoch = {
-            k: v[epoch] for k, v in self.by_epoch.items() if epoch is not None and epoch in v
-        }
-        return of_epoch | (self._best[1] if self._best else {})
+        return self.at(self.best_epoch or 0) | (self._best[1] if self._best else {})
 
     @property
     def _best(self) -> tuple[int, dict[str, float]] | None:
@@ -130,9 +138,12 @@ def read_results(folder: str | Path) -> RunResults:
     results.record = read_run_json(results.folder / "run.json")
     path = results.folder / "config.yaml"
     if path.exists():
+        lines_of(str(path))
         try:
             results.config = path.read_text(encoding="utf-8")
-            results.monitor, results.mode = _monitor(yaml.safe_load(results.config))
+            config = yaml.safe_load(results.config)
+            results.monitor, results.mode = _monitor(config)
+            results.settings = _flat(config)
         except (ValueError, AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
             cause = str(error).partition("\n")[0]
             raise DataError(f"{path}: not readable ({cause}); restore or remove it") from None
@@ -147,6 +158,22 @@ def _monitor(config: dict[str, Any]) -> tuple[str | None, str]:
         if callback["class_path"].endswith("Checkpoint") and options.get("monitor"):
             return options["monitor"], options.get("mode", "min")
     return None, "max"
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """``{"data.seed": 0}`` of ``{"data": {"class_path": ..., "init_args": {"seed": 0}}}``."""
+    if isinstance(config, list) and config and all(isinstance(item, dict) for item in config):
+        config = {
+            str(item.get("class_path", i)).rpartition(".")[2]: item.get("init_args") or "yes"
+            for i, item in enumerate(config)
+        }
+    if not isinstance(config, dict):
+        return {prefix: config}
+    flat: dict[str, Any] = {}
+    for key, part in config.items():
+        inner = prefix if key == "init_args" else f"{prefix}.{key}".removeprefix(".")
+        flat |= _flat(part, inner)
+    return flat
 
 
 def _add(results: RunResults, row: Row) -> None:

@@ -1,14 +1,7 @@
 """The tasks, each declared once: what is said of it, measured on it, and which models it has."""
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
-
-
-class ReferenceResult(NamedTuple):
-    """A result of a reference method, and what it was measured on."""
-
-    value: float
-    on: str
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -26,7 +19,6 @@ class Task:
         protocol: of the model card: how metrics are computed.
         main_metrics: metrics, without their stage, that a reader looks for first. Progress shows
             the first of them, reports show these and fold the others.
-        reference: results of the reference method by the metric of ours that means the same.
     """
 
     title: str
@@ -35,13 +27,7 @@ class Task:
     intended_use: str = ""
     protocol: str = ""
     main_metrics: tuple[str, ...] = ()
-    reference: dict[str, ReferenceResult] = field(default_factory=dict)
 
-
-_AOI = "reference on AOI, epoch 6 of 10"
-_VESSELS = "reference on DRIVE, “mIoU” of classes it does not name"
-_RETINA = "reference on DRIVE's test images, epoch 18 of 20"
-_BLOTS = "reference on its own blots, epoch 118, step 270"
 
 TASKS = {
     "aoi": Task(
@@ -53,10 +39,6 @@ TASKS = {
         "share of images and mean over classes, each image once; accuracy, f1_macro and others "
         "in 0 to 1",
         ("accuracy", "f1_macro", "loss"),
-        {
-            "val/accuracy": ReferenceResult(0.9644, _AOI),
-            "train/loss": ReferenceResult(0.2635, _AOI),
-        },
     ),
     "vessels": Task(
         "Retinal vessel segmentation",
@@ -68,17 +50,15 @@ TASKS = {
         "all pixels of the images, at the threshold below; test-time augmentation as below",
         (
             "fov/dice_pooled",
-            "fov/iou_pooled",
+            "fov/sensitivity_pooled",
+            "fov/specificity_pooled",
             "fov/auroc_pooled",
-            "full_image/iou_pooled",
-            "full_image/mean_iou_pooled",
+            "full_image/dice_pooled",
+            "full_image/sensitivity_pooled",
+            "full_image/specificity_pooled",
+            "full_image/auroc_pooled",
             "loss",
         ),
-        {
-            f"{stage}/full_image/{name}": ReferenceResult(0.3510, _VESSELS)
-            for stage in ("val", "test")
-            for name in ("iou_pooled", "mean_iou_pooled")
-        },
     ),
     "retina": Task(
         "Retinal image reconstruction",
@@ -89,13 +69,6 @@ TASKS = {
         "of the network's input against its copy, in [0, 1]; PSNR in dB and SSIM (Gaussian of "
         "1.5 px) of each image, then their mean",
         ("psnr", "ssim", "loss"),
-        {
-            "val/psnr": ReferenceResult(30.84, _RETINA),
-            "val/loss": ReferenceResult(0.0037, _RETINA),
-            "train/loss": ReferenceResult(0.0280, _RETINA),
-            "test/psnr": ReferenceResult(30.84, _RETINA),
-            "test/loss": ReferenceResult(0.0037, _RETINA),
-        },
     ),
     "blots": Task(
         "Western-blot generation",
@@ -108,10 +81,6 @@ TASKS = {
         "experiment.",
         "generated blots against the true ones of held-out membranes, in [-1, 1]; mean over images",
         ("psnr", "l1", "ssim", "kid_resnet18", "kid_random", "d_loss", "g_loss"),
-        {
-            "train/d_loss": ReferenceResult(0.0683, _BLOTS),
-            "train/g_loss": ReferenceResult(3.5220, _BLOTS),
-        },
     ),
 }
 

@@ -17,10 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def new_wandb_id() -> str:
-    """An id that no other run has, to be kept in ``run.json`` for the run's whole life.
-
-    A sweep's agent has chosen it already.
-    """
+    """A new id, or the one that the agent of a sweep has chosen."""
     if "WANDB_SWEEP_ID" in os.environ and "WANDB_RUN_ID" in os.environ:
         return os.environ["WANDB_RUN_ID"]
     return uuid.uuid4().hex[:12]
@@ -28,7 +25,7 @@ def new_wandb_id() -> str:
 
 @contextmanager
 def finish_wandb() -> Iterator[None]:
-    """End at the end of the block the W&B run that began in it; one process may train several."""
+    """Finish the W&B run that was started in the block; one process may train several."""
     before, status = getattr(sys.modules.get("wandb"), "run", None), 1
     try:
         yield
@@ -40,12 +37,12 @@ def finish_wandb() -> Iterator[None]:
 
 
 def is_disabled(run: RunSettings) -> bool:
-    """Whether ``run.wandb`` or ``WANDB_MODE`` says so."""
+    """Whether ``run.wandb`` or ``WANDB_MODE`` disables W&B."""
     return "disabled" in (run.wandb, os.environ.get("WANDB_MODE"))
 
 
 def wandb_mode(run: RunSettings) -> Literal["online", "offline"]:
-    """By ``run.wandb``, ``WANDB_MODE`` and whether there is an API key. Never prompts."""
+    """Mode by ``run.wandb``, ``WANDB_MODE`` and whether there is an API key. Never prompts."""
     mode = os.environ.get("WANDB_MODE") or "online"
     if run.wandb == "offline" or mode != "online":
         return "offline"
@@ -61,10 +58,17 @@ def wandb_mode(run: RunSettings) -> Literal["online", "offline"]:
 def start_wandb(
     run: RunSettings, folder: Path, wandb_id: str, config: dict[str, Any], tags: list[str]
 ) -> WandbLogger | None:
-    """A started logger, or None where W&B is disabled or will not start; for rank 0 alone.
+    """Start W&B on rank 0, offline in ``<folder>/wandb`` without an API key or an answer.
 
-    With the ``wandb_id`` of an earlier process it continues that one's W&B run. Without an API key,
-    or where the server does not answer, the run is kept offline in ``<folder>/wandb``.
+    Args:
+        run: settings of the run.
+        folder: the run folder.
+        wandb_id: id of a new W&B run, or of one to continue.
+        config: config of the W&B run.
+        tags: tags of the W&B run.
+
+    Returns:
+        The logger; None where W&B is disabled or does not start.
     """
     if is_disabled(run):
         return None
@@ -82,7 +86,7 @@ def start_wandb(
                 mode=cast(Literal["online", "offline"], attempt),
                 config=config,
                 tags=tags,
-                # A server that accepts and never answers holds a run up for these seconds at most.
+                # Seconds to wait for a server that accepts and never answers.
                 settings=wandb.Settings(
                     init_timeout=30, finish_timeout=120, silent=True, console="off"
                 ),

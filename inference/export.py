@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -187,9 +188,11 @@ def _to_onnx(program: ExportedProgram, graph: Graph) -> torch.onnx.ONNXProgram:
             opset_version=OPSET,
             external_data=False,
             verbose=False,
-            optimize=False,
+            optimize=False,  # below
         )
     assert made is not None
+    with suppress(Exception):  # it fails where a batch of free size is split, as for SSIM
+        made.optimize()
     return made
 
 

@@ -25,7 +25,10 @@ FORMULA = re.compile(r"[=+\-@\t\r](?![\d.]+(e[+-]?\d+)?$)")  # that a spreadshee
 
 
 def session(path):
-    model = onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone
+    providers = onnxruntime.get_available_providers()
+    model = onnxruntime.InferenceSession(path, options, providers=providers)
     text = model.get_modelmeta().custom_metadata_map.get("model_card", "null")
     card = json.loads(text)
     names = ([one.name for one in some] for some in (model.get_inputs(), model.get_outputs()))

@@ -14,7 +14,7 @@ from experiment.checkpoints import Checkpoint, Checkpoints
 from experiment.checkpoints.find import Source
 from experiment.checkpoints.network import build_network
 from experiment.checkpoints.read import check_finite
-from experiment.hardware import FORMATS, native_memory_format, native_precision
+from experiment.hardware import native_memory_format, native_precision
 from experiment.tasks import TASKS
 from inference.model import AUTOCAST, Model, Settings
 
@@ -123,8 +123,8 @@ def _load_member(
             *_arguments(trained),
             trusted=trusted,
         ).to(settings.device)
-        if native_memory_format(settings.device) == "channels_last":
-            network.to(memory_format=FORMATS["channels_last"])  # type: ignore[call-overload]
+        if native_memory_format(settings.device) == torch.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return kind(network, trained, settings)
     except KeyError as error:
         raise DataError(

@@ -2,10 +2,8 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from common.config_file import read_section
 from common.errors import DataError
 from common.paths import expand
 from experiment.checkpoints import find_checkpoints
@@ -39,19 +37,9 @@ def chosen_checkpoint(options: argparse.Namespace) -> Path:
             f"--ckpt_path {options.ckpt_path}: of which run? Give --config configs/aoi.yaml, or "
             "a run folder or checkpoint in place of it"
         )
-    run = {**_of_config(options.config), **given}
+    config = read_section(str(options.config), "run") if options.config else {}
+    run = {**config, **given}
     settings = RunSettings(
         **{k: v for k, v in run.items() if k in ("task", "config", "root", "name")}
     )
     return find_checkpoints(options.ckpt_path, runs=settings.existing)[0]
-
-
-def _of_config(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        return dict(yaml.safe_load(expand(path).read_text(encoding="utf-8"))["run"])
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, yaml.YAMLError):
-        raise DataError(f"{path}: not a config with a section run; see configs/") from None

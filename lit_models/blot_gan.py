@@ -123,7 +123,7 @@ class BlotGAN(pl.LightningModule):
     def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real = batch["image"], batch["target"]
         fake = self(templates)
-        logits = (self.discriminator(templates, images) for images in (real, fake))
+        logits = (self.discriminator(templates, images.to(templates)) for images in (real, fake))
         scores.update(fake, real, *logits)
         return {"image": fake} | self._own_scores(fake, real)
 

@@ -10,7 +10,12 @@ from conftest import ROOT, aoi_args, as_processes, config_args, one_run, stopped
 
 from benchmarks import tiny_data
 from cli import main
+from commandline import verbs
 from common.errors import DataError, UsageError
+
+BILLION_LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join(9 * [f'*a{i - 1}'])}]\n" for i in range(1, 11)
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +42,7 @@ def line_of(*args, error=DataError):
         ("--data.val_fraction=nan", "data.val_fraction: must be a number > 0 and < 1, not 'nan'"),
         ("--model.optimizer.lr=abc", "model.optimizer.lr: must be a number, not 'abc'"),
         ("--model.optimizer.lr=-1", "model.optimizer.lr: must be >= 0, not -1"),
+        ("--data.batch_size=null", "data.batch_size: must be a whole number >= 1 and <= 65536"),
         ("--model.optimizer.lr=null", "model.optimizer.lr: must be a number, not null"),
         (
             "--model.loss.label_smoothing=2",
@@ -50,12 +56,12 @@ def line_of(*args, error=DataError):
         ("--trainer.limit_test_batches=0", "trainer.limit_test_batches: must not be 0"),
         ("--trainer.accelerator=foo", "trainer: You selected an invalid accelerator"),
         ("--trainer.devices=99999", "trainer.devices: must be <="),
+        ("--data.num_workers=100000", "data.num_workers: must be >= 0 and <="),
         ("--seed_everything=-1", "seed_everything: must be >= 0"),
         ("--model.class_names=[a]", "give data.class_names"),
         ("--data.batch_size=99999999999", "data.batch_size: must be a whole number >= 1 and <="),
         ("--model.inference=[]", "model.inference: must be a group of options, not []"),
-        ("--model.network=torch.nn.Module", "Module: cannot be made by a config"),
-        ("--from_scratch=gone.yaml", "gone.yaml: no such file"),
+        ("--model.network=torch.nn.Module", "Module.__init__() "),
         ("--lr=1", "lr: unknown; did you mean model.optimizer.lr?"),
         ("--model.lr=1", "model.lr: unknown; did you mean model.optimizer.lr?"),
         ("--epochs=1", "epochs: unknown; did you mean trainer.max_epochs?"),
@@ -76,7 +82,7 @@ def test_bad_option(aoi_folder, tmp_path, option, line):
     ("config", "options", "line"),
     [
         ("vessels", ["--data.inputs.channels=rgb"], "expected input[2, 3, 64, 64] to have 1"),
-        ("blots", ["--data.size=20"], "makes 1 x 16 x 16, not 1 x 20 x 20, of 2 images"),
+        ("blots", ["--data.size=20"], "outputs 1 x 16 x 16, target is 1 x 20 x 20, for 2 images"),
         ("retina", ["--model.network.widths=[]"], "model.network.widths: empty"),
         ("vessels_best", ["--data.augmentation.zoom=[2,1]"], "augmentation.zoom: [2.0, 1.0]"),
         ("vessels", ["--model.lr_scheduler.factor=2"], "model.lr_scheduler: Factor should be <"),
@@ -103,6 +109,24 @@ def test_a_config_that_nobody_means(aoi_folder, tmp_path, text, line):
     assert line in line_of("fit", *args, error=UsageError)
 
 
+@pytest.mark.parametrize("verb", ["fit", "crossval", "compare"])
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: " + 9999 * "[", "nested too deeply"),
+        ("run: &a {task: aoi, config: *a}", "nested too deeply"),
+        (BILLION_LAUGHS, "more than 10000 values"),
+    ],
+)
+def test_a_config_that_would_fill_the_memory(tmp_path, caplog, verb, text, line):
+    (tmp_path / "config.yaml").write_text(text)
+    (tmp_path / "run.json").write_text('{"task": "aoi"}')
+    given = tmp_path if verb == "compare" else f"--config={tmp_path / 'config.yaml'}"
+    with pytest.raises(DataError) as caught:
+        verbs.main([verb, str(given)])
+    assert line in f"{caught.value} {caplog.text}"
+
+
 class Runs:
     def __reduce__(self):
         return Path.touch, (Path("ran"),)
@@ -126,10 +150,10 @@ def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
     Path("flipped.ckpt").write_bytes(flipped)
     for name, line in {
         "names": "of its weights are not those of this model",
-        "weightless": "holds no weights",
+        "weightless": "has no weights",
         "bare": "bare weights",
         "list": "damaged (hyper_parameters",
-        "code": "it holds objects that would run code",
+        "code": "it contains objects that would run code",
         "pickle": "not a checkpoint that can be read",
         "cut": "damaged",
         "flipped": "damaged",

@@ -63,7 +63,7 @@ def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
     with pytest.raises(RuntimeError, match="stopped"):  # in the second epoch of the first fold
         crossvalidate(args, lambda given: main([*given, stop, "--trainer.callbacks.epoch=1"]))
     folder = tmp_path / "aoi" / "crossval_2"
-    with pytest.raises(DataError, match="0 trained so far; run crossval again to go on"):
+    with pytest.raises(DataError, match="0 trained so far; run crossval again to continue"):
         main(["test", *crossvalidated[1], f"--ckpt_path={folder}"])
 
     def first_fold(given):
@@ -75,8 +75,8 @@ def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
     with pytest.raises(InterruptedError):
         crossvalidate(args, first_fold)
     said = capsys.readouterr().out
-    assert "goes on after epoch 1" in said
-    assert "crossval 2/2: fold 1, seed 42" in said
+    assert "resumes from " in said
+    assert "fold-1_seed-42" in said
     scores = "fold-0_seed-42/validation_images.csv"
     assert (folder / scores).read_text() == (whole / scores).read_text(), "as uninterrupted"
 
@@ -124,7 +124,7 @@ def test_an_ensembles_scores_are_its_own(crossvalidated, caplog, tmp_path):
 
 def test_ensembles_that_cannot_be(crossvalidated, tmp_path):
     folder, args = crossvalidated
-    with pytest.raises(UsageError, match="fit goes on from one checkpoint"):
+    with pytest.raises(UsageError, match="fit continues one"):
         main(["fit", *args, f"--ckpt_path={folder}"])
     other = ["--run.name=other", "--trainer.max_epochs=1", "--data.image_size=40"]
     main(["fit", *args, f"--run.root={tmp_path}", *other, "--trainer.limit_train_batches=1"])

@@ -18,7 +18,7 @@ from cli import main
 from commandline import verbs
 from common.errors import DataError
 from datamodules.blot_style import NAMES
-from demo import page, server, styles
+from demo import page, server
 from inference import load
 from inference.examples import examples
 
@@ -124,9 +124,9 @@ def test_blots_are_drawn_on_white_paper(model, tmp_path, monkeypatch):
 
 def test_a_style_is_drawn_or_set(model, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    assert styles.style_inputs(model("blots")) == []
+    assert page.style_inputs(model("blots")) == []
     with import_module("gradio").Blocks():
-        inputs = styles.style_inputs(model("blots_style"))
+        inputs = page.style_inputs(model("blots_style"))
     assert [one.label for one in inputs[1:]] == [n.replace("_", " ") for n in NAMES]
     assert all(one.minimum <= one.value <= one.maximum for one in inputs[1:])
     template = {"composite": Image.new("L", (64, 64), 255)}

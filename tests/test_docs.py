@@ -42,7 +42,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_are_short(page):
-    allowed = 200 if page.name == "README.md" else 250
+    allowed = {"README.md": 150, "extending.md": 350}.get(page.name, 250)  # a complete fifth task
     assert len(page.read_text().splitlines()) <= allowed
 
 

@@ -238,3 +238,10 @@ def test_a_requeued_slurm_job_continues_its_own_run(tmp_path, monkeypatch):
     history = json.loads((folder / "run.json").read_text())["history"]
     assert [one["status"] for one in history] == ["failed", "finished"]
     assert history[1]["checkpoint"].endswith("last.ckpt")
+
+
+def test_auto_begins_and_then_continues(tmp_path):
+    args = ["fit", *config_args("blots", tmp_path, "--ckpt_path=auto")]
+    main([*args, "--trainer.max_epochs=1"])
+    main([*args, "--trainer.max_epochs=2"])
+    assert len(json.loads((one_run(tmp_path) / "run.json").read_text())["history"]) == 2

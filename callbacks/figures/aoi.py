@@ -1,42 +1,40 @@
-"""Figures of the AOI task: curves, confusion matrix, the most confident mistakes."""
+"""Figures and tables of the AOI task: curves, confusion matrix, mistakes, examples."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms.v2.functional import to_dtype
 
-from callbacks.figures.held_out import HeldOutFigures, figure
-from experiment.plotting import (
-    BLUE,
-    INK,
-    MUTED,
-    VERMILION,
-    from_zero,
-    image_grid,
-    mark_best,
-    plot_by_epoch,
-    show_image,
+from callbacks.figures.held_out import (
+    HeldOutFigures,
+    draw_curves,
+    figure,
+    remove_figure,
+    write_rows,
 )
+from experiment.plotting import INK, image_grid, show_image
 from experiment.run_results import RunResults
 
-MOST_NUMBERS, MOST_NAMES = 16, 64  # classes whose images are counted, and named, in the matrix
+MAX_NUMBERS, MAX_NAMES = 16, 64  # classes whose images are counted, and named, in the matrix
 
 
 class AOIFigures(HeldOutFigures):
-    """Losses and validation accuracy by epoch, confusion matrix, most confident mistakes.
+    """Curves, confusion matrix, most confident mistakes, examples; tables of classes and mistakes.
 
     ``validation_step`` and ``test_step`` return ``probabilities`` ``(N, K)``, ``target`` and
     ``index`` ``(N,)``; the module has ``hparams.class_names``.
 
     Args:
-        mistakes: most pictures in the grid of mistakes.
+        mistakes: pictures in the grid of mistakes, at most; the table has all of them.
+        examples: pictures in the grid of examples, at most.
     """
 
-    def __init__(self, mistakes: int = 12) -> None:
+    def __init__(self, mistakes: int = 12, examples: int = 12) -> None:
         super().__init__()
-        self.mistakes = mistakes
+        self.mistakes, self.examples = mistakes, examples
 
     def keep(
         self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]
@@ -45,116 +43,117 @@ class AOIFigures(HeldOutFigures):
         return probabilities, outputs["target"].cpu(), outputs["index"].cpu()
 
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
-        accuracy = results.by_epoch.get("val/accuracy", {})
-        best = results.best_epoch if results.best_epoch in accuracy else None
-        caption = f"The best epoch is {best}, by {results.monitor}." if best else ""
-        title = "Losses and validation accuracy by epoch"
-        # Not in one panel: the training loss may have class weights and label smoothing.
-        losses = {
-            "Training loss": (results.by_epoch["train/loss"], BLUE),
-            "Validation loss\n(cross-entropy)": (results.by_epoch.get("val/loss", {}), VERMILION),
-        }
-        with figure(trainer, "curves", (7.2, 2.6), title, caption) as fig:
-            *left, right = fig.subplots(1, 3)
-            for axes, (name, (loss, color)) in zip(left, losses.items(), strict=True):
-                axes.set_title(name)
-                plot_by_epoch(axes, loss, name, color)
-                from_zero(axes)
-            right.set_title("Validation accuracy")
-            percent = {epoch: 100 * value for epoch, value in accuracy.items()}
-            plot_by_epoch(right, percent, "validation", VERMILION)
-            right.yaxis.set_major_formatter("{x:g} %")
-            if best:
-                mark_best(right, best, percent[best], f"{percent[best]:.2f} %, epoch {best}")
+        loss: Any = trainer.lightning_module.loss
+        # Validation's is plain cross-entropy.
+        plain = isinstance(loss, nn.CrossEntropyLoss) and not loss.label_smoothing
+        one_loss = plain and loss.weight is None
+        draw_curves(trainer, results, "val/accuracy", "{:.2%}", one_loss)
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         probabilities, labels, indices = (torch.cat(part) for part in zip(*kept, strict=True))
-        self._draw_confusion(trainer, probabilities, labels, prefix, where)
-        self._draw_mistakes(trainer, probabilities, labels, indices, prefix, where)
-
-    def _draw_confusion(
-        self, trainer: pl.Trainer, probabilities: Tensor, labels: Tensor, prefix: str, where: str
-    ) -> None:
-        names = trainer.lightning_module.hparams["class_names"]
-        count = len(names)
-        predicted = probabilities.argmax(dim=1)
+        class_names = trainer.lightning_module.hparams["class_names"]
+        confidence, predicted = probabilities.max(dim=1)
+        count = len(class_names)
         matrix = torch.bincount(labels * count + predicted, minlength=count**2).view(count, count)
-        share = matrix / matrix.sum(dim=1, keepdim=True).clamp_min(1)
-        right = int(matrix.diag().sum())
-        caption = (
-            f"{right:,} of {len(labels):,} images are classified right. Rows are true classes; "
-            "color is the share of the row."
-        )
-        title = f"Confusion matrix ({where})"
-        side = max(6.4, min(0.2 * count, 16))
-        with figure(trainer, f"{prefix}confusion", (side, side - 1.2), title, caption) as fig:
-            axes = fig.subplots()
-            axes.set_title(f"Confusion matrix\n{where}", linespacing=1.4)
-            axes.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
-            axes.grid(False)
-            axes.spines[:].set_visible(False)
-            named = range(0, count, -(-count // MOST_NAMES))
-            shown = [names[i] if len(names[i]) <= 24 else f"{names[i][:21]}..." for i in named]
-            angle, above, size = (35, "top", 10) if count <= MOST_NUMBERS else (90, "center", 7)
-            turned: dict[str, Any] = {
-                "rotation": angle,
-                "ha": "right",
-                "va": above,
-                "rotation_mode": "anchor",
-            }
-            axes.set_xticks(named, shown, **turned)
-            axes.set_yticks(named, shown)
-            axes.tick_params(labelsize=size, labelcolor=INK)
-            axes.set_xlabel("predicted")
-            axes.set_ylabel("true")
-            for row in range(count) if count <= MOST_NUMBERS else ():
-                for column in range(count):
-                    number = int(matrix[row, column])
-                    axes.text(
-                        column,
-                        row,
-                        f"{number:,}",
-                        ha="center",
-                        va="center",
-                        weight="bold" if number and row != column else "normal",
-                        color="white" if share[row, column] > 0.6 else INK if number else "#AFB8C1",
-                    )
+        _write_classes(trainer, matrix, class_names, f"{prefix}classes")
+        _draw_confusion(trainer, matrix, class_names, f"{prefix}confusion", where)
 
-    def _draw_mistakes(
-        self,
-        trainer: pl.Trainer,
-        probabilities: Tensor,
-        labels: Tensor,
-        indices: Tensor,
-        prefix: str,
-        where: str,
-    ) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
         images = data.test_set if prefix else data.val_set
-        names = trainer.lightning_module.hparams["class_names"]
-        confidence, predicted = probabilities.max(dim=1)
-        wrong = (predicted != labels).nonzero().flatten()
-        shown = wrong[confidence[wrong].argsort(descending=True)][: self.mistakes].tolist()
-        title = f"Most confident mistakes ({where})"
-        caption = (
-            f"{len(shown)} of {len(wrong)} mistakes, the most confident first, each with its true "
-            "and its predicted class and the probability given to the latter."
-            if shown
-            else f"None of the {len(labels):,} images is classified wrong."
-        )
-        columns = min(4, max(2, len(shown)))
-        lines = max(1, -(-len(shown) // columns))
-        size = (1.8 * columns, 2.15 * lines) if shown else (6.4, 1)
-        with figure(trainer, f"{prefix}mistakes", size, title, caption) as fig:
+        order = confidence.argsort(descending=True)
+        wrong = order[(predicted != labels)[order]].tolist()
+        rows = [
+            (
+                images.name(int(indices[i])),
+                class_names[int(labels[i])],
+                class_names[int(predicted[i])],
+                f"{confidence[i]:.4f}",
+            )
+            for i in wrong
+        ]
+        header = ("image", "true class", "predicted class", "confidence")
+        write_rows(trainer, f"{prefix}mistakes", header, rows)
+        by_class = [(labels == label).nonzero().flatten().tolist() for label in range(count)]
+        each = max(1, self.examples // count)
+        grids = {
+            "mistakes": (f"Most confident mistakes ({where})", wrong[: self.mistakes]),
+            "examples": (
+                f"Examples of each class ({where})",
+                [i for part in by_class for i in part[:each]][: self.examples],
+            ),
+        }
+        for name, (title, shown) in grids.items():
             if not shown:
-                fig.text(0.5, 0.5, "no mistakes", ha="center", va="center", color=MUTED)
-                return
-            panels = [axes for row in image_grid(fig, lines, columns) for axes in row]
-            for axes, one in zip(panels, shown, strict=False):
-                image = images[int(indices[one])]["image"]
-                show_image(
-                    axes,
-                    to_dtype(image, torch.float32, scale=True),
-                    f"true {names[int(labels[one])]}\npredicted "
-                    f"{names[int(predicted[one])]} {confidence[one]:.0%}",
+                remove_figure(trainer, prefix + name)
+                continue
+            columns = min(4, max(2, len(shown)))
+            lines = -(-len(shown) // columns)
+            caption = "Confidence is the probability of the predicted class."
+            size = (1.8 * columns, 2.15 * lines)
+            with figure(trainer, prefix + name, size, title, caption) as fig:
+                panels = [axes for row in image_grid(fig, lines, columns) for axes in row]
+                for axes, i in zip(panels, shown, strict=False):
+                    image = to_dtype(images[int(indices[i])]["image"], torch.float32, scale=True)
+                    truth, answer = class_names[int(labels[i])], class_names[int(predicted[i])]
+                    text = f"{answer} {100 * confidence[i]:.0f} %"
+                    show_image(axes, image, f"true {truth}\npredicted {text}")
+
+
+def _write_classes(trainer: pl.Trainer, matrix: Tensor, names: Sequence[str], file: str) -> None:
+    """Precision, recall and support of each class."""
+    right, support, called = matrix.diag(), matrix.sum(dim=1), matrix.sum(dim=0)
+    rows = [
+        (
+            name,
+            int(support[i]),
+            int(right[i]),
+            f"{right[i] / called[i]:.4f}" if called[i] else "",
+            f"{right[i] / support[i]:.4f}" if support[i] else "",
+        )
+        for i, name in enumerate(names)
+    ]
+    write_rows(trainer, file, ("class", "images", "right", "precision", "recall"), rows)
+
+
+def _draw_confusion(
+    trainer: pl.Trainer, matrix: Tensor, names: Sequence[str], file: str, where: str
+) -> None:
+    count = len(names)
+    fraction = matrix / matrix.sum(dim=1, keepdim=True).clamp_min(1)
+    caption = (
+        f"{int(matrix.diag().sum()):,} of {int(matrix.sum()):,} images are classified correctly. "
+        "Rows are true classes; color is the fraction of the row."
+    )
+    side = max(6.4, min(0.2 * count, 16))
+    size = (side, side - 1.2)
+    with figure(trainer, file, size, f"Confusion matrix ({where})", caption) as fig:
+        axes = fig.subplots()
+        axes.imshow(fraction.numpy(), cmap="Blues", vmin=0, vmax=1)
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        named = range(0, count, -(-count // MAX_NAMES))
+        shown = [names[i] if len(names[i]) <= 24 else f"{names[i][:21]}..." for i in named]
+        few = count <= MAX_NUMBERS
+        axes.set_xticks(
+            named,
+            shown,
+            rotation=35 if few else 90,
+            ha="right",
+            va="top" if few else "center",
+            rotation_mode="anchor",
+        )
+        axes.set_yticks(named, shown)
+        axes.tick_params(labelsize=10 if few else 7, labelcolor=INK)
+        axes.set(xlabel="predicted", ylabel="true")
+        for row in range(count) if few else ():
+            for column in range(count):
+                number = int(matrix[row, column])
+                axes.text(
+                    column,
+                    row,
+                    f"{number:,}",
+                    ha="center",
+                    va="center",
+                    weight="bold" if number and row != column else "normal",
+                    color="white" if fraction[row, column] > 0.6 else INK if number else "#AFB8C1",
                 )

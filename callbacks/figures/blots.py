@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from experiment.plotting import (
     VERMILION,
     from_zero,
     image_grid,
+    percent_axis,
     plot_by_epoch,
     reference_line,
     show_image,
@@ -35,8 +35,8 @@ class BlotFigures(HeldOutFigures):
     ``adversarial_loss.balance`` says what D's and G's losses are where D cannot tell.
 
     Args:
-        every_n_epochs: between two drawings.
-        images: how many held-out blots are shown.
+        every_n_epochs: epochs between two drawings.
+        images: held-out blots that are shown.
     """
 
     def __init__(self, every_n_epochs: int = 10, images: int = 4) -> None:
@@ -71,55 +71,47 @@ class BlotFigures(HeldOutFigures):
         self._film[epoch] = pictures[:, -2]
         if trainer.is_global_zero:
             title = f"Held-out templates, epoch {epoch}"
-            self._draw_rows(trainer, pictures, f"templates/{epoch:04d}", title)
+            draw_table(trainer, pictures, _columns(pictures), f"templates/{epoch:04d}", title)
 
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
-        title = "Losses of D and G, and how often D is right"
         loss: Any = trainer.lightning_module.adversarial_loss
         d_balance, g_balance = loss.balance
+        title = "Losses of D and G, and how often D is right"
         caption = (
-            "D's loss is the sum of its real and fake terms. Where D cannot tell them apart, its "
-            f"loss is {d_balance:.3g} and G's is {g_balance:.3g}, the dotted lines. A D that is "
-            "right about all, real and fake, has won."
+            "D's loss is the sum of its real and fake terms. The dotted lines are the losses of a "
+            f"D that cannot tell real from fake: {d_balance:.3g} for D, {g_balance:.3g} for G. A D "
+            "that is always right has won."
         )
-        with figure(trainer, "curves", (7.2, 5.6), title, caption) as fig:
-            panels = fig.subplot_mosaic([["step", "step"], ["epoch", "accuracy"]])
+        size = (7.2, 5.6 if results.by_step else 2.9)
+        with figure(trainer, "curves", size, title, caption) as fig:
+            # A short run logs no steps.
+            panels = fig.subplot_mosaic("SS;EA" if results.by_step else "EA")
             for name, label, color in (("d", "D", BLUE), ("g", "G", VERMILION)):
-                steps = results.by_step.get(f"train/{name}_loss", {})
-                panels["step"].plot(
-                    list(steps), list(steps.values()), color=color, linewidth=0.9, label=label
-                )
-                plot_by_epoch(panels["epoch"], results.by_epoch[f"train/{name}_loss"], label, color)
-            panels["step"].set_title("Loss by step")
-            panels["step"].set_xlabel("step")
-            panels["epoch"].set_title("Loss by epoch")
-            for axes in (panels["step"], panels["epoch"]):
-                from_zero(axes)
-                reference_line(axes, g_balance, f"G at balance, {g_balance:.3g}")
-                reference_line(axes, d_balance, f"D at balance, {d_balance:.3g}")
-                axes.legend()
-            panels["accuracy"].set_title("D is right about held-out")
+                plot_by_epoch(panels["E"], results.by_epoch[f"train/{name}_loss"], label, color)
+                if steps := results.by_step.get(f"train/{name}_loss"):
+                    line = list(steps), list(steps.values())
+                    panels["S"].plot(*line, color=color, linewidth=0.9, label=label)
+                    panels["S"].set(xlabel="step")
+            for name in panels.keys() - {"A"}:
+                panels[name].set_title("Loss by step" if name == "S" else "Loss by epoch")
+                from_zero(panels[name])
+                reference_line(panels[name], g_balance, f"G at balance, {g_balance:.3g}")
+                reference_line(panels[name], d_balance, f"D at balance, {d_balance:.3g}")
+                panels[name].legend()
+            panels["A"].set_title("D is right about held-out")
             for name, color in (("real", SKY), ("fake", VERMILION)):
-                percent = {
-                    epoch: 100 * value
-                    for epoch, value in results.by_epoch.get(f"val/d_accuracy_{name}", {}).items()
-                }
-                plot_by_epoch(panels["accuracy"], percent, f"{name} blots", color)
-            panels["accuracy"].set_ylim(-5, 105)
-            panels["accuracy"].yaxis.set_major_formatter("{x:g} %")
-            panels["accuracy"].legend()
+                values = results.by_epoch.get(f"val/d_accuracy_{name}", {})
+                plot_by_epoch(panels["A"], values, f"{name} blots", color)
+            panels["A"].set_ylim(-0.05, 1.05)
+            percent_axis(panels["A"].yaxis)
+            panels["A"].legend()
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         pictures = torch.cat(kept)[: self.images]
         title = f"Templates, generated, real ({where})"
-        self._draw_rows(trainer, pictures, f"{prefix}blots", title)
+        draw_table(trainer, pictures, _columns(pictures), f"{prefix}blots", title)
         if not prefix and len(self._film) > 1:
             self._draw_film(trainer, pictures[:, -1])
-
-    def _draw_rows(self, trainer: pl.Trainer, pictures: Tensor, name: str, title: str) -> None:
-        templates = (f"template {number + 1}" for number in range(pictures.shape[1] - 2))
-        columns = (*templates, "generated", "real")
-        draw_table(trainer, pictures, columns, name, title)
 
     def _draw_film(self, trainer: pl.Trainer, real: Tensor) -> None:
         """The fixed templates' blots over the epochs, at most seven of them, and the real ones."""
@@ -129,6 +121,11 @@ class BlotFigures(HeldOutFigures):
         pictures = torch.stack([*(self._film[epoch] for epoch in chosen), real], dim=1)
         columns = (*(f"epoch {epoch}" for epoch in chosen), "real")
         draw_table(trainer, pictures, columns, "film", "The same held-out blots over the epochs")
+
+
+def _columns(pictures: Tensor) -> list[str]:
+    templates = range(1, pictures.shape[1] - 1)
+    return [*(f"template {number}" for number in templates), "generated", "real"]
 
 
 def draw_table(
@@ -148,65 +145,36 @@ def draw_table(
 
 
 class BlotStyleFigures(HeldOutFigures):
-    """``styles``: rows are held-out templates, columns are styles of training blots; ``spectrum``.
+    """``styles``: rows are held-out templates, columns are styles of training blots.
 
-    The spectra are means over held-out blots, real and generated in the real ones' style: a faint
-    grid or a missing grain shows there. Needs a `StyledBlotGAN`.
+    Needs a `StyledBlotGAN`.
 
     Args:
         templates: rows.
         styles: columns.
-        spectra: held-out blots that the spectra are of.
     """
 
-    def __init__(self, templates: int = 4, styles: int = 6, spectra: int = 100) -> None:
+    def __init__(self, templates: int = 4, styles: int = 6) -> None:
         super().__init__()
-        self.templates, self.styles, self.spectra = templates, styles, spectra
+        self.templates, self.styles = templates, styles
 
     def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> Any:
-        """uint8 ``(n, 4, H, W)``: both templates, generated, real."""
-        missing = self.spectra - sum(len(part) for part in kept)
-        if missing <= 0:
-            return None
-        parts = [batch["image"], outputs["image"].to(batch["target"]), batch["target"]]
-        pictures = torch.cat(parts, dim=1)[:missing].float()
-        return ((pictures + 1) * 127.5).round().to(torch.uint8).cpu()
+        """Templates float32 ``(n, 2, H, W)``."""
+        missing = self.templates - sum(len(part) for part in kept)
+        return batch["image"][:missing].float().cpu() if missing > 0 else None
 
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
         """Nothing: `BlotFigures` does."""
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
-        pictures = torch.cat(kept)
+        templates = torch.cat(kept)[: self.templates]
         module: Any = trainer.lightning_module
-        chosen = pictures[: self.templates, :2].to(module.device) / 127.5 - 1
-        blots, styles = blots_in_styles(module, chosen, self.styles)
-        table = torch.cat([pictures[: len(blots), :1], blots.cpu()], dim=1)
+        blots, styles = blots_in_styles(module, templates.to(module.device), self.styles)
+        first = ((templates[:, :1] + 1) * 127.5).round().to(torch.uint8)
+        table = torch.cat([first, blots.cpu()], dim=1)
         columns = ["template 1", *(_label(style) for style in styles)]
         title = f"The same templates in styles of training blots, gray of paper / bands ({where})"
         draw_table(trainer, table[:, :, None], columns, f"{prefix}styles", title)
-        self._draw_spectra(trainer, pictures[:, 2:], f"{prefix}spectrum", where)
-
-    def _draw_spectra(self, trainer: pl.Trainer, pictures: Tensor, name: str, where: str) -> None:
-        spectra = {
-            kind: mean_log_power(pictures[:, i].numpy())
-            for i, kind in enumerate(("generated", "real"))
-        }
-        title = f"Power spectrum of generated and real blots ({where})"
-        caption = (
-            "Mean log10 power by frequency; a grid in the image would be a spot in the middle."
-        )
-        with figure(trainer, name, (7.2, 2.9), title, caption) as fig:
-            panels = fig.subplots(1, 3)
-            low, high = (f(spectra["real"]) for f in (np.min, np.max))
-            for axes, (kind, power) in zip(panels, spectra.items(), strict=False):
-                axes.imshow(power, cmap="magma", vmin=low, vmax=high, extent=(-0.5, 0.5, -0.5, 0.5))
-                axes.set_title(kind)
-                axes.grid(False)
-            for (kind, power), color in zip(spectra.items(), (VERMILION, BLUE), strict=True):
-                panels[2].plot(*radial_mean(power), color=color, label=kind)
-            panels[2].set_xlabel("cycles per px")
-            panels[2].set_title("log10 power")
-            panels[2].legend()
 
 
 def blots_in_styles(module: Any, templates: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -214,38 +182,19 @@ def blots_in_styles(module: Any, templates: Tensor, count: int) -> tuple[Tensor,
 
     The styles are those drawn for the first pair, one of a membrane each.
     """
-    asked = templates.new_full((count, 8), torch.nan)
+    unset = templates.new_full((count, 8), torch.nan)
     number = torch.arange(count)
     first = templates[:1].expand(count, -1, -1, -1)
     training = module.training
     module.eval()
     with torch.no_grad():
-        styles = complete_styles(asked, first, number, module.style_bank)
+        styles = complete_styles(unset, first, number, module.style_bank)
         rows = [
             generate_styled(module.generator, pair.expand_as(first), styles, number)[:, 0]
             for pair in templates
         ]
     module.train(training)
     return torch.stack(rows), styles
-
-
-def mean_log_power(blots: np.ndarray) -> np.ndarray:
-    """Mean log10 power ``(H, W)`` of gray images ``(N, H, W)``, frequency 0 in the middle."""
-    window = np.outer(*(np.hanning(side + 2)[1:-1] for side in blots.shape[1:]))
-    x = (blots - blots.mean(axis=(1, 2), keepdims=True)) * window
-    power = np.abs(np.fft.fftshift(np.fft.fft2(x), axes=(1, 2))) ** 2
-    return np.log10(power + 1).mean(axis=0)
-
-
-def radial_mean(power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frequencies up to 0.5 cycles per px and the mean of ``power`` ``(H, W)`` around them."""
-    y, x = np.meshgrid(*(np.fft.fftshift(np.fft.fftfreq(n)) for n in power.shape), indexing="ij")
-    steps = min(power.shape) // 2
-    ring = np.round(np.hypot(x, y) * 2 * steps).astype(int)
-    inside = (ring > 0) & (ring <= steps)
-    total = np.bincount(ring[inside], power[inside], steps + 1)
-    frequencies = np.arange(1, steps + 1) / (2 * steps)
-    return frequencies, (total / np.maximum(np.bincount(ring[inside], minlength=steps + 1), 1))[1:]
 
 
 def _label(style: Tensor) -> str:

@@ -1,7 +1,7 @@
-"""Base class of the figure callbacks."""
+"""Base class of the figure callbacks, and what several of them draw."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,15 @@ from pytorch_lightning.utilities import rank_zero_warn
 from callbacks.gather import gather
 from callbacks.run_recorder import run_folder
 from experiment import plotting
+from experiment.atomic import write_table
+from experiment.metric_names import in_words
+from experiment.plotting import (
+    BLUE,
+    VERMILION,
+    mark_best,
+    percent_axis,
+    plot_by_epoch,
+)
 from experiment.run_results import RunResults, read_results
 
 if TYPE_CHECKING:
@@ -50,13 +59,78 @@ def figure(
                 logger.log_image(key, [str(path)], caption=[caption or title])
 
 
+def write_rows(
+    trainer: pl.Trainer, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """``figures/<name>.csv``, a table of the report; none where there are no rows. For rank 0."""
+    path = run_folder(trainer) / "figures" / f"{name}.csv"
+    path.unlink(missing_ok=True)
+    if rows:
+        write_table(path, header, rows)
+
+
+def remove_figure(trainer: pl.Trainer, name: str) -> None:
+    """Remove what an earlier process drew and this one has nothing to show of. For rank 0."""
+    (run_folder(trainer) / "figures" / f"{name}.png").unlink(missing_ok=True)
+
+
+def draw_curves(
+    trainer: pl.Trainer,
+    results: RunResults,
+    score: str,
+    form: str = "{:.3f}",
+    one_loss: bool = True,
+) -> None:
+    """``figures/curves.png``: losses and a validation score by epoch, the best epoch marked.
+
+    Args:
+        trainer: of the run.
+        results: of the run.
+        score: a metric, such as "val/psnr"; its panel is left out if it was not logged.
+        form: of its best value; with "%" the axis is in percent.
+        one_loss: training and validation loss are the same quantity and share an axis.
+    """
+    losses = {
+        "training": (results.by_epoch.get("train/loss", {}), BLUE),
+        "validation": (results.by_epoch.get("val/loss", {}), VERMILION),
+    }
+    losses = {name: curve for name, curve in losses.items() if curve[0]}
+    panels = [losses] if one_loss else [{name: curve} for name, curve in losses.items()]
+    values, best = results.by_epoch.get(score), results.best_epoch
+    word = in_words(score, False) if values else ""
+    caption = f"The best epoch is {best}, by {results.monitor}." if best else ""
+    size = (7.2, 3 if len(panels) == 1 else 2.6)
+    with figure(
+        trainer, "curves", size, f"Loss{' and ' * bool(word)}{word} by epoch", caption
+    ) as fig:
+        all_axes = fig.subplots(1, len(panels) + bool(values), squeeze=False)[0]
+        for axes, curves in zip(all_axes, panels, strict=False):
+            axes.set_title("Loss" if len(curves) > 1 else f"{next(iter(curves)).title()} loss")
+            for name, (curve, color) in curves.items():
+                plot_by_epoch(axes, curve, name, color)
+            drawn = [value for curve, _ in curves.values() for value in curve.values()]
+            if min(drawn) > 0 and max(drawn) > 10 * min(drawn):
+                axes.set_yscale("log")
+            if len(curves) > 1:
+                axes.legend()
+        if values:
+            axes = all_axes[-1]
+            axes.set_title(f"Validation {word}")
+            plot_by_epoch(axes, values, "validation", VERMILION)
+            if best in values:
+                text = form.format(values[best]).replace("%", " %")
+                mark_best(axes, best, values[best], f"{text}, epoch {best}")
+            if "%" in form:
+                percent_axis(axes.yaxis)
+
+
 class HeldOutFigures(Callback):
     """Draws at the end of ``fit``, also of one that was stopped, and at the end of ``test``.
 
     While the held-out batches pass, ``keep`` takes from each what the pictures will need: nothing
-    is computed twice, and nothing is drawn before training is over. What is drawn after ``fit`` is
-    the epoch with the best monitored metric, as in the best checkpoint (of this process, if the run
-    was resumed). Every process takes part in keeping; rank 0 draws.
+    is computed twice, and nothing is drawn before training is over. ``fit`` draws the epoch with
+    the best monitored metric, as in the best checkpoint (of this process, if the run was resumed).
+    Every process keeps; rank 0 draws.
     """
 
     def __init__(self) -> None:
@@ -69,8 +143,10 @@ class HeldOutFigures(Callback):
         """What to remember of a batch, on the CPU and of bounded size, or None.
 
         Args:
-            outputs: what ``validation_step`` or ``test_step`` returned.
-            kept: what was remembered of the earlier batches of this pass.
+            trainer: that evaluates.
+            outputs: of ``validation_step`` or ``test_step``.
+            batch: of images.
+            kept: remembered from earlier batches of this pass.
         """
         raise NotImplementedError
 
@@ -93,27 +169,14 @@ class HeldOutFigures(Callback):
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._passing = []
 
-    def on_validation_batch_end(  # type: ignore[override]
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        if trainer.state.fn != "fit" or trainer.sanity_checking:
-            return
-        self._keep(trainer, outputs, batch)
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._keep(trainer, outputs, batch)
 
-    def on_test_batch_end(  # type: ignore[override]
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         self._keep(trainer, outputs, batch)
 
@@ -149,7 +212,7 @@ class HeldOutFigures(Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        # Without asking the other processes, which may not answer any more.
+        # Without gathering: the other processes may not answer any more.
         if trainer.state.fn == "fit" and self._best:
             self._draw_fit(trainer, self._best)
 

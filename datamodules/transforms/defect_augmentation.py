@@ -5,7 +5,7 @@ from typing import Any
 from jsonargparse.typing import ClosedUnitInterval
 from torchvision.transforms import v2
 
-from common.ranges import Degrees, HalfOpenUnitInterval, refuse_null
+from common.ranges import Degrees, HalfOpenUnitInterval
 from datamodules.transforms.augmentation import Augmentation
 
 
@@ -33,7 +33,6 @@ class DefectAugmentation(Augmentation):
         corruption: Augmentation | None = None,
     ) -> None:
         super().__init__()
-        refuse_null(DefectAugmentation, locals(), "augmentation")
         self.flip, self.rotation, self.translate = flip, rotation, translate
         self.zoom, self.color_jitter, self.corruption = zoom, color_jitter, corruption
 

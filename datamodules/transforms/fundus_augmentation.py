@@ -12,7 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from common.errors import DataError
-from common.ranges import ImageSide, NonNegativeFinite, PositiveFinite, refuse_null
+from common.ranges import ImageSide, NonNegativeFinite, PositiveFinite
 from datamodules.transforms.augmentation import Augmentation, uniform
 
 
@@ -20,7 +20,8 @@ class FundusAugmentation(Augmentation):
     """Another crop, turn, size and light of one picture (``tv_tensors.Image``) and its masks.
 
     Intensities vary in units of the normalized image, whose standard deviation is 1. Each default
-    is of the recipe in configs/vessels_best.yaml.
+    is of the recipe in configs/vessels_best.yaml, those of other cameras of
+    configs/overlays/other_cameras.yaml.
 
     Args:
         crop: side in px of what is cut out around a random point of the field of view; null keeps
@@ -57,13 +58,12 @@ class FundusAugmentation(Augmentation):
         brightness: NonNegativeFinite = 0.2,
         channel_mixing: NonNegativeFinite = 0.05,
         noise: NonNegativeFinite = 0.1,
-        other_camera_prob: ClosedUnitInterval = 0.5,
+        other_camera_prob: ClosedUnitInterval = 0.0,
         blur: NonNegativeFinite = 1.6,
         sharpening: NonNegativeFinite = 2.0,
         camera_noise: NonNegativeFinite = 0.35,
     ) -> None:
         super().__init__()
-        refuse_null(FundusAugmentation, locals(), "augmentation")
         self.crop = crop
         self.view = RandomView(crop, no_resample_prob, zoom, aspect)
         self.camera = RandomCamera(other_camera_prob, blur, sharpening, camera_noise)

@@ -7,7 +7,7 @@ import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from common.ranges import HalfOpenUnitInterval, NonNegativeFinite, refuse_null
+from common.ranges import HalfOpenUnitInterval, NonNegativeFinite
 from datamodules.transforms import corruptions
 from datamodules.transforms.augmentation import Augmentation
 
@@ -68,7 +68,6 @@ class PanelCorruption(Augmentation):
         hairs: NonNegativeInt = 4,
     ) -> None:
         super().__init__()
-        refuse_null(PanelCorruption, locals(), "augmentation")
         self.probability, self.max_corruptions = probability, max_corruptions
         kinds: list[tuple[Callable[[Tensor, float], Tensor], float]] = [
             (corruptions.noise, noise),

@@ -1,6 +1,6 @@
-"""One way from a name to a checkpoint, its contents, its settings and its network.
+"""From a name to a checkpoint, its contents, its settings and its network.
 
-Nothing here imports Lightning, which takes longer than torch: `inference.load` starts with this.
+Nothing here imports Lightning, so that `inference.load` starts fast.
 """
 
 from experiment.checkpoints.find import CROSSVAL_RECORD, find_checkpoints

@@ -1,4 +1,4 @@
-"""Which files a name stands for: best, last, a run, a file, several, a cross-validation."""
+"""Checkpoint files of a name: best, last, a run, a file, several, a cross-validation."""
 
 import json
 import logging
@@ -25,11 +25,11 @@ def find_checkpoints(
     """Checkpoint files of ``source``, in its order.
 
     Args:
-        source: "best" or "last", of the newest of ``runs``; a run folder, which stands for the
-            checkpoint ``which``; a file; several of these, also as the text ``[a.ckpt, b.ckpt]``;
-            or the folder of a cross-validation, which stands for those of all folds.
-        which: checkpoint of a run folder.
-        runs: run folders that "best" and "last" are looked for in.
+        source: "best" or "last" of the newest of ``runs``; a run folder or a file; a list of these,
+            also as the text ``[a.ckpt, b.ckpt]``; or the folder of a cross-validation, for the best
+            checkpoints of all folds.
+        which: checkpoint to take of a run folder.
+        runs: run folders in which "best" and "last" are searched.
 
     Raises:
         DataError: no such run or file, a run without a checkpoint, not a list of paths, or
@@ -53,10 +53,10 @@ def find_checkpoints(
 
 
 def newest_run(runs: Sequence[Path]) -> Path:
-    """The run folder that was written to last.
+    """The run folder with the newest ``last.ckpt``.
 
     Raises:
-        DataError: none of them holds a checkpoint.
+        DataError: none of them has a checkpoint.
     """
     found = [last for run in runs if (last := run / "checkpoints" / "last.ckpt").is_file()]
     if not found:
@@ -66,10 +66,7 @@ def newest_run(runs: Sequence[Path]) -> Path:
 
 
 def best_checkpoint(last: Path) -> Path:
-    """The best checkpoint of the run of ``last``, as that names it.
-
-    ``last`` itself where nothing was held out to find a best one by, or none is left.
-    """
+    """The best checkpoint of the run of ``last``, or ``last`` itself where there is none."""
     checkpoint = read_checkpoint(last)
     for state in checkpoint.callbacks.values():
         named = state.get("best_model_path") if isinstance(state, dict) else None
@@ -78,7 +75,7 @@ def best_checkpoint(last: Path) -> Path:
             return best
     if checkpoint.data.get("fold") == "all":
         return last
-    # Killed after a better one took its place, and before that was known to last.ckpt.
+    # The run was killed after a better one replaced it, before last.ckpt was written.
     others = [path for path in last.parent.glob("[!.]*.ckpt") if path != last]
     if not others:
         log.warning("%s: the run kept no best checkpoint; its last one is used", last.parent)
@@ -96,7 +93,7 @@ def _in_run(path: Path, which: Which) -> Path:
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
     last = folder / "last.ckpt"
     if not last.is_file():
-        raise DataError(f"{path}: holds no checkpoint; give a run folder or a .ckpt file")
+        raise DataError(f"{path}: has no checkpoint; give a run folder or a .ckpt file")
     return last if which == "last" else best_checkpoint(last)
 
 
@@ -108,5 +105,5 @@ def _of_crossval(folder: Path) -> list[Path]:
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(f"{folder / CROSSVAL_RECORD}: not readable; run crossval again") from None
     if status != "finished" or not members:
-        raise DataError(f"{folder}: {len(members)} trained so far; run crossval again to go on")
+        raise DataError(f"{folder}: {len(members)} trained so far; run crossval again to continue")
     return members

@@ -1,7 +1,6 @@
 """Weights of a trained model for a new training: other classes, data or sizes."""
 
 import logging
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from experiment.checkpoints.read import check_finite, read_checkpoint
 
 log = logging.getLogger(__name__)
 
-# How others name the parts of a state dict, and what the parts are called here.
+# Keys of nested state dicts, and prefixes of names in other projects and in this one.
 NESTED = ("state_dict", "model_state_dict", "model")
 THEIRS = ("", "module.", "model.", "network.", "backbone.", "encoder.", "network.backbone.")
 OURS = ("", "network.", "network.backbone.", "generator.")
@@ -23,7 +22,7 @@ HEAD = "network.head."
 
 
 def initialize(model: Any, source: str) -> None:
-    """Load what fits of ``source`` into a LightningModule, and log what does and what does not.
+    """Load the weights of ``source`` that fit into a LightningModule, and log which do.
 
     Args:
         model: a LightningModule. Its head stays new where its classes have other names.
@@ -51,7 +50,7 @@ def initialize(model: Any, source: str) -> None:
         raise DataError(f"init_from: {path}: none of its {len(weights)} weights fits this network")
     model.load_state_dict({**own, **taken})
     if isinstance(getattr(model, "network", None), nn.Module) and hasattr(model.network, "weights"):
-        model.network.weights = "random"  # nothing else is to be read into it
+        model.network.weights = "random"  # else they would be read into it
     new = [name for name in own if name not in taken]
     log.info("init_from: %d of %d weights are those of %s", len(taken), len(own), path)
     if new:
@@ -71,11 +70,9 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except ImportError:
         raise DataError(f"init_from: {path}: needs safetensors; pip install safetensors") from None
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
+    except Exception as error:  # of pickle, torch or safetensors
         cause = str(error).partition("\n")[0][:120]
         raise DataError(f"init_from: {path}: not a file of weights ({cause})") from None
-    except Exception as error:  # what safetensors raises
-        raise DataError(f"init_from: {path}: not a file of weights ({error})") from None
     while isinstance(found, Mapping) and (inner := next((k for k in NESTED if k in found), None)):
         found = found[inner]
     if not isinstance(found, Mapping) or not all(map(torch.is_tensor, found.values())):
@@ -84,7 +81,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _best_match(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights that fit by name and shape, with the prefixes that let most of them fit."""
+    """The weights that fit by name and shape, with the prefixes for which most of them fit."""
     best: dict[str, Tensor] = {}
     for theirs in THEIRS:
         for ours in OURS:

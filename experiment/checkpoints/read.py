@@ -1,4 +1,4 @@
-"""Checkpoints that were read, and whether they can be used."""
+"""Reading checkpoints, and checks of whether they can be used."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,13 @@ from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.errors import DataError
 from common.limits import CHECKPOINT_PICKLE_BYTES, CHECKPOINT_VALUES
-from experiment.atomic import HALF
 from experiment.run_json import read_run_json
+
+ADVICE = "give a checkpoint of a run"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Checkpoint:
         data_class: class path of that data module; "" if it does not say.
         weights: state dict of the module, mapped from the file.
         callbacks: states of callbacks by name.
-        content: everything that the file holds.
+        content: everything in the file.
     """
 
     path: Path
@@ -60,8 +61,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint without running code from it; tensors are mapped from the file.
 
     Raises:
-        DataError: no such file, not a file of torch, damaged, larger in memory than on disk, holds
-            more than tensors and plain values, or is not a checkpoint of Lightning.
+        DataError: the file is missing, damaged, larger in memory than on disk, contains more than
+            tensors and plain values, or is not a checkpoint of Lightning.
     """
     path = Path(path)
     if not path.is_file():
@@ -70,27 +71,23 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         _check_archive(path)
         mapped = sys.platform != "win32"  # where a mapped file could not be replaced
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except MemoryError:
-        raise DataError(f"{path}: not enough memory to read it") from None
     except Exception as error:  # whatever torch meets in a file that is not its own
-        cause = "it holds objects that would run code" if "nsupported" in str(error) else "damaged"
-        if path.stat().st_size == 0:
-            cause = "it is empty"
-        if isinstance(error, OSError) and error.errno:
-            cause = str(error.strerror)
-        raise DataError(
-            f"{path}: not a checkpoint that can be read ({cause}); give one that `fit` wrote"
-        ) from None
+        cause = (
+            "it contains objects that would run code" if "nsupported" in str(error) else "damaged"
+        )
+        if isinstance(error, OSError | MemoryError):
+            cause = getattr(error, "strerror", None) or "not enough memory"
+        raise DataError(f"{path}: not a checkpoint that can be read ({cause}); {ADVICE}") from None
     if not isinstance(content, dict) or "pytorch-lightning_version" not in content:
         kind = "bare weights" if isinstance(content, dict) else type(content).__name__
-        raise DataError(f"{path}: not a checkpoint of Lightning ({kind}); give one `fit` wrote")
+        raise DataError(f"{path}: not a checkpoint of Lightning ({kind}); {ADVICE}")
     if "state_dict" not in content:
-        raise DataError(f"{path}: holds no weights; give a checkpoint that `fit` wrote")
+        raise DataError(f"{path}: has no weights; {ADVICE}")
     parts = {}
     for part in ("state_dict", "hyper_parameters", "datamodule_hyper_parameters", "callbacks"):
         parts[part] = content.get(part) or {}
         if not isinstance(parts[part], dict) or not all(isinstance(k, str) for k in parts[part]):
-            raise DataError(f"{path}: damaged ({part} is not what `fit` writes); give another one")
+            raise DataError(f"{path}: damaged ({part}); {ADVICE}")
     weights, model, data, callbacks = parts.values()
     _check_size(path, weights, (model, data, callbacks))
     model, data = dict(model), dict(data)
@@ -116,42 +113,42 @@ def _check_archive(path: Path) -> None:
 
 
 def _check_size(path: Path, weights: Mapping[str, Any], settings: Sequence[Any]) -> None:
-    """Refuse tensors larger than what is stored, and values that hold themselves many times."""
-    needed = 0
-    for name, weight in weights.items():
-        if not torch.is_tensor(weight):
-            raise DataError(f"{path}: damaged ({name} is not a tensor); give another one")
-        needed += weight.numel() * weight.element_size()
-    count = 0
-    rest = list(settings)
+    """Refuse tensors larger than what is stored, and lists that contain one list many times."""
+    if not all(torch.is_tensor(weight) for weight in weights.values()):
+        raise DataError(f"{path}: damaged (weights that are not tensors); {ADVICE}")
+    needed = sum(weight.nbytes for weight in weights.values())
+    count, rest = 0, list(settings)
     while rest and count <= CHECKPOINT_VALUES:
         value = rest.pop()
         count += 1
-        if isinstance(value, dict):
-            rest += value.values()
-        elif isinstance(value, list | tuple | set):
-            rest += value
+        if isinstance(value, dict | list | tuple | set):
+            rest += value.values() if isinstance(value, dict) else value
     # Weights that two parts share are stored once and listed twice.
     if count > CHECKPOINT_VALUES or needed > 4 * path.stat().st_size:
-        raise DataError(f"{path}: damaged (more in memory than on disk); give another one")
+        raise DataError(f"{path}: damaged (more in memory than on disk); {ADVICE}")
 
 
-def check_weights_fit(checkpoint: Checkpoint, model: nn.Module) -> None:
+def check_weights_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Refuse weights of another network than the model has.
 
+    Args:
+        weights: state dict of the checkpoint.
+        expected: state dict of the model.
+
     Raises:
-        DataError: names or shapes differ; names the first that does.
+        DataError: names or shapes differ; names the first that does, but not the file.
     """
-    own, stored = model.state_dict(), checkpoint.weights
-    mismatched_keys = [name for name in {**own, **stored} if (name in own) != (name in stored)]
-    mismatched_keys += [k for k in own if k in stored and own[k].shape != stored[k].shape]
+    stored, own = (
+        {name: tuple(weight.shape) for name, weight in state.items()}
+        for state in (weights, expected)
+    )
+    mismatched_keys = [name for name in {**own, **stored} if own.get(name) != stored.get(name)]
     if mismatched_keys:
         first = mismatched_keys[0]
-        shapes = (str(tuple(s[first].shape)) if first in s else "nothing" for s in (stored, own))
         raise DataError(
-            f"{checkpoint.path}: {len(mismatched_keys)} of its weights are not those of this "
-            f"model: {first} is {next(shapes)}, not {next(shapes)}; give the config it was "
-            "trained with"
+            f"{len(mismatched_keys)} of its weights are not those of this model: {first} is "
+            f"{stored.get(first, 'nothing')}, not {own.get(first, 'nothing')}; give the config it "
+            "was trained with"
         )
 
 
@@ -173,64 +170,32 @@ def check_finite(path: Any, weights: Mapping[str, Tensor]) -> None:
             )
 
 
-def check_same_method(checkpoint: Checkpoint, class_path: str) -> None:
-    """Refuse a checkpoint of another module than the config's.
-
-    Args:
-        checkpoint: a checkpoint.
-        class_path: class path of the config's module, such as ``lit_models.VesselSegmenter``.
-
-    Raises:
-        DataError: it is another class.
-    """
-    ours = class_path.rpartition(".")[2]
-    if checkpoint.method not in ("", ours):
-        raise DataError(
-            f"{checkpoint.path}: is a {checkpoint.method}'s checkpoint, this config is {ours}'s; "
-            "give the config it was trained with"
-        )
-
-
 def check_not_finished(checkpoint: Checkpoint, max_epochs: int | None) -> None:
     """Refuse to resume a run without an epoch left to train.
 
     A run that was killed after its last epoch may go on: its figures and report are missing.
 
     Args:
-        checkpoint: the one to resume from.
-        max_epochs: the trainer's; None or -1 has no end.
+        checkpoint: the checkpoint to resume from.
+        max_epochs: the trainer's; None and -1 mean no limit.
 
     Raises:
         DataError: all epochs are done, or the state of the training is not in the file.
     """
-    path, content = checkpoint.path, checkpoint.content
-    if "loops" not in content or "optimizer_states" not in content:
-        raise DataError(f"{path}: holds weights alone; test and predict take it, fit cannot go on")
+    path = checkpoint.path
+    if "loops" not in checkpoint.content or "optimizer_states" not in checkpoint.content:
+        raise DataError(f"{path}: weights only; test and predict take it, fit cannot resume it")
     try:
-        done, optimizers = checkpoint.finished_epochs, content["optimizer_states"]
-        whole = len(optimizers) > 0 and isinstance(content["epoch"], int)
-        whole = whole and all({"state", "param_groups"} <= one.keys() for one in optimizers)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        whole = False
-    if not whole:
-        raise DataError(f"{path}: damaged (its state of training is not whole); give another one")
-    if done == max_epochs and _lacks_report(path.resolve().parent.parent):
+        done = checkpoint.finished_epochs
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{path}: damaged (state of the training); {ADVICE}") from None
+    run = path.resolve().parent.parent
+    record = read_run_json(run / "run.json")
+    reported = record.get("status") == "finished" and (run / "report.html").is_file()
+    if done == max_epochs and record and not reported:
         return
     if max_epochs is not None and 0 <= max_epochs <= done:
         raise DataError(
             f"{path}: has trained its {done} epochs; raise trainer.max_epochs (now {max_epochs}) "
             "to train on"
         )
-
-
-def _lacks_report(run: Path) -> bool:
-    """Whether ``run`` is a run folder in which the last process did not come to its report."""
-    record, report = run / "run.json", run / "report.html"
-    if not record.is_file():
-        return False
-    return (
-        read_run_json(record).get("status") != "finished"
-        or not report.is_file()
-        or report.stat().st_mtime_ns < record.stat().st_mtime_ns
-        or any(run.rglob(f"{HALF}*"))
-    )

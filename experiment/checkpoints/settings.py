@@ -1,9 +1,9 @@
 """What checkpoints decide, and what a command may set.
 
-The model is as it was trained, and is used with the checkpoint's ``inference``, as `load` does, but
-for what the command line of validate, test and predict itself sets (``--model.inference.threshold
-0.4``; a config's does not count, and a temperature of null is the checkpoint's). The data are
-prepared as in training, but for the settings in `NOT_FROM_CHECKPOINT`.
+The model is used as it was trained, with the checkpoint's ``inference`` except for options that
+the command line of validate, test and predict sets (``--model.inference.threshold 0.4``; those of a
+config do not count, and a temperature of null is the checkpoint's). The data are prepared as in
+training, except for the settings in `NOT_FROM_CHECKPOINT`.
 """
 
 import logging
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import DataError
 from experiment.checkpoints.class_paths import TRUSTED, check_classes, find_class
 from experiment.checkpoints.find import Source, Which, find_checkpoints
-from experiment.checkpoints.read import Checkpoint, check_same_method, read_checkpoint
+from experiment.checkpoints.read import Checkpoint, read_checkpoint
 
 if TYPE_CHECKING:  # jsonargparse takes a third of a second
     from jsonargparse import Namespace
@@ -40,19 +40,21 @@ NOT_FROM_CHECKPOINT = (
     "style",
     "style_from",
     "samples",
-    *("test_on", "template1", "template2"),  # of older checkpoints
+    *("template1", "template2"),  # of older checkpoints
 )
-# What members of an ensemble may differ in, too.
+# Further settings in which members of an ensemble may differ.
 SPLIT = ("folds", "fold", "seed", "val_fraction", "val_size")
 TRAINING = ("augmentation", "crops_per_image")
-# Settings of the model in which they may not differ, but for what the network began with.
-ALIKE = ("network", "class_names", "fov_only")
-STARTS = ("model.network.weights", "model.network.frozen")
+# Settings of the model in which they may not differ, except for the initial weights.
+SHARED = ("network", "class_names", "fov_only")
+INITIAL = ("model.network.weights", "model.network.frozen")
+# Fitted, or read from the data: null in a config.
+FITTED = ("model.inference.temperature", "data.class_names", "data.channels", "data.template_count")
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoint that a command uses, or the members of an ensemble, which the first leads."""
+    """The checkpoint that a command uses, or those of an ensemble."""
 
     members: Sequence[Checkpoint]
 
@@ -67,10 +69,10 @@ class Checkpoints:
                 preprocessing.
         """
         members = [read_checkpoint(path) for path in find_checkpoints(source, which, runs)]
-        first = _to_agree(members[0])
+        first = _shared_settings(members[0])
         for member in members[1:]:
-            other = _to_agree(member)
-            for name in [*first, *(n for n in other if n not in first)]:
+            other = _shared_settings(member)
+            for name in {**first, **other}:
                 if first.get(name) != other.get(name):
                     raise DataError(
                         f"{member.path}: {name} is {other.get(name)}, but {first.get(name)} in "
@@ -81,7 +83,7 @@ class Checkpoints:
 
     @property
     def lead(self) -> Checkpoint:
-        """The first member, whose settings hold for all."""
+        """The first member, whose settings are used for all."""
         return self.members[0]
 
     @property
@@ -91,28 +93,34 @@ class Checkpoints:
 
     @property
     def share_validation(self) -> bool:
-        """Whether all members held the same images out."""
+        """Whether all members were trained with the same split."""
         splits = {tuple(str(m.data.get(name)) for name in SPLIT) for m in self.members}
         return len(splits) == 1
 
-    def temperatures(self, asked: float | None = None) -> list[float]:
-        """Temperature of each member's logits: ``asked``, or else its own, or else 1."""
+    def temperatures(self, given: float | None = None) -> list[float]:
+        """Temperature of each member's logits: ``given``, or else its own, or else 1."""
         own = (dict(member.model.get("inference") or {}) for member in self.members)
-        return [float(asked or one.get("temperature") or 1.0) for one in own]
+        return [float(given or one.get("temperature") or 1.0) for one in own]
 
-    def settings(self, given: "Namespace", asked: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    def settings(
+        self, given: "Namespace", from_command: Sequence[str] = ()
+    ) -> dict[str, dict[str, Any]]:
         """Arguments of ``model`` and ``data`` that replace those of the config.
 
         Args:
             given: options of the command.
-            asked: those of ``inference`` that the command line itself sets, such as "threshold"; ""
-                stands for all.
+            from_command: options of ``inference`` set on the command line itself; "" means all.
 
         Raises:
             DataError: another method's checkpoint, or it names what `check_classes` refuses.
         """
         path, model, data = self.lead.path, dict(self.lead.model), dict(self.lead.data)
-        check_same_method(self.lead, given.model.class_path)
+        ours = given.model.class_path.rpartition(".")[2]
+        if self.lead.method not in ("", ours):
+            raise DataError(
+                f"{path}: is a {self.lead.method}'s checkpoint, this config is {ours}'s; give the "
+                "config it was trained with"
+            )
         parts = {part: given[part].as_dict() for part in ("model", "data")}
         packages = [*TRUSTED, *_named_packages([*parts.values()])]
         for part, values in (("model", model), ("data", data)):
@@ -120,9 +128,9 @@ class Checkpoints:
                 check_classes(values, find_class(given[part].class_path), part, packages)
             except DataError as error:
                 raise DataError(f"{path}: {error}") from None
-        if asked and model.get("inference"):
+        if from_command and model.get("inference"):
             values = given.model.init_args.inference.as_dict()
-            names = values if "" in asked else [name for name in asked if name in values]
+            names = values if "" in from_command else values.keys() & {*from_command}
             chosen = {name: values[name] for name in names}
             if chosen.get("temperature", 0) is None:  # fitted after training
                 del chosen["temperature"]
@@ -134,17 +142,13 @@ class Checkpoints:
         return {"model": model, "data": data}
 
 
-# Found in the data or fitted, so in no config.
-FITTED = ("model.inference.temperature", "data.class_names", "data.channels", "data.template_count")
-
-
 def log_overrides(given: "Namespace", used: "Namespace") -> None:
-    """Log each option of model and data that was given one way and is used another."""
+    """Log each option of model and data whose given value the checkpoint overrides."""
     for part in ("model", "data"):
         before, after = (flat_settings(c[part].clone().as_dict(), part) for c in (given, used))
         for name in sorted(before.keys() | after.keys()):
             if name in FITTED and before.get(name) in (None, "auto"):
-                continue  # the checkpoint's is what was asked for
+                continue
             if before.get(name) != after.get(name):
                 values = name, after.get(name), before.get(name)
                 log.warning("%s is the checkpoint's %r, not %r", *values)
@@ -164,24 +168,23 @@ def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _to_agree(checkpoint: Checkpoint) -> dict[str, Any]:
+def _shared_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     free = {*NOT_FROM_CHECKPOINT, *SPLIT, *TRAINING}
-    agreed = {
+    shared = {
         "method": checkpoint.method,
-        "model": {name: checkpoint.model[name] for name in ALIKE if name in checkpoint.model},
+        "model": {name: checkpoint.model[name] for name in SHARED if name in checkpoint.model},
         "data": {k: v for k, v in checkpoint.data.items() if k not in free},
     }
-    return {k: v for k, v in flat_settings(agreed).items() if not k.startswith(STARTS)}
+    return {k: v for k, v in flat_settings(shared).items() if not k.startswith(INITIAL)}
 
 
 def _named_packages(config: Any) -> list[str]:
-    """Packages beside the trusted ones that the user's own config names classes of."""
-    if isinstance(config, list):
-        return [name for part in config for name in _named_packages(part)]
-    if not isinstance(config, dict):
+    """Packages of the classes that the user's own config names, which are trusted as well."""
+    if not isinstance(config, dict | list):
         return []
-    found = [name for part in config.values() for name in _named_packages(part)]
-    class_path = str(config.get("class_path", ""))
+    values = config.values() if isinstance(config, dict) else config
+    found = [name for value in values for name in _named_packages(value)]
+    class_path = str(config.get("class_path", "")) if isinstance(config, dict) else ""
     if class_path and not class_path.startswith(tuple(f"{package}." for package in TRUSTED)):
         found.append(class_path.partition(".")[0])
     return found

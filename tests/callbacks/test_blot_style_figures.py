@@ -1,30 +1,12 @@
-"""Blots in several styles, and their spectra."""
+"""Blots in several styles."""
 
 from types import SimpleNamespace
 
-import numpy as np
 import torch
 
-from callbacks.figures.blots import blots_in_styles, mean_log_power, radial_mean
+from callbacks.figures.blots import blots_in_styles
 from lit_models.networks import StyledBlotGenerator
 from lit_models.networks.styled_blot_generator import typical_style
-
-
-def test_a_grid_is_seen_in_the_spectrum():
-    rng = np.random.default_rng(0)
-    white = rng.standard_normal((20, 64, 48))
-    y, x = np.mgrid[:64, :48]
-    grid = white + 2 * ((x + y) % 2)
-    frequencies, plain = radial_mean(mean_log_power(white))
-    assert frequencies[-1] == 0.5
-    assert np.ptp(plain[3:]) < 0.3, "white noise is flat"
-    assert mean_log_power(grid)[0, 0] > mean_log_power(white)[0, 0] + 2, "the highest frequency"
-
-
-def test_lines_of_one_frequency_are_at_their_place():
-    lines = np.sin(2 * np.pi * np.arange(64) / 8)[None, None].repeat(64, 1)
-    frequencies, power = radial_mean(mean_log_power(lines))
-    assert frequencies[power.argmax()] == 1 / 8
 
 
 def test_every_row_has_the_same_styles():

@@ -17,12 +17,15 @@ from datamodules.fundus_files import FundusFiles
 CLASSES = ["normal", "void", "edge"]
 
 
-def fake_trainer(folder, sample=False, rank=0, monitor="val/accuracy", mode="max", **data):
+def fake_trainer(
+    folder, sample=False, rank=0, monitor="val/accuracy", mode="max", smoothing=0.1, **data
+):
     """What a figure callback asks of a trainer, without training."""
     module = SimpleNamespace(
         hparams={"class_names": CLASSES},
         inference=SimpleNamespace(threshold=0.5),
         adversarial_loss=SimpleNamespace(balance=(2.0, 0.0)),
+        loss=torch.nn.CrossEntropyLoss(label_smoothing=smoothing),
     )
     return SimpleNamespace(
         callbacks=[],
@@ -87,9 +90,20 @@ def aoi_batches(right, count=12):
     return [(outputs, {})]
 
 
+class Images(list):
+    def name(self, index):
+        return f"{index}.png"
+
+
 def aoi_data():
-    images = [{"image": torch.randint(256, (1, 16, 16), dtype=torch.uint8)} for _ in range(12)]
+    images = Images()
+    images.extend({"image": torch.randint(256, (1, 16, 16), dtype=torch.uint8)} for _ in range(12))
     return {"val_set": images, "test_set": images}
+
+
+def table(folder, name):
+    with (folder / "figures" / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_aoi_draws_the_best_epoch(tmp_path):
@@ -99,21 +113,31 @@ def test_aoi_draws_the_best_epoch(tmp_path):
         run_epoch(callback, trainer, epoch, aoi_batches(right), right / 12)
     callback.on_fit_end(trainer, None)
     found = pictures(tmp_path)
-    assert set(found) == {"curves", "confusion", "mistakes"}
+    assert set(found) == {"curves", "confusion", "mistakes", "examples"}
     assert "epoch 2" in found["confusion"]["Title"]
     assert "9 of 12" in found["confusion"]["Description"]
-    assert "3 of 3 mistakes" in found["mistakes"]["Description"]
+    mistakes = table(tmp_path, "mistakes")
+    assert {row["image"] for row in mistakes} == {"9.png", "10.png", "11.png"}
+    assert all(row["true class"] != row["predicted class"] for row in mistakes)
+    normal = table(tmp_path, "classes")[0]
+    assert normal == {
+        "class": "normal",
+        "images": "4",
+        "right": "3",
+        "precision": "0.7500",
+        "recall": "0.7500",
+    }
 
 
 def test_aoi_test_and_no_mistake(tmp_path):
     callback, trainer = AOIFigures(), fake_trainer(tmp_path, **aoi_data())
-    callback.on_test_epoch_start(trainer, None)
-    for outputs, batch in aoi_batches(12):
-        callback.on_test_batch_end(trainer, None, outputs, batch, 0)
-    callback.on_test_end(trainer, None)
-    found = pictures(tmp_path)
-    assert set(found) == {"test_confusion", "test_mistakes"}
-    assert found["test_mistakes"]["Description"].startswith("None of the 12 images")
+    for right in (11, 12):  # the second time nothing is left of the mistake
+        callback.on_test_epoch_start(trainer, None)
+        for outputs, batch in aoi_batches(right):
+            callback.on_test_batch_end(trainer, None, outputs, batch, 0)
+        callback.on_test_end(trainer, None)
+    assert set(pictures(tmp_path)) == {"test_confusion", "test_examples"}
+    assert not (tmp_path / "figures" / "test_mistakes.csv").exists()
 
 
 def write_files(folder, name, second=True):
@@ -150,7 +174,7 @@ def test_vessels(tmp_path, second):
     trainer = fake_trainer(
         tmp_path, sample=True, monitor="val/loss", mode="min", val_set=SimpleNamespace(files=files)
     )
-    names = {"val__fov__iou_pooled": [0.1, 0.2], "train__loss": [1, 0.5], "val__loss": [1, 0.7]}
+    names = {"val__fov__dice_pooled": [0.1, 0.2], "train__loss": [1, 0.5], "val__loss": [1, 0.7]}
     write_metrics(tmp_path, **names)
     callback = VesselFigures(images=2)
     batches = [vessel_batch(one, i) for i, one in enumerate(files)]
@@ -159,14 +183,16 @@ def test_vessels(tmp_path, second):
     assert [one.probability is None for part in callback._best for one in part] == [0, 0, 1]
     callback.on_fit_end(trainer, None)
     found = pictures(tmp_path)
-    assert set(found) == {"curves", "rows", "overlay", "iou", "precision_recall"}
+    assert set(found) == {"curves", "rows", "overlay", "precision_recall"}
     assert "epoch 2" in found["rows"]["Title"]
-    assert "not on these drawings" in found["iou"]["Description"]
     every = [one for part in callback._best for one in part]
     hits, missed = sum(one.hits for one in every), sum(one.misses for one in every)
     truth = sum(int(one.counts[1].sum()) for one in every)
     assert hits + missed == truth > 0
-    assert (callback._second_observer(every, files) is not None) == second
+    rows = table(tmp_path, "photographs")
+    assert [row["photograph"] for row in rows] == [f"{i}_image.png" for i in range(3)] + ["all"]
+    assert float(rows[-1]["sensitivity"]) == pytest.approx(hits / truth, abs=1e-4)
+    assert ("Dice of the second observer" in rows[0]) == second
 
 
 def test_retina(tmp_path):
@@ -283,10 +309,19 @@ def test_blot_losses_are_read_against_their_own_balance(tmp_path, monkeypatch):
         assert texts == {"D at balance, 2", "G at balance, 0"}
 
 
-def test_aoi_losses_are_not_drawn_together(tmp_path, monkeypatch):
-    trainer = fake_trainer(tmp_path, **aoi_data())
-    write_metrics(tmp_path, train__loss=[9, 8], val__loss=[1, 2], val__accuracy=[0.5, 0.75])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_losses_share_an_axis_where_they_are_the_same_quantity(tmp_path, monkeypatch, smoothing):
+    trainer = fake_trainer(tmp_path, smoothing=smoothing, **aoi_data())
+    write_metrics(tmp_path, train__loss=[9, 8], val__loss=[1, 2], val__accuracy=[0.5, 1.0])
     panels = drawn_curves(AOIFigures(), trainer, monkeypatch)
-    found = {title: list(axes.get_lines()[0].get_ydata()) for title, axes in panels.items()}
-    assert found["Training loss"] == [9, 8]
-    assert found["Validation loss\n(cross-entropy)"] == [1, 2]
+    found = {
+        title: [list(line.get_ydata()) for line in axes.get_lines()]
+        for title, axes in panels.items()
+    }
+    if smoothing:
+        assert found["Training loss"] == [[9, 8]]
+        assert found["Validation loss"] == [[1, 2]]
+    else:
+        assert found["Loss"] == [[9, 8], [1, 2]]
+    labels = [text.get_text() for text in panels["Validation accuracy"].get_yticklabels()]
+    assert max(float(label.removesuffix(" %")) for label in labels if label) <= 100

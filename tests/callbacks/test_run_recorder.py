@@ -176,17 +176,19 @@ def test_a_failed_run_says_why_and_history_is_kept(aoi_folder, tmp_path, capsys)
 
 
 @pytest.mark.parametrize("damage", ["half a line", "no record", "no table"])
-def test_damage_from_a_crash_is_mended_on_resuming(run, aoi_folder, damage):
+def test_half_a_line_is_dropped_on_resuming_and_other_damage_named(run, aoi_folder, damage):
     args = aoi_args(aoi_folder, run.parent.parent, "--trainer.max_epochs=3", "--ckpt_path=last")
     metrics = run / "metrics.csv"
     whole = metrics.read_text()
     if damage == "half a line":
         metrics.write_text(whole + "2,0.")
-    elif damage == "no record":
-        (run / "run.json").write_text('{"task": "ao')
     else:
-        metrics.write_bytes(b"\xff\xfe")
-        with pytest.raises(DataError, match=r"metrics\.csv: not a text file"):
+        name, line = {
+            "no record": ("run.json", "not readable"),
+            "no table": ("metrics.csv", "not a text file"),
+        }[damage]
+        (run / name).write_bytes(b"{\xff\xfe")
+        with pytest.raises(DataError, match=f"{name}: {line}"):
             main(["fit", *args])
         return
     main(["fit", *args])

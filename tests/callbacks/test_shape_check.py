@@ -24,7 +24,13 @@ def test_networks_that_take_the_images():
     ("network", "count", "image", "target", "line"),
     [
         (UNet(widths=(4, 8)), 2, (3, 16, 16), (1, 16, 16), "does not take 2 images of 3 x 16 x 16"),
-        (ReferenceGenerator(), 2, (2, 20, 20), (1, 20, 20), "makes 1 x 16 x 16, not 1 x 20 x 20"),
+        (
+            ReferenceGenerator(),
+            2,
+            (2, 20, 20),
+            (1, 20, 20),
+            "outputs 1 x 16 x 16, target is 1 x 20 x 20",
+        ),
         (nn.BatchNorm2d(3), 1, (3, 1, 1), (), "Expected more than 1 value per channel"),
         (nn.Linear(3, 3), 2, (1, 4, 4), (), "does not take 2 images"),
         (nn.Bilinear(3, 3, 3), 2, (1, 4, 4), (), "missing 1 required positional argument"),

@@ -72,8 +72,7 @@ def test_the_temperature_is_that_of_the_validation_images(config, fitted, caplog
         assert kept["confidence"].shape == kept["correct"].shape == (36,)
         assert load(path, device="cpu").inference.temperature == temperature
         assert f"{path.name}: temperature {temperature:.2f}, expected calibration" in caplog.text
-    assert (run / "figures" / "reliability.png").exists()
-    assert (run / "figures" / "coverage.png").exists()
+    assert (run / "figures" / "calibration.png").exists()
 
 
 def test_a_better_likelihood_than_without(fitted, confusing):
@@ -141,8 +140,7 @@ def test_tested_figures(fitted, confusing):
     run = fitted("aoi")
     args = aoi_args(confusing, run.parent.parent, figures=True)
     main(["test", *args, f"--ckpt_path={load(run).trained.path}"])
-    assert (run / "figures" / "test_reliability.png").exists()
-    assert (run / "figures" / "test_coverage.png").exists()
+    assert (run / "figures" / "test_calibration.png").exists()
 
 
 def test_training_on_is_as_if_nothing_had_been_fitted(confusing, tmp_path):

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
+from conftest import ROOT
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from commandline.exits import run_and_exit
+from commandline.exits import SIGNALS, run_and_exit
 from commandline.parser import one_line_of
 from common.errors import DataError, UsageError
 
@@ -17,7 +20,7 @@ def signals_as_before(monkeypatch, tmp_path):
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {signum: signal.getsignal(signum) for signum in SIGNALS}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for signum, handler in handlers.items():
@@ -56,7 +59,7 @@ def test_the_rank_that_another_program_has_left_is_not_ours(monkeypatch):
     assert seen == [set()]
 
 
-@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_signals(capsys, name, status):
     def main():
         os.kill(os.getpid(), signal.Signals[name])
@@ -74,6 +77,27 @@ def test_what_the_system_refuses_is_one_line_and_a_file_that_is_gone_a_bug(capsy
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("target", "status", "line"),
+    [("| head -1 >/dev/null", 1, ""), (">/dev/full", 1, "error: output: No space left on device")],
+)
+def test_output_that_nobody_reads_or_that_is_full(target, status, line):
+    code = "from commandline.exits import *; run_and_exit(lambda: [*map(print, range(10**6))])"
+    command = f'set -o pipefail; {sys.executable} -c "{code}" {target}'
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status
+    assert done.stderr.startswith(line)
+    assert len(done.stderr.splitlines()) == (line != "")
+
+
+def test_a_rank_that_is_not_a_number_is_one_line(capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "abc")
+    monkeypatch.setattr("commandline.exits._wait_for_rank_zero", lambda parent: None)
+    assert status_of(lambda: None) == 2
+    assert capsys.readouterr().err.startswith("error: LOCAL_RANK=abc: must be a whole number")
+
+
 def test_ctrl_c_as_lightning_hands_it_on():
     def main():
         try:
@@ -89,7 +113,7 @@ def test_one_process_of_several_writes_the_line(capsys, monkeypatch):
     monkeypatch.setattr("commandline.exits.PATIENCE", 0.3)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr("os.getppid", os.getpid)  # as rank 0 has launched it
-    monkeypatch.setattr("commandline.exits._Claim.wait_for_rank_zero", lambda self: None)
+    monkeypatch.setattr("commandline.exits._wait_for_rank_zero", lambda parent: None)
     assert status_of(raising(DataError("x.png: corrupt"))) == 1
     assert capsys.readouterr().err == "error: x.png: corrupt\n"
     monkeypatch.setenv("LOCAL_RANK", "1")

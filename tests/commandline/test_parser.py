@@ -89,9 +89,9 @@ def line_of(parser, *args):
         (["word"], "'word' is not an option; options begin with --"),
         (
             ["--model.loss=torch.nn.L1Los"],
-            "model.loss: there is no torch.nn.L1Los; did you mean torch.nn.L1Loss?",
+            "model.loss: torch.nn.L1Los does not exist; did you mean torch.nn.L1Loss?",
         ),
-        (["--model.loss=nowhere.L1Loss"], "not nowhere.L1Loss (there is no module 'nowhere')"),
+        (["--model.loss=nowhere.L1Loss"], "not nowhere.L1Loss (no module named 'nowhere')"),
         (["--model.loss=L1Loss!"], "must be a subclass of Module or null, not 'L1Loss!'"),
         (["--model.network=subprocess.Popen"], "model.network: subprocess.Popen is not allowed"),
         (
@@ -116,8 +116,8 @@ def test_bad_option_is_one_line(parser, args, line):
         ("epochs: 3\nmodel:\n  init_args:\n    sise: 3\n", "c.yaml, line 4: model.sise: unknown"),
         ("model: {init_args: {size: 0}}", "c.yaml, line 1: model.size: must be a whole"),
         ("epochs: 3\nepoch: 4\n", "c.yaml, line 2: epoch: unknown; did you mean epochs?"),
-        ("[1, 2]", "c.yaml: holds no options"),
-        ("", "c.yaml: holds no options"),
+        ("[1, 2]", "c.yaml: has no options"),
+        ("", "c.yaml: has no options"),
     ],
 )
 def test_bad_config_names_file_and_line(parser, tmp_path, monkeypatch, text, line):

@@ -121,7 +121,7 @@ REFUSED = [
     (AOI, ["image_size=0", "image_size=-3", "image_size=1.5", "image_size=100000"]),
     (AOI, ["val_fraction=0", "val_fraction=1", "val_fraction=-0.1", "val_fraction=.nan"]),
     (AOI, ["batch_size=0", "num_workers=-1", "seed=-1", "seed=99999999999"]),
-    (VESSELS, ["val_size=0", "crops_per_image=0", "batch_size=null"]),
+    (VESSELS, ["val_size=0", "crops_per_image=0"]),
     (VESSELS, ["inputs.size=0", "inputs.channels=hsv", "inputs.local_normalization=0"]),
     (VESSELS, ["inputs={size: null, diameter: .inf}", "inputs={size: null, diameter: -1}"]),
     (RETINA, ["size=0", "size=-1", "val_size=0", "crops_per_image=-1"]),

@@ -71,8 +71,3 @@ def test_style_of_an_example(blots, make, tmp_path):
     assert batch["sample"].tolist() == [0]
     with pytest.raises(DataError, match=r"gone\.png: no such file"):
         make(blots, "predict", style_from=str(tmp_path / "gone.png"))
-
-
-def test_null_is_refused_for_options_of_the_base_too():
-    with pytest.raises(DataError, match=r"data\.seed: null"):
-        StyledBlotDataModule(seed=None)

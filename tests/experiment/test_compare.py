@@ -21,6 +21,7 @@ def write_run(folder, curves, monitor=("val/accuracy", "max"), lr=0.001, **recor
     options = dict(zip(("monitor", "mode"), monitor, strict=True))
     config = {
         "model": {"class_path": "M", "init_args": {"lr": lr}},
+        "data": {"class_path": "D", "init_args": {"num_workers": int(1 / lr)}},
         "trainer": {"callbacks": [{**CALLBACK, "init_args": options}]},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -41,14 +42,17 @@ def test_best_first_with_what_differs(tmp_path, capsys):
     second = {"val/accuracy": [0.7, 0.95]}
     write_run(tmp_path / "aoi" / "first", first, evaluations=[test])
     write_run(tmp_path / "aoi" / "second", second, lr=0.01, sample=True)
+    (tmp_path / "aoi" / "second" / "report.html").touch()
     path = verbs.main(["compare", str(tmp_path / "aoi" / "*")])
     assert path == tmp_path / "aoi" / "compare.html"
     assert str(path) in capsys.readouterr().out
     page = path.read_text()
     assert order(path) == ["second", "first"]
-    assert "Ordered by val/accuracy, highest first. " in page
+    assert "Ordered by Validation accuracy, highest first. " in page
     assert "SAMPLE DATA (synthetic)</strong> in second" in page
     assert ">model.<wbr>lr<" in page
+    assert page.count("<a href=") == page.count('<a href="second/report.html">second</a>') == 1
+    assert "num_workers" not in page
     assert '<data value="0.95">' in page
     assert '<data value="0.94">' in page
     assert page.count('src="data:image/png;base64,') == 1

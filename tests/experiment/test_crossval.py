@@ -102,8 +102,8 @@ def test_a_run_without_a_checkpoint_is_begun_again_and_one_with_goes_on(args, tm
         crossvalidate(args, pretend)
     assert not (run / "figures").exists()
     last = run / "checkpoints" / "last.ckpt"
-    text = (run / "config.yaml").read_text()
-    (run / "config.yaml").write_text(text.replace("max_epochs: 2", "max_epochs: 3"))
+    text = (run / "run.json").read_text()
+    (run / "run.json").write_text(text.replace("finished", "interrupted"))
     pretend = Pretend()
     crossvalidate(args, pretend)
     assert pretend.calls[0][1]["ckpt_path"] == str(last)
@@ -126,7 +126,7 @@ def test_finished_it_trains_nothing_and_other_options_are_refused(args):
     pretend = Pretend()
     assert crossvalidate(args, pretend) == folder
     assert not pretend.calls
-    with pytest.raises(DataError, match=r"was begun with other options .* --run.name"):
+    with pytest.raises(DataError, match=r"was started with other options .* --run.name"):
         crossvalidate([*args, "--model.optimizer.lr=0.1"], pretend)
     other = crossvalidate([*args, "--model.optimizer.lr=0.1", "--run.name=fast"], pretend)
     assert other == folder.with_name("crossval_fast")

@@ -1,16 +1,14 @@
 """Fast settings are taken only where they are safe."""
 
 import os
-import sys
 
 import pytest
 import torch
 
 from experiment.hardware import (
-    ask_cuda_directly,
-    keep_freed_memory,
     native_memory_format,
     native_precision,
+    tune_process,
 )
 
 
@@ -34,10 +32,10 @@ def test_emulated_bf16_and_mps_are_not_native(monkeypatch):
 @pytest.mark.parametrize(
     ("device", "capability", "layout"),
     [
-        ("cuda", "AVX2", "channels_last"),
-        ("cpu", "AVX512", "channels_last"),
-        ("cpu", "AVX2", "contiguous"),
-        ("mps", "AVX512", "contiguous"),
+        ("cuda", "AVX2", torch.channels_last),
+        ("cpu", "AVX512", torch.channels_last),
+        ("cpu", "AVX2", torch.contiguous_format),
+        ("mps", "AVX512", torch.contiguous_format),
     ],
 )
 def test_memory_format(monkeypatch, device, capability, layout):
@@ -45,16 +43,11 @@ def test_memory_format(monkeypatch, device, capability, layout):
     assert native_memory_format(torch.device(device)) == layout
 
 
-def test_freed_memory_is_kept_on_glibc_alone(monkeypatch):
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert keep_freed_memory() is False
-
-
 def test_cuda_is_asked_directly_only_where_there_is_none(monkeypatch):
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    ask_cuda_directly()
+    tune_process()
     assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    ask_cuda_directly()
+    tune_process()
     assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "0"

@@ -41,6 +41,13 @@ def test_sample_is_stamped_above_the_drawing(tmp_path):
     assert sizes[True][1] > sizes[False][1]
 
 
+def test_characters_without_a_font_are_one_line(tmp_path, caplog):
+    for name in "ab":
+        with figure(tmp_path / f"{name}.png", (4, 2), "A line") as fig:
+            fig.subplots().set_title("\ue000\ue001")  # of private use: in no font
+    assert caplog.text.count("no installed font") == 1
+
+
 def test_an_error_leaves_no_file(tmp_path):
     with pytest.raises(ValueError, match="no"), figure(tmp_path / "a.png", (4, 2), "A"):
         raise ValueError("no")

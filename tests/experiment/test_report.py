@@ -11,7 +11,9 @@ import yaml
 from PIL import Image, PngImagePlugin
 
 from common.errors import DataError
-from experiment.report import short, write_report
+from experiment.headline import headline, short
+from experiment.report import write_report
+from experiment.run_results import read_results
 
 ROWS = [  # as Lightning writes them: sparse, epochs from 0, validation before training
     {"epoch": 0, "step": 9, "train/loss_step": 0.91},
@@ -97,16 +99,18 @@ class Page(HTMLParser):
         super().__init__()
         self.text = path.read_text(encoding="utf-8")
         self.tags, self.images, self.numbers = [], [], []
-        self._metric, self._cell, self._value, self._evaluation = None, None, None, None
+        self._metric, self._column, self._value, self._scores = None, 0, None, None
         self.feed(self.text)
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
         self.tags.append((tag, attrs))
         self._metric = attrs.get("data-metric", self._metric)
-        self._evaluation = attrs.get("data-evaluation", self._evaluation)
+        self._scores = attrs.get("data-scores", self._scores)
+        if tag == "tr":
+            self._column = 0
         if tag == "td":
-            self._cell = attrs.get("class")
+            self._column += 1
         if tag == "data":
             self._value = attrs["value"]
         if tag == "img":
@@ -114,7 +118,9 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         if self._value is not None:
-            where = self._evaluation if self._cell == "evaluated" else self._cell
+            where = self._scores
+            if where == "Training":
+                where = ("best", "last")[self._column - 1]
             self.numbers.append((self._metric, where, float(self._value), data))
             self._value = None
 
@@ -122,7 +128,7 @@ class Page(HTMLParser):
 def assert_self_contained(page):
     allowed = ("data:image/png;base64,",)
     for tag, attrs in page.tags:
-        assert tag not in ("script", "link", "iframe", "object")
+        assert tag not in ("link", "iframe", "object")
         for name in ("src", "href", "srcset", "data", "poster"):
             assert attrs.get(name, allowed[0]).startswith(allowed)
     assert "@import" not in page.text
@@ -168,15 +174,15 @@ def test_one_file_with_pictures_and_no_script(tmp_path):
     for text in ("AOI defect classification", "/data/&lt;aoi&gt;", "0123456789ab", "12 min"):
         assert text in page.text
     assert "class_path: lit_models.DefectClassifier" in page.text
-    assert "reference on AOI" in page.text
     assert "SAMPLE" not in page.text
+    assert "<script" not in page.text
     assert list(tmp_path.glob("run/.*")) == []
 
 
 def test_sample_and_interruption_are_said(tmp_path):
     page = Page(write_report(write_run(tmp_path / "run", sample=True, status="interrupted")))
+    assert "synthetic test images" not in page.text  # these evaluations are of other data
     assert "SAMPLE DATA (synthetic)" in page.text
-    assert "which are not those of this run" in page.text
     assert "<strong>Interrupted</strong> after 3 epochs" in page.text
 
 
@@ -212,3 +218,43 @@ def test_history_of_several_processes(tmp_path):
     assert page.text.count("cli.py fit --one") == 2
     assert ">killed<" in page.text
     assert "history" not in Page(write_report(write_run(tmp_path / "b", history=history[:1]))).text
+
+
+TESTED = [{**EVALUATIONS[0], "images": {"test": 50}}]
+PIXELS = {"test/full_image/dice_pooled": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("record", "sentence"),
+    [
+        (
+            {"evaluations": TESTED},
+            "47 of 50 test images classified correctly (95\u00a0% interval 83.8 to 97.9\u00a0%).",
+        ),
+        (  # 48.2 right is no count, as where a part was scored
+            {"evaluations": [], "images": {"val": 50}, "sample": True},
+            "Accuracy 0.9644, on 50 synthetic validation images.",
+        ),
+        (
+            {"task": "vessels", "evaluations": [{**TESTED[0], "images": {}, "metrics": PIXELS}]},
+            "Dice 0.5000 in the whole photograph, on test images.",
+        ),
+        ({"task": "a fifth"}, ""),
+    ],
+)
+def test_headline(tmp_path, record, sentence):
+    assert headline(read_results(write_run(tmp_path / "run", **record))) == sentence
+
+
+def test_tables_beside_the_figures(tmp_path):
+    folder = write_run(tmp_path / "run", early_stop="no improvement", images={"train": 1234})
+    rows = "".join(f"{i}<.png,a,b,0.5\n" for i in range(201))
+    header = "image,true class,predicted class,confidence\n"
+    (folder / "figures" / "test_mistakes.csv").write_text(header + rows)
+    page = Page(write_report(folder))
+    assert "201 mistakes (test)" in page.text
+    assert "199&lt;.png" in page.text
+    assert "200&lt;.png" not in page.text
+    assert_self_contained(page)
+    assert "1,234 training" in page.text
+    assert "3, stopped early: no improvement" in page.text

@@ -85,15 +85,6 @@ def test_evaluation_in_a_folder_of_its_own_and_prediction(tmp_path):
     assert "evaluations" not in found
 
 
-def test_a_damaged_record_is_kept_beside_a_new_one(tmp_path, caplog):
-    path = tmp_path / "run.json"
-    path.write_text('{"task": "ao')
-    RunJSON(path).start_training(FIT)
-    assert read(path)["task"] == "aoi"
-    assert (tmp_path / "run.json.damaged").read_text() == '{"task": "ao'
-    assert "run.json: not readable" in caplog.text
-
-
 def test_an_evaluation_that_ends_while_the_run_trains_is_kept(tmp_path):
     path = tmp_path / "run.json"
     training = RunJSON(path)

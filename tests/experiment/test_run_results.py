@@ -84,5 +84,5 @@ def test_a_foreign_run_json_is_named(tmp_path, text):
 @pytest.mark.parametrize("text", ["a: [", "- 1", "trainer: {callbacks: [3]}"])
 def test_a_foreign_config_is_named(tmp_path, text):
     (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(DataError, match=r"config\.yaml: not readable"):
+    with pytest.raises(DataError, match=r"config\.yaml"):
         read_results(tmp_path)

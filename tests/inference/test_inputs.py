@@ -86,7 +86,7 @@ def test_many_are_read_as_they_are_asked_for(trained, panel):
     results = model.predict(images())
     assert read == []
     next(results)
-    assert read == [0, 1]
+    assert 2 <= len(read) <= 4  # a batch ahead
     assert len(list(results)) == 4
     with pytest.raises(DataError, match="image 1: int is not an image"):
         list(model.predict([panel, 3]))

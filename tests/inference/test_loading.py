@@ -41,7 +41,7 @@ def test_no_run(tmp_path, name):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(DataError, match=r"holds no checkpoint; give a run folder or a \.ckpt file"):
+    with pytest.raises(DataError, match=r"has no checkpoint; give a run folder or a \.ckpt file"):
         load(tmp_path)
 
 
@@ -101,7 +101,7 @@ def test_sizes_that_the_weights_do_not_have_take_no_memory(changed):
         widths = [10**5, 10**5]  # 360 GB in one layer
         checkpoint["hyper_parameters"]["network"]["init_args"]["widths"] = widths
 
-    with pytest.raises(DataError, match="its weights are not those of its AutoEncoder"):
+    with pytest.raises(DataError, match="of its weights are not those of this model"):
         load(changed("retina", change))
 
 

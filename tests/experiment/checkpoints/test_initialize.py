@@ -83,5 +83,5 @@ def test_the_head_is_new_where_classes_differ(tmp_path, caplog):
 def test_it_begins_a_new_training_alone(tmp_path):
     args = config_args("blots", tmp_path, "--init_from=x")
     for verb, more in (("validate", ["--ckpt_path=y"]), ("fit", ["--ckpt_path=y"])):
-        with pytest.raises(DataError, match="init_from: begins a new fit"):
+        with pytest.raises(DataError, match="init_from: starts a new fit"):
             main([verb, *args, *more])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from jsonargparse import Namespace
 
 from cli import main
 from common.errors import DataError
@@ -59,6 +60,13 @@ def test_each_member_has_its_own_temperature_unless_one_is_asked_for(opened):
     members = opened(({}, {}, 2.0), PLAIN)
     assert members.temperatures() == [2.0, 1.0]
     assert members.temperatures(3.0) == [3.0, 3.0]
+
+
+def test_another_method_is_refused(opened):
+    given = Namespace(model=Namespace(class_path="lit_models.ImageReconstructor"))
+    line = "is a VesselSegmenter's checkpoint, this config is ImageReconstructor's"
+    with pytest.raises(DataError, match=line):
+        opened(PLAIN).settings(given, [])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""The result of a run in one sentence."""
+
+from experiment.crossval_scores import wilson_interval
+from experiment.metric_names import in_words, main_metrics
+from experiment.run_results import RunResults
+
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
+
+
+def headline(results: RunResults, verb: str = "test") -> str:
+    """The result in one sentence: of the latest test, else of validation; "" if there is none.
+
+    "64 of 66 validation images classified correctly (95 % interval 89.6 to 99.2 %)."
+    With ``verb`` "fit" that of validation.
+    """
+    tests = [e for e in results.evaluations if e["stage"] == verb == "test" and e.get("metrics")]
+    stage = "test" if tests else "val"
+    record = tests[-1] if tests else results.record
+    metrics = tests[-1]["metrics"] if tests else results.at_best
+    main = main_metrics(results.task, stage, metrics)
+    names = [name for name in main if not name.endswith("loss")][:3]
+    if not names:
+        return ""
+    count = (record.get("images") or {}).get(stage)
+    kind = f"{'synthetic ' if record.get('sample') else ''}{SPLITS[stage]}"
+    images = f"{kind} images" if count is None else plural(count, f"{kind} image")
+    right = metrics.get(f"{stage}/accuracy", 0) * (count or 0)
+    if results.task == "aoi" and count and abs(right - round(right)) < 0.01:
+        low, high = (100 * limit for limit in wilson_interval(round(right), count))
+        return (
+            f"{round(right):,} of {images} classified correctly "
+            f"(95\u00a0% interval {low:.1f} to {high:.1f}\u00a0%)."
+        )
+    pairs = []
+    for name in names:  # the region is said once, at the end
+        plain = name.replace("fov/", "").replace("full_image/", "")
+        word, is_db, _ = in_words(plain, stage=False).partition(" (dB)")
+        pairs.append(f"{word} {short(metrics[name])}{' dB' if is_db else ''}")
+    region = {"fov": " in the field of view", "full_image": " in the whole photograph"}
+    where = region.get(names[0].split("/")[1], "")
+    sentence = f"{', '.join(pairs)}{where}, on {images}."
+    return sentence[0].upper() + sentence[1:]
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 image", "2 images"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def short(value: float) -> str:
+    """Four decimals, or four digits where that would show none."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
