@@ -131,7 +131,7 @@ def test_own_validation_images_validate_and_folds_take_all(module, tmp_path, rea
     assert (len(data.train_set), data.val_set.targets.tolist()) == (8, [0, 0, 1, 1])
     tested = ready(module(str(tmp_path / "set")), "test")
     assert tested.test_set.names.tolist() == data.val_set.names.tolist()
-    assert "no test images, so the VALIDATION images are taken" in caplog.text
+    assert "no test images, so the VALIDATION images" in caplog.text
     folded = ready(module(str(tmp_path / "set"), folds=3, fold=0))
     assert (len(folded.train_set), len(folded.val_set)) == (8, 4)
 
