@@ -206,7 +206,7 @@ class AOIDataModule(ImageDataModule):
         files = self._find("test")
         if files is None:
             log.warning(
-                "%s: no test images, so the VALIDATION images, which chose the checkpoint",
+                "%s: no test images, so the VALIDATION images are taken; they chose the checkpoint",
                 self.data_source,
             )
             self._setup_training("test")
