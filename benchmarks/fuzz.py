@@ -9,6 +9,7 @@ whether there are any. POSIX only.
 
 import argparse
 import io
+import json
 import resource
 import signal
 import sys
@@ -18,14 +19,20 @@ from contextlib import suppress
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import tifffile
+import torch
 from PIL import Image
 
+from common.config_file import read_section
 from common.errors import DataError
 from datamodules.images import read_image
+from experiment.checkpoints import read_checkpoint
+from inference.infer_onnx import check
 
+ROOT = Path(__file__).parent.parent
 MAX_SECONDS, MAX_BYTES = 10, 2 * 10**9
 CLASSES = ("read", "line", "traceback", "hang", "costly")
 
@@ -50,7 +57,39 @@ def targets() -> dict[str, tuple[Callable[[Path], object], list[bytes]]]:
         "webp": [encoded("WEBP")],
         "jp2": [encoded("JPEG2000")],
     }
-    return {name: (lambda path: read_image(path, "RGB"), images[name]) for name in images}
+    found = {name: (lambda path: read_image(path, "RGB"), images[name]) for name in images}
+    card = {"task": "aoi", "mode": "L", "inputs": {"pixels": "uint8 (N, H, W)"}}
+    card |= {"outputs": ["probabilities"], "labels": [0], "review_below": 0.5}
+    card |= {"class_names": ["a"], "tables": {"predictions": ["ID", "Label"]}}
+    file = io.BytesIO()
+    settings = {"_class_path": "lit_models.BlotGAN", "network": {"widths": [4, 8]}, "names": ["a"]}
+    content = {"pytorch-lightning_version": "2.6", "state_dict": {"a": torch.zeros(9)}}
+    torch.save(content | {"hyper_parameters": settings, "callbacks": {}}, file)
+    with ZipFile(file) as archive:
+        pickled = archive.read("archive/data.pkl")
+    config = (ROOT / "configs" / "aoi.yaml").read_bytes()
+    return found | {
+        "pkl": (_read_checkpoint, [pickled]),
+        "yaml": (lambda path: read_section(str(path), "run"), [config]),
+        "json": (_check_card, [json.dumps(card).encode()]),
+    }
+
+
+def _read_checkpoint(path: Path) -> None:
+    """A checkpoint with these bytes as its structure, and a checksum that agrees."""
+    whole = path.with_suffix(".ckpt")
+    with ZipFile(whole, "w") as archive:
+        archive.writestr("archive/data.pkl", path.read_bytes())
+        archive.writestr("archive/data/0", bytes(36))
+        archive.writestr("archive/version", "3\n")
+    read_checkpoint(whole)
+
+
+def _check_card(path: Path) -> None:
+    try:
+        check(json.loads(path.read_bytes()), ["pixels"], ["probabilities"])
+    except ValueError as error:  # what infer_onnx.py makes a line of
+        raise DataError(str(error).replace("\n", " ")) from None
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
