@@ -56,7 +56,8 @@ def lines_of(path: str) -> dict[str, int]:
             found.setdefault(inner, line)
             add(value, inner)
 
-    if expand(path).exists() and not expand(path).is_file():
+    file = expand(path)
+    if file.exists() and not (file.is_file() or file.is_dir()):
         raise UsageError(f"{path}: not a regular file; {ADVICE}")  # a pipe would be waited for
     try:
         add(yaml.compose(expand(path).read_text("utf-8"), Loader=yaml.SafeLoader), "")
