@@ -25,8 +25,8 @@ def test_every_file_is_predicted_or_skipped(config, trained, predict, tmp_path):
     with open(f"{folder}/z{BIG5}.png", "wb") as bad:
         bad.write(b"no image")
     with pytest.raises(DataError, match=r"skipped\.csv: 1 images could not be read"):
-        predict(run, f"--data.predict_dir={folder}")
-    (table,) = run.parent.rglob("predictions.csv")
+        predict(run, f"--data.predict_dir={folder}", f"--output={tmp_path / 'out'}")
+    table = tmp_path / "out" / "predictions.csv"
     shown = BIG5.encode(errors="backslashreplace").decode()
     for path, expected in (
         (table, ["'=b.png", f"{shown}.png", "a.png"]),
