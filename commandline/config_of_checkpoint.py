@@ -29,14 +29,15 @@ def with_config(args: Sequence[str]) -> list[str]:
     source = options[place].partition("=")[2] or next(iter(options[place + 1 :]), "")
     if source in ("best", "last"):  # of which config's runs is not known
         return [*args]
-    checkpoint = read_checkpoint(find_checkpoints(source)[0])
-    config = checkpoint.path.resolve().parent.parent / "config.yaml"
-    if not config.is_file():
+    file = find_checkpoints(source)[0]
+    config = file.resolve().parent.parent / "config.yaml"
+    if not config.is_file():  # else the file need not be read here, too
+        checkpoint = read_checkpoint(file)
         classes = [checkpoint.method, checkpoint.data_class.rpartition(".")[2]]
         found = [path for path in sorted(CONFIGS.glob("*.yaml")) if _classes(path) == classes]
         if not found:
-            raise UsageError(f"{checkpoint.path}: no config here is of {classes[0]}; give --config")
-        config = next((path for path in found if path.stem == checkpoint.path.stem), found[0])
+            raise UsageError(f"{file}: no config here is of {classes[0]}; give --config")
+        config = next((path for path in found if path.stem == file.stem), found[0])
     return [verb, f"--config={config}", *options]
 
 

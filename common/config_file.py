@@ -60,7 +60,7 @@ def lines_of(path: str) -> dict[str, int]:
     if file.exists() and not (file.is_file() or file.is_dir()):
         raise UsageError(f"{path}: not a regular file; {ADVICE}")  # a pipe would be waited for
     try:
-        add(yaml.compose(expand(path).read_text("utf-8"), Loader=yaml.SafeLoader), "")
+        add(yaml.compose(file.read_text("utf-8"), Loader=yaml.SafeLoader), "")
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); {ADVICE}") from None
     except UnicodeDecodeError:

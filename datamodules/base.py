@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -53,24 +53,6 @@ class ImageDataModule(pl.LightningDataModule):
     Raises:
         DataError: see `check_fold`.
     """
-
-    # What belongs to the machine or the run, not to the method: never taken from a checkpoint.
-    NOT_FROM_CHECKPOINT: ClassVar[tuple[str, ...]] = (
-        "data_dir",
-        "test_dir",
-        "predict_dir",
-        "test_on",
-        "recursive",
-        "table",
-        "columns",
-        "batch_size",
-        "eval_batch_size",
-        "num_workers",
-        "cache_features",
-        "style",
-        "style_from",
-        "samples",
-    )
 
     def __init__(
         self,

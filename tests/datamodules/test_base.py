@@ -15,6 +15,7 @@ from common.errors import DataError
 from datamodules import AOIDataModule, BlotDataModule, DRIVESegmentationDataModule
 from datamodules.fundus_input import FundusInput
 from datamodules.transforms import DefectAugmentation, FundusAugmentation
+from experiment.checkpoints.settings import NOT_FROM_CHECKPOINT
 
 MODULES = [getattr(datamodules, name) for name in datamodules.__all__]
 
@@ -85,7 +86,7 @@ def test_settings_are_plain_values_that_a_checkpoint_loads_as_weights_alone(modu
     if "kwargs" in expected:  # handed on
         expected |= set(module.__base__.__init__.__annotations__)
     assert names == expected - {"return", "kwargs"}
-    assert {name for name in names if name in module.NOT_FROM_CHECKPOINT} >= {
+    assert {name for name in names if name in NOT_FROM_CHECKPOINT} >= {
         "data_dir",
         "batch_size",
     }
