@@ -99,7 +99,10 @@ def figure(
         if sample:
             _stamp(fig)
             caption = f"Sample data (synthetic). {caption}"
-        with atomic_write(path) as tmp_path, warnings.catch_warnings(record=True) as caught:
+        with (
+            atomic_write(path) as tmp_path,
+            warnings.catch_warnings(record=True, action="always") as caught,
+        ):
             fig.savefig(tmp_path, metadata={"Title": title, "Description": caption})
         if any("missing from" in str(one.message) for one in caught):
             _log_missing_characters()
