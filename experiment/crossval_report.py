@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiment.atomic import atomic_write, write_table
+from experiment.atomic import write_table, write_text
 from experiment.crossval_scores import pooled, spread
 from experiment.headline import short
 
@@ -62,8 +62,7 @@ def write_tables(
     write_table(folder / "crossval.csv", (*facts, *metrics), rows)
     if len(images):
         write_table(folder / "out_of_fold.csv", list(images.columns), images.values.tolist())
-    with atomic_write(folder / "crossval.md") as tmp_path:
-        tmp_path.write_text(_page(record, command), encoding="utf-8")
+    write_text(folder / "crossval.md", _page(record, command))
 
 
 def _page(record: dict[str, Any], command: str) -> str:

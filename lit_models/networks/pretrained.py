@@ -10,6 +10,7 @@ from torchvision.models import get_model_weights
 
 from common.errors import DataError
 from common.paths import expand
+from common.state_dict import read_state_dict
 
 
 def read_state(name: str, weights: str) -> dict[str, Tensor]:
@@ -30,14 +31,7 @@ def read_state(name: str, weights: str) -> dict[str, Tensor]:
         if not path.is_file():
             names = ", ".join(known.__members__)
             raise DataError(f"{weights}: no such weights file, nor one of {names}, random")
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever torch meets in a file that is not its own
-            reason = str(error).partition("\n")[0].partition(". ")[0]
-            raise DataError(f"{path}: not a state dict saved by torch ({reason})") from None
-        if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-            raise DataError(f"{path}: not a state dict; save network.state_dict()")
-        return state
+        return read_state_dict(path)
     source = known[weights]
     cache = Path(torch.hub.get_dir(), "checkpoints", Path(source.url).name)
     patience = socket.getdefaulttimeout()
