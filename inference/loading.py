@@ -14,8 +14,7 @@ from common.errors import DataError
 from common.paths import expand
 from experiment.checkpoints import Checkpoint, Checkpoints, find_checkpoints
 from experiment.checkpoints.find import Source
-from experiment.checkpoints.network import build_network
-from experiment.checkpoints.read import check_finite
+from experiment.checkpoints.network import build_network, check_finite
 from experiment.hardware import native_memory_format, native_precision
 from experiment.run_folder import RunSettings
 from experiment.tasks import TASKS
