@@ -21,7 +21,7 @@ from inference import export, infer_onnx, load
 from inference.blots import BlotGraph
 from inference.examples import examples
 from inference.model_card import model_card
-from inference.onnx_model import ExportedModel
+from inference.exported_model import ExportedModel
 
 # Where importing torch fails, as it does for the users of an exported model.
 WITHOUT_TORCH = """
