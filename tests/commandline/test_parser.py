@@ -98,7 +98,7 @@ def line_of(parser, *args):
             ["--model.optimizer=torch.nn.L1Loss"],
             "must be a subclass of Optimizer, not torch.nn.L1Loss",
         ),
-        ([f"--model={__name__}.Needy"], "model.width: missing"),
+        ([f"--model={__name__}.Needy"], "model.width: must be a whole number"),
         ([f"--model.parts+={__name__}.Part", "--model.parts.sise=3"], "mean model.parts.size?"),
         (["--config=gone.yaml"], "gone.yaml: cannot be read (No such file"),
     ],

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from conftest import ROOT
 
-from commandline.config_of_checkpoint import with_config
+from commandline.configs import with_config
 
 
 def test_the_run_s_own_config_or_the_first_of_its_method(trained, tmp_path):
