@@ -16,7 +16,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from commandline.suggestions import CLASS, class_problem, in_words, nearest_option, quoted
-from common.config_file import lines_of
+from common.config_file import read_config
 from common.errors import DataError, UsageError
 
 # Refuse the classes of jsonargparse's list of dangerous ones, such as subprocess.Popen.
@@ -56,7 +56,7 @@ class OneLineParser(LightningArgumentParser):
         # jsonargparse passes null to the parser of a class as the text "None".
         self._given = [re.sub(r"^(--[\w.]+)=None$", r"\1=null", arg) for arg in args or ()]
         for path in _configs(self._given):
-            lines_of(path)
+            read_config(path)
         return super().parse_args(self._given, *rest, **kwargs)
 
     def validate(self, *args: Any, **kwargs: Any) -> None:
@@ -146,7 +146,7 @@ def _place(option: str, args: Sequence[str]) -> str:
     for number, arg in reversed([*enumerate(args)]):
         name = arg.partition("=")[0]
         for path in _configs(args[number : number + 2]) if name in ("--config", "-c") else ():
-            if option in (lines := lines_of(path)):
+            if option in (lines := read_config(path)[1]):
                 return f"{path}, line {lines[option]}: "
         if f"{option}.".startswith(f"{name.lstrip('-').rstrip('+')}."):
             return ""

@@ -139,7 +139,7 @@ def test_what_was_typed_last_is_blamed(parser, tmp_path):
 
 def test_config_that_is_no_text(parser, tmp_path):
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00model")
-    assert "c.yaml: not a text file" in line_of(parser, f"--config={tmp_path}/c.yaml")
+    assert "c.yaml: not valid YAML" in line_of(parser, f"--config={tmp_path}/c.yaml")
     assert "cannot be read" in line_of(parser, f"--config={tmp_path}")
 
 
