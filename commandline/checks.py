@@ -54,7 +54,7 @@ def check_values(config: dict[str, Any], verb: str) -> None:
     for option, (least, most) in RANGES.items():
         limits = f">= {least}" if most == math.inf else f"from {least} to {most}"
         with suppress(TypeError, ValueError):  # "auto", null, a list
-            if not least <= float(values.get(option)) <= most:
+            if not least <= float(values.get(option, least)) <= most:
                 raise UsageError(f"{option}: must be {limits}, not {values[option]}")
     for option, value in values.items():
         if value == "" and option.endswith("_dir"):

@@ -156,10 +156,11 @@ def _place(option: str, args: Sequence[str]) -> str:
 @contextmanager
 def one_line_of(*kinds: type[Exception], option: str = "") -> Iterator[None]:
     """Turn errors of these kinds and Lightning's misconfigurations into `UsageError`."""
+    caught: tuple[type[Exception], ...] = (MisconfigurationException, *kinds)
     try:
         yield
     except DataError:
         raise
-    except (MisconfigurationException, *kinds) as error:
+    except caught as error:
         line = str(error).strip().partition("\n")[0]
         raise UsageError(f"{option}: {line}" if option else line) from None
