@@ -33,8 +33,8 @@ from commandline.parser import OneLineParser, one_line_of
 from common.errors import DataError, UsageError
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoints
-from experiment.checkpoints.initialize import initialize
-from experiment.checkpoints.read import check_not_finished, check_weights_fit
+from experiment.checkpoints.network import check_weights_fit, initialize
+from experiment.checkpoints.read import check_not_finished
 from experiment.checkpoints.settings import log_overrides
 from experiment.hardware import native_precision, tune_process
 from experiment.metrics_csv import MetricsCSV
