@@ -148,7 +148,7 @@ def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
     Path("flipped.ckpt").write_bytes(flipped)
     for name, line in {
         "names": "of its weights are not those of this model",
-        "weightless": "has no weights",
+        "weightless": "not a checkpoint of Lightning",
         "bare": "bare weights",
         "list": "damaged (hyper_parameters",
         "code": "it contains objects that would run code",
