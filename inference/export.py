@@ -8,6 +8,7 @@ the checkpoint predicts (in float32) on images of the run's own data.
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -30,12 +31,11 @@ from experiment.checkpoint_io import write_portable
 from experiment.checkpoints import find_checkpoints
 from experiment.run_folder import prediction_parent
 from inference.examples import examples
-from inference.graph import MORE_INPUTS, Graph
-from inference.hub import write_hub
-from inference.loading import add_checkpoint_options, chosen_checkpoint, load
-from inference.model_card import model_card, sha256
-from inference.quantize import CALIBRATED, ValidationImages, write_openvino
 from inference.exported_model import ExportedModel, load_exported
+from inference.graph import MORE_INPUTS, Graph
+from inference.loading import add_checkpoint_options, chosen_checkpoint, load
+from inference.model_card import model_card, readme, sha256
+from inference.quantize import CALIBRATED, ValidationImages, write_openvino
 
 FILES = {
     "onnx": "model.onnx",
@@ -105,14 +105,14 @@ def export(
     images = examples(model, CHECKED)
     expected = [model.predict(x) for x in images]  # before all else: a classifier may explain then
     graph = model.graph().eval()
-    card = model_card(model, graph)
+    card = model_card(model, graph) | ({"precision": "int8"} if int8 else {})
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".half-") as half:
             file = Path(half, FILES[kind])
             if kind in ("checkpoint", "hub"):
-                (write_portable if kind == "checkpoint" else write_hub)(path, file)
+                write_portable(path, file)
                 exported: Any = load(file, device="cpu", precision="32-true")
             else:
                 exported = _write(graph, card, file, kind, validation)
@@ -166,6 +166,7 @@ def _write(
 
 def trace(graph: Graph) -> ExportedProgram:
     """The graph of any batch, height and width, but where the network's size is fixed."""
+    logging.getLogger("torch.fx.experimental.symbolic_shapes").setLevel(logging.ERROR)
     with torch.no_grad():
         program = torch.export.export(
             graph,
@@ -235,6 +236,8 @@ def compare(expected: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:
 def _write_beside(folder: Path, card: dict[str, Any], kind: str) -> None:
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     name = "model.json" if kind == "onnx" else f"{FILES[kind]}.json"  # both may lie in one folder
+    if kind == "hub":
+        name, text = "README.md", readme(card)
     (folder / name).write_text(text, encoding="utf-8")
     if kind in RUNNERS:
         shutil.copy(Path(__file__).with_name("infer_onnx.py"), folder / RUNNERS[kind])

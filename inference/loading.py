@@ -51,7 +51,7 @@ def load(
             names a class of a package that is not trusted; a device that is not there; members
             of an ensemble that differ, or are of a method whose outputs have no average.
     """
-    if isinstance(source, str | Path) and Path(source).suffix == ".onnx":
+    if isinstance(source, str | Path) and Path(source).suffix in (".onnx", ".xml"):
         from inference.exported_model import load_exported
 
         return load_exported(expand(source))
