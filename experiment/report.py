@@ -120,6 +120,8 @@ def _split(settings: Mapping[str, Any]) -> str:
         return "none: all images are trained on"
     if folds is not None:
         return f"fold {fold} of {folds}, seed {seed}"
+    if fold is not None:
+        return f"fold {fold} by seed {seed} if the data name no validation images"
     if (fraction := settings.get("data.val_fraction")) is not None:
         return f"{100 * fraction:g} % for validation, drawn by seed {seed} if the data name none"
     if (count := settings.get("data.val_size")) is not None:

@@ -1,4 +1,4 @@
-"""Randomness that a resumed run repeats."""
+"""What every training epoch begins with: its own random numbers, and a validation of the last."""
 
 import random
 from typing import Any
@@ -14,9 +14,9 @@ class EpochSeed(Callback):
 
     Random numbers drawn before (by the sanity check, validation, a figure, a crash half-way) do not
     change what an epoch draws: stopped at an epoch's end and resumed equals uninterrupted,
-    bit for bit on the CPU. The seed is kept in the checkpoint; with the epoch it is the whole
-    random state. It holds as long as training draws in the main process, which is why the
-    datamodules augment in ``on_after_batch_transfer`` and not in their workers.
+    bit for bit on the CPU. The seed is kept in the checkpoint. It holds as long as training draws
+    in the main process, which is why the data modules augment in ``on_after_batch_transfer`` and
+    not in their workers.
     """
 
     def __init__(self, seed: int) -> None:
@@ -34,3 +34,19 @@ class EpochSeed(Callback):
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002 (libraries draw from it)
         random.seed(seed)
+
+
+class LastValidation(Callback):
+    """Validates after the last epoch, whatever ``check_val_every_n_epoch`` is.
+
+    Otherwise a training shorter than that interval would keep no best checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self._interval: int | None = None
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._interval is None:
+            self._interval = trainer.check_val_every_n_epoch
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        trainer.check_val_every_n_epoch = 1 if last and self._interval else self._interval
