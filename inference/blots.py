@@ -55,8 +55,7 @@ class BlotModel(Model[BlotResult]):
             template2: the second template.
 
         Raises:
-            DataError: a template that cannot be read, two of different shapes, one without the
-                other.
+            DataError: a template that cannot be read, is missing or has another shape.
         """
         if template2 is not None:
             x = (x, template2)
@@ -85,16 +84,11 @@ class BlotModel(Model[BlotResult]):
             else read_pixels(t, mode, f"{name}, template {i + 1}")
             for i, t in enumerate(templates)
         ]
-        first, first_name = read[0]
-        for other, other_name in read:
-            if first.shape != other.shape:
-                sizes = [f"{t.shape[2]}x{t.shape[1]}" for t in (other, first)]
-                raise DataError(
-                    f"{other_name}: is {sizes[0]} pixels but {first_name} is {sizes[1]}; "
-                    "give templates of one size"
-                )
+        sizes = [f"{read_name} is {p.shape[2]}x{p.shape[1]} px" for p, read_name in read]
+        if len({pixels.shape for pixels, _ in read}) > 1:
+            raise DataError(f"{name}: {', '.join(sizes)}; give templates of one size")
         named = isinstance(templates[0], str | Path | Member)
-        return [pixels for pixels, _ in read], first_name if named else name
+        return [pixels for pixels, _ in read], read[0][1] if named else name
 
     def read(self, x: Any, name: str) -> Item:
         templates, name = self.pixels(x, self.mode, name)
@@ -218,15 +212,15 @@ class BlotGraph(Graph):
         super().__init__(model.network)
         if (model.count, model.mode) != (2, "L"):
             raise DataError("templates: only models of two gray templates can be exported")
-        assert model.size is not None
-        self.inputs = {"pixels": torch.zeros(2, 2, model.size, model.size, dtype=torch.uint8)}
+        sides = SIDES if model.size is None else (model.size, model.size)
+        self.inputs = {"pixels": torch.zeros(2, 2, *sides, dtype=torch.uint8)}
         self.outputs = ("image",)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         return (to_gray(self.network(blot_input(pixels, None)).float())[:, 0],)
 
 
-class StyledBlotGraph(Graph):
+class StyledBlotGraph(BlotGraph):
     """Blots uint8 ``(N, H, W)`` of both templates, uint8 ``(N, 2, H, W)``, in styles ``(N, 8)``.
 
     The noise has the size that `StyledBlotGenerator.noise_size` gives.
@@ -235,14 +229,10 @@ class StyledBlotGraph(Graph):
     network: StyledBlotGenerator
 
     def __init__(self, model: StyledBlotModel) -> None:
-        super().__init__(model.network)
-        pixels = torch.zeros(2, 2, *SIDES, dtype=torch.uint8)
-        self.inputs = {
-            "pixels": pixels,
-            "style": typical_style().expand(2, -1).contiguous(),
-            "noise": torch.zeros(2, *self.network.noise_size(pixels)),
-        }
-        self.outputs = ("image",)
+        super().__init__(model)
+        size = self.network.noise_size(self.inputs["pixels"])
+        style = typical_style().expand(2, -1).contiguous()
+        self.inputs |= {"style": style, "noise": torch.zeros(2, *size)}
 
     def free_sides(self) -> tuple[dict[int, Any], ...]:
         from torch.export import Dim
@@ -252,6 +242,8 @@ class StyledBlotGraph(Graph):
         batch = {0: Dim.DYNAMIC}
         return {**batch, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, batch, {**batch, **noise}
 
-    def forward(self, pixels: Tensor, style: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+    def forward(  # type: ignore[override]
+        self, pixels: Tensor, style: Tensor, noise: Tensor
+    ) -> tuple[Tensor, ...]:
         blots = self.network(blot_input(pixels, None), style, noise)[1]
         return (to_gray(blots.float())[:, 0],)

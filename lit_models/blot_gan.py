@@ -46,7 +46,7 @@ class BlotGAN(pl.LightningModule):
         reconstruction_loss: of generated and real blots, added to G's loss; null adds none.
         discriminator_augmentation: of the templates and blots that D sees; null changes nothing.
         lr_scheduler: of both optimizers; null leaves the learning rates as they are.
-        kid_weights: see `BlotKID`; how to measure, so not the checkpoint's.
+        kid_weights: see `BlotKID`; null: without KID. How to measure, so not the checkpoint's.
         channels: T and C, found by the data module.
     """
 

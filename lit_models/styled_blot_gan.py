@@ -4,22 +4,18 @@ from typing import Any, ClassVar, cast
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
-from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from common.ranges import NonNegativeFinite
 from lit_models.blot_gan import BlotGAN, update
-from lit_models.losses.adversarial import AdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores
-from lit_models.networks.diff_augment import DiffAugment
 from lit_models.networks.styled_blot_discriminator import StyledBlotDiscriminator
 from lit_models.networks.styled_blot_generator import (
     StyledBlotGenerator,
     complete_styles,
     seeded_blots,
 )
-from lit_models.optim.schedules import StepSchedule
 from lit_models.postprocessing.pixels import to_gray
 
 
@@ -35,18 +31,13 @@ class StyledBlotGAN(BlotGAN):
 
     Args:
         generator, discriminator: blots without and with grain; what it sees, and logits of that.
-        adversarial_loss: of the logits.
-        generator_optimizer, discriminator_optimizer: of their parameters.
-        reconstruction_loss: of blots without grain, for it cannot be foretold, and the real ones.
         spectrum_loss: of blots with grain and the real ones; null adds none.
-        discriminator_augmentation: of what D sees; null changes nothing.
-        lr_scheduler: of both optimizers; null leaves the learning rates as they are.
         adversarial_weight: of G's adversarial loss.
         num_style_swaps: templates of a batch that are generated in another style too.
         style_bank_size: training blots whose style is kept.
         centering_blots: training blots, at most, by which D's `StyledBlotDiscriminator.middle` is
             set.
-        kid_weights: see `BlotKID`; how to measure, so not the checkpoint's.
+        kwargs: see `BlotGAN`; its reconstruction loss is of blots without grain, which is random.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("image", "style")  # of a batch
@@ -59,30 +50,14 @@ class StyledBlotGAN(BlotGAN):
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        adversarial_loss: AdversarialLoss,
-        generator_optimizer: OptimizerCallable,
-        discriminator_optimizer: OptimizerCallable,
-        reconstruction_loss: nn.Module,
         spectrum_loss: nn.Module | None = None,
-        discriminator_augmentation: DiffAugment | None = None,
-        lr_scheduler: StepSchedule | None = None,
         adversarial_weight: NonNegativeFinite = 4.0,
         num_style_swaps: NonNegativeInt = 4,
         style_bank_size: PositiveInt = 1024,
         centering_blots: PositiveInt = 160,
-        kid_weights: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            lambda *_: generator,
-            lambda *_: discriminator,
-            adversarial_loss,
-            generator_optimizer,
-            discriminator_optimizer,
-            reconstruction_loss,
-            discriminator_augmentation,
-            lr_scheduler,
-            kid_weights,
-        )
+        super().__init__(lambda *_: generator, lambda *_: discriminator, **kwargs)
         self.spectrum_loss = spectrum_loss
         self.adversarial_weight, self.num_style_swaps = adversarial_weight, num_style_swaps
         self.centering_blots = centering_blots
@@ -118,7 +93,8 @@ class StyledBlotGAN(BlotGAN):
         with self.toggled_optimizer(g_optimizer):
             g_loss = self.adversarial_loss.generator(self._score(fake_view))
             loss = self.adversarial_weight * g_loss
-            loss = loss + cast(nn.Module, self.reconstruction_loss)(clean[:n], real)
+            if self.reconstruction_loss is not None:
+                loss = loss + self.reconstruction_loss(clean[:n], real)
             if self.spectrum_loss is not None:
                 loss = loss + self.spectrum_loss(fake[:n], real)
             update(self, g_optimizer, loss)

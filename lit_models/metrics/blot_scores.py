@@ -34,18 +34,18 @@ def scores_by_image(fake: Tensor, real: Tensor) -> dict[str, Tensor]:
 
 
 class BlotScores(nn.Module):
-    """Means of `scores_by_image`, KID, and how often the discriminator (D) is right.
+    """Means of `scores_by_image`, ``kid_resnet18``, and how often the discriminator (D) is right.
 
     ``d_accuracy_real`` and ``d_accuracy_fake`` are of the real and the generated ones alone.
 
     Args:
-        kid_weights: see `BlotKID`.
+        kid_weights: see `BlotKID`; None: without KID.
     """
 
     def __init__(self, kid_weights: str | None = None) -> None:
         super().__init__()
         self.images = nn.ModuleDict({name: ImageMean() for name in ("l1", "psnr", "ssim")})
-        self.kid = BlotKID(kid_weights)
+        self.kid = None if kid_weights is None else BlotKID(kid_weights)
         kinds = ("d_accuracy", "d_accuracy_real", "d_accuracy_fake")
         self.accuracies = nn.ModuleDict({kind: BinaryAccuracy() for kind in kinds})
 
@@ -60,7 +60,7 @@ class BlotScores(nn.Module):
         scores = scores_by_image(fake, real)
         for name, values in scores.items():
             self.images[name].update(values.mean(), len(values))  # type: ignore[operator]
-        with torch.autocast(fake.device.type, enabled=False):
+        if self.kid is not None:
             self.kid.update(eight_bit(fake), real=False)
             self.kid.update(eight_bit(real), real=True)
         for kind, logits in (("real", real_logits), ("fake", fake_logits)):
@@ -72,7 +72,8 @@ class BlotScores(nn.Module):
 
     def compute_and_reset(self) -> dict[str, Tensor]:
         """The scores over all processes, by name."""
-        metrics = {**self.images, self.kid.name: self.kid, **self.accuracies}
+        kid = {} if self.kid is None else {"kid_resnet18": self.kid}
+        metrics = {**self.images, **kid, **self.accuracies}
         values = {name: metric.compute() for name, metric in metrics.items()}  # type: ignore[operator]
         for metric in metrics.values():
             metric.reset()  # type: ignore[operator]

@@ -22,9 +22,8 @@ from datamodules.blot_draws import checksum, draw_noise, draw_styles
 STYLE_MEAN = (187.0, 54.0, 0.0, 0.0, 3.2, 0.0, 0.6, -0.3)
 STYLE_SCALE = (32.0, 40.0, 12.0, 14.0, 2.0, 1.2, 0.9, 1.3)
 BANDS = 9  # of `color_noise`
-# What white noise in each band contributes to a blot before anything is learned.
-MIDDLE_SHARES = (0.8, 0, 0, 0, 0, 0, 0, 0, 0)
-FINE_SHARES = (0, 0.4, 0.2, 0.4, 0.4, 0.2, 0.2, 0.2, 0.1)
+# What white noise in each band contributes to middle and fine grain before anything is learned.
+SHARES = ((0.8, 0, 0, 0, 0, 0, 0, 0, 0), (0, 0.4, 0.2, 0.4, 0.4, 0.2, 0.2, 0.2, 0.1))
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor | float, radius: int) -> Tensor:
@@ -204,29 +203,24 @@ class StyledBlotGenerator(nn.Module):
         if noise is None:
             shape = len(templates), *self.noise_size(templates)
             noise = torch.randn(shape, device=templates.device)
-        size, (height, width) = templates.shape[-2:], noise.shape[-2:]
-        pad = [0, width - size[1], 0, height - size[0]]
+        size = templates.shape[-2:]
+        pad = [0, noise.shape[-1] - size[1], 0, noise.shape[-2] - size[0]]
         templates = F.pad(templates.float(), pad, mode="replicate")
         with torch.autocast(templates.device.type, enabled=False):
             rendered = render_blot(templates, styles)
             colored = color_noise(noise[:, :BANDS])
             parts = [templates, rendered, rendered - gaussian_blur(rendered, 2.0, 8)]
             inputs = torch.cat([*parts, colored[:, :1], colored[:, 4:5]], 1)
-            strengths = self._first_strengths(styles)
+            fine, middle = grain_strengths(styles)
+            shares = styles.new_tensor(SHARES)[:, :, None, None]
+            strengths = middle * shares[0] + fine * shares[1] + 0.1 / 127.5
         # In the type of the weights, which a precision may set.
         out = self._unet(*(x.to(self.mean) for x in (inputs, styles, noise[:, BANDS:]))).float()
         clean = rendered + out[:, :1]
         grain = (strengths * torch.exp(out[:, 1:].clamp(-5, 3)) * colored).sum(1, keepdim=True)
         grain = grain if self.training else self.eval_grain * grain
-        cropped = (x[..., : size[0], : size[1]] for x in (clean, clean + grain))
-        return next(cropped), round_to_8_bits(next(cropped))
-
-    @staticmethod
-    def _first_strengths(styles: Tensor) -> Tensor:
-        fine, middle = grain_strengths(styles)
-        fine = fine * styles.new_tensor(FINE_SHARES)[:, None, None]
-        middle = middle * styles.new_tensor(MIDDLE_SHARES)[:, None, None]
-        return middle + fine + 0.1 / 127.5
+        inside = np.s_[..., : size[0], : size[1]]
+        return clean[inside], round_to_8_bits((clean + grain)[inside])
 
     def _unet(self, x: Tensor, styles: Tensor, noise: Tensor) -> Tensor:
         logs = torch.cat([styles[:, :5], torch.log2(0.125 + styles[:, 5:])], 1)
@@ -241,8 +235,8 @@ class StyledBlotGenerator(nn.Module):
             x = block(x, code, next(channels))
         x = self.middle(x, code, next(channels))
         for block in self.up:
-            x = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = block(torch.cat([x, skips.pop()], 1), code, next(channels))
+            x = torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), skips.pop()], 1)
+            x = block(x, code, next(channels))
         return self.out(self.last(x, code, next(channels)))
 
 

@@ -24,14 +24,14 @@ def make(**parts):
     return StyledBlotGAN(
         StyledBlotGenerator(4, 8, 2),
         StyledBlotDiscriminator(4),
-        CenteredBCEAdversarialLoss(),
-        adam,
-        adam,
-        MSESSIMLoss(),
         SpectrumLoss(),
-        DiffAugment(0, 4),
-        LinearDecay(),
         style_bank_size=10,
+        adversarial_loss=CenteredBCEAdversarialLoss(),
+        generator_optimizer=adam,
+        discriminator_optimizer=adam,
+        reconstruction_loss=MSESSIMLoss(),
+        discriminator_augmentation=DiffAugment(0, 4),
+        lr_scheduler=LinearDecay(),
         **parts,
     )
 
