@@ -26,8 +26,8 @@ class StyledBlotGAN(BlotGAN):
     templates of a batch are generated a second time, in another blot's style, which D alone sees.
 
     Batches also have ``style`` ``(N, 8)``, and ``membrane`` in training; in prediction ``style``
-    may be NaN and ``sample`` numbers the blots of a pair. The styles of the training blots are kept
-    in the buffer ``style_bank``, from which prediction draws.
+    may be NaN and ``sample`` numbers the blots of a pair. The training's styles are kept in the
+    buffer ``style_bank``, from which prediction draws.
 
     Args:
         generator, discriminator: blots without and with grain; what it sees, and logits of that.
@@ -35,8 +35,7 @@ class StyledBlotGAN(BlotGAN):
         adversarial_weight: of G's adversarial loss.
         num_style_swaps: templates of a batch that are generated in another style too.
         style_bank_size: training blots whose style is kept.
-        centering_blots: training blots, at most, by which D's `StyledBlotDiscriminator.middle` is
-            set.
+        centering_blots: training blots, at most, by which D's ``middle`` is set.
         kwargs: see `BlotGAN`; its reconstruction loss is of blots without grain, which is random.
     """
 
@@ -60,8 +59,7 @@ class StyledBlotGAN(BlotGAN):
         super().__init__(lambda *_: generator, lambda *_: discriminator, **kwargs)
         self.spectrum_loss = spectrum_loss
         self.adversarial_weight, self.num_style_swaps = adversarial_weight, num_style_swaps
-        self.centering_blots = centering_blots
-        self._centering = list[Tensor]()  # templates, styles and blots
+        self.centering_blots, self._centering = centering_blots, list[Tensor]()
         self.register_buffer("style_bank", torch.zeros(style_bank_size, 9))
         self.style_bank[:, 0] = -1  # no membrane
 
@@ -108,17 +106,15 @@ class StyledBlotGAN(BlotGAN):
     def on_validation_epoch_start(self) -> None:
         """Cut D's logits between those of training blots and of blots generated in their style.
 
-        With the weights (of `WeightAverage`) and the grain of validation. A running mean over
-        training batches would lag: one step of D moves all logits by more than the distance of real
-        and generated blots.
+        A running mean over training batches would lag: one step of D moves all logits by more than
+        the distance of real and generated blots.
         """
         trainer = self.trainer
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         if not self._centering:
-            dataset = trainer.train_dataloader.dataset  # type: ignore[union-attr]
-            step = -(-len(dataset) // self.centering_blots)  # evenly spaced
-            items = [dataset[i] for i in range(0, len(dataset), step)]
+            data = trainer.train_dataloader.dataset  # type: ignore[union-attr]
+            items = [data[i] for i in range(0, len(data), -(-len(data) // self.centering_blots))]
             keys = ("image", "style", "target")
             self._centering = [torch.stack([item[key] for item in items]) for key in keys]
         logits: tuple[list[Tensor], list[Tensor]] = [], []
