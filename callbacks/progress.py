@@ -32,15 +32,7 @@ class RichBar(RichProgressBar):
     """Bars with `shown_metrics`, those of the last validation included."""
 
     def __init__(self, task: str) -> None:
-        theme = RichProgressBarTheme(
-            progress_bar="#0072B2",
-            progress_bar_finished="#0072B2",
-            progress_bar_pulse="#0072B2",
-            metrics="",
-            metrics_text_delimiter="  ",
-            metrics_format=".4f",
-        )
-        super().__init__(refresh_rate=10, theme=theme)
+        super().__init__(refresh_rate=10, theme=RichProgressBarTheme(metrics_format=".4f"))
         self._task = task
         self._metrics: dict[str, float] = {}
 
@@ -59,11 +51,6 @@ class RichBar(RichProgressBar):
         self._metrics |= shown_metrics(trainer, self._task)
         super().on_train_epoch_start(trainer, pl_module)
 
-    def _get_train_description(self, current_epoch: int) -> str:
-        # Counted from 1, as in the figures and the report. Lightning has no public way to say so;
-        # test_progress.py tells when it asks otherwise.
-        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}".ljust(10)
-
 
 class PlainLines(ProgressBar):
     """One line an epoch, without escape codes, for logs that are read later."""
@@ -76,9 +63,6 @@ class PlainLines(ProgressBar):
 
     def disable(self) -> None:
         """Nothing to do: lines are printed on rank 0 alone."""
-
-    def enable(self) -> None:
-        """See ``disable``."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._print(trainer)
@@ -96,10 +80,11 @@ class PlainLines(ProgressBar):
         metrics = shown_metrics(trainer, self._task)
         if self._ended is not None and trainer.is_global_zero:
             epoch, took = self._ended
-            values = [f"{name} {value:.4f}" for name, value in metrics.items()]
-            tail = f"{took:.1f} s" if took < 120 else f"{took / 60:.1f} min"
+            words = [f"epoch {epoch}/{trainer.max_epochs}"]
+            words += [f"{name} {value:.4f}" for name, value in metrics.items()]
+            words.append(f"{took:.1f} s" if took < 120 else f"{took / 60:.1f} min")
             left = took * ((trainer.max_epochs or 0) - epoch) / 60
             if left >= 1:
-                tail += f"  about {left:.0f} min left"
-            print("  ".join([f"epoch {epoch}/{trainer.max_epochs}", *values, tail]), flush=True)
+                words.append(f"about {left:.0f} min left")
+            print("  ".join(words), flush=True)
         self._ended = None

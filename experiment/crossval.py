@@ -73,7 +73,6 @@ def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = RunLock(folder)
-    lock.acquire()
     try:
         _cross_validate(folder, options, given, fit)
     except DataError:
@@ -81,7 +80,7 @@ def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
             (folder / CROSSVAL_RECORD).unlink(missing_ok=True)  # it would refuse the fixed command
         raise
     finally:
-        lock.discard()
+        lock.release()
         with suppress(OSError):  # not empty
             folder.rmdir()
     return folder

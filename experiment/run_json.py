@@ -40,7 +40,7 @@ class RunJSON:
 
     The top level describes the training as of its latest process, with the total ``minutes`` and a
     ``history`` with one entry per process. ``evaluations`` has one entry per stage, checkpoint and
-    data, of the latest evaluation.
+    data, of the latest evaluation. In a folder without a training the top level is the evaluation.
 
     An evaluation may end while the run trains, so each write reads the file again under a lock.
 
@@ -53,27 +53,27 @@ class RunJSON:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._place: int | None = None  # in the history
         self.record = read_run_json(path)
+        self._clock = time.monotonic()
+        self._entry: dict[str, Any] = {}
+        self._at_top = False
 
-    def start_training(self, facts: dict[str, Any]) -> None:
-        """Write that this process trains; ``facts`` replace those of earlier processes."""
-        self._start({name: facts.get(name) for name in OF_A_PROCESS}, at_top=True)
+    def start(self, facts: dict[str, Any]) -> None:
+        """Write that this process works on ``facts["stage"]``: fit, validate, test or predict."""
+        stage, self._clock = facts["stage"], time.monotonic()
+        times = {"started": _now(), "finished": None, "status": "running"}
+        self._entry = {**facts, **times}
         with self._locked():
-            history = self.record.get("history", [])
-            for entry in history:
-                if entry["status"] == "running":  # that process is gone: this one has its lock
-                    entry["status"] = "killed"
-            self._place = len(history)
-            self.record |= facts | {"error": None, "history": [*history, self._entry]}
-            self._write()
-
-    def start_evaluation(self, facts: dict[str, Any]) -> None:
-        """Write that this process evaluates or predicts; the training's record stays as it is."""
-        alone = self.record.get("stage") in (None, facts["stage"])  # no training in this folder
-        self._start(facts, at_top=alone)
-        with self._locked():
-            self.record |= facts if alone else {}
+            self._at_top = stage == "fit" or self.record.get("stage") in (None, stage)
+            if stage == "fit":
+                self._entry = {name: facts.get(name) for name in OF_A_PROCESS} | times
+                history = self.record.get("history", [])
+                for entry in history:
+                    if entry["status"] == "running":  # that process is gone: this one has its lock
+                        entry["status"] = "killed"
+                self.record |= {"error": None, "history": [*history, self._entry]}
+            if self._at_top:
+                self.record |= facts
             self._write()
 
     def update(self, **facts: Any) -> None:
@@ -96,23 +96,18 @@ class RunJSON:
         """Put this process's entry into the record, and write it."""
         minutes = round((time.monotonic() - self._clock) / 60, 2)
         self._entry |= {"minutes": minutes, **facts}
-        if self._place is not None:
-            self.record["history"][self._place] = self._entry
-        elif self._entry["stage"] != "predict":
+        stage = self._entry.get("stage")
+        if stage is None:  # of a training, of which one process at a time writes
+            self.record["history"][-1] = self._entry
+        elif stage != "predict":
             others = [e for e in self.record.get("evaluations", []) if _key(e) != _key(self._entry)]
             self.record["evaluations"] = [*others, self._entry]
         if self._at_top:
             entries = self.record.get("history", [self._entry])
             total = sum(entry.get("minutes") or 0 for entry in entries)
-            shown = {name: self._entry[name] for name in ("status", "started", "finished")}
+            shown = {name: self._entry[name] for name in ("started", "finished", "status")}
             self.record |= shown | {"minutes": round(total, 2), **facts}
         write_json(self.path, self.record)
-
-    def _start(self, entry: dict[str, Any], at_top: bool) -> None:
-        self._clock = time.monotonic()
-        self._at_top = at_top
-        self._place = None
-        self._entry = {**entry, "started": _now(), "finished": None, "status": "running"}
 
 
 def _key(evaluation: dict[str, Any]) -> tuple[Any, ...]:

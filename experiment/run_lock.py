@@ -14,45 +14,36 @@ class RunLock:
 
     Not `filelock`, whose flock is inherited by the workers that a data loader forks: they outlive
     a killed parent by seconds, in which the run could not be resumed.
+
+    Raises:
+        DataError: another process has it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / ".lock"
         self._file: IO[bytes] | None = None
-
-    def acquire(self) -> None:
-        """Take the lock.
-
-        Raises:
-            DataError: another process has it.
-        """
         if sys.platform == "win32":
             return
         import fcntl
 
         with writing(self.path):
-            file = self.path.open("ab+", buffering=0)
+            self._file = self.path.open("ab+", buffering=0)
+            self._file.seek(0)
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            file.seek(0)
             raise DataError(
-                f"{self.path.parent}: {file.read().decode()} is training here; wait for it or "
+                f"{folder}: {self._file.read().decode()} is training here; wait for it or "
                 "choose another --run.name"
             ) from None
         with writing(self.path):
-            file.truncate(0)
-            file.write(f"process {os.getpid()}".encode())
-        self._file = file
-
-    def discard(self) -> None:
-        """Release the lock, and remove the file where the folder contains nothing else."""
-        if self._file is not None and list(self.path.parent.iterdir()) == [self.path]:
-            self.path.unlink()
-        self.release()
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()}".encode())
 
     def release(self) -> None:
-        """Release the lock. The file stays: removed, it could be locked twice."""
+        """Release it; the file stays where the folder contains more: it could be locked twice."""
         if self._file is not None:
+            if [*self.path.parent.iterdir()] == [self.path]:
+                self.path.unlink()
             self._file.close()
             self._file = None

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import RichProgressBar
 from torch.utils.data import DataLoader
 
 from callbacks.progress import PlainLines, RichBar, progress_bar
@@ -73,17 +72,3 @@ def test_bars_only_on_a_terminal(monkeypatch):
     )
     bar.on_validation_end(trainer, module)
     assert bar.get_metrics(trainer, module) == {"val/accuracy": 0.5}
-
-
-def test_lightning_asks_for_the_description_of_an_epoch_as_the_bar_answers_it(tmp_path):
-    # RichBar overrides a private method of Lightning's.
-    assert callable(RichProgressBar._get_train_description)
-    asked = []
-
-    class Bar(RichBar):
-        def _get_train_description(self, current_epoch):
-            asked.append(super()._get_train_description(current_epoch))
-            return asked[-1]
-
-    fit(tmp_path, Bar("val/accuracy"))
-    assert [text.strip() for text in dict.fromkeys(asked)] == ["Epoch 1/2", "Epoch 2/2"]

@@ -16,7 +16,6 @@ import os, sys, time
 from pathlib import Path
 from experiment.run_lock import RunLock
 lock = RunLock(Path(sys.argv[1]))
-lock.acquire()
 if os.fork():  # as a data loader does
     print("locked", flush=True)
 time.sleep(60)
@@ -28,12 +27,11 @@ def test_lock_is_refused_to_a_second_process_and_ends_with_the_first(tmp_path):
     holder = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True)
     try:
         assert holder.stdout.readline() == b"locked\n"
-        lock = RunLock(tmp_path)
         with pytest.raises(DataError, match=f"{tmp_path}: process {holder.pid} is training here"):
-            lock.acquire()
+            RunLock(tmp_path)
         holder.send_signal(signal.SIGKILL)  # its worker lives on
         holder.wait()
-        lock.acquire()
+        lock = RunLock(tmp_path)
     finally:
         os.killpg(holder.pid, signal.SIGKILL)
     lock.release()
