@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from filelock import FileLock
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
@@ -22,9 +23,13 @@ from common.errors import DataError
 from experiment.atomic import remove_leftovers, write_table, write_text
 from experiment.hardware import git_revision, machine, versions
 from experiment.metrics_csv import MetricsCSV
-from experiment.run_folder import RunSettings, discard_run_folder, open_prediction_folder
+from experiment.run_folder import (
+    RunSettings,
+    discard_run_folder,
+    lock_run_folder,
+    open_prediction_folder,
+)
 from experiment.run_json import RunJSON
-from experiment.run_lock import RunLock
 from experiment.wandb_run import is_disabled, new_wandb_id, start_wandb
 
 log = logging.getLogger(__name__)
@@ -59,13 +64,13 @@ class RunRecorder(SaveConfigCallback):
         super().__init__(parser, config)
         self.run, self.folder, self.members = RunSettings(**config.run.as_dict()), folder, members
         self.skipped: list[tuple[str, str]] = []
-        self._lock: RunLock | None = None
+        self._lock: FileLock | None = None
         self._record: RunJSON | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         def prepare() -> Path:
             if stage == "fit":
-                self._lock = RunLock(self.folder)
+                self._lock = lock_run_folder(self.folder)
                 remove_leftovers(self.folder)
             return self.folder
 

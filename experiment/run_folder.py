@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock, Timeout
+
 from common.errors import DataError
 from common.paths import expand
 from experiment.atomic import writing
@@ -117,9 +119,29 @@ def _new_folder(parent: Path, stem: str, numbered: bool) -> Path:
     raise DataError(f"{folder}: a run of this name exists; choose another --run.name")
 
 
+def lock_run_folder(folder: Path) -> FileLock:
+    """Lock a folder in which one process trains; the lock ends with the process.
+
+    Raises:
+        DataError: another process has it.
+    """
+    lock = FileLock(folder / ".lock")
+    with writing(folder):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise DataError(
+                f"{folder}: another process is training here; wait for it or choose another "
+                "--run.name"
+            ) from None
+    return lock
+
+
 def discard_run_folder(folder: Path) -> None:
-    """Remove a run folder, and the one of its config, where they are empty."""
+    """Remove a run folder, and the one of its config, where they hold nothing but a lock."""
     with suppress(OSError):
+        if [path.name for path in folder.iterdir()] == [".lock"]:
+            (folder / ".lock").unlink()
         folder.rmdir()
         folder.parent.rmdir()
 
