@@ -37,7 +37,16 @@ yaml.SafeDumper.add_multi_representer(  # such as a Timer's interval in config.y
     Enum, lambda dumper, value: dumper.represent_data(value.value)
 )
 
-PACKAGES = "callbacks cli commandline common datamodules experiment inference lit_models".split()
+PACKAGES = {
+    "callbacks",
+    "cli",
+    "commandline",
+    "common",
+    "datamodules",
+    "experiment",
+    "inference",
+    "lit_models",
+}
 
 # Values and unknown options in jsonargparse's messages.
 VALUE = re.compile(

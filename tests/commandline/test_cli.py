@@ -54,7 +54,7 @@ def test_lightnings_own_callbacks(aoi_folder, tmp_path, options):
 
 def test_a_callback_that_cannot_work_is_one_line(aoi_folder, tmp_path):
     args = aoi_args(aoi_folder, tmp_path, *SHORT, "--trainer.callbacks+=LearningRateFinder")
-    with pytest.raises(UsageError, match="LearningRateFinder does not work here .*'lr'"):
+    with pytest.raises(UsageError, match=r"LearningRateFinder does not work here .*'lr'"):
         cli.main(["fit", *args])
 
 
