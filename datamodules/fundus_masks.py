@@ -10,7 +10,7 @@ from torchvision import tv_tensors
 
 from common.errors import DataError
 from datamodules.fundus_files import FundusFiles
-from datamodules.images import read_image, say
+from datamodules.images import read_image
 from datamodules.transforms.field_of_view import LEAST_FOV, fov_diameter
 
 MOST_LABELS = 8  # gray levels in a mask that are meant as such
@@ -31,15 +31,14 @@ def read_mask(path: Path, image: Path, size: Sequence[int], full: bool = False) 
         DataError: unreadable, of another size, empty, or not a mask (more than a fifth of what is
             drawn is neither bright nor beside it, or of the image in between); names both files.
     """
-    color = read_image(path, "RGB").as_subclass(Tensor)
-    gray, least = color.amax(0, keepdim=True), color.amin(0, keepdim=True)
+    gray = read_image(path, "RGB").as_subclass(Tensor).amax(0, keepdim=True)
     if gray.shape[-2:] != torch.Size(size):
         (mh, mw), (h, w) = gray.shape[-2:], size
         raise DataError(f"{path}: mask of {mw}x{mh} px for {image} of {w}x{h} px; redraw or resize")
     low, high = int(gray.min()), int(gray.max())
+    if full and low == high > 0:
+        return tv_tensors.Mask(torch.ones_like(gray, dtype=torch.bool))
     if low == high:
-        if full and high:
-            return tv_tensors.Mask(torch.ones_like(gray, dtype=torch.bool))
         raise DataError(f"{path}: empty mask ({low} everywhere) for {image}; remove both or redraw")
     level = (gray.float() - low) / (high - low)
     values = gray.unique().tolist()
@@ -53,12 +52,6 @@ def read_mask(path: Path, image: Path, size: Sequence[int], full: bool = False) 
         raise DataError(
             f"{path}: not a binary mask (gray {shown}, {other:.0%} in between) "
             f"for {image}; save it in black and white"
-        )
-    if (gray - least).max() > 64:
-        say(f"{path.parent}: masks in color; each color counts as drawn")
-    elif 2 < len(values) <= MOST_LABELS:
-        say(
-            f"{path}: gray {', '.join(map(str, values))}; above {(low + high) // 2} counts as drawn"
         )
     return tv_tensors.Mask(level > 0.5)
 

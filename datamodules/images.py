@@ -13,8 +13,7 @@ from torchvision import tv_tensors
 
 from common import limits
 from common.errors import DataError
-from common.image_pixels import BadImage, read, to_array
-from datamodules.image_cost import check_cost
+from common.image_pixels import BadImage, one_line, read, to_array
 from datamodules.wrapped_images import IMAGE_SUFFIXES, is_dicom, read_dicom, unzip
 
 SHOWN = 5  # names in one line
@@ -78,37 +77,29 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
         DataError: missing, no regular file, damaged, several pages or frames, transparency,
             another color space, values that have no scale, or more than `common.limits` allows.
     """
-    data = read_bytes(path)
     try:
+        data = _read_bytes(path)
         if path.suffix.lower() == ".gz":
             data = unzip(data)
         if is_dicom(data):
             return _to_tensor(read_dicom(data, mode, limits.IMAGE_PIXELS))
-        check_cost(data)
         return _to_tensor(read(data, mode, most_pixels=limits.IMAGE_PIXELS))
     except BadImage as error:
         raise DataError(f"{path}: {error}") from None
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of a file.
-
-    Raises:
-        DataError: missing or unreadable, no regular file, larger than `common.limits` allows.
-    """
-    try:
-        status = path.stat()
+def _read_bytes(path: Path) -> bytes:
+    with one_line():
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            raise BadImage("no such file") from None
         if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device never ends
-            raise DataError(f"{path}: not a readable image (not a regular file); remove it")
+            raise BadImage("not a readable image (not a regular file); remove it")
         if status.st_size > limits.IMAGE_BYTES:
-            limit = f"{status.st_size:,} bytes, more than {limits.IMAGE_BYTES:,}"
-            raise DataError(f"{path}: {limit}; make it smaller")
+            size = f"{status.st_size:,} bytes, more than {limits.IMAGE_BYTES:,}"
+            raise BadImage(f"{size}; make it smaller")
         return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
-        raise DataError(f"{path}: cannot be read ({reason})") from None
 
 
 def to_pixels(image: Image.Image, mode: Literal["L", "RGB"], name: str) -> tv_tensors.Image:

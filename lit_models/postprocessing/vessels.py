@@ -83,7 +83,7 @@ class VesselPostprocessor:
 
         Args:
             network: gives logits ``(N, 1, H, W)``.
-            batch: of photographs, see `datamodules.fundus_batches.collate`.
+            batch: of photographs, see `datamodules.fundus_input.collate`.
             fov_only: nothing outside the field of view is vessel.
 
         Returns:
