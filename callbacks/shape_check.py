@@ -1,4 +1,4 @@
-"""Checks before training that network, loss and data fit together."""
+"""A check before training that data, network and loss fit together."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from common.errors import DataError
 
 
 class ShapeCheck(Callback):
-    """Sends the shape of an image through the network, without computing anything.
+    """Sends the shape of two images through network and loss, without computing anything.
 
     Raises:
         DataError: channels or sizes do not fit, or the data module belongs to another method.
@@ -25,28 +25,16 @@ class ShapeCheck(Callback):
             return
         dataset = data.val_set or data.test_set or data.predict_set or data.train_set
         try:
-            batch = data.collate_fn([dataset[0]])
+            batch = data.on_after_batch_transfer(data.collate_fn([dataset[0]]), 0)
         except DataError:  # reported, or in predict skipped, when it is read
             return
-        batch = data.on_after_batch_transfer(batch, 0)
         check_keys(pl_module, data, batch)
-        image, target = batch["image"], batch.get("target")
-        # Two, because BatchNorm in training mode refuses one where its map is a single pixel ...
-        shape = () if target is None else target.shape[1:]
-        output = check_shapes(pl_module, 2, image.shape[1:], shape)
-        if target is not None and hasattr(pl_module, "discriminator"):
-            judged = (*getattr(pl_module, "needs", ("image",)), "target")
-            check_discriminator(pl_module.discriminator, [batch[k].shape[1:] for k in judged])
-        if stage == "fit":  # ... which the last batch of an epoch may be.
-            for name in ("loss", "reconstruction_loss"):
-                loss = getattr(pl_module, name, None)
-                if loss is not None and target is not None:
-                    check_loss(loss, output, torch.cat([target, target]), f"model.{name}")
-            last = len(data.train_set) % data.batch_size or data.batch_size
-            side = getattr(getattr(data, "augmentation", None), "crop", None)
-            shape = image.shape[1:] if side is None else (image.shape[1], side, side)
-            if last == 1 or side is not None:
-                check_shapes(pl_module, last, shape)
+        target = batch.get("target")
+        output = check_shapes(pl_module, batch["image"], target)
+        for name in ("loss", "reconstruction_loss") if stage == "fit" else ():
+            loss = getattr(pl_module, name, None)
+            if loss is not None and target is not None and output is not None:
+                check_loss(loss, output, torch.cat([target, target]), f"model.{name}")
 
 
 def check_keys(module: pl.LightningModule, data: object, batch: Mapping[str, Any]) -> None:
@@ -60,41 +48,29 @@ def check_keys(module: pl.LightningModule, data: object, batch: Mapping[str, Any
             )
 
 
-def check_shapes(
-    network: nn.Module, count: int, image: Sequence[int], target: Sequence[int] = ()
-) -> Tensor:
-    """Raise DataError where a network's output for these images does not have the target's shape.
+def check_shapes(network: nn.Module, image: Tensor, target: Tensor | None = None) -> Tensor | None:
+    """Zeros of a network's output for two images ``(1, C, H, W)``; None where meta cannot say.
 
-    Args:
-        network: in training or evaluation mode, as it is to be tried.
-        count: images in the batch.
-        image: shape ``(C, H, W)``.
-        target: its shape; checked where the output has as many dimensions.
-
-    Returns:
-        Zeros of the output's shape.
+    Raises:
+        DataError: the network refuses them, or its output has another shape than the target.
     """
-    size = " x ".join(map(str, image))
-    given = f"{count} images of {size} (channels, height, width), as the data options make them"
+    size = _words(image.shape[1:])
+    given = f"2 images of {size} (channels, height, width), as the data options make them"
+    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    on_meta = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
     try:
-        output = _output(network, torch.zeros(count, *image, device="meta"))
+        with torch.no_grad():
+            pair = torch.zeros(2, *image.shape[1:], device="meta")
+            shape = functional_call(network, on_meta, pair).shape
     except (RuntimeError, TypeError, ValueError) as error:
         cause = " ".join(str(error).split())
+        if "meta" in cause:  # an operation that meta tensors do not have
+            return None
         raise DataError(f"model.network: does not take {given}: {cause}") from None
-    made = output.shape[1:]
-    if len(target) == len(made) == 3 and made != tuple(target):
-        wrong, right = (" x ".join(map(str, shape)) for shape in (made, target))
-        raise DataError(f"model.network: outputs {wrong}, target is {right}, for {given}")
-    return torch.zeros(output.shape)
-
-
-def check_discriminator(network: Any, shapes: Sequence[Sequence[int]]) -> None:
-    """Raise DataError where a discriminator does not take parts of a batch of these shapes."""
-    try:
-        _output(network, *(torch.zeros(2, *shape, device="meta") for shape in shapes))
-    except (RuntimeError, TypeError, ValueError) as error:
-        cause, given = " ".join(str(error).split()), ", ".join(map(str, map(tuple, shapes)))
-        raise DataError(f"model.discriminator: does not take {given} together: {cause}") from None
+    if target is not None and target.ndim == len(shape) == 4 and target.shape[1:] != shape[1:]:
+        made, right = _words(shape[1:]), _words(target.shape[1:])
+        raise DataError(f"model.network: outputs {made}, target is {right}, for {given}")
+    return torch.zeros(shape)
 
 
 def check_loss(loss: nn.Module, output: Tensor, target: Tensor, option: str) -> None:
@@ -111,14 +87,5 @@ def check_loss(loss: nn.Module, output: Tensor, target: Tensor, option: str) -> 
         raise DataError(f"{name} gives more than one number for {shapes}; set its reduction")
 
 
-def _output(network: nn.Module, *inputs: Tensor) -> Tensor:
-    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    on_meta = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
-    with torch.no_grad():
-        try:
-            return functional_call(network, on_meta, inputs)
-        except (RuntimeError, ValueError):  # or an operation that meta tensors do not have
-            device = next(iter(tensors.values())).device
-            copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
-            zeros = tuple(torch.zeros(x.shape, device=device) for x in inputs)
-            return functional_call(network, copies, zeros)
+def _words(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

@@ -90,38 +90,32 @@ def draw_curves(
         form: of its best value; with "%" the axis is in percent.
         one_loss: training and validation loss are the same quantity and share an axis.
     """
-    losses = {
-        "training": (results.by_epoch.get("train/loss", {}), BLUE),
-        "validation": (results.by_epoch.get("val/loss", {}), VERMILION),
+    curves = {
+        "Training loss": (results.by_epoch.get("train/loss", {}), BLUE),
+        "Validation loss": (results.by_epoch.get("val/loss", {}), VERMILION),
     }
-    losses = {name: curve for name, curve in losses.items() if curve[0]}
-    panels = [losses] if one_loss else [{name: curve} for name, curve in losses.items()]
+    curves = {name: curve for name, curve in curves.items() if curve[0]}
+    panels = {name: {name: curve} for name, curve in curves.items()}
+    if one_loss and len(curves) > 1:
+        panels = {"Loss": curves}
     values, best = results.by_epoch.get(score), results.best_epoch
-    word = in_words(score, False) if values else ""
+    if values:
+        panels[f"Validation {in_words(score, False)}"] = {"": (values, VERMILION)}
     caption = f"The best epoch is {best}, by {results.monitor}." if best else ""
-    size = (7.2, 3 if len(panels) == 1 else 2.6)
-    with figure(
-        trainer, "curves", size, f"Loss{' and ' * bool(word)}{word} by epoch", caption
-    ) as fig:
-        all_axes = fig.subplots(1, len(panels) + bool(values), squeeze=False)[0]
-        for axes, curves in zip(all_axes, panels, strict=False):
-            axes.set_title("Loss" if len(curves) > 1 else f"{next(iter(curves)).title()} loss")
-            for name, (curve, color) in curves.items():
-                plot_by_epoch(axes, curve, name, color)
-            drawn = [value for curve, _ in curves.values() for value in curve.values()]
-            if min(drawn) > 0 and max(drawn) > 10 * min(drawn):
-                axes.set_yscale("log")
-            if len(curves) > 1:
+    size = (7.2, 3 if len(panels) < 3 else 2.6)
+    with figure(trainer, "curves", size, f"{' and '.join(panels)} by epoch", caption) as fig:
+        all_axes = fig.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, shown) in zip(all_axes, panels.items(), strict=True):
+            axes.set_title(title)
+            for name, (curve, color) in shown.items():
+                plot_by_epoch(axes, curve, name.removesuffix(" loss").lower(), color)
+            if len(shown) > 1:
                 axes.legend()
-        if values:
-            axes = all_axes[-1]
-            axes.set_title(f"Validation {word}")
-            plot_by_epoch(axes, values, "validation", VERMILION)
-            if best in values:
-                text = form.format(values[best]).replace("%", " %")
-                mark_best(axes, best, values[best], f"{text}, epoch {best}")
-            if "%" in form:
-                percent_axis(axes.yaxis)
+        if values and best in values:
+            text = form.format(values[best]).replace("%", " %")
+            mark_best(all_axes[-1], best, values[best], f"{text}, epoch {best}")
+        if values and "%" in form:
+            percent_axis(all_axes[-1].yaxis)
 
 
 class HeldOutFigures(Callback):
@@ -158,6 +152,8 @@ class HeldOutFigures(Callback):
         """Draw what was kept.
 
         Args:
+            trainer: that evaluated.
+            kept: of all batches.
             prefix: of the figures' names: "" after ``fit``, "test_" after ``test``.
             where: "validation, epoch 7" or "test", for titles.
         """
@@ -166,25 +162,19 @@ class HeldOutFigures(Callback):
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._passing = []
 
-    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._passing = []
+    on_test_epoch_start = on_validation_epoch_start
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._keep(trainer, outputs, batch)
-
-    def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
-    ) -> None:
-        self._keep(trainer, outputs, batch)
-
-    def _keep(self, trainer: pl.Trainer, outputs: Any, batch: Any) -> None:
+        if trainer.state.fn == "validate" or trainer.sanity_checking:
+            return
         with warn_on_error(f"{type(self).__name__}: figures"):
             part = self.keep(trainer, outputs, batch, self._passing)
             if part is not None:
                 self._passing.append(part)
+
+    on_test_batch_end = on_validation_batch_end  # type: ignore[assignment]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
@@ -203,12 +193,6 @@ class HeldOutFigures(Callback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._draw_fit(trainer, gather(trainer, self._best))
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        kept = gather(trainer, self._passing)
-        if trainer.is_global_zero and kept:
-            with warn_on_error("held-out images"):
-                self.draw(trainer, kept, "test_", "test")
-
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
@@ -223,6 +207,12 @@ class HeldOutFigures(Callback):
             for logger in trainer.loggers:
                 logger.save()
             self.draw_curves(trainer, read_results(run_folder(trainer)))
-        if kept:
+        self._draw_images(trainer, kept, "", f"validation, epoch {self._best_epoch}")
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._draw_images(trainer, gather(trainer, self._passing), "test_", "test")
+
+    def _draw_images(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
+        if trainer.is_global_zero and kept:
             with warn_on_error("held-out images"):
-                self.draw(trainer, kept, "", f"validation, epoch {self._best_epoch}")
+                self.draw(trainer, kept, prefix, where)
