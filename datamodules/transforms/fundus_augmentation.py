@@ -1,7 +1,8 @@
 """Random variation of a fundus photograph together with its masks."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -105,8 +106,8 @@ class FundusAugmentation(Augmentation):
             torch.cat([_sample(one, grid[[i]]) for i, one in enumerate(several)])
             for several in (images, masks)
         )
-        taken = map(self.camera.apply, seen_images, cameras)
-        return self.intensity.apply(torch.stack([*taken]), lights), seen_masks
+        taken = [camera(image) for camera, image in zip(cameras, seen_images, strict=True)]
+        return self.intensity.apply(torch.stack(taken), lights), seen_masks
 
 
 def _sample(image: Tensor, grid: Tensor) -> Tensor:
@@ -124,6 +125,7 @@ class View(NamedTuple):
     no_resample: bool
 
 
+@dataclass(frozen=True)
 class RandomView:
     """Turned by any angle, mirrored, magnified, stretched and cut, in a single resampling.
 
@@ -136,13 +138,15 @@ class RandomView:
         DataError: the least zoom is above the greatest.
     """
 
-    def __init__(
-        self, crop: int | None, no_resample_prob: float, zoom: tuple[float, float], aspect: float
-    ) -> None:
-        if zoom[0] > zoom[1]:
-            raise DataError(f"data.augmentation.zoom: {list(zoom)}; give the smaller number first")
-        self.crop, self.no_resample_prob = crop, no_resample_prob
-        self.zoom, self.aspect = zoom, aspect
+    crop: int | None
+    no_resample_prob: float
+    zoom: tuple[float, float]
+    aspect: float
+
+    def __post_init__(self) -> None:
+        if self.zoom[0] > self.zoom[1]:
+            given = list(self.zoom)
+            raise DataError(f"data.augmentation.zoom: {given}; give the smaller number first")
 
     def draw(self, fov_pixels: int) -> View:
         """A view of a picture whose field of view has so many pixels."""
@@ -201,6 +205,7 @@ class Camera(NamedTuple):
     noise: Tensor  # (C, h, w)
 
 
+@dataclass(frozen=True)
 class RandomCamera:
     """The picture as another camera takes it: softer, sharpened or noisier.
 
@@ -212,31 +217,29 @@ class RandomCamera:
         blur, sharpening, noise: see `FundusAugmentation`.
     """
 
-    def __init__(self, probability: float, blur: float, sharpening: float, noise: float) -> None:
-        self.probability, self.blur = probability, blur
-        self.sharpening, self.noise = sharpening, noise
+    probability: float
+    blur: float
+    sharpening: float
+    noise: float
 
-    def draw(self, size: tuple[int, int, int], device: torch.device) -> Camera | None:
-        """The camera of a picture ``(C, h, w)``; None: its own."""
+    def draw(self, size: tuple[int, ...], device: torch.device) -> Callable[[Tensor], Tensor]:
+        """What a camera makes of a picture of ``size`` ``(C, h, w)``."""
         if torch.rand(()) >= self.probability:
-            return None
-        kind, blur, gain = float(torch.rand(())), 0.0, None
+            return lambda image: image
+        kind, sigma, gain = float(torch.rand(())), 0.0, 0.0
         if kind < 0.65:
-            blur = uniform(0, self.blur)
+            sigma = uniform(0, self.blur)
         elif kind < 0.85:
-            gain, blur = uniform(0, self.sharpening), uniform(1, 2)
-        return Camera(blur, gain, uniform(0, self.noise) * torch.randn(size, device=device))
+            gain, sigma = uniform(0, self.sharpening), uniform(1, 2)
+        noise = uniform(0, self.noise) * torch.randn(size, device=device)
 
-    @staticmethod
-    def apply(image: Tensor, camera: Camera | None) -> Tensor:
-        """What the camera makes of an image ``(C, h, w)``."""
-        if camera is None:
-            return image
-        taken = _blurred(image, camera.blur)
-        if camera.sharpening is not None:
-            taken = image + camera.sharpening * (image - taken)
-        before, after = (x.std(dim=(1, 2), keepdim=True) for x in (image, taken))
-        return taken * (before / after.clamp_min(1e-3)) + camera.noise
+        def take(image: Tensor) -> Tensor:
+            blurred = _blurred(image, sigma)
+            taken = image + gain * (image - blurred) if 0.65 <= kind < 0.85 else blurred
+            before, after = (x.std(dim=(1, 2), keepdim=True) for x in (image, taken))
+            return taken * (before / after.clamp_min(1e-3)) + noise
+
+        return take
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:
@@ -244,50 +247,32 @@ def _blurred(image: Tensor, sigma: float) -> Tensor:
     return image if sigma < 0.1 else v2.functional.gaussian_blur(image, [side, side], [sigma] * 2)
 
 
-class Light(NamedTuple):
-    """One draw of `RandomIntensity`."""
-
-    mixture: Tensor  # (C, C)
-    brightness: Tensor  # (C,)
-    noise: Tensor  # (C, h, w)
-
-
+@dataclass(frozen=True)
 class RandomIntensity:
-    """Other contrast, brightness and mixture of the channels, and noise.
+    """Other contrast, brightness and mixture of the channels, and noise; see `FundusAugmentation`.
 
-    Args:
-        contrast, channel_contrast, brightness, channel_mixing, noise: see `FundusAugmentation`.
+    A light is a matrix ``(C, C)`` and a brightness ``(C,)`` of the channels, and noise
+    ``(C, h, w)``.
     """
 
-    def __init__(
-        self,
-        contrast: float,
-        channel_contrast: float,
-        brightness: float,
-        channel_mixing: float,
-        noise: float,
-    ) -> None:
-        self.contrast, self.channel_contrast = contrast, channel_contrast
-        self.brightness, self.channel_mixing = brightness, channel_mixing
-        self.noise = noise
+    contrast: float
+    channel_contrast: float
+    brightness: float
+    channel_mixing: float
+    noise: float
 
-    def draw(self, size: tuple[int, int, int], device: torch.device) -> Light:
-        """The light of a picture ``(C, h, w)``."""
+    def draw(self, size: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """The light of a picture of ``size`` ``(C, h, w)``."""
         channels, spread = size[0], self.channel_contrast
         contrast = uniform(-self.contrast, self.contrast)
         contrasts = contrast + torch.empty(channels).uniform_(-spread, spread)
         mixture = torch.eye(channels) + self.channel_mixing * torch.randn(channels, channels)
         brightness = mixture @ (self.brightness * torch.randn(channels))
         noise = uniform(0, self.noise) * torch.randn(size, device=device)
-        return Light(mixture * contrasts.exp(), brightness, noise)
+        return mixture * contrasts.exp(), brightness, noise
 
-    def apply(self, images: Tensor, lights: Sequence[Light]) -> Tensor:
+    def apply(self, images: Tensor, lights: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
         """Images ``(N, C, h, w)``, each in its light."""
-        mixtures, brightness = (
-            torch.stack(values).to(images)
-            for values in zip(*((light.mixture, light.brightness) for light in lights), strict=True)
-        )
-        images = torch.einsum("nij,njhw->nihw", mixtures, images)
-        images += brightness[:, :, None, None]
-        images += torch.stack([light.noise for light in lights])
-        return images
+        mixtures, brightness, noise = map(torch.stack, zip(*lights, strict=True))
+        images = torch.einsum("nij,njhw->nihw", mixtures.to(images), images)
+        return images + brightness.to(images)[:, :, None, None] + noise

@@ -62,8 +62,7 @@ def test_another_camera_is_softer_sharper_or_noisier_at_the_same_contrast():
     image = torch.randn(3, 40, 40)
 
     def taken(*settings):
-        camera = RandomCamera(*settings)
-        return camera.apply(image, camera.draw(image.shape, image.device))
+        return RandomCamera(*settings).draw(image.shape, image.device)(image)
 
     def detail(x):
         return float(x.diff(dim=-1).std() / x.std())
