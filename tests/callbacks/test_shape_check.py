@@ -1,10 +1,12 @@
 """What does not fit together is refused before training, and nothing is changed by looking."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
-from callbacks.shape_check import check_keys, check_loss, check_shapes
+from callbacks.shape_check import ShapeCheck, check_shapes
 from common.errors import DataError
 from lit_models import StyledBlotGAN
 from lit_models.networks import ReferenceGenerator, UNet
@@ -15,7 +17,7 @@ def test_networks_that_take_the_images():
     before = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.get_rng_state()
     image = torch.zeros(1, 1, 30, 21)
-    assert check_shapes(network, image, image).shape == (2, 1, 30, 21)
+    check_shapes(network, image, image)
     assert torch.equal(torch.get_rng_state(), state)
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), "BatchNorm's statistics too"
@@ -27,7 +29,7 @@ class Selects(nn.Module):
 
 
 def test_what_cannot_be_known_without_computing_is_let_pass():
-    assert check_shapes(Selects(), torch.zeros(1, 1, 4, 4)) is None
+    check_shapes(Selects(), torch.zeros(1, 1, 4, 4))
 
 
 @pytest.mark.parametrize(
@@ -46,19 +48,11 @@ def test_networks_that_do_not(network, image, line):
     assert "\n" not in str(caught.value)
 
 
-def test_losses():
-    masks, classes = torch.zeros(2, 1, 4, 4, dtype=torch.bool), torch.tensor([0, 1])
-    check_loss(nn.BCEWithLogitsLoss(), torch.zeros(2, 1, 4, 4), masks, "model.loss")
-    check_loss(nn.CrossEntropyLoss(), torch.zeros(2, 6), classes, "model.loss")
-    with pytest.raises(DataError, match=r"^model\.loss: BCEWithLogitsLoss does not take outputs"):
-        check_loss(nn.BCEWithLogitsLoss(), torch.zeros(2, 6), classes, "model.loss")
-    with pytest.raises(DataError, match="more than one number"):
-        check_loss(nn.L1Loss(reduction="none"), torch.zeros(2, 1, 4, 4), masks, "model.loss")
-
-
 def test_a_data_module_of_another_method_is_named():
-    check_keys(nn.Module(), object(), {})
-    with pytest.raises(
-        DataError, match=r"^data: the batches of object have no style, which Styled"
-    ):
-        check_keys(StyledBlotGAN.__new__(StyledBlotGAN), object(), {"image": 1})
+    images = [{"image": torch.zeros(1, 8, 8)}]
+    data = SimpleNamespace(
+        val_set=images, collate_fn=lambda items: items[0], on_after_batch_transfer=lambda x, _: x
+    )
+    module = StyledBlotGAN.__new__(StyledBlotGAN)
+    with pytest.raises(DataError, match=r"^data: the batches of .* have no style, which Styled"):
+        ShapeCheck().setup(SimpleNamespace(datamodule=data), module, "fit")
