@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -15,13 +16,7 @@ from callbacks.run_recorder import run_folder
 from experiment import plotting
 from experiment.atomic import write_table
 from experiment.metric_names import in_words
-from experiment.plotting import (
-    BLUE,
-    VERMILION,
-    mark_best,
-    percent_axis,
-    plot_by_epoch,
-)
+from experiment.plotting import BLUE, VERMILION, mark_best, percent_axis, plot_by_epoch
 from experiment.run_results import RunResults, read_results
 
 if TYPE_CHECKING:
@@ -47,7 +42,7 @@ def figure(
     An error inside is a warning. Figures ``<series>/<part>`` are one series in W&B, and left out of
     the report.
     """
-    path = run_folder(trainer) / "figures" / f"{name}.png"
+    path = _path(trainer, f"{name}.png")
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     with warn_on_error(f"figure {name}"):
         sample = data is not None and data.is_sample
@@ -59,11 +54,15 @@ def figure(
                 logger.log_image(key, [str(path)], caption=[caption or title])
 
 
+def _path(trainer: pl.Trainer, name: str) -> Path:
+    return run_folder(trainer) / "figures" / name
+
+
 def write_rows(
     trainer: pl.Trainer, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
     """``figures/<name>.csv``, a table of the report; none where there are no rows. For rank 0."""
-    path = run_folder(trainer) / "figures" / f"{name}.csv"
+    path = _path(trainer, f"{name}.csv")
     path.unlink(missing_ok=True)
     if rows:
         write_table(path, header, rows)
@@ -71,7 +70,7 @@ def write_rows(
 
 def remove_figure(trainer: pl.Trainer, name: str) -> None:
     """Remove what an earlier process drew and this one has nothing to show of. For rank 0."""
-    (run_folder(trainer) / "figures" / f"{name}.png").unlink(missing_ok=True)
+    _path(trainer, f"{name}.png").unlink(missing_ok=True)
 
 
 def draw_curves(
@@ -149,13 +148,9 @@ class HeldOutFigures(Callback):
         raise NotImplementedError
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
-        """Draw what was kept.
+        """Draw what was kept of all batches.
 
-        Args:
-            trainer: that evaluated.
-            kept: of all batches.
-            prefix: of the figures' names: "" after ``fit``, "test_" after ``test``.
-            where: "validation, epoch 7" or "test", for titles.
+        Figures are named ``prefix`` and something, titled something and ``where``.
         """
         raise NotImplementedError
 
@@ -182,9 +177,9 @@ class HeldOutFigures(Callback):
         checkpoint = trainer.checkpoint_callback
         score = trainer.callback_metrics.get(getattr(checkpoint, "monitor", None) or "")
         if score is not None:
-            signed = float(score) * (1 if getattr(checkpoint, "mode", "max") == "max" else -1)
-            if math.isnan(signed):
-                signed = -math.inf  # as for the checkpoint: worse than any number
+            sign = 1 if getattr(checkpoint, "mode", "max") == "max" else -1
+            # As for the checkpoint, NaN is worse than any number.
+            signed = -math.inf if score.isnan() else sign * float(score)
             if self._best_score is not None and signed <= self._best_score:
                 return
             self._best_score = signed
