@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array, diags_array
 from scipy.sparse.csgraph import connected_components
 
 Mask = NDArray[np.bool_]
@@ -136,52 +136,33 @@ def _trace_branches(skeleton: Mask, min_branch: float) -> list[Values]:
     junctions, at a pixel; tortuosity of a branch of at least ``min_branch`` px at its first point,
     else NaN.
     """
+    from skimage.graph import pixel_graph
+
     points = np.argwhere(skeleton)
-    one, other = _neighbors(skeleton)
-    steps = np.linalg.norm(points[one] - points[other], axis=1)
-    both = np.concatenate([one, other])
-    degree = np.bincount(both, minlength=len(points))
+    graph = csr_array(pixel_graph(skeleton, connectivity=2)[0])  # steps in px, points in order
+    straight = (graph == 1).astype(int)
+    graph -= graph.multiply(straight @ straight > 0)  # diagonal where no other way leads there
+    graph.eliminate_zeros()
+    degree = np.diff(graph.indptr)
     lengths, ends, junctions = np.zeros((3, *skeleton.shape))
-    lengths[skeleton] = np.bincount(both, np.concatenate([steps, steps]) / 2, len(points))
+    lengths[skeleton] = graph.sum(axis=1) / 2
     ends[skeleton] = degree == 1
     crowded = np.zeros_like(skeleton)
     crowded[skeleton] = degree > 2
     labels, count = ndimage.label(crowded, np.ones((3, 3)))
     centers = np.reshape(ndimage.center_of_mass(crowded, labels, range(1, count + 1)), (-1, 2))
     np.add.at(junctions, tuple(centers.astype(int).T), 1)
-    inner = (degree[one] <= 2) & (degree[other] <= 2)
-    tips, arcs = _branches(one[inner], other[inner], steps[inner], len(points))
-    chords = np.linalg.norm(points[tips[:, 0]] - points[tips[:, 1]], axis=1)
-    long = arcs >= min_branch
+    inner = diags_array((degree <= 2).astype(float))
+    branches = (inner @ graph @ inner).tocsr()
+    branches.eliminate_zeros()
+    branch = connected_components(branches, directed=False)[1]
+    arcs = np.bincount(branch, branches.sum(axis=1)) / 2
+    tips = np.flatnonzero(np.diff(branches.indptr) == 1)  # two of each branch, for rings have none
+    first, last = tips[np.argsort(branch[tips], kind="stable")].reshape(-1, 2).T
+    arcs, chords = arcs[branch[first]], np.linalg.norm(points[first] - points[last], axis=1)
     tortuosity = np.full(skeleton.shape, np.nan)
-    tortuosity[tuple(points[tips[long, 0]].T)] = arcs[long] / chords[long]
+    tortuosity[tuple(points[first].T)] = np.where(arcs >= min_branch, arcs / chords, np.nan)
     return [lengths, ends, junctions, tortuosity]
-
-
-def _branches(one: Points, other: Points, steps: Values, count: int) -> tuple[Points, Values]:
-    """First and last point ``(B, 2)`` and length ``(B,)`` of each branch; rings have no ends."""
-    edges = coo_array((steps, (one, other)), shape=(count, count))
-    branch = connected_components(edges, directed=False)[1]
-    arcs = np.bincount(branch[one], steps, minlength=count)
-    tips = np.flatnonzero(np.bincount(np.concatenate([one, other]), minlength=count) == 1)
-    pairs = tips[np.argsort(branch[tips], kind="stable")].reshape(-1, 2)
-    return pairs, arcs[branch[pairs[:, 0]]]
-
-
-def _neighbors(skeleton: Mask) -> tuple[Points, Points]:
-    """Indices of neighboring points, each pair once; diagonal where no other way leads there."""
-    index = np.cumsum(skeleton).reshape(skeleton.shape) - 1
-    s = skeleton
-    pairs = [
-        (s[:, :-1] & s[:, 1:], index[:, :-1], index[:, 1:]),
-        (s[:-1] & s[1:], index[:-1], index[1:]),
-        (s[:-1, :-1] & s[1:, 1:] & ~s[:-1, 1:] & ~s[1:, :-1], index[:-1, :-1], index[1:, 1:]),
-        (s[:-1, 1:] & s[1:, :-1] & ~s[:-1, :-1] & ~s[1:, 1:], index[:-1, 1:], index[1:, :-1]),
-    ]
-    return (
-        np.concatenate([a[both] for both, a, _ in pairs]),
-        np.concatenate([b[both] for both, _, b in pairs]),
-    )
 
 
 def _measure(
