@@ -11,7 +11,6 @@ from torchvision import tv_tensors
 from common.errors import DataError
 from datamodules.fundus_files import FundusFiles
 from datamodules.images import read_image
-from datamodules.transforms.field_of_view import LEAST_FOV, fov_diameter
 
 MOST_LABELS = 8  # gray levels in a mask that are meant as such
 
@@ -66,27 +65,17 @@ def read_masks(
         size: its ``(H, W)``.
 
     Raises:
-        DataError: as `read_mask`; the field of view is a speck; more than half of it is vessel, or
-            most vessels lie outside of it: a mask is inverted, or the two are swapped.
+        DataError: as `read_mask`; more than half of the field of view is vessel, or most vessels
+            lie outside of it: a mask is inverted, or the two are swapped.
     """
     vessels = read_mask(files.vessels, files.image, size) if files.vessels else None
     fov = read_mask(files.fov, files.image, size, full=True) if files.fov else None
-    if fov is not None and (diameter := fov_diameter(fov[0].numpy())) < LEAST_FOV * max(size):
-        raise DataError(
-            f"{files.fov}: a field of view of {diameter} px in {files.image} of "
-            f"{size[1]}x{size[0]} px; redraw it"
-        )
     if vessels is not None:
         inside = vessels if fov is None else vessels[fov]
-        share = inside.float().mean().item()
-        if share > 0.5:
+        share, lost = float(inside.float().mean()), 1 - float(inside.sum() / vessels.sum())
+        if max(share, lost) > 0.5:
             raise DataError(
-                f"{files.vessels}: {share:.0%} of the field of view of {files.image} is vessel; "
-                "invert the mask, or swap it with the one of the field of view"
-            )
-        if inside.sum() < vessels.sum() / 2:
-            raise DataError(
-                f"{files.fov}: most vessels of {files.vessels} lie outside of this field of view; "
-                "invert the mask"
+                f"{files.vessels}: {share:.0%} of the field of view of {files.image} is vessel, "
+                f"and {lost:.0%} of the vessels lie outside; invert a mask, or swap the two"
             )
     return vessels, fov
