@@ -1,7 +1,6 @@
 """Finding and reading image files, with errors that name them."""
 
 import os
-import stat
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -29,30 +28,31 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
         recursive: in the folders below too, but hidden ones.
 
     Raises:
-        DataError: no such folder, one that must not be read, no image in it, or a file of another
-            kind.
+        DataError: no such folder, one that must not be read, no image, or a file of another kind.
     """
-    if folder.is_file() and folder.suffix.lower() in IMAGE_SUFFIXES:
-        return [folder]
     if folder.is_file():
+        if folder.suffix.lower() in IMAGE_SUFFIXES:
+            return [folder]
         raise DataError(f"{folder}: is no image ({' '.join(IMAGE_SUFFIXES)}); give one or a folder")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    paths, passed = list[Path](), list[Path]()
+    paths, passed = list[Path](), list[str]()
     for top, folders, files in os.walk(folder, onerror=_raise):
-        below = [name for name in folders if not name.startswith(".")]
+        below = [name for name in folders if name[0] != "."]
         folders[:] = [name for name in below if recursive and not Path(top, name).is_symlink()]
-        passed += [Path(top, name) for name in below if name not in folders]
-        for path in (Path(top, name) for name in files if not name.startswith(".")):
-            (paths if path.suffix.lower() in IMAGE_SUFFIXES else passed).append(path)
-    paths.sort()
+        passed += [f"{name}{os.sep}" for name in below if name not in folders]
+        for path in (Path(top, name) for name in files if name[0] != "."):
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                paths.append(path)
+            else:
+                passed.append(path.name)
     if not paths:
         raise DataError(f"{folder}: holds no image ({' '.join(IMAGE_SUFFIXES)})")
     if passed:
-        names = sorted(f"{path.relative_to(folder)}{os.sep * path.is_dir()}" for path in passed)
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        say(f"{folder}: {len(names)} passed over, no images: {', '.join(names[:SHOWN])}{more}")
-    return paths
+        more = f" and {len(passed) - SHOWN} more" if len(passed) > SHOWN else ""
+        names = ", ".join(sorted(passed)[:SHOWN])
+        say(f"{folder}: {len(passed)} passed over, no images: {names}{more}")
+    return sorted(paths)
 
 
 def _raise(error: OSError) -> None:
@@ -90,15 +90,12 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
 
 def _read_bytes(path: Path) -> bytes:
     with one_line():
-        try:
-            status = path.stat()
-        except FileNotFoundError:
-            raise BadImage("no such file") from None
-        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device never ends
+        if not path.exists():
+            raise BadImage("no such file")
+        if not path.is_file():  # a pipe would be waited for, a device never ends
             raise BadImage("not a readable image (not a regular file); remove it")
-        if status.st_size > limits.IMAGE_BYTES:
-            size = f"{status.st_size:,} bytes, more than {limits.IMAGE_BYTES:,}"
-            raise BadImage(f"{size}; make it smaller")
+        if (size := path.stat().st_size) > limits.IMAGE_BYTES:
+            raise BadImage(f"{size:,} bytes, more than {limits.IMAGE_BYTES:,}; make it smaller")
         return path.read_bytes()
 
 
