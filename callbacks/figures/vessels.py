@@ -1,17 +1,15 @@
 """Figures and tables of the vessel task: curves, vessels and errors, scores of each photograph."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_f1_score
 from torchvision.transforms.v2.functional import to_dtype
 
 from callbacks.figures.held_out import HeldOutFigures, draw_curves, figure, write_rows
 from datamodules.fundus_files import FundusFiles
-from datamodules.fundus_masks import read_mask, read_masks
+from datamodules.fundus_masks import read_masks
 from datamodules.images import read_image
 from datamodules.transforms.field_of_view import estimate_fov
 from experiment.metric_names import main_metrics
@@ -28,13 +26,11 @@ class ImageResult(NamedTuple):
     Attributes:
         place: position in the data set.
         scores: `SCORES` in the field of view where its mask exists, else of the full image.
-        called: bool ``(H, W)``, where vessel was found; None if the photograph is not shown.
-        probability: float32, likewise.
+        probability: float32 ``(H, W)``; None if the photograph is not shown.
     """
 
     place: int
     scores: list[float]
-    called: Tensor | None
     probability: Tensor | None
 
 
@@ -51,19 +47,20 @@ class VesselFigures(HeldOutFigures):
     def __init__(self, images: int = 4) -> None:
         super().__init__()
         self.images = images
+        self.threshold = 0.5  # the module's, from the first batch on
 
     def keep(
         self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]
     ) -> list[ImageResult]:
-        scores, threshold = outputs["scores"], trainer.lightning_module.inference.threshold  # type: ignore[union-attr]
+        self.threshold = float(trainer.lightning_module.inference.threshold)  # type: ignore[union-attr, arg-type]
+        scores = outputs["scores"]
         region = "fov" if "fov/dice_image_mean" in scores else "full_image"
         left = self.images - sum(map(len, kept))
         results = []
-        for i, probability in enumerate(outputs["probability"]):
+        for i, place in enumerate(batch["index"].tolist()):
             own = [float(scores[f"{region}/{name}_image_mean"][i]) for name in SCORES]
-            called = (probability > threshold).cpu(), probability.float().cpu()
-            shown = called if i < left else (None, None)
-            results.append(ImageResult(int(batch["index"][i]), own, *shown))
+            shown = outputs["probability"][i].float().cpu() if i < left else None
+            results.append(ImageResult(place, own, shown))
         return results
 
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
@@ -71,63 +68,41 @@ class VesselFigures(HeldOutFigures):
         draw_curves(trainer, results, scores[0] if scores else "")
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
+        from matplotlib.colors import to_rgb
+        from matplotlib.patches import Patch
+
         data = trainer.datamodule  # type: ignore[attr-defined]
         files = (data.test_set if prefix else data.val_set).files
         every = [(one, files[one.place]) for part in kept for one in part]
-        header = ["photograph", *SCORES.values()]
-        rows = [[own.name, *(f"{x:.4f}" for x in one.scores)] for one, own in every]
-        second = [_second_observer(own) for _, own in every]
-        if any(second):
-            header.append("Dice of the second observer")
-            rows = [[*row, dice] for row, dice in zip(rows, second, strict=True)]
-        write_rows(trainer, f"{prefix}photographs", header, rows)
-        shown = [(one, own) for one, own in every if one.called is not None]
-        _draw_vessels(trainer, shown, f"{prefix}vessels", where)
+        rows = [(own.name, *(f"{x:.4f}" for x in one.scores)) for one, own in every]
+        write_rows(trainer, f"{prefix}photographs", ("photograph", *SCORES.values()), rows)
+        shown = every[: self.images]
+        estimated = "" if shown[0][1].fov else ", estimated because there is no mask of it"
+        caption = f"The blue line is the field of view{estimated}."
+        size, title = (7.2, 2.5 * len(shown) + 0.5), f"Vessels and errors ({where})"
+        with figure(trainer, f"{prefix}vessels", size, title, caption) as fig:
+            for row, (one, own) in zip(image_grid(fig, len(shown), 3), shown, strict=True):
+                assert one.probability is not None
+                photograph, truth, fov = _read(own)
+                called = one.probability > self.threshold
+                picture = 0.6 * photograph.mean(dim=0, keepdim=True).expand(3, -1, -1).clone()
+                parts = called & truth, ~called & truth, called & ~truth
+                for pixels, color in zip(parts, ERRORS.values(), strict=True):
+                    shade = torch.tensor(to_rgb(color))[:, None]
+                    picture[:, pixels & fov if own.fov else pixels] = shade
+                show_image(row[0], photograph, own.name)
+                show_image(row[1], one.probability, "probability")
+                show_image(row[2], picture, "errors")
+                row[0].contour(fov, [0.5], colors=SKY, linewidths=0.8)
+            handles = [Patch(color=color, label=label) for label, color in ERRORS.items()]
+            fig.legend(handles=handles, loc="outside lower center", ncols=3)
 
 
-def _draw_vessels(
-    trainer: pl.Trainer, shown: Sequence[tuple[ImageResult, FundusFiles]], name: str, where: str
-) -> None:
-    from matplotlib.colors import to_rgb
-    from matplotlib.patches import Patch
-
-    estimated = "" if shown[0][1].fov else ", estimated because there is no mask of it"
-    caption = f"The blue line is the field of view{estimated}."
-    size = (7.2, 2.5 * len(shown) + 0.5)
-    with figure(trainer, name, size, f"Vessels and errors ({where})", caption) as fig:
-        for row, (one, own) in zip(image_grid(fig, len(shown), 3), shown, strict=True):
-            assert one.called is not None
-            assert one.probability is not None
-            photograph = to_dtype(read_image(own.image, "RGB"), torch.float32, scale=True)
-            truth, fov = _masks(own)
-            picture = 0.6 * photograph.mean(dim=0, keepdim=True).expand(3, -1, -1).clone()
-            parts = one.called & truth, ~one.called & truth, one.called & ~truth
-            for pixels, color in zip(parts, ERRORS.values(), strict=True):
-                shade = torch.tensor(to_rgb(color))[:, None]
-                picture[:, pixels & fov if own.fov else pixels] = shade
-            show_image(row[0], photograph, own.name)
-            show_image(row[1], one.probability, "probability")
-            show_image(row[2], picture, "errors")
-            row[0].contour(fov, [0.5], colors=SKY, linewidths=0.8)
-        handles = [Patch(color=color, label=label) for label, color in ERRORS.items()]
-        fig.legend(handles=handles, loc="outside lower center", ncols=3)
-
-
-def _masks(own: FundusFiles) -> tuple[Tensor, Tensor]:
-    """Drawn vessels and the field of view as the network gets it, bool ``(H, W)``."""
+def _read(own: FundusFiles) -> tuple[Tensor, Tensor, Tensor]:
+    """A photograph ``(3, H, W)`` in [0, 1]; its drawn vessels and FOV, bool ``(H, W)``."""
     pixels = read_image(own.image, "RGB")
     vessels, fov = read_masks(own, pixels.shape[-2:])
     assert vessels is not None
     if fov is None:
-        return vessels[0], torch.from_numpy(estimate_fov(pixels.permute(1, 2, 0).numpy()))
-    return vessels[0], fov[0].as_subclass(Tensor)
-
-
-def _second_observer(own: FundusFiles) -> str:
-    """The second observer's Dice against the first, in the scored region."""
-    if own.second is None or own.vessels is None:
-        return ""
-    size = read_image(own.image, "L").shape[-2:]
-    truth, second = (read_mask(path, own.image, size) for path in (own.vessels, own.second))
-    inside = read_mask(own.fov, own.image, size, full=True) if own.fov else torch.ones_like(truth)
-    return f"{binary_f1_score(second[inside].int(), truth[inside].int()):.4f}"
+        fov = torch.from_numpy(estimate_fov(pixels.permute(1, 2, 0).numpy()))[None]
+    return to_dtype(pixels, torch.float32, scale=True), vessels[0], fov[0].as_subclass(Tensor)
