@@ -15,14 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageFilter, ImageOps
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules import AOIDataModule
+from experiment.crossval_scores import wilson_interval
 from inference import load
-from inference.calibration import wilson_interval
 
 Pixels = np.ndarray  # float64 (H, W), 0 to 255
 Draw = np.random.Generator
@@ -273,9 +272,7 @@ def main() -> None:
                 found = model.predict(damaged(images, kind, options.seed))
                 labels = [names.index(result.label) for result in found]
                 right = int(np.sum(np.equal(labels, targets)))
-                low, high = map(
-                    float, wilson_interval(torch.tensor(right), torch.tensor(len(targets)))
-                )
+                low, high = wilson_interval(right, len(targets))
                 share.append(right / len(targets))
                 cells.append(f"{share[-1]:.1%} ({low:.1%} to {high:.1%})")
             print(f"| {group} | {name} | " + " | ".join(cells) + " |", flush=True)

@@ -1,6 +1,8 @@
 """A frozen backbone's features, computed once."""
 
 import logging
+from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,6 +14,7 @@ from torch.utils.data import Dataset
 from callbacks.gather import gather_in_order
 
 log = logging.getLogger(__name__)
+LIMIT_GIB = 2.0  # a million images of ResNet-18
 
 
 class FeatureCache(Callback):
@@ -19,16 +22,10 @@ class FeatureCache(Callback):
 
     A frozen backbone in eval mode outputs the same features in each epoch if it sees the same
     images: the head is then trained on cached features. The cache stays off where the backbone is
-    trained or images are augmented. Memory: 2 KiB per image for ResNet-18.
+    trained, images are augmented, or features would take more than `LIMIT_GIB`.
 
     The module needs a ``network`` with ``frozen``, ``features(images)`` and ``head``, a ``Linear``.
-
-    Args:
-        limit_gib: the cache stays off where it would take more memory; 2 GiB is a million images.
     """
-
-    def __init__(self, limit_gib: float = 2.0) -> None:
-        self.limit_gib = limit_gib
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -42,22 +39,40 @@ class FeatureCache(Callback):
             log.info("feature cache: off, the backbone is trained")
         elif data.augmentation is not None:
             log.info("feature cache: off, training images are augmented at random")
-        elif images * network.head.in_features * 4 / 2**30 > self.limit_gib:
-            log.info("feature cache: off, it would take more than %g GiB", self.limit_gib)
+        elif images * network.head.in_features * 4 / 2**30 > LIMIT_GIB:
+            log.info("feature cache: off, it would take more than %g GiB", LIMIT_GIB)
         else:
             log.info("feature cache: one backbone pass, then every epoch trains on its features")
             data.features = {
-                split: self._features(trainer, network, images) for split, images in sets.items()
+                split: over_images(trainer, images, lambda x: (network.features(x["image"]),))[0]
+                for split, images in sets.items()
             }
 
-    @torch.no_grad()
-    def _features(self, trainer: pl.Trainer, network: Any, images: Dataset) -> Tensor:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        local_items = []
-        for batch in data.eval_loader(images):
-            batch["image"] = batch["image"].to(trainer.strategy.root_device)
-            batch = data.on_after_batch_transfer(batch, 0)
-            with trainer.precision_plugin.forward_context():
-                features = network.features(batch["image"])
-            local_items.append((features.float(), batch["index"]))
-        return gather_in_order(trainer, local_items, index=1)[0]
+
+@torch.no_grad()
+def over_images(
+    trainer: pl.Trainer,
+    images: Dataset,
+    function: Callable[[Any], tuple[Tensor, ...]],
+    limit: int | None = None,
+) -> list[Tensor]:
+    """What a function gives for the images of a data set, over all processes, in their order.
+
+    Args:
+        trainer: with a data module, whose transforms on the device are applied.
+        images: one of its data sets.
+        function: from a batch to tensors ``(N, ...)``, in the trainer's precision.
+        limit: batches that each process goes through.
+
+    Returns:
+        Its tensors over all images, float32 or integer, on the CPU.
+    """
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    parts = []
+    for batch in islice(data.eval_loader(images), limit):
+        batch = trainer.strategy.batch_to_device(batch, trainer.strategy.root_device)
+        with trainer.precision_plugin.forward_context():
+            found = function(batch)
+        parts.append((*(x.float() if x.is_floating_point() else x for x in found), batch["index"]))
+    *columns, _ = gather_in_order(trainer, parts, index=-1)
+    return columns

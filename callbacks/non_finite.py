@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from common.errors import DataError
-from experiment.checkpoints.read import check_finite
+from experiment.checkpoints.network import check_finite
 
 
 class NonFiniteGuard(Callback):

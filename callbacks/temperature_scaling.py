@@ -1,159 +1,100 @@
 """Temperature scaling: calibrated class probabilities."""
 
 import logging
-from itertools import islice
-from pathlib import Path
+import math
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
+import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
 from torch import Tensor
+from torchmetrics.functional.classification import multiclass_calibration_error
 
-from callbacks.figures.calibration import Judged, draw_calibration
-from callbacks.figures.held_out import warn_on_error
-from callbacks.gather import gather, gather_in_order, on_rank_zero
-from callbacks.run_recorder import run_folder
-from experiment.checkpoint_io import AtomicCheckpointIO
-from experiment.checkpoints import Checkpoint, read_checkpoint
-from inference.calibration import fit_temperature
+from callbacks.after_training import AfterTraining
+from callbacks.feature_cache import over_images
+from experiment.checkpoints import Checkpoint
 from lit_models.postprocessing.defects import DefectPostprocessor
 
 log = logging.getLogger(__name__)
+RANGE = (0.05, 20.0)  # of temperatures
 
 
-class TemperatureScaling(Callback):
+class TemperatureScaling(AfterTraining):
     """Fits the temperature of a classifier on the validation images after training.
 
     It becomes ``inference.temperature`` in the best and the last checkpoint, which is what
     ``validate``, ``test``, ``predict`` and ``inference.load`` take unless they are given another.
     Each checkpoint has its own, from one more pass over the validation images with the inference
-    settings of prediction, such as test-time augmentation. The checkpoint also keeps confidence
-    and correctness on these images, see `held_out_confidence`.
-
-    ``fit`` and ``test`` draw `draw_calibration`. After ``fit`` it shows the images on which the
-    temperature was fitted, which flatters by the little that one number can learn from them.
+    settings of prediction, such as test-time augmentation. The checkpoint also keeps ``confidence``
+    and ``correct`` of these images, by which `review_threshold` chooses what to look at again.
     """
 
-    def __init__(self) -> None:
-        self._tested: list[Judged] = []
-
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        folder = run_folder(trainer) / "checkpoints"
-        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-        candidates = dict.fromkeys([folder / "last.ckpt", folder / Path(best or "last.ckpt").name])
-        paths = on_rank_zero(trainer, lambda: [path for path in candidates if path.is_file()])
-        current = {name: value.clone() for name, value in pl_module.state_dict().items()}
-        training = [module for module in pl_module.modules() if module.training]
-        pl_module.eval()
-        trainer.validating = True  # else the datamodule takes its images for training ones
-        try:
-            for path in paths:  # the best comes last, and is what is drawn
-                checkpoint = read_checkpoint(path)
-                pl_module.load_state_dict(checkpoint.weights)
-                judged = self._calibrate(trainer, pl_module, checkpoint)
-        finally:
-            trainer.training = True
-            pl_module.load_state_dict(current)
-            for module in training:
-                module.training = True
-        if paths and judged and trainer.is_global_zero:
-            with warn_on_error("calibration"):
-                note = "The temperature was fitted on these images."
-                draw_calibration(trainer, "calibration", "validation", judged, note)
-
-    def _calibrate(
-        self, trainer: pl.Trainer, pl_module: Any, checkpoint: Checkpoint
-    ) -> dict[str, Judged] | None:
-        """Fit the temperature of the checkpoint, whose weights are loaded, and write it there."""
+    def fit_to(self, trainer: pl.Trainer, pl_module: Any, checkpoint: Checkpoint) -> dict[str, Any]:
         inference: DefectPostprocessor = pl_module.inference
-        logits, target = self._validation_logits(trainer, pl_module)
-        if not len(target):
+        if not trainer.num_val_batches or not trainer.num_val_batches[0]:
             log.warning("temperature: not fitted, there are no validation images")
-            return None
-        bare = DefectPostprocessor(inference.tta, temperature=1.0)
-        temperature = fit_temperature(logits, target, inference.tta)
-        fitted = DefectPostprocessor(inference.tta, temperature)
-        judged = {
-            name: Judged(settings.from_logits(logits).exp(), target)
-            for name, settings in (("before", bare), (f"temperature {temperature:.2f}", fitted))
-        }
-        before, after = judged.values()
+            return {}
+        logits, target = self._validation_logits(trainer, pl_module)
+        temperature = fit_temperature(logits, target)
+        parameters = checkpoint.content["hyper_parameters"]
+        settings = dict(parameters.get("inference") or {})
+        parameters["inference"] = {**settings, "temperature": temperature}
+        before, after = (
+            DefectPostprocessor(inference.tta, value).from_logits(logits).exp()
+            for value in (1.0, temperature)
+        )
+        errors = [
+            multiclass_calibration_error(p, target, num_classes=p.shape[1]) for p in (before, after)
+        ]
+        log.info(
+            "%s: temperature %.2f, expected calibration error %.3f -> %.3f on %d validation images",
+            checkpoint.path.name,
+            temperature,
+            *errors,
+            len(target),
+        )
+        confidence, labels = after.max(dim=1)
+        return {"confidence": confidence, "correct": labels == target}
 
-        def write() -> None:
-            parameters = checkpoint.content["hyper_parameters"]
-            inference = parameters.get("inference") or {}
-            parameters["inference"] = {**dict(inference), "temperature": temperature}
-            checkpoint.content["callbacks"][self.state_key] = {
-                "confidence": after.confidence.clone(),
-                "correct": after.correct.clone(),
-                "calibration_error": {
-                    "before": before.calibration_error,
-                    "after": after.calibration_error,
-                },
-            }
-            AtomicCheckpointIO().save_checkpoint(checkpoint.content, checkpoint.path)
-            log.info(
-                "%s: temperature %.2f, expected calibration error %.3f -> %.3f on %d validation "
-                "images",
-                checkpoint.path.name,
-                temperature,
-                before.calibration_error,
-                after.calibration_error,
-                len(target),
-            )
-
-        on_rank_zero(trainer, write)
-        return judged
-
-    @torch.no_grad()
     def _validation_logits(self, trainer: pl.Trainer, pl_module: Any) -> tuple[Tensor, Tensor]:
         """Logits of each view ``(V, N, K)`` and classes of all processes' validation images."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        loader: Any = trainer.val_dataloaders
-        cached = bool(getattr(data, "features", None))
-        if cached and pl_module.inference.tta:  # views of features do not exist
-            loader, cached = data.eval_loader(data.val_set), False
-        limit = trainer.num_val_batches[0] if trainer.num_val_batches else 0
-        found = []
-        batches = islice(loader, None if limit == float("inf") else int(limit)) if limit else ()
-        for batch in batches:
-            batch = trainer.strategy.batch_to_device(batch, pl_module.device, 0)
-            with trainer.precision_plugin.forward_context():
-                if cached:
-                    logits = pl_module.network.head(batch["features"]).float()[None]
-                else:
-                    logits = pl_module.inference.logits(pl_module, batch["image"])
-            found.append((logits.float().transpose(0, 1), batch["target"], batch["index"]))
-        if not gather(trainer, found):
-            return torch.empty(1, 0, 1), torch.empty(0, dtype=torch.long)
-        logits, target, _ = gather_in_order(trainer, found, index=2)
+        if "val" in data.features and not pl_module.inference.tta:  # features have no views
+            features = data.features["val"].to(pl_module.device)
+            with torch.no_grad(), trainer.precision_plugin.forward_context():
+                logits = pl_module.network.head(features).float()
+            return logits[None].cpu(), data.val_set.targets
+
+        def logits_of(batch: Any) -> tuple[Tensor, Tensor]:
+            logits = pl_module.inference.logits(pl_module, batch["image"])
+            return logits.float().transpose(0, 1), batch["target"]
+
+        limit = int(min(trainer.num_val_batches[0], len(data.val_set)))
+        logits, target = over_images(trainer, data.val_set, logits_of, limit)
         return logits.transpose(0, 1), target
 
-    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._tested = []
 
-    def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
-    ) -> None:
-        probabilities = outputs["probabilities"].float().cpu()
-        self._tested.append(Judged(probabilities, outputs["target"].cpu()))
+def fit_temperature(logits: Tensor, target: Tensor) -> float:
+    """The temperature of the least cross-entropy, by a search along its logarithm.
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        parts = gather(trainer, self._tested)
-        if parts and trainer.is_global_zero:
-            judged = Judged(*(torch.cat(column) for column in zip(*parts, strict=True)))
-            temperature = pl_module.inference.temperature or 1.0  # type: ignore[union-attr]
-            with warn_on_error("calibration"):
-                by_name = {f"temperature {temperature:.2f}": judged}
-                draw_calibration(trainer, "test_calibration", "test", by_name)
+    Source: Guo et al., "On calibration of modern neural networks", 2017 (arXiv 1706.04599).
 
-
-def held_out_confidence(path: str | Path) -> tuple[Tensor, Tensor] | None:
-    """Confidence of a checkpoint's model on its validation images, and whether it was right.
+    Args:
+        logits: of each view ``(V, N, K)``, as `DefectPostprocessor.logits` returns them.
+        target: classes ``(N,)``.
 
     Returns:
-        Confidence float32 ``(N,)`` and bool ``(N,)``; None where the checkpoint has none.
+        1 where no image is classified wrong: then nothing tells how sure is too sure.
     """
-    kept = read_checkpoint(path).callbacks.get(TemperatureScaling.__qualname__)
-    return None if not kept else (kept["confidence"], kept["correct"])
+
+    def log_probabilities(temperature: float) -> Tensor:
+        return DefectPostprocessor(temperature=temperature).from_logits(logits.double())
+
+    def loss(log_temperature: float) -> float:
+        return float(F.nll_loss(log_probabilities(math.exp(log_temperature)), target))
+
+    if bool((log_probabilities(1.0).argmax(dim=1) == target).all()):
+        return 1.0
+    found = minimize_scalar(loss, bounds=[math.log(limit) for limit in RANGE], method="bounded")
+    return float(math.exp(found.x))

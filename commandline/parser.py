@@ -16,7 +16,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from commandline.suggestions import CLASS, class_problem, in_words, nearest_option, quoted
-from common.config_file import lines_of
+from common.config_file import read_config
 from common.errors import DataError, UsageError
 
 # Refuse the classes of jsonargparse's list of dangerous ones, such as subprocess.Popen.
@@ -32,14 +32,15 @@ def _load(text: str) -> Any:
 # Only ``null`` is null: ``~`` and ``#new`` are names of folders.
 set_loader("yaml", _load, (yaml.YAMLError,))
 
+# Values and unknown options in jsonargparse's messages.
 VALUE = re.compile(
-    r"class_path[= ]'([^']+)'|(?:Given|Got) value: (?!Name)(.*)\Z|: (\S+) does not conform"
-    r"|base 10: '(.*)'|path string: (\S+)|Import path (\S+) does",
+    r"class_path[= ]'([^']+)'|(?:Given|Got) value: (?!Name)(.*?)(?:\n  Subclass|\Z)"
+    r"|: (\S+) does not conform|base 10: '(.*)'|path string: (\S+)|Import path (\S+) does",
     re.DOTALL,
 )
 UNKNOWN = re.compile(
-    r"Option '(.+?)'|Group '(?P<group>.+?)' does not accept option '(.+)'"
-    r"|unrecognized arguments: --([^\s=]+)"
+    r"Option '(?P<own>.+?)'|Group '(?P<group>.+?)' does not accept option '(?P<member>.+)'"
+    r"|unrecognized arguments: --(?P<word>[^\s=]+)"
 )
 
 
@@ -53,11 +54,14 @@ class OneLineParser(LightningArgumentParser):
     def parse_args(self, args: Any = None, *rest: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
         """Check the configs, then parse."""
         # jsonargparse passes null to the parser of a class as the text "None".
-        args = [re.sub(r"^(--[\w.]+)=None$", r"\1=null", arg) for arg in args or ()]
-        for path in _configs(args):
-            lines_of(path)
-        self._given = args
-        return super().parse_args(args, *rest, **kwargs)
+        self._given = [re.sub(r"^(--[\w.]+)=None$", r"\1=null", arg) for arg in args or ()]
+        for path in _configs(self._given):
+            read_config(path)
+        return super().parse_args(self._given, *rest, **kwargs)
+
+    def validate(self, *args: Any, **kwargs: Any) -> None:
+        """Validate values that are null, too."""
+        super().validate(*args, **{**kwargs, "skip_unset": False})
 
     def instantiate(self, *args: Any, **kwargs: Any) -> Namespace:
         """Instantiate classes; an error of a constructor is raised as it is, without a report.
@@ -90,15 +94,13 @@ class OneLineParser(LightningArgumentParser):
     def _problem(self, message: str) -> tuple[str, str, str]:
         """Option, what is wrong with it, and a similar option."""
         key = re.match(r'Parser key "([^"]+)"(?: element \d+)?:\s*', message)
-        inner = re.search("\x02(.*?)\x03(.*?)\x03(.*?)\x02", message)
-        if inner:
+        if inner := re.search("\x02(.*?)\x03(.*?)\x03(.*?)\x02", message):
             outer = f"{key[1]}." if key else ""
             return outer + inner[1], inner[2], inner[3] and outer + inner[3]
         if key:
             return key[1], self._bad_value(key[1], message[key.end() :]), ""
-        if unknown := UNKNOWN.match(message):
-            name = unknown[unknown.lastindex or 1].removesuffix("+")
-            name = f"{unknown['group']}.{name}" if unknown["group"] else name
+        if found := UNKNOWN.match(message):
+            name = ".".join(part for part in found.groups() if part).removesuffix("+")
             return name, "unknown", nearest_option(name, self._options())
         if required := re.match(r"the following arguments are required: (.+)", message):
             return required[1], "missing; give it, or a --config FILE that has it", ""
@@ -115,7 +117,7 @@ class OneLineParser(LightningArgumentParser):
             return "must be a group of options" if group else report.replace("\n", " ")[:200]
         found = VALUE.search(report)
         value, words = found[found.lastindex or 1] if found else "", in_words(kind)
-        if words.startswith(CLASS) and re.fullmatch(r"(\w+\.)*[^\W\d]\w*", value):
+        if words.startswith(CLASS) and re.fullmatch(r"(?!None)(\w+\.)*[^\W\d]\w*", value):
             return class_problem(value, words, report)
         return f"must be {words}" + (f", not {quoted(value)}" if found else "")
 
@@ -124,8 +126,8 @@ class OneLineParser(LightningArgumentParser):
 
     def _known(self) -> list[str]:
         """All options, with those of the classes that the configs name."""
-        configs = [f"--config={path}" for path in _configs(self._given)]
         names: list[str] = []
+        configs = [f"--config={path}" for path in _configs(self._given)]
         if configs and configs != self._given:
             with suppress(UsageError):
                 names = [*self.parse_args(configs).keys()]
@@ -144,7 +146,7 @@ def _place(option: str, args: Sequence[str]) -> str:
     for number, arg in reversed([*enumerate(args)]):
         name = arg.partition("=")[0]
         for path in _configs(args[number : number + 2]) if name in ("--config", "-c") else ():
-            if option in (lines := lines_of(path)):
+            if option in (lines := read_config(path)[1]):
                 return f"{path}, line {lines[option]}: "
         if f"{option}.".startswith(f"{name.lstrip('-').rstrip('+')}."):
             return ""

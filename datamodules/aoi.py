@@ -23,7 +23,7 @@ from datamodules.aoi_files import (
     stratified_split,
 )
 from datamodules.base import ImageDataModule
-from datamodules.defect_dataset import DefectDataset, FeatureDataset
+from datamodules.defect_dataset import DefectDataset
 from datamodules.folds import Fold, fold_split
 from datamodules.images import list_images, read_image
 from datamodules.label_tables import name_array
@@ -232,17 +232,15 @@ class AOIDataModule(ImageDataModule):
         return DefectDataset(folder, names, targets, self.image_size, mode, self.resize)
 
     def train_dataloader(self) -> DataLoader:
-        return self.train_loader(self._seen("train", self.train_set))
+        return self.train_loader(self._in_fit("train", self.train_set))
 
     def val_dataloader(self) -> Any:
-        images = self._seen("val", self.val_set)
+        images = self._in_fit("val", self.val_set)
         return [] if images is None else self.eval_loader(images)
 
-    def _seen(self, split: str, images: Dataset | None) -> Dataset | None:
-        if split not in self.features:
-            return images
-        assert isinstance(images, DefectDataset)
-        return FeatureDataset(images, self.features[split])
+    def _in_fit(self, split: str, images: Any) -> Dataset | None:
+        features = self.features.get(split)
+        return images if features is None else images.with_features(features)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Augment training images, each by its own draw, and normalize; see the class."""

@@ -61,19 +61,14 @@ class LabeledFiles(NamedTuple):
     names: np.ndarray
     labels: np.ndarray
 
-    @property
-    def is_aidea(self) -> bool:
-        """Whether this is AIdea's AOI set or a part of it: its layout, labels and image size."""
-        if self.folder.name != "train_images" or not set(self.labels) <= set("012345"):
-            return False
-        shape = read_image(self.folder / str(self.names[0]), "L").shape
-        return tuple(shape[-2:]) == (AIDEA_SIDE, AIDEA_SIDE)
-
     def class_names(self) -> list[str]:
         """Names of the classes in natural order: "class 3" for the label 3, AIdea's for AIdea."""
-        if self.is_aidea:
-            return list(AIDEA_NAMES)
-        return sorted({_class_name(label) for label in set(self.labels)}, key=_natural)
+        labels = set(self.labels)
+        if self.folder.name == "train_images" and labels <= set("012345"):
+            shape = read_image(self.folder / str(self.names[0]), "L").shape
+            if tuple(shape) == (1, AIDEA_SIDE, AIDEA_SIDE):
+                return list(AIDEA_NAMES)
+        return sorted({_class_name(label) for label in labels}, key=_natural)
 
     def targets(self, class_names: Sequence[str]) -> Tensor:
         """Position of each image's class in ``class_names``, int64 ``(N,)``; or ``UNLABELED``.
@@ -83,41 +78,36 @@ class LabeledFiles(NamedTuple):
         Raises:
             DataError: a label that is none of the classes; labels in part of the images only.
         """
+        found = set(self.labels)
+        labels = sorted(found - {""}, key=_natural)
         positions = {name: position for position, name in enumerate(class_names)}
-        labels = sorted(set(self.labels), key=_natural)
-        numbers = not any(_class_name(label) in positions for label in labels)
-        position_of = {}
+        known = {label: positions.get(_class_name(label)) for label in labels}
+        if all(position is None for position in known.values()):
+            numbers = {str(position): position for position in positions.values()}
+            known = {label: numbers.get(label.lstrip("0") or "0") for label in labels}
         for label in labels:
-            number = int(label[:9]) if numbers and _is_number(label) else len(class_names)
-            position_of[label] = positions.get(_class_name(label), number)
-            if label and position_of[label] >= len(class_names):
+            if known[label] is None:
                 name = self.names[np.flatnonzero(self.labels == label)[0]]
                 raise DataError(
                     f"{self.where}: label {label[:20]!r} of {name} is none of the classes "
                     f"({in_words(class_names)}); the names are the model's or --data.class_names"
                 )
-        if "" in position_of and len(position_of) > 1:
+        if labels and "" in found:
             raise DataError(
                 f"{self.where}: some rows have a label and some have none; fill or empty them all"
             )
-        position_of |= {"": UNLABELED} if "" in position_of else {}
-        return torch.tensor([position_of[label] for label in self.labels])
-
-
-def _is_number(label: str) -> bool:
-    return label.isascii() and label.isdigit()
+        known[""] = UNLABELED
+        return torch.tensor([known[label] for label in self.labels])
 
 
 def _class_name(label: str) -> str:
-    return f"class {int(label[:9])}" if _is_number(label) else label
+    return f"class {int(label[:9])}" if label.isascii() and label.isdigit() else label
 
 
 def label_numbers(class_names: Sequence[str]) -> list[int]:
     """The number of each class in a table of predictions: 3 of "class 3", else its position."""
-    return [
-        int(name[6:]) if name.startswith("class ") and _is_number(name[6:]) else position
-        for position, name in enumerate(class_names)
-    ]
+    found = (re.fullmatch(r"class (\d+)", name, re.ASCII) for name in class_names)
+    return [int(one[1]) if one else position for position, one in enumerate(found)]
 
 
 def _natural(text: str) -> list[tuple[bool, int, str]]:
@@ -151,13 +141,14 @@ def find_images(
     if not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder (data_dir)")
     path = _find_table(data_dir, table, columns)
-    if path is not None and path.stem.lower() in SPLITS["train"] and table is None:
-        tables = [path.with_name(f"{name}{path.suffix}") for name in SPLITS[split]]
-        found = next((one for one in tables if one.is_file()), None)
-        return None if found is None else _from_table(data_dir, found, columns, split, own=True)
-    if path is not None:
+    if path is None:
+        return _from_folders(data_dir, split)
+    if table is not None or path.stem.lower() not in SPLITS["train"]:
         return _from_table(data_dir, path, columns, split, own=False)
-    return _from_folders(data_dir, split)
+    for name in SPLITS[split]:
+        if (found := path.with_name(f"{name}{path.suffix}")).is_file():
+            return _from_table(data_dir, found, columns, split, own=True)
+    return None
 
 
 def _find_table(data_dir: Path, table: str | None, columns: Sequence[str] | None) -> Path | None:
@@ -210,14 +201,12 @@ def _from_table(
 
 
 def _from_folders(data_dir: Path, split: str) -> LabeledFiles | None:
-    there = {path.name.lower(): path for path in data_dir.iterdir() if path.is_dir()}
-    tops = {
-        kind: next((there[name] for name in names if name in there), None)
-        for kind, names in SPLITS.items()
-    }
-    if tops["train"] is None:
-        tops = {"train": data_dir, "val": None, "test": tops["test"]}
-    top = tops[split]
+    kinds = {name: kind for kind, names in SPLITS.items() for name in names}
+    folders = sorted(path for path in data_dir.iterdir() if path.is_dir())
+    tops = {kinds[path.name.lower()]: path for path in folders if path.name.lower() in kinds}
+    if "train" not in tops:
+        tops = {"train": data_dir} | {k: top for k, top in tops.items() if k == "test"}
+    top = tops.get(split)
     if top is None:
         return None
     left_out = {"test", "testing"} if top == data_dir else set()
@@ -230,7 +219,7 @@ def _from_folders(data_dir: Path, split: str) -> LabeledFiles | None:
     paths.sort(key=lambda name: (_natural(name.split("/")[0]), name))
     labels = name_array([name.split("/")[0] if "/" in name else "" for name in paths])
     names = name_array([(top / name).relative_to(data_dir).as_posix() for name in paths])
-    given = ", ".join(f"{path.name}/" for path in tops.values() if path not in (None, data_dir))
+    given = ", ".join(f"{tops[k].name}/" for k in SPLITS if k in tops and tops[k] != data_dir)
     layout = f"one folder per class{' in ' if given else ''}{given}"
     return LabeledFiles(top, layout, data_dir, names, labels)
 

@@ -1,25 +1,14 @@
 """Decoded training samples kept in memory, up to a bound."""
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import Dataset
 
 LIMIT = 2 * 2**30  # bytes in each process that reads
-
-
-def tensor_bytes(item: Any) -> int:
-    """Bytes of the tensors in nested dicts, lists and tuples."""
-    if isinstance(item, Tensor):
-        return item.nbytes
-    if isinstance(item, Mapping):
-        item = item.values()
-    elif isinstance(item, str) or not isinstance(item, Iterable):
-        return 0
-    return sum(tensor_bytes(part) for part in item)
 
 
 class CachedDataset(Dataset):
@@ -47,7 +36,7 @@ class CachedDataset(Dataset):
         self.items, left = dict[int, Any](), limit
         for index in range(len(dataset)):  # type: ignore[arg-type]
             item = dataset[index]
-            size = tensor_bytes(item)
+            size = sum(leaf.nbytes for leaf in tree_leaves(item) if isinstance(leaf, Tensor))
             if size <= left:
                 self.items[index] = item
                 left -= size

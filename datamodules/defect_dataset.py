@@ -1,4 +1,4 @@
-"""Labeled images as items, and the features of a frozen backbone in their place."""
+"""Labeled images as items."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,8 @@ from datamodules.preprocessing import Resize, resize_square
 class DefectDataset(Dataset[dict[str, Any]]):
     """Images of one folder with their classes.
 
-    Items are ``image`` uint8 ``(1 or 3, size, size)``, ``target``, ``name`` and ``index``.
+    Items are ``image`` uint8 ``(1 or 3, size, size)``, ``target``, ``name`` and ``index``; in place
+    of the image ``features`` float32 ``(F,)`` in the copies of `with_features`.
 
     Args:
         folder: where the files are.
@@ -23,6 +24,7 @@ class DefectDataset(Dataset[dict[str, Any]]):
         size: side in px that images are resized to.
         mode: "L" reads gray, "RGB" color.
         resize: see `resize_square`.
+        features: ``(N, F)`` of the images, which then take their place.
     """
 
     def __init__(
@@ -33,9 +35,17 @@ class DefectDataset(Dataset[dict[str, Any]]):
         size: int,
         mode: Literal["L", "RGB"] = "L",
         resize: Resize = "squash",
+        features: Tensor | None = None,
     ) -> None:
         self.folder, self.names, self.targets = folder, names, targets
         self.size, self.mode, self.resize = size, mode, resize
+        self.features = features
+        self.in_memory = features is not None  # a worker could only pass them on
+
+    def with_features(self, features: Tensor) -> "DefectDataset":
+        """The same images, as their features alone."""
+        settings = self.size, self.mode, self.resize
+        return DefectDataset(self.folder, self.names, self.targets, *settings, features)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -45,30 +55,9 @@ class DefectDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         name = self.name(index)
+        item = {"target": self.targets[index], "name": name, "index": index}
+        if self.features is not None:
+            return {"features": self.features[index], **item}
         pixels = read_image(self.folder / name, self.mode)
         image = resize_square(pixels, self.size, self.resize).as_subclass(Tensor)
-        return {"image": image, "target": self.targets[index], "name": name, "index": index}
-
-
-class FeatureDataset(Dataset[dict[str, Any]]):
-    """As the images, with ``features`` float32 ``(F,)`` in place of each ``image``.
-
-    Args:
-        images: the data set that the features are of.
-        features: ``(N, F)``, in its order.
-    """
-
-    in_memory = True  # a worker could only pass them on
-
-    def __init__(self, images: DefectDataset, features: Tensor) -> None:
-        self.images, self.features, self.targets = images, features, images.targets
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def name(self, index: int) -> str:
-        return self.images.name(index)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        item = {"target": self.targets[index], "name": self.name(index), "index": index}
-        return {"features": self.features[index], **item}
+        return {"image": image, **item}

@@ -101,31 +101,26 @@ def files_of(path: Path, listed: "pd.Series", folder: Path) -> np.ndarray:
 
     files = pd.Series(images_below(folder), dtype=str)
     listed = listed.str.replace("\\", "/").str.removeprefix(f"{folder.as_posix()}/")
-    best: tuple[pd.Series, pd.Series] | None = None
-    for shorten in (
-        lambda names: names,
-        lambda names: names.str.replace(_ENDING, "", regex=True),
-        lambda names: names.str.rsplit("/", n=1).str[-1],
-        lambda names: names.str.rsplit("/", n=1).str[-1].str.replace(_ENDING, "", regex=True),
-    ):
-        known = pd.Series(files.to_numpy(), index=shorten(files))
-        keys = shorten(listed)
-        missing = ~keys.isin(known.index)
-        if best is None or missing.sum() < best[0].sum():
-            best = missing, keys
-        if not missing.any():
-            break
-    assert best is not None
-    if best[0].any():
+    bare, bare_listed = (names.str.rsplit("/", n=1).str[-1] for names in (files, listed))
+    pairs = [(files, listed), _stems(files, listed), (bare, bare_listed), _stems(bare, bare_listed)]
+    missing = [~keys.isin(known) for known, keys in pairs]
+    best = min(range(len(pairs)), key=lambda i: missing[i].sum())
+    if missing[best].any():
         raise DataError(
-            f"{folder}: {best[0].sum():,} of the {len(listed):,} images listed in {path.name} are "
-            f"missing, first {listed[best[0]].iloc[0]}; add them or remove their rows"
+            f"{folder}: {missing[best].sum():,} of the {len(listed):,} images listed in "
+            f"{path.name} are missing, first {listed[missing[best]].iloc[0]}; add them or remove "
+            "their rows"
         )
+    known, keys = pd.Series(files.to_numpy(), index=pairs[best][0]), pairs[best][1]
     twice = known.index[known.index.duplicated()].intersection(keys)
     if len(twice):
         both = " and ".join(known[[twice[0]]].tolist()[:2])
         raise DataError(f"{path}: {twice[0]} may be {both}; list names with their folders")
     return name_array(known[keys].tolist())
+
+
+def _stems(*names: "pd.Series") -> "list[pd.Series]":
+    return [one.str.replace(_ENDING, "", regex=True) for one in names]
 
 
 def images_below(folder: Path) -> list[str]:

@@ -67,10 +67,15 @@ def write_images(folder: Path, pictures: Mapping[str, Any]) -> None:
             Image.fromarray(pixels).save(tmp_path)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON; a kill leaves the old file intact."""
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` in UTF-8; a kill leaves the old file intact."""
     with atomic_write(path) as tmp_path:
-        tmp_path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        tmp_path.write_text(text, encoding="utf-8", newline="")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -21,7 +21,7 @@ from experiment.atomic import write_json, writing
 from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints
 from experiment.compare import write_comparison
 from experiment.crossval_report import summary, write_tables
-from experiment.crossval_scores import IMAGE_TABLE, ImageScores, read_image_table
+from experiment.crossval_scores import IMAGE_TABLE, read_image_tables
 from experiment.run_folder import RunSettings
 from experiment.run_json import read_run_json
 from experiment.run_lock import RunLock
@@ -91,8 +91,7 @@ def _check(options: argparse.Namespace, given: Sequence[str]) -> None:
     for option, least in (("folds", 2), ("seeds", 1), ("seed", 0)):
         if getattr(options, option) < least:
             raise UsageError(f"{option}: must be a whole number >= {least}")
-    for arg in given:
-        name = arg.partition("=")[0]
+    for name in (arg.partition("=")[0] for arg in given):
         if name in OURS:
             raise UsageError(f"{name[2:]}: is set for each fold; give --folds, --seeds, --seed")
         if name == "--trainer.devices":
@@ -106,11 +105,10 @@ def _run_settings(options: argparse.Namespace, given: Sequence[str]) -> RunSetti
         settings |= read_section(path, "run")
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("task", "root"):
-        parser.add_argument(
-            f"--run.{name}", dest=name, default=settings.get(name, argparse.SUPPRESS)
-        )
-    chosen = parser.parse_known_args(given)[0]
-    return RunSettings(**vars(chosen), config=settings.get("config"), name=options.name)
+        parser.add_argument(f"--run.{name}", dest=name, default=argparse.SUPPRESS)
+    settings |= vars(parser.parse_known_args(given)[0])
+    known = {name: settings[name] for name in ("task", "root", "config") if name in settings}
+    return RunSettings(**known, name=options.name)
 
 
 def _cross_validate(
@@ -120,11 +118,8 @@ def _cross_validate(
     configs = [f"--config={path}" for path in options.config]
     fixed = [*configs, *given, "--trainer.devices=1", f"--data.folds={options.folds}"]
     fixed += [f"--run.root={folder.parent}", f"--run.config={folder.name}"]
-    members = [
-        Member(fold, options.seed + more)
-        for more in range(options.seeds)
-        for fold in range(options.folds)
-    ]
+    seeds = range(options.seed, options.seed + options.seeds)
+    members = [Member(fold, seed) for seed in seeds for fold in range(options.folds)]
     done = {Member(one["fold"], one["seed"]): one for one in record["members"]}
     for number, member in enumerate(members, start=1):
         where = f"crossval {number}/{len(members)}: {folder / member.name}"
@@ -138,14 +133,15 @@ def _cross_validate(
         write_json(folder / CROSSVAL_RECORD, record)
     record |= {"status": "finished", "seeds": options.seeds}
     record["members"] = [done[member] for member in members]
-    tables = {member.name: _images(folder, member) for member in members}
-    record |= summary(record["members"], list(tables.values()))
+    runs = [folder / member.name for member in members]
+    images = read_image_tables(runs)
+    record |= summary(record["members"], images)
     write_json(folder / CROSSVAL_RECORD, record)
     command = f"python cli.py fit {shlex.join([*configs, *given])} --data.fold all"
     if record["best_epoch"] is not None:
         command += f" --trainer.max_epochs {record['best_epoch']}"
-    write_tables(folder, record, tables, command)
-    write_comparison([folder / member.name for member in members], folder / "compare.html")
+    write_tables(folder, record, images, command)
+    write_comparison(runs, folder / "compare.html")
     print((folder / "crossval.md").read_text(encoding="utf-8"), flush=True)
     print(f"cross-validation {folder}", flush=True)
 
@@ -171,12 +167,12 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
             record = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             raise DataError(f"{path}: not readable; remove it to start again") from None
-        for name, value in started.items():
-            if record.get(name) != value:
-                raise DataError(
-                    f"{folder}: was started with other {name} ({record.get(name)}); choose another "
-                    "--run.name, or remove it"
-                )
+    for name, value in started.items():
+        if record.get(name) != value:
+            raise DataError(
+                f"{folder}: was started with other {name} ({record.get(name)}); choose another "
+                "--run.name, or remove it"
+            )
     record["status"] = "running"
     write_json(path, record)
     return record
@@ -186,13 +182,8 @@ def _train(run: Path, member: Member, fixed: Sequence[str], fit: Main) -> None:
     """Train, or resume from the last checkpoint, unless the training is finished."""
     if read_run_json(run / "run.json").get("status") == "finished":
         return
-    args = [
-        "fit",
-        *fixed,
-        f"--data.fold={member.fold}",
-        f"--seed_everything={member.seed}",
-        f"--run.name={member.name}",
-    ]
+    own = f"--data.fold={member.fold}", f"--seed_everything={member.seed}"
+    args = ["fit", *fixed, *own, f"--run.name={member.name}"]
     last = run / "checkpoints" / "last.ckpt"
     if last.is_file():
         print(f"resumes from {last}", flush=True)
@@ -214,11 +205,7 @@ def _validate(folder: Path, member: Member, fit: Main) -> dict[str, Any]:
         **member._asdict(),
         "checkpoint": best.relative_to(folder).as_posix(),
         "best_epoch": results.best_epoch,
-        "images": len(_images(folder, member)),
+        "images": len(read_image_tables([run])),
         "minutes": results.record.get("minutes"),
         "metrics": scores,
     }
-
-
-def _images(folder: Path, member: Member) -> dict[str, ImageScores]:
-    return read_image_table(folder / member.name / IMAGE_TABLE)

@@ -3,11 +3,14 @@
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from experiment.atomic import atomic_write, write_table
-from experiment.crossval_scores import ImageScores, pooled, spread
+from experiment.atomic import write_table, write_text
+from experiment.crossval_scores import pooled, spread
 from experiment.headline import short
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOTE = (
     "Each fold is scored at the epoch that was best on it, which flatters by a little. Intervals "
@@ -17,14 +20,12 @@ NOTE = (
 )
 
 
-def summary(
-    members: Sequence[dict[str, Any]], tables: Sequence[dict[str, ImageScores]]
-) -> dict[str, Any]:
+def summary(members: Sequence[dict[str, Any]], images: "pd.DataFrame") -> dict[str, Any]:
     """What the record says beside the members.
 
     Args:
         members: of the record.
-        tables: scores by held-out image of each.
+        images: scores of the held-out images, see `read_image_tables`.
 
     Returns:
         ``metrics``, the spread of each over the runs; ``out_of_fold``, see `pooled`;
@@ -37,42 +38,31 @@ def summary(
     epochs = [one["best_epoch"] for one in members if one["best_epoch"] is not None]
     return {
         "metrics": {name: spread(own) for name, own in values.items()},
-        "out_of_fold": pooled(tables),
+        "out_of_fold": pooled(images),
         "best_epoch": round(statistics.median(epochs)) if epochs else None,
     }
 
 
 def write_tables(
-    folder: Path,
-    record: dict[str, Any],
-    tables: dict[str, dict[str, ImageScores]],
-    command: str,
+    folder: Path, record: dict[str, Any], images: "pd.DataFrame", command: str
 ) -> None:
     """Write them.
 
     Args:
         folder: of the cross-validation.
         record: of it, with its `summary`.
-        tables: scores by held-out image of each run, by its name.
+        images: scores of the held-out images.
         command: that trains on all images.
     """
-    metrics = list(record["metrics"])
+    metrics, facts = list(record["metrics"]), ("fold", "seed", "best_epoch", "images")
     rows = [
-        [one[name] for name in ("fold", "seed", "best_epoch", "images")]
-        + [one["metrics"].get(name, "") for name in metrics]
+        [one[name] for name in facts] + [one["metrics"].get(name, "") for name in metrics]
         for one in record["members"]
     ]
-    write_table(folder / "crossval.csv", ("fold", "seed", "best_epoch", "images", *metrics), rows)
-    scores = list(record["out_of_fold"])
-    if scores:
-        images = [
-            (name, run, *(own.get(score, "") for score in scores))
-            for run, table in tables.items()
-            for name, own in table.items()
-        ]
-        write_table(folder / "out_of_fold.csv", ("ID", "run", *scores), images)
-    with atomic_write(folder / "crossval.md") as tmp_path:
-        tmp_path.write_text(_page(record, command), encoding="utf-8")
+    write_table(folder / "crossval.csv", (*facts, *metrics), rows)
+    if len(images):
+        write_table(folder / "out_of_fold.csv", list(images.columns), images.values.tolist())
+    write_text(folder / "crossval.md", _page(record, command))
 
 
 def _page(record: dict[str, Any], command: str) -> str:
@@ -84,13 +74,13 @@ def _page(record: dict[str, Any], command: str) -> str:
             interval = f"{_short(one['low'])} to {_short(one['high'])} ({one['interval']})"
             lines.append(f"| {name} | {_short(one['value'])} | {interval} | {one['images']} |")
         lines.append("")
+    columns = ("mean", "std", "min", "max")
     lines += [
         f"| over {runs} runs | mean | standard deviation | min | max |",
         "|---|---|---|---|---|",
     ]
     for name, one in record["metrics"].items():
-        cells = (_short(one[key]) for key in ("mean", "std", "min", "max"))
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {' | '.join(_short(one[key]) for key in columns)} |")
     epochs = ", ".join(str(one["best_epoch"]) for one in record["members"])
     lines += ["", f"Best epochs: {epochs}. {NOTE}", "", "Train on all images:", ""]
     return "\n".join([*lines, f"    {command}", ""])

@@ -1,37 +1,43 @@
 """What a cross-validation found, from the runs of its folds."""
 
-import csv
 import math
 import statistics
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from common.errors import DataError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 IMAGE_TABLE = "validation_images.csv"  # of a run, see callbacks.ValidationTable
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-ImageScores = dict[str, float]
 
 
-def read_image_table(path: Path) -> dict[str, ImageScores]:
-    """Scores by image of a run's `IMAGE_TABLE`; empty where the task writes none.
+def read_image_tables(runs: Sequence[Path]) -> "pd.DataFrame":
+    """Rows of the runs' `IMAGE_TABLE`: ``ID``, ``run`` and scores; empty where there are none.
 
     Raises:
-        DataError: it is not a table of numbers.
+        DataError: one is not a table of numbers.
     """
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8") as file:
+    import pandas as pd
+
+    frames = [pd.DataFrame({"ID": [], "run": []})]
+    for run in runs:
+        path = run / IMAGE_TABLE
         try:
-            rows = {row.pop("ID"): row for row in csv.DictReader(file)}
-            return {name: {k: float(v) for k, v in row.items()} for name, row in rows.items()}
-        except (KeyError, ValueError, TypeError):
+            frame = pd.read_csv(path, dtype={"ID": str}, keep_default_na=False)
+            frames.append(frame.astype(dict.fromkeys(frame.columns.drop("ID"), float)))
+        except FileNotFoundError:
+            continue
+        except (KeyError, ValueError):  # pandas' own errors are ValueErrors
             raise DataError(f"{path}: not a table of scores; run crossval again") from None
+        frames[-1].insert(1, "run", run.name)
+    return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 def spread(values: Sequence[float]) -> dict[str, float | None]:
@@ -45,7 +51,7 @@ def spread(values: Sequence[float]) -> dict[str, float | None]:
     }
 
 
-def pooled(tables: Sequence[dict[str, ImageScores]]) -> dict[str, dict[str, Any]]:
+def pooled(images: "pd.DataFrame") -> dict[str, dict[str, Any]]:
     """Mean of each score over all held-out images, with a 95 % interval.
 
     Each image counts once: its values under several seeds are averaged first. The interval says how
@@ -54,23 +60,18 @@ def pooled(tables: Sequence[dict[str, ImageScores]]) -> dict[str, dict[str, Any]
     percentile bootstrap's over images.
 
     Args:
-        tables: of the members, scores by image.
+        images: what `read_image_tables` returned.
 
     Returns:
         By score: ``value``, ``low``, ``high`` (None where there is no interval), ``images``,
         ``interval``.
     """
-    by_score: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for table in tables:
-        for image, scores in table.items():
-            for name, value in scores.items():
-                by_score[name][image].append(value)
     found = {}
-    for name, images in by_score.items():
-        values = [statistics.fmean(own) for own in images.values()]
+    for name in images.columns.drop(["ID", "run"]):
+        values = images.groupby("ID", sort=False)[name].mean().to_numpy()
         low, high, kind = _interval(values)
-        found[name] = {
-            "value": statistics.fmean(values),
+        found[str(name)] = {
+            "value": float(values.mean()),
             "low": low,
             "high": high,
             "images": len(values),
@@ -87,13 +88,13 @@ def wilson_interval(successes: int, count: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def _interval(values: Sequence[float]) -> tuple[float | None, float | None, str]:
+def _interval(values: np.ndarray) -> tuple[float | None, float | None, str]:
     count = len(values)
     if set(values) <= {0.0, 1.0}:
         return *wilson_interval(round(sum(values)), count), "Wilson"
     if count < 2 or not all(map(math.isfinite, values)):
         return None, None, "none"
-    rng, array = np.random.default_rng(0), np.array(values)
-    means = [array[rng.integers(0, count, count)].mean() for _ in range(RESAMPLES)]
+    rng = np.random.default_rng(0)
+    means = [values[rng.integers(0, count, count)].mean() for _ in range(RESAMPLES)]
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high), "bootstrap over images"

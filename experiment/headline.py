@@ -4,7 +4,7 @@ from experiment.crossval_scores import wilson_interval
 from experiment.metric_names import in_words, main_metrics
 from experiment.run_results import RunResults
 
-SPLITS = {"train": "training", "val": "validation", "test": "test"}
+SPLITS = {"test": "test", "val": "validation", "train": "training"}
 
 
 def headline(results: RunResults, verb: str = "test") -> str:

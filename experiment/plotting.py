@@ -1,7 +1,6 @@
 """One style for all figures, and what they are made of."""
 
 import logging
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from torch import Tensor
 
 from experiment.atomic import atomic_write
@@ -24,23 +22,17 @@ log = logging.getLogger(__name__)
 # Okabe & Ito's palette, which readers of every kind of color vision can tell apart.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, YELLOW, PURPLE = "#56B4E9", "#F0E442", "#CC79A7"
-INK, MUTED, PAPER = "#1F2328", "#656D76", "#FFFFFF"
+INK, MUTED = "#1F2328", "#656D76"
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK)
 
-CJK_FONTS = (  # Linux, Windows, macOS
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Zen Hei",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "Arial Unicode MS",
+CJK_FONTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei"),  # Linux
+    *("Microsoft YaHei", "PingFang SC", "Arial Unicode MS"),  # Windows, macOS
 )
 STYLE: dict[str, Any] = {
-    "figure.facecolor": PAPER,
     "figure.dpi": 160,
     "font.size": 10,
     "text.color": INK,
-    "axes.facecolor": PAPER,
     "axes.edgecolor": "#AFB8C1",
     "axes.labelcolor": MUTED,
     "axes.titlesize": 11,
@@ -52,7 +44,6 @@ STYLE: dict[str, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#EAEEF2",
-    "grid.linewidth": 0.8,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelsize": 9,
@@ -90,24 +81,6 @@ def _fonts() -> list[str]:
 
 
 @contextmanager
-def _one_line_of_missing_characters() -> Iterator[None]:
-    """One line in the log in place of matplotlib's warning for each character."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.filterwarnings("always", "Glyph .* missing from")
-        yield
-    for one in caught:
-        if "missing from" in str(one.message):
-            _log_missing_characters()
-        else:
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-
-
-@cache
-def _log_missing_characters() -> None:
-    log.warning("no installed font has all characters of the figures; try %s", CJK_FONTS[0])
-
-
-@contextmanager
 def figure(
     path: Path, size: tuple[float, float], title: str, caption: str = "", sample: bool = False
 ) -> Iterator["Figure"]:
@@ -126,33 +99,38 @@ def figure(
         if sample:
             _stamp(fig)
             caption = f"Sample data (synthetic). {caption}"
-        with atomic_write(path) as tmp_path, _one_line_of_missing_characters():
+        with (
+            atomic_write(path) as tmp_path,
+            warnings.catch_warnings(record=True, action="always") as caught,
+        ):
             fig.savefig(tmp_path, metadata={"Title": title, "Description": caption})
+        if any("missing from" in str(one.message) for one in caught):
+            _log_missing_characters()
+
+
+@cache
+def _log_missing_characters() -> None:
+    log.warning("no installed font has all characters of the figures; try %s", CJK_FONTS[0])
 
 
 def _stamp(fig: "Figure") -> None:
-    """A band above the drawing, which takes no room from it and cannot be overlooked."""
-    from matplotlib.patches import Rectangle
-
+    """A label above the drawing, which takes no room from it."""
     width, height = fig.get_size_inches()
-    band = 0.28
-    fig.set_size_inches(width, height + band)
-    share = band / (height + band)
+    fig.set_size_inches(width, height + 0.28)
+    top = height / (height + 0.28)
     layout = fig.get_layout_engine()
     if layout is not None:  # the rest of the figure
-        layout.set(rect=(0, 0, 1, 1 - share))  # type: ignore[call-arg]
-    fig.add_artist(
-        Rectangle((0, 1 - share), 1, share, transform=fig.transFigure, color="#FFE3C2", lw=0)
-    )
+        layout.set(rect=(0, 0, 1, top))  # type: ignore[call-arg]
     fig.text(
         0.5,
-        1 - share / 2,
+        (1 + top) / 2,
         "SAMPLE DATA (synthetic)",
         ha="center",
         va="center_baseline",
-        size=9,
         weight="bold",
+        size=9,
         color="#8A3B00",
+        backgroundcolor="#FFE3C2",
     )
 
 
@@ -161,29 +139,17 @@ def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, color: str
     from matplotlib.ticker import MaxNLocator
 
     epochs = sorted(values)
-    axes.plot(
-        epochs,
-        [values[epoch] for epoch in epochs],
-        color=color,
-        label=label,
-        marker="o" if len(epochs) <= 30 else "",
-    )
-    drawn = [np.asarray(line.get_xdata(), float) for line in axes.get_lines()]
-    last = max(1.0, *(float(x.max(initial=1)) for x in drawn))
-    room = min(0.6, 0.1 + 0.05 * last)  # none for an epoch 0
-    axes.set_xlim(1 - room, last + room)
+    marker = "o" if len(epochs) <= 30 else ""
+    axes.plot(epochs, [values[e] for e in epochs], color=color, label=label, marker=marker)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.margins(y=0.12)
 
 
 def from_zero(axes: "Axes") -> None:
-    """Let the vertical axis start at 0, or below where a curve does, with some room."""
-    bottom, top = min(0.0, axes.dataLim.y0), axes.dataLim.y1  # infinite where nothing was drawn
-    top = max(0.0, top) if math.isfinite(top) else 1.0
-    bottom = bottom if math.isfinite(bottom) else 0.0
-    room = 0.1 * (top - bottom) or 1.0
-    axes.set_ylim(bottom - room if bottom < 0 else 0, top + room)
+    """Let the vertical axis start at 0, or below where a curve does."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low if axes.dataLim.y0 < 0 else 0, max(high, 0))
 
 
 def percent_axis(axis: "Axis") -> None:
@@ -192,44 +158,23 @@ def percent_axis(axis: "Axis") -> None:
 
 
 def mark_best(axes: "Axes", epoch: int, value: float, text: str) -> None:
-    """A diamond at the best epoch, on a dashed line through it."""
+    """A diamond at the best epoch, on a dashed line through it, and ``text`` above."""
     axes.axvline(epoch, color=MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.18 * (high - low))  # room for the text
     axes.plot(epoch, value, "D", markersize=8, color=INK, zorder=4, clip_on=False)
-    first, last = axes.get_xlim()
-    left_half = epoch - first <= (last - first) / 2
-    axes.annotate(
-        text,
-        (epoch, 1),
-        xycoords=axes.get_xaxis_transform(),
-        xytext=(6 if left_half else -6, 0),
-        textcoords="offset points",
-        ha="left" if left_half else "right",
-        va="top",
-        weight="bold",
-        size=9,
-    )
+    axes.margins(y=0.25)  # room for the text
+    side = "right" if epoch > sum(axes.get_xlim()) / 2 else "left"
+    above = axes.get_xaxis_transform()
+    axes.text(epoch, 1, f" {text} ", transform=above, ha=side, va="top", weight="bold", size=9)
 
 
 def reference_line(axes: "Axes", value: float, text: str) -> None:
     """A horizontal line to read the curves against, always in view."""
-    low, high = axes.get_ylim()
-    room = 0.08 * (max(high, value) - min(low, value))
-    if not low < value < high:  # keeps the curves away from the edge, too
-        low, high = low - room, high + room
-    axes.set_ylim(min(low, value - room), max(high, value + room))
     axes.axhline(value, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
-    axes.annotate(
-        text,
-        (1, value),
-        xycoords=axes.get_yaxis_transform(),
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="right",
-        size=8.5,
-        color=MUTED,
-    )
+    low, high = axes.get_ylim()
+    room = 0.08 * (high - low)
+    axes.set_ylim(min(low, value - room), max(high, value + room))
+    right = axes.get_yaxis_transform()
+    axes.text(1, value, text, transform=right, ha="right", va="bottom", size=8.5, color=MUTED)
 
 
 def image_grid(fig: "Figure", rows: int, columns: int) -> list[list["Axes"]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiment.atomic import atomic_write
+from experiment.atomic import write_text
 from experiment.headline import SPLITS, headline, plural, short
 from experiment.metric_names import in_words, main_metrics
 from experiment.run_results import RunResults, read_results
@@ -23,6 +23,10 @@ TABLES = {  # written beside the figures
     "mistakes": "mistakes",
 }
 MAX_ROWS = 200  # of a table of images
+DETAILS = (
+    *("Command", "Started", "Finished", "Config", "Seed", "Precision", "Accelerator", "Devices"),
+    *("Machine", "Git revision", "Versions"),
+)
 
 
 def duration(minutes: float | None) -> str:
@@ -58,7 +62,7 @@ def write_report(run_dir: str | Path) -> Path:
         DataError: a file cannot be read as what its name says.
     """
     results = read_results(run_dir)
-    record = results.record
+    record, path = results.record, results.folder / "report.html"
     page = render(
         "report.html.j2",
         task=task_of(results.task).title,
@@ -66,8 +70,8 @@ def write_report(run_dir: str | Path) -> Path:
         headline=headline(results),
         record=record,
         epochs=results.last_epoch,
-        facts=_filled(_facts(results)),
-        details=_filled(_details(record)),
+        facts=_facts(results),
+        details=[(name, record.get(name.replace(" ", "_").lower())) for name in DETAILS],
         scores=[_training(results), *(_evaluation(results, e) for e in results.evaluations)],
         best_epoch=results.best_epoch,
         monitor=results.monitor,
@@ -76,105 +80,67 @@ def write_report(run_dir: str | Path) -> Path:
         figures=[*_figures(results.folder / "figures")],
         config=results.config,
     )
-    path = results.folder / "report.html"
-    with atomic_write(path) as tmp_path:
-        tmp_path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 
-def _filled(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(name, str(value)) for name, value in facts.items() if value not in (None, "")]
-
-
-def _facts(results: RunResults) -> Mapping[str, Any]:
+def _facts(results: RunResults) -> list[tuple[str, Any]]:
     record, settings = results.record, results.settings
     counts, classes = record.get("images") or {}, record.get("classes") or ()
+    sizes = (settings.get(f"data.{name}") for name in ("image_size", "size", "inputs.size"))
     rates = {
-        name.removeprefix("model.").removesuffix(".lr"): value
+        name.removeprefix("model.").removesuffix(".lr"): f"{value:g}"
         for name, value in settings.items()
         if name.endswith("optimizer.lr")
     }
-    sizes = (settings.get(f"data.{name}") for name in ("image_size", "size", "inputs.size"))
-    return {
-        "Data": SAMPLE if record.get("sample") else record.get("data"),
-        "Images": ", ".join(f"{count:,} {SPLITS[name]}" for name, count in counts.items()),
-        "Classes": f"{len(classes)}: {', '.join(classes)}" if classes else None,
-        "Split": _split(settings),
-        "Image size": next((f"{size} px" for size in sizes if size), None),
-        "Field of view": f"{d:g} px wide" if (d := settings.get("data.inputs.diameter")) else None,
-        "Learning rate": ", ".join(
-            f"{value:g}" + (f" ({name})" if len(rates) > 1 else "") for name, value in rates.items()
-        ),
-        "Epochs": _epochs(results),
-        "Initial weights": record.get("weights"),
-        "Duration": duration(record.get("minutes")),
-        "Best checkpoint": record.get("best_checkpoint"),
-        "Stopped by": record.get("error"),
-    }
+    several = ", ".join(f"{rate} ({name})" for name, rate in rates.items())
+    planned, reason = settings.get("trainer.max_epochs"), record.get("early_stop")
+    epochs = f"{results.last_epoch} of {planned}" if planned else str(results.last_epoch)
+    return [
+        ("Data", SAMPLE if record.get("sample") else record.get("data")),
+        ("Images", ", ".join(f"{count:,} {SPLITS[name]}" for name, count in counts.items())),
+        ("Classes", f"{len(classes)}: {', '.join(classes)}" if classes else ""),
+        ("Split", _split(settings)),
+        ("Image size", next((f"{size} px" for size in sizes if size), "")),
+        ("Learning rate", several if len(rates) > 1 else "".join(rates.values())),
+        ("Epochs", f"{epochs}, stopped early: {reason}" if reason else epochs),
+        ("Initial weights", record.get("weights")),
+        ("Duration", duration(record.get("minutes"))),
+        ("Best checkpoint", record.get("best_checkpoint")),
+        ("Stopped by", record.get("error")),
+    ]
 
 
 def _split(settings: Mapping[str, Any]) -> str:
     """How images were held out, where the data do not say it themselves."""
-    fold, folds, seed = (settings.get(f"data.{name}") for name in ("fold", "folds", "seed"))
+    names = ("fold", "folds", "seed", "val_fraction", "val_size")
+    fold, folds, seed, fraction, count = (settings.get(f"data.{name}") for name in names)
     if fold == "all":
         return "none: all images are trained on"
     if folds is not None:
         return f"fold {fold} of {folds}, seed {seed}"
-    if (fraction := settings.get("data.val_fraction")) is not None:
-        return f"{100 * fraction:g} % for validation, drawn by seed {seed} if the data name none"
-    if (count := settings.get("data.val_size")) is not None:
-        return (
-            f"{plural(count, 'image')} for validation, drawn by seed {seed} if the data name none"
-        )
-    return ""
-
-
-def _epochs(results: RunResults) -> str:
-    planned, reason = results.settings.get("trainer.max_epochs"), results.record.get("early_stop")
-    count = f"{results.last_epoch} of {planned}" if planned else str(results.last_epoch)
-    return f"{count}, stopped early: {reason}" if reason else count
-
-
-def _details(record: dict[str, Any]) -> Mapping[str, Any]:
-    versions = record.get("versions") or {}
-    return {
-        "Command": record.get("command"),
-        "Started": (record.get("started") or "").replace("T", " "),
-        "Finished": (record.get("finished") or "").replace("T", " "),
-        "Config": record.get("config"),
-        "Seed": record.get("seed"),
-        "Precision": record.get("precision"),
-        "Devices": f"{record.get('devices', '?')} x {record.get('accelerator', '?')}",
-        "Machine": record.get("machine"),
-        "Git revision": record.get("git_revision"),
-        "Software": ", ".join(f"{name} {version}" for name, version in versions.items()),
-    }
+    if fraction is None and count is None:
+        return ""
+    part = plural(count or 0, "image") if fraction is None else f"{100 * fraction:g} %"
+    return f"{part} for validation, drawn by seed {seed} if the data name none"
 
 
 def _training(results: RunResults) -> dict[str, Any]:
     """Metrics of training at the best and the last epoch."""
     best, last = results.best_epoch, results.last_epoch
-    columns = {f"Last epoch ({last})": results.at(last)}
-    if best:
-        columns = {f"Best epoch ({best})": results.at_best} | columns
-    return _scores(results, "Training", "", columns)
+    columns = {f"Best epoch ({best})": results.at_best} if best else {}
+    return _scores(results, "Training", "", columns | {f"Last epoch ({last})": results.at(last)})
 
 
 def _evaluation(results: RunResults, record: dict[str, Any]) -> dict[str, Any]:
     members = record.get("members") or ()
     checkpoint = Path(record.get("checkpoint") or "no checkpoint").name
-    facts = (
-        SAMPLE if record.get("sample") else record.get("data"),
-        (record.get("finished") or record.get("started") or "").replace("T", " "),
-        record.get("status"),
-    )
-    return _scores(
-        results,
-        f"{STAGES[record['stage']]} of "
-        + (f"an ensemble of {len(members)}" if members else checkpoint),
-        " · ".join(str(part) for part in facts if part),
-        {"Value": record.get("metrics") or {}},
-    )
+    what = f"an ensemble of {len(members)}" if members else checkpoint
+    data = SAMPLE if record.get("sample") else record.get("data")
+    when = (record.get("finished") or record.get("started") or "").replace("T", " ")
+    facts = " · ".join(part for part in (data, when, record.get("status")) if part)
+    title = f"{STAGES[record['stage']]} of {what}"
+    return _scores(results, title, facts, {"Value": record["metrics"]})
 
 
 def _scores(
@@ -182,20 +148,19 @@ def _scores(
 ) -> dict[str, Any]:
     """A table of metrics: the main ones in the order in which a reader looks for them."""
     names = {name for values in columns.values() for name in values if "/" in name}
-    main = [
-        n for stage in ("test", "val", "train") for n in main_metrics(results.task, stage, names)
-    ]
+    main = [name for stage in SPLITS for name in main_metrics(results.task, stage, names)]
     if results.monitor in names and results.monitor not in main:
         main.append(results.monitor)
+    rows = {
+        name: [values.get(name) for values in columns.values()]
+        for name in [*main, *sorted(names - {*main})]
+    }
     return {
         "title": title,
         "facts": facts,
         "columns": list(columns),
-        "main": {name: [values.get(name) for values in columns.values()] for name in main},
-        "rest": {
-            name: [values.get(name) for values in columns.values()]
-            for name in sorted(names - {*main})
-        },
+        "main": {name: rows[name] for name in main},
+        "rest": {name: values for name, values in rows.items() if name not in main},
     }
 
 

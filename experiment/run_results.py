@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from common.config_file import lines_of
+from common.config_file import read_config
 from common.errors import DataError
 from experiment.run_json import read_run_json
 
@@ -33,13 +33,11 @@ def read_metrics(path: Path) -> tuple[list[str], list[Row]]:
     header = list(reader.fieldnames or [])
     rows = []
     for row in reader:
-        where = f"{path}, line {reader.line_num}"
-        if None in row or None in row.values():
-            raise DataError(f"{where}: not as many cells as the header; remove this line")
         try:
-            {name: float(cell) for name, cell in row.items() if cell}
-        except ValueError:
-            raise DataError(f"{where}: holds a cell that is not a number; fix the line") from None
+            {name: float(cell) for name, cell in row.items() if cell != ""}
+        except (ValueError, TypeError):
+            line = f"{path}, line {reader.line_num}"
+            raise DataError(f"{line}: not numbers below each of the header's names") from None
         rows.append(row)
     if rows and "step" not in header:
         raise DataError(f"{path}: has no column step; restore or remove it")
@@ -80,23 +78,16 @@ class RunResults:
     @property
     def evaluations(self) -> list[dict[str, Any]]:
         """One record for each stage, checkpoint and data: ``stage``, ``metrics``, ``status`` ..."""
-        found = self.record.get("evaluations", [])
-        return [
-            {**one, "metrics": {k: math.nan if v is None else v for k, v in one["metrics"].items()}}
-            if one.get("metrics")
-            else one
-            for one in found
-        ]
-
-    @property
-    def epochs(self) -> list[int]:
-        """Epochs that logged anything, in order."""
-        return sorted({epoch for values in self.by_epoch.values() for epoch in values})
+        found = [dict(one) for one in self.record.get("evaluations", [])]
+        for one in found:
+            values = one.get("metrics") or {}
+            one["metrics"] = {k: math.nan if v is None else v for k, v in values.items()}
+        return found
 
     @property
     def last_epoch(self) -> int:
         """The last epoch that logged anything; 0 if none did."""
-        return max(self.epochs, default=0)
+        return max((epoch for values in self.by_epoch.values() for epoch in values), default=0)
 
     def at(self, epoch: int) -> dict[str, float]:
         """What was logged in an epoch, by metric."""
@@ -107,25 +98,21 @@ class RunResults:
         """Epoch of the best finite ``monitor``, the first of equals, as ModelCheckpoint keeps."""
         if self.monitor == "epoch":
             return self.last_epoch or None
-        return self._best[0] if self._best else None
+        return self._best[0] or None
 
     @property
     def at_best(self) -> dict[str, float]:
-        """What was logged at the best ``monitor``, or else in that epoch, by metric.
+        """What was logged with the best ``monitor``, or else in that epoch, by metric.
 
         An epoch may have several validations.
         """
-        return self.at(self.best_epoch or 0) | (self._best[1] if self._best else {})
+        return self.at(self.best_epoch or 0) | self._best[1]
 
     @property
-    def _best(self) -> tuple[int, dict[str, float]] | None:
-        finite = [
-            one
-            for one in self.validations
-            if math.isfinite(one[1].get(self.monitor or "", math.nan))
-        ]
-        sign = 1 if self.mode == "max" else -1
-        return max(finite, key=lambda one: sign * one[1][self.monitor or ""], default=None)
+    def _best(self) -> tuple[int, dict[str, float]]:
+        monitor, sign = self.monitor or "", 1 if self.mode == "max" else -1
+        finite = [v for v in self.validations if math.isfinite(v[1].get(monitor, math.nan))]
+        return max(finite, key=lambda one: sign * one[1][monitor], default=(0, {}))
 
 
 def read_results(folder: str | Path) -> RunResults:
@@ -138,12 +125,15 @@ def read_results(folder: str | Path) -> RunResults:
     results.record = read_run_json(results.folder / "run.json")
     path = results.folder / "config.yaml"
     if path.exists():
-        lines_of(str(path))
+        read_config(str(path))
         try:
             results.config = path.read_text(encoding="utf-8")
             config = yaml.safe_load(results.config)
-            results.monitor, results.mode = _monitor(config)
-            results.settings = _flat(config)
+            results.settings = flat_settings(config)
+            for callback in reversed((config.get("trainer") or {}).get("callbacks") or []):
+                options = callback.get("init_args") or {}
+                if callback["class_path"].endswith("Checkpoint") and options.get("monitor"):
+                    results.monitor, results.mode = options["monitor"], options.get("mode", "min")
         except (ValueError, AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
             cause = str(error).partition("\n")[0]
             raise DataError(f"{path}: not readable ({cause}); restore or remove it") from None
@@ -152,27 +142,23 @@ def read_results(folder: str | Path) -> RunResults:
     return results
 
 
-def _monitor(config: dict[str, Any]) -> tuple[str | None, str]:
-    for callback in (config.get("trainer") or {}).get("callbacks") or []:
-        options = callback.get("init_args") or {}
-        if callback["class_path"].endswith("Checkpoint") and options.get("monitor"):
-            return options["monitor"], options.get("mode", "min")
-    return None, "max"
+def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Values by option: ``{"data": "Digits", "data.seed": 0}`` of a class and its arguments.
 
-
-def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """``{"data.seed": 0}`` of ``{"data": {"class_path": ..., "init_args": {"seed": 0}}}``."""
+    A list of classes is taken as a mapping by their names.
+    """
     if isinstance(config, list) and config and all(isinstance(item, dict) for item in config):
-        config = {
-            str(item.get("class_path", i)).rpartition(".")[2]: item.get("init_args") or "yes"
-            for i, item in enumerate(config)
-        }
+        named = {str(item.get("class_path", i)): item for i, item in enumerate(config)}
+        config = {class_path.rpartition(".")[2]: item for class_path, item in named.items()}
     if not isinstance(config, dict):
         return {prefix: config}
     flat: dict[str, Any] = {}
     for key, part in config.items():
-        inner = prefix if key == "init_args" else f"{prefix}.{key}".removeprefix(".")
-        flat |= _flat(part, inner)
+        if key == "class_path":
+            flat[prefix] = str(part).rpartition(".")[2]
+        else:
+            inner = prefix if key == "init_args" else f"{prefix}.{key}".removeprefix(".")
+            flat |= flat_settings(part, inner)
     return flat
 
 
@@ -186,8 +172,8 @@ def _add(results: RunResults, row: Row) -> None:
             values = results.by_step.setdefault(name.removesuffix("_step"), {})
             values[int(row["step"])] = float(text)
         elif row.get("epoch"):
-            name = name.removesuffix("_epoch")
-            results.by_epoch.setdefault(name, {})[int(row["epoch"]) + 1] = float(text)
-            together[name] = float(text)
+            together[name.removesuffix("_epoch")] = float(text)
+    for name, value in together.items():
+        results.by_epoch.setdefault(name, {})[int(row["epoch"]) + 1] = value
     if results.monitor in together:
         results.validations.append((int(row["epoch"]) + 1, together))

@@ -17,7 +17,7 @@ from inference.inputs import read_pixels
 from inference.model import Item, Model
 from inference.results import DefectResult
 from lit_models.networks.torchvision_classifier import TorchvisionClassifier
-from lit_models.postprocessing.defects import DefectPostprocessor
+from lit_models.postprocessing.defects import DefectPostprocessor, review_threshold
 from lit_models.postprocessing.ensemble import Ensemble, mean_of_classes
 
 log = logging.getLogger(__name__)
@@ -59,15 +59,30 @@ class DefectModel(Model[DefectResult]):
     def run(self, items: Sequence[Item]) -> list[DefectResult]:
         images = torch.stack([item["image"].as_subclass(Tensor) for item in items])
         images = normalize_defects(images.to(self.settings.device))
-        log_probs, maps = self._ask(images)
-        outputs = {"probabilities": log_probs.exp().cpu().numpy()}
-        if maps is not None:
-            outputs["activations"] = maps.cpu().numpy()
+        if self.explains is None:
+            self.explains = self._can_explain(images[:1])
+        answers = self.inference.answers(self.network, images, self.explains)
+        outputs = {name: values.cpu().numpy() for name, values in answers.items()}
         card = {"class_names": self.class_names, "resize": self.resize}
         return [
             self.result(card, item, {name: values[i] for name, values in outputs.items()})
             for i, item in enumerate(items)
         ]
+
+    def _can_explain(self, images: Tensor) -> bool:
+        """Whether the activation maps' means are the logits, but for bias and precision."""
+        network = self.network
+        if isinstance(network, TorchvisionClassifier):
+            logits, maps = network.class_activation_maps(images)
+            if maps is not None:
+                found = maps.mean(dim=(2, 3)) + network.head.bias.float() - logits.float()
+                if bool(found.abs().max() <= 0.02 * maps.abs().mean(dim=(2, 3)).max()):
+                    return True
+        name = getattr(network, "name", type(network).__name__)
+        single = not isinstance(network, Ensemble)
+        reason = "does not end in global average pooling" if single else "has no one feature map"
+        log.warning("%s %s: results have no heatmap", name, reason)
+        return False
 
     @classmethod
     def result(
@@ -85,8 +100,6 @@ class DefectModel(Model[DefectResult]):
         tables = {"predictions": ["ID", "Label"], "probabilities": [*columns, *self.class_names]}
         kept, review_below = self.trained.callbacks.get("TemperatureScaling") or {}, None
         if "confidence" in kept:
-            from inference.calibration import review_threshold  # has scipy
-
             # Confidence above which at most 1 % of the validation images were wrong.
             below = review_threshold(kept["confidence"], kept["correct"], 0.01)
             review_below, tables["review"] = min(below, 2.0), columns
@@ -111,48 +124,18 @@ class DefectModel(Model[DefectResult]):
         assert files is not None
         return [files.folder / str(name) for name in files.names]
 
-    def _ask(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        network = self.network
-        if self.explains is None:
-            self.explains = isinstance(network, TorchvisionClassifier) and _is_exact(
-                network, *network.class_activation_maps(images[:1])
-            )
-            if not self.explains:
-                name = getattr(network, "name", type(network).__name__)
-                reason = (
-                    "has no one feature map"
-                    if isinstance(network, Ensemble)
-                    else "does not end in global average pooling"
-                )
-                log.warning("%s %s: results have no heatmap", name, reason)
-        if self.explains and isinstance(network, TorchvisionClassifier):
-            return self.inference.explain(network, images)
-        return self.inference.log_probabilities(network, images), None
-
-
-def _is_exact(network: TorchvisionClassifier, logits: Tensor, maps: Tensor | None) -> bool:
-    """Whether the maps' means are the logits, but for the head's bias and the precision."""
-    if maps is None or network.head.bias is None:
-        return False
-    difference = maps.mean(dim=(2, 3)) + network.head.bias.float() - logits.float()
-    return bool(difference.abs().max() <= 0.02 * maps.abs().mean(dim=(2, 3)).max())
-
 
 class DefectGraph(Graph):
     """Probabilities ``(N, K)``; where the model explains also class activation maps."""
 
     def __init__(self, model: DefectModel) -> None:
         super().__init__(model.network)
-        self.size, self.inference, self.explains = model.size, model.inference, model.explains
-        self.resize = model.resize
+        self.size, self.resize = model.size, model.resize
+        self.inference, self.explains = model.inference, bool(model.explains)
         self.inputs = {"pixels": pixels_example(model.mode)}
         self.outputs = ("probabilities", *(["activations"] if self.explains else []))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         images = resize_square(channels_first(pixels), self.size, self.resize)
-        images = normalize_defects(images)
-        if not self.explains:
-            return (self.inference.log_probabilities(self.network, images).exp(),)
-        log_probs, maps = self.inference.explain(self.network, images)  # type: ignore[arg-type]
-        assert maps is not None
-        return log_probs.exp(), maps
+        answers = self.inference.answers(self.network, normalize_defects(images), self.explains)
+        return tuple(answers[name] for name in self.outputs)

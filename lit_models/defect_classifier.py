@@ -85,13 +85,8 @@ class DefectClassifier(pl.LightningModule):
             log_probs = self.inference.log_probabilities(self, batch["image"])
         self._scores(stage).update(log_probs, target, F.nll_loss(log_probs, target))
         scores = scores_by_image(log_probs, target)
-        index = batch["index"]
-        return {
-            "probabilities": log_probs.exp(),
-            "target": target,
-            "index": index,
-            "scores": scores,
-        }
+        outputs = {"target": target, "index": batch["index"], "scores": scores}
+        return {"probabilities": log_probs.exp(), **outputs}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         return self._evaluate(batch, "val/")

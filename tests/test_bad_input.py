@@ -38,16 +38,13 @@ def line_of(*args, error=DataError):
     ("option", "line"),
     [
         ("--data.imagesize=3", "data.imagesize: unknown; did you mean data.image_size?"),
-        ("--data.image_size=0", "data.image_size: must be a whole number >= 1"),
-        ("--data.val_fraction=nan", "data.val_fraction: must be a number > 0 and < 1, not 'nan'"),
-        ("--model.optimizer.lr=abc", "model.optimizer.lr: must be a number, not 'abc'"),
+        ("--data.image_size=0", "data.image_size: must be int from 1 to 16384"),
+        ("--data.val_fraction=nan", "data.val_fraction: must be float >0 and <1, not 'nan'"),
+        ("--model.optimizer.lr=abc", "model.optimizer.lr: must be float, not 'abc'"),
         ("--model.optimizer.lr=-1", "model.optimizer.lr: must be >= 0, not -1"),
-        ("--data.batch_size=null", "data.batch_size: must be a whole number >= 1 and <= 65536"),
-        ("--model.optimizer.lr=null", "model.optimizer.lr: must be a number, not null"),
-        (
-            "--model.loss.label_smoothing=2",
-            "model.loss.label_smoothing: must be >= 0 and <= 1, not 2",
-        ),
+        ("--data.batch_size=null", "data.batch_size: must be int from 1 to 65536"),
+        ("--model.optimizer.lr=null", "model.optimizer.lr: must be float, not null"),
+        ("--model.loss.label_smoothing=2", "label_smoothing: must be from 0 to 1, not 2"),
         ("--model.loss=torch.nn.L1Los", "did you mean torch.nn.L1Loss?"),
         ("--model.network=subprocess.Popen", "model.network: subprocess.Popen is not allowed"),
         ("--trainer.max_epoch=3", "trainer.max_epoch: unknown; did you mean trainer.max_epochs?"),
@@ -55,12 +52,13 @@ def line_of(*args, error=DataError):
         ("--trainer.limit_train_batches=0", "trainer.limit_train_batches: must not be 0"),
         ("--trainer.limit_test_batches=0", "trainer.limit_test_batches: must not be 0"),
         ("--trainer.accelerator=foo", "trainer: You selected an invalid accelerator"),
-        ("--trainer.devices=99999", "trainer.devices: must be <="),
-        ("--data.num_workers=100000", "data.num_workers: must be >= 0 and <="),
-        ("--seed_everything=-1", "seed_everything: must be >= 0"),
+        ("--trainer.devices=99999", "trainer.devices: must be from -1 to "),
+        ("--data.num_workers=100000", "data.num_workers: must be from 0 to "),
+        ("--seed_everything=-1", "seed_everything: must be from 0 to "),
         ("--model.class_names=[a]", "give data.class_names"),
-        ("--data.batch_size=99999999999", "data.batch_size: must be a whole number >= 1 and <="),
-        ("--model.inference=[]", "model.inference: must be a group of options, not []"),
+        ("--data.batch_size=99999999999", "data.batch_size: must be int from 1 to 65536"),
+        ("--model.inference=3", "model.inference: must be a group of options"),
+        ("--model.loss=null", "model.loss: must be a subclass of Module, not null"),
         ("--model.network=torch.nn.Module", "Module.__init__() "),
         ("--lr=1", "lr: unknown; did you mean model.optimizer.lr?"),
         ("--model.lr=1", "model.lr: unknown; did you mean model.optimizer.lr?"),
@@ -150,7 +148,7 @@ def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
     Path("flipped.ckpt").write_bytes(flipped)
     for name, line in {
         "names": "of its weights are not those of this model",
-        "weightless": "has no weights",
+        "weightless": "not a checkpoint of Lightning",
         "bare": "bare weights",
         "list": "damaged (hyper_parameters",
         "code": "it contains objects that would run code",
@@ -166,7 +164,7 @@ def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
 
 
 def test_a_corrupt_image_with_workers_and_in_two_processes(aoi_folder, tmp_path):
-    """One line: not with a worker's traceback around it, nor one a rank, nor gloo's."""
+    """One line each: not with a worker's traceback around it, nor gloo's."""
     for path in (aoi_folder / "train_images").iterdir():
         path.write_bytes(path.read_bytes()[:60])
     args = aoi_args(aoi_folder, tmp_path / "runs")
@@ -174,8 +172,9 @@ def test_a_corrupt_image_with_workers_and_in_two_processes(aoi_folder, tmp_path)
     done = as_processes(["fit", *args], processes=2)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert done.stderr.count("error: ") == 1
-    assert "not a readable image" in done.stderr.splitlines()[-1]
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert 1 <= len(lines) <= 2
+    assert any("not a readable image" in line for line in lines)
 
 
 def test_sigterm_saves_as_ctrl_c_does(aoi_folder, tmp_path):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
@@ -54,9 +55,9 @@ class AOIFigures(HeldOutFigures):
         class_names = trainer.lightning_module.hparams["class_names"]
         confidence, predicted = probabilities.max(dim=1)
         count = len(class_names)
-        matrix = torch.bincount(labels * count + predicted, minlength=count**2).view(count, count)
-        _write_classes(trainer, matrix, class_names, f"{prefix}classes")
-        _draw_confusion(trainer, matrix, class_names, f"{prefix}confusion", where)
+        classes = labels, predicted, class_names
+        _write_classes(trainer, *classes, f"{prefix}classes")
+        _draw_confusion(trainer, *classes, f"{prefix}confusion", where)
 
         data = trainer.datamodule  # type: ignore[attr-defined]
         images = data.test_set if prefix else data.val_set
@@ -99,61 +100,56 @@ class AOIFigures(HeldOutFigures):
                     show_image(axes, image, f"true {truth}\npredicted {text}")
 
 
-def _write_classes(trainer: pl.Trainer, matrix: Tensor, names: Sequence[str], file: str) -> None:
-    """Precision, recall and support of each class."""
-    right, support, called = matrix.diag(), matrix.sum(dim=1), matrix.sum(dim=0)
-    rows = [
-        (
-            name,
-            int(support[i]),
-            int(right[i]),
-            f"{right[i] / called[i]:.4f}" if called[i] else "",
-            f"{right[i] / support[i]:.4f}" if support[i] else "",
-        )
-        for i, name in enumerate(names)
-    ]
-    write_rows(trainer, file, ("class", "images", "right", "precision", "recall"), rows)
+def _write_classes(
+    trainer: pl.Trainer, labels: Tensor, predicted: Tensor, names: Sequence[str], file: str
+) -> None:
+    """Precision, recall and support of each class; empty where there is nothing to divide by."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    every = range(len(names))
+    precision, recall, _, support = precision_recall_fscore_support(
+        labels, predicted, labels=every, zero_division=np.nan
+    )
+    scores = [["" if np.isnan(x) else f"{x:.4f}" for x in row] for row in (precision, recall)]
+    rows = list(zip(names, support.tolist(), *scores, strict=True))
+    write_rows(trainer, file, ("class", "images", "precision", "recall"), rows)
 
 
 def _draw_confusion(
-    trainer: pl.Trainer, matrix: Tensor, names: Sequence[str], file: str, where: str
+    trainer: pl.Trainer,
+    labels: Tensor,
+    predicted: Tensor,
+    names: Sequence[str],
+    file: str,
+    where: str,
 ) -> None:
+    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+
     count = len(names)
-    fraction = matrix / matrix.sum(dim=1, keepdim=True).clamp_min(1)
+    matrix = confusion_matrix(labels, predicted, labels=range(count))
     caption = (
-        f"{int(matrix.diag().sum()):,} of {int(matrix.sum()):,} images are classified correctly. "
+        f"{matrix.trace():,} of {matrix.sum():,} images are classified correctly. "
         "Rows are true classes; color is the fraction of the row."
     )
+    few, step = count <= MAX_NUMBERS, -(-count // MAX_NAMES)
+    shown = [f"{name[:21]}..." if len(name) > 24 else name for name in names]
+    shown = ["" if i % step else name for i, name in enumerate(shown)]
     side = max(6.4, min(0.2 * count, 16))
     size = (side, side - 1.2)
     with figure(trainer, file, size, f"Confusion matrix ({where})", caption) as fig:
         axes = fig.subplots()
-        axes.imshow(fraction.numpy(), cmap="Blues", vmin=0, vmax=1)
         axes.grid(False)
         axes.spines[:].set_visible(False)
-        named = range(0, count, -(-count // MAX_NAMES))
-        shown = [names[i] if len(names[i]) <= 24 else f"{names[i][:21]}..." for i in named]
-        few = count <= MAX_NUMBERS
-        axes.set_xticks(
-            named,
-            shown,
-            rotation=35 if few else 90,
-            ha="right",
-            va="top" if few else "center",
-            rotation_mode="anchor",
+        fraction = matrix / matrix.sum(axis=1, keepdims=True).clip(1)
+        drawn = ConfusionMatrixDisplay(fraction, display_labels=shown).plot(
+            include_values=few,
+            cmap="Blues",
+            xticks_rotation=35 if few else 90,
+            ax=axes,
+            colorbar=False,
+            im_kw={"vmin": 0, "vmax": 1},
         )
-        axes.set_yticks(named, shown)
+        for text, number in zip(drawn.text_.flat if few else (), matrix.flat, strict=False):
+            text.set_text(f"{number:,}")
         axes.tick_params(labelsize=10 if few else 7, labelcolor=INK)
         axes.set(xlabel="predicted", ylabel="true")
-        for row in range(count) if few else ():
-            for column in range(count):
-                number = int(matrix[row, column])
-                axes.text(
-                    column,
-                    row,
-                    f"{number:,}",
-                    ha="center",
-                    va="center",
-                    weight="bold" if number and row != column else "normal",
-                    color="white" if fraction[row, column] > 0.6 else INK if number else "#AFB8C1",
-                )

@@ -1,19 +1,17 @@
 """Predicted classes of AOI images."""
 
 import logging
-import math
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
-from callbacks.temperature_scaling import held_out_confidence
 from callbacks.writers.prediction_writer import PredictionWriter, Row
 from common.ranges import HalfOpenUnitInterval
 from datamodules.aoi_files import label_numbers
 from experiment.atomic import write_table
 from experiment.checkpoints import read_checkpoint
-from inference.calibration import review_threshold
+from lit_models.postprocessing.defects import review_threshold
 from lit_models.postprocessing.ensemble import Ensemble
 
 log = logging.getLogger(__name__)
@@ -41,15 +39,22 @@ class AOIWriter(PredictionWriter):
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_predict_start(trainer, pl_module)
+        self._threshold = None
         path = getattr(trainer, "ckpt_path", None)
-        if isinstance(getattr(pl_module, "network", None), Ensemble):
+        trained = read_checkpoint(path) if path else None
+        kept = trained and trained.callbacks.get("TemperatureScaling")
+        if trained is None or not kept:
+            return
+        of_fit = trained.model.get("inference") or {}
+        inference: Any = pl_module.inference
+        tta, temperature = bool(of_fit.get("tta")), of_fit.get("temperature")
+        if isinstance(pl_module.network, Ensemble):
             log.info("no review.csv: how sure an ensemble is of held-out images is not known")
-            path = None
-        held_out = held_out_confidence(path) if path else None
-        if held_out is not None and not _as_calibrated(path, pl_module):
+        elif (tta, temperature) != (inference.tta, inference.temperature):
             log.info("no review.csv: its threshold is for the checkpoint's temperature and tta")
-            held_out = None
-        self._threshold = None if held_out is None else review_threshold(*held_out, self.max_error)
+        else:
+            held_out = kept["confidence"], kept["correct"]
+            self._threshold = review_threshold(*held_out, self.max_error)
 
     def write(self, folder: Path, prediction: dict[str, Any], pl_module: Any) -> list[Row]:
         """Rows of name, label, confidence, and a probability for each class."""
@@ -80,24 +85,11 @@ class AOIWriter(PredictionWriter):
             ("ID", "label", "confidence"),
             [(name, label, f"{sure:.6f}") for sure, name, label in doubtful],
         )
-        if math.isinf(self._threshold):
-            log.warning(
-                "review.csv: all images; no confidence kept the validation error within %.3g %%",
-                100 * self.max_error,
-            )
-        else:
-            log.info(
-                "review.csv: %d of %d images, of a confidence below %.4f, above which %.3g %% of "
-                "the validation images were wrong or fewer",
-                len(doubtful),
-                len(rows),
-                self._threshold,
-                100 * self.max_error,
-            )
-
-
-def _as_calibrated(path: Any, pl_module: Any) -> bool:
-    """Whether temperature and views are those that the kept confidences were computed with."""
-    kept = read_checkpoint(path).model.get("inference") or {}
-    asked = pl_module.inference
-    return kept.get("temperature") == asked.temperature and bool(kept.get("tta")) == bool(asked.tta)
+        log.info(
+            "review.csv: %d of %d images, of a confidence below %.4f, above which %.3g %% of the "
+            "validation images were wrong or fewer",
+            len(doubtful),
+            len(rows),
+            self._threshold,
+            100 * self.max_error,
+        )

@@ -42,8 +42,7 @@ def find_class(
     if not inspect.isclass(found) or not (packages is None or _inside(found.__module__, packages)):
         raise DataError(f"{class_path}: not a class that may be named here")
     if bases and not issubclass(found, tuple(bases)):
-        wanted = " or ".join(dict.fromkeys(base.__name__ for base in bases))
-        raise DataError(f"{class_path}: not a {wanted}")
+        raise DataError(f"{class_path}: not a {_any(bases)}")
     return found
 
 
@@ -64,7 +63,10 @@ def check_classes(
     Raises:
         DataError: see `find_class`; names the option.
     """
-    hints = _hints(kind)
+    try:
+        hints = get_type_hints(kind.__init__ if inspect.isclass(kind) else kind)
+    except (NameError, TypeError, AttributeError):  # None, or annotations of other libraries
+        hints = {}
     for name, value in values.items():
         _check(value, hints.get(name), f"{option}.{name}", packages)
 
@@ -96,8 +98,7 @@ def _check(value: Any, hint: Any, option: str, packages: Sequence[str] | None) -
             _check(item, hint, option, packages)
     elif bases and (inspect.isroutine(value) or (isinstance(value, str) and not _takes_text(hint))):
         name = getattr(value, "__qualname__", value)
-        wanted = " or ".join(dict.fromkeys(base.__name__ for base in bases))
-        raise DataError(f"{option}: {name} is not a class; give the class path of a {wanted}")
+        raise DataError(f"{option}: {name} is not a class; give the class path of a {_any(bases)}")
 
 
 def _takes_text(hint: Any) -> bool:
@@ -105,13 +106,8 @@ def _takes_text(hint: Any) -> bool:
     return hint is str or get_origin(hint) is Literal or any(map(_takes_text, inner))
 
 
-def _hints(kind: Callable[..., Any] | None) -> dict[str, Any]:
-    if kind is None:
-        return {}
-    try:
-        return get_type_hints(kind.__init__ if inspect.isclass(kind) else kind)
-    except (NameError, TypeError, AttributeError):  # annotations of other libraries
-        return {}
+def _any(bases: Collection[type]) -> str:
+    return " or ".join(dict.fromkeys(base.__name__ for base in bases))
 
 
 def _inside(module_name: str, packages: Sequence[str]) -> bool:

@@ -36,49 +36,37 @@ def find_checkpoints(
             a cross-validation that is not finished.
     """
     if source in ("best", "last"):
-        return [_in_run(newest_run(runs), "best" if source == "best" else "last")]
+        found = [last for run in runs if (last := run / "checkpoints" / "last.ckpt").is_file()]
+        if not found:
+            where = f"{runs[0].parent}: no run with a checkpoint" if runs else "no run yet"
+            raise DataError(f"{where}; train first, or give --ckpt_path a run folder or file")
+        last = max(found, key=lambda path: path.stat().st_mtime_ns)
+        return [last if source == "last" else best_checkpoint(last)]
     if isinstance(source, str) and source.lstrip().startswith("["):
         try:
-            source = yaml.safe_load(source)
+            paths = yaml.safe_load(source)
         except yaml.YAMLError:
-            source = []
-        if not isinstance(source, list) or not all(isinstance(s, str) for s in source):
+            paths = []
+        source = [path for path in paths if isinstance(path, str)]
+        if not source or source != paths:
             raise DataError('ckpt_path: not a list of files; give "[a.ckpt, b.ckpt]"')
-    if isinstance(source, str | Path):
-        path = expand(source)
-        return _of_crossval(path) if (path / CROSSVAL_RECORD).is_file() else [_in_run(path, which)]
-    if not source:
-        raise DataError("ckpt_path: an empty list; give one file or more")
-    return [_in_run(expand(one), which) for one in source]
-
-
-def newest_run(runs: Sequence[Path]) -> Path:
-    """The run folder with the newest ``last.ckpt``.
-
-    Raises:
-        DataError: none of them has a checkpoint.
-    """
-    found = [last for run in runs if (last := run / "checkpoints" / "last.ckpt").is_file()]
-    if not found:
-        where = f"{runs[0].parent}: no run with a checkpoint" if runs else "no run yet"
-        raise DataError(f"{where}; train first, or give --ckpt_path a run folder or file")
-    return max(found, key=lambda path: path.stat().st_mtime_ns).parent.parent
+    if not isinstance(source, str | Path):
+        return [_in_run(expand(one), which) for one in source]
+    path = expand(source)
+    return _of_crossval(path) if (path / CROSSVAL_RECORD).is_file() else [_in_run(path, which)]
 
 
 def best_checkpoint(last: Path) -> Path:
     """The best checkpoint of the run of ``last``, or ``last`` itself where there is none."""
-    checkpoint = read_checkpoint(last)
-    for state in checkpoint.callbacks.values():
+    for state in read_checkpoint(last).callbacks.values():
         named = state.get("best_model_path") if isinstance(state, dict) else None
         best = last.with_name(Path(named or last).name)  # the folder may have been moved since
         if best != last and best.is_file():
             return best
-    if checkpoint.data.get("fold") == "all":
-        return last
     # The run was killed after a better one replaced it, before last.ckpt was written.
     others = [path for path in last.parent.glob("[!.]*.ckpt") if path != last]
     if not others:
-        log.warning("%s: the run kept no best checkpoint; its last one is used", last.parent)
+        log.info("%s: the run kept no best checkpoint; its last one is used", last.parent)
     return max(others, key=lambda path: path.stat().st_mtime_ns, default=last)
 
 

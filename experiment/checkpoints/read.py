@@ -1,7 +1,6 @@
-"""Reading checkpoints, and checks of whether they can be used."""
+"""Reading checkpoints: never code, and never larger in memory than on disk."""
 
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,11 +50,6 @@ class Checkpoint:
         """Precision of the training in Lightning's terms, kept by ``ConvolutionLayout``."""
         return str(self.callbacks.get("ConvolutionLayout", {}).get("precision", "32-true"))
 
-    @property
-    def finished_epochs(self) -> int:
-        """Epochs of training that it has seen to their end."""
-        return int(self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
-
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint without running code from it; tensors are mapped from the file.
@@ -72,29 +66,33 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         mapped = sys.platform != "win32"  # where a mapped file could not be replaced
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # whatever torch meets in a file that is not its own
-        cause = (
-            "it contains objects that would run code" if "nsupported" in str(error) else "damaged"
-        )
+        code = "nsupported" in str(error)
+        cause = "it contains objects that would run code" if code else "damaged"
         if isinstance(error, OSError | MemoryError):
             cause = getattr(error, "strerror", None) or "not enough memory"
         raise DataError(f"{path}: not a checkpoint that can be read ({cause}); {ADVICE}") from None
-    if not isinstance(content, dict) or "pytorch-lightning_version" not in content:
+    if not isinstance(content, dict) or not {"pytorch-lightning_version", "state_dict"} <= {
+        *content
+    }:
         kind = "bare weights" if isinstance(content, dict) else type(content).__name__
         raise DataError(f"{path}: not a checkpoint of Lightning ({kind}); {ADVICE}")
-    if "state_dict" not in content:
-        raise DataError(f"{path}: has no weights; {ADVICE}")
-    parts = {}
-    for part in ("state_dict", "hyper_parameters", "datamodule_hyper_parameters", "callbacks"):
-        parts[part] = content.get(part) or {}
-        if not isinstance(parts[part], dict) or not all(isinstance(k, str) for k in parts[part]):
-            raise DataError(f"{path}: damaged ({part}); {ADVICE}")
-    weights, model, data, callbacks = parts.values()
-    _check_size(path, weights, (model, data, callbacks))
-    model, data = dict(model), dict(data)
-    method = str(model.pop("_class_path", "")).rpartition(".")[2]
-    data_class = str(data.pop("_class_path", ""))
-    model, data = ({k: v for k, v in d.items() if k[:1] != "_"} for d in (model, data))
-    return Checkpoint(path, method, model, data, data_class, weights, callbacks, content)
+    parts = []
+    for name in ("state_dict", "hyper_parameters", "datamodule_hyper_parameters", "callbacks"):
+        part = content.get(name) or {}
+        if not isinstance(part, dict) or not all(isinstance(key, str) for key in part):
+            raise DataError(f"{path}: damaged ({name}); {ADVICE}")
+        parts.append(part)
+    weights, *settings = parts
+    if not all(map(torch.is_tensor, weights.values())):
+        raise DataError(f"{path}: damaged (weights that are not tensors); {ADVICE}")
+    # Weights that two parts share are stored once and listed twice.
+    larger = sum(weight.nbytes for weight in weights.values()) > 4 * path.stat().st_size
+    if larger or _is_large(settings):
+        raise DataError(f"{path}: damaged (more in memory than on disk); {ADVICE}")
+    model, data = ({k: v for k, v in part.items() if k[:1] != "_"} for part in settings[:2])
+    classes = [str(part.get("_class_path", "")) for part in settings[:2]]
+    method = classes[0].rpartition(".")[2]
+    return Checkpoint(path, method, model, data, classes[1], weights, settings[2], content)
 
 
 def _check_archive(path: Path) -> None:
@@ -112,62 +110,15 @@ def _check_archive(path: Path) -> None:
             raise BadZipFile("a checksum does not agree")
 
 
-def _check_size(path: Path, weights: Mapping[str, Any], settings: Sequence[Any]) -> None:
-    """Refuse tensors larger than what is stored, and lists that contain one list many times."""
-    if not all(torch.is_tensor(weight) for weight in weights.values()):
-        raise DataError(f"{path}: damaged (weights that are not tensors); {ADVICE}")
-    needed = sum(weight.nbytes for weight in weights.values())
-    count, rest = 0, list(settings)
+def _is_large(settings: list[Any]) -> bool:
+    """Whether there are too many values, each counted as often as it is referred to."""
+    count, rest = 0, [*settings]
     while rest and count <= CHECKPOINT_VALUES:
         value = rest.pop()
         count += 1
         if isinstance(value, dict | list | tuple | set):
             rest += value.values() if isinstance(value, dict) else value
-    # Weights that two parts share are stored once and listed twice.
-    if count > CHECKPOINT_VALUES or needed > 4 * path.stat().st_size:
-        raise DataError(f"{path}: damaged (more in memory than on disk); {ADVICE}")
-
-
-def check_weights_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Refuse weights of another network than the model has.
-
-    Args:
-        weights: state dict of the checkpoint.
-        expected: state dict of the model.
-
-    Raises:
-        DataError: names or shapes differ; names the first that does, but not the file.
-    """
-    stored, own = (
-        {name: tuple(weight.shape) for name, weight in state.items()}
-        for state in (weights, expected)
-    )
-    mismatched_keys = [name for name in {**own, **stored} if own.get(name) != stored.get(name)]
-    if mismatched_keys:
-        first = mismatched_keys[0]
-        raise DataError(
-            f"{len(mismatched_keys)} of its weights are not those of this model: {first} is "
-            f"{stored.get(first, 'nothing')}, not {own.get(first, 'nothing')}; give the config it "
-            "was trained with"
-        )
-
-
-def check_finite(path: Any, weights: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are NaN or infinite.
-
-    Args:
-        path: path of the checkpoint, for the message.
-        weights: state dict.
-
-    Raises:
-        DataError: names the first such weight.
-    """
-    for name, weight in weights.items():
-        if weight.is_floating_point() and not bool(weight.isfinite().all()):
-            raise DataError(
-                f"{path}: {name} is not finite, so its training went wrong; give a checkpoint of "
-                "an earlier epoch, or train again with a lower learning rate"
-            )
+    return count > CHECKPOINT_VALUES
 
 
 def check_not_finished(checkpoint: Checkpoint, max_epochs: int | None) -> None:
@@ -182,13 +133,14 @@ def check_not_finished(checkpoint: Checkpoint, max_epochs: int | None) -> None:
     Raises:
         DataError: all epochs are done, or the state of the training is not in the file.
     """
-    path = checkpoint.path
-    if "loops" not in checkpoint.content or "optimizer_states" not in checkpoint.content:
-        raise DataError(f"{path}: weights only; test and predict take it, fit cannot resume it")
+    path, content = checkpoint.path, checkpoint.content
     try:
-        done = checkpoint.finished_epochs
+        done = int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+        content["optimizer_states"]
     except (KeyError, TypeError, ValueError):
-        raise DataError(f"{path}: damaged (state of the training); {ADVICE}") from None
+        raise DataError(
+            f"{path}: weights only; test and predict take it, fit cannot resume it"
+        ) from None
     run = path.resolve().parent.parent
     record = read_run_json(run / "run.json")
     reported = record.get("status") == "finished" and (run / "report.html").is_file()

@@ -16,6 +16,7 @@ from common.errors import DataError
 from experiment.checkpoints.class_paths import TRUSTED, check_classes, find_class
 from experiment.checkpoints.find import Source, Which, find_checkpoints
 from experiment.checkpoints.read import Checkpoint, read_checkpoint
+from experiment.run_results import flat_settings
 
 if TYPE_CHECKING:  # jsonargparse takes a third of a second
     from jsonargparse import Namespace
@@ -24,22 +25,9 @@ log = logging.getLogger(__name__)
 
 # Data settings of the machine or the run.
 NOT_FROM_CHECKPOINT = (
-    "data_dir",
-    "test_dir",
-    "predict_dir",
-    "test_on",
-    "recursive",
-    "table",
-    "columns",
-    "target",
-    "templates",
-    "batch_size",
-    "eval_batch_size",
-    "num_workers",
-    "cache_features",
-    "style",
-    "style_from",
-    "samples",
+    *("data_dir", "test_dir", "predict_dir", "test_on", "recursive", "table", "columns", "target"),
+    *("templates", "batch_size", "eval_batch_size", "num_workers", "cache_features"),
+    *("style", "style_from", "samples"),
     *("template1", "template2"),  # of older checkpoints
 )
 # Further settings in which members of an ensemble may differ.
@@ -54,7 +42,11 @@ FITTED = ("model.inference.temperature", "data.class_names", "data.channels", "d
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoint that a command uses, or those of an ensemble."""
+    """The checkpoint that a command uses, or those of an ensemble.
+
+    Attributes:
+        members: the first one's settings are used for all.
+    """
 
     members: Sequence[Checkpoint]
 
@@ -69,9 +61,8 @@ class Checkpoints:
                 preprocessing.
         """
         members = [read_checkpoint(path) for path in find_checkpoints(source, which, runs)]
-        first = _shared_settings(members[0])
-        for member in members[1:]:
-            other = _shared_settings(member)
+        first, *others = [_shared_settings(member) for member in members]
+        for member, other in zip(members[1:], others, strict=True):
             for name in {**first, **other}:
                 if first.get(name) != other.get(name):
                     raise DataError(
@@ -83,7 +74,7 @@ class Checkpoints:
 
     @property
     def lead(self) -> Checkpoint:
-        """The first member, whose settings are used for all."""
+        """The first member."""
         return self.members[0]
 
     @property
@@ -94,8 +85,7 @@ class Checkpoints:
     @property
     def share_validation(self) -> bool:
         """Whether all members were trained with the same split."""
-        splits = {tuple(str(m.data.get(name)) for name in SPLIT) for m in self.members}
-        return len(splits) == 1
+        return len({tuple(str(m.data.get(name)) for name in SPLIT) for m in self.members}) == 1
 
     def temperatures(self, given: float | None = None) -> list[float]:
         """Temperature of each member's logits: ``given``, or else its own, or else 1."""
@@ -121,8 +111,8 @@ class Checkpoints:
                 f"{path}: is a {self.lead.method}'s checkpoint, this config is {ours}'s; give the "
                 "config it was trained with"
             )
-        parts = {part: given[part].as_dict() for part in ("model", "data")}
-        packages = [*TRUSTED, *_named_packages([*parts.values()])]
+        named = [given[part].as_dict() for part in ("model", "data")]
+        packages = [*TRUSTED, *_named_packages(named)]
         for part, values in (("model", model), ("data", data)):
             try:
                 check_classes(values, find_class(given[part].class_path), part, packages)
@@ -152,20 +142,6 @@ def log_overrides(given: "Namespace", used: "Namespace") -> None:
             if before.get(name) != after.get(name):
                 values = name, after.get(name), before.get(name)
                 log.warning("%s is the checkpoint's %r, not %r", *values)
-
-
-def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
-    """``{"data.seed": 0}`` of ``{"data": {"class_path": ..., "init_args": {"seed": 0}}}``."""
-    if not isinstance(config, dict):
-        return {prefix: config}
-    flat: dict[str, Any] = {}
-    for key, part in config.items():
-        if key == "class_path":
-            flat[prefix] = str(part).rpartition(".")[2]
-        else:
-            inner = prefix if key == "init_args" else f"{prefix}.{key}".removeprefix(".")
-            flat |= flat_settings(part, inner)
-    return flat
 
 
 def _shared_settings(checkpoint: Checkpoint) -> dict[str, Any]:

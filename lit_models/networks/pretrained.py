@@ -1,6 +1,5 @@
 """Pretrained weights of torchvision's networks, from its server or from a file."""
 
-import hashlib
 import pickle
 import socket
 from pathlib import Path
@@ -11,6 +10,7 @@ from torchvision.models import get_model_weights
 
 from common.errors import DataError
 from common.paths import expand
+from common.state_dict import read_state_dict
 
 
 def read_state(name: str, weights: str) -> dict[str, Tensor]:
@@ -31,36 +31,20 @@ def read_state(name: str, weights: str) -> dict[str, Tensor]:
         if not path.is_file():
             names = ", ".join(known.__members__)
             raise DataError(f"{weights}: no such weights file, nor one of {names}, random")
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever torch meets in a file that is not its own
-            reason = str(error).partition("\n")[0].partition(". ")[0]
-            raise DataError(f"{path}: not a state dict saved by torch ({reason})") from None
-        if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-            raise DataError(f"{path}: not a state dict; save network.state_dict()")
-        return state
+        return read_state_dict(path)
     source = known[weights]
     cache = Path(torch.hub.get_dir(), "checkpoints", Path(source.url).name)
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(20)  # urllib's default is to wait for ever
     try:
-        state = dict(source.get_state_dict(progress=True, check_hash=True, weights_only=True))
-        _check_hash(cache)  # torch checks what it downloads, not what lies there already
-        return state
+        return dict(source.get_state_dict(progress=True, check_hash=True, weights_only=True))
     except pickle.UnpicklingError:
         raise DataError(f"{cache}: not a file of weights alone; remove it") from None
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"{cache}: not there and cannot be downloaded ({error}); get it from {source.url}, "
-            "or give --model.network.weights a file, or random"
+            "give --model.network.weights a file, or train a small network without them: "
+            "--config configs/from_scratch/aoi.yaml behind the config"
         ) from None
     finally:
         socket.setdefaulttimeout(patience)
-
-
-def _check_hash(path: Path) -> None:
-    """Compare a file with the beginning of its SHA-256 that torchvision's names end in."""
-    expected = path.stem.rpartition("-")[2]
-    with path.open("rb") as file:
-        if not hashlib.file_digest(file, "sha256").hexdigest().startswith(expected):
-            raise DataError(f"{path}: not the file that its name says; remove it")

@@ -65,19 +65,12 @@ class TorchvisionClassifier(nn.Module):
         if self.weights == "random":
             return
         state = read_state(self.name, self.weights)
-        head = {f"{self._head_name}.weight", f"{self._head_name}.bias"}
-        own = self.backbone.state_dict()
-        mismatched_keys = sorted((own.keys() | head) ^ state.keys())
-        if mismatched_keys:
-            raise DataError(
-                f"{self.weights}: not a {self.name} of torchvision; differs in "
-                f"{', '.join(mismatched_keys[:3])}"
-            )
-        for name, value in own.items():
-            if value.shape != state[name].shape:
-                shapes = f"{tuple(state[name].shape)}, not {tuple(value.shape)}"
-                raise DataError(f"{self.weights}: {name} has the shape {shapes}")
-        self.backbone.load_state_dict({name: state[name] for name in own})
+        head = (f"{self._head_name}.weight", f"{self._head_name}.bias")
+        try:
+            self.backbone.load_state_dict({k: v for k, v in state.items() if k not in head})
+        except RuntimeError as error:  # its first line names the class alone
+            reason = str(error).split("\n")[1].strip()[:200]
+            raise DataError(f"{self.weights}: not a {self.name} ({reason})") from None
 
     def features(self, images: Tensor) -> Tensor:
         """What the head sees, ``(N, F)``."""

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -51,25 +52,52 @@ class DefectPostprocessor:
         """Logarithms of the probabilities ``(N, K)``, float32, of images ``(N, 3, H, W)``."""
         return self.from_logits(self.logits(network, images))
 
-    def explain(
-        self, network: TorchvisionClassifier, images: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """`log_probabilities`, and class activation maps ``(N, K, h, w)``, averaged over the views.
+    def answers(
+        self, network: nn.Module, images: Tensor, explain: bool = False
+    ) -> dict[str, Tensor]:
+        """What is said of images ``(N, 3, H, W)``, float32.
 
-        The maps are of the bare logits, before the temperature; see
-        `TorchvisionClassifier.class_activation_maps` for where there are none.
+        Args:
+            network: a `TorchvisionClassifier` where it is to explain.
+            images: as it takes them.
+            explain: also give the class activation maps; see
+                `TorchvisionClassifier.class_activation_maps` for where there are any.
+
+        Returns:
+            ``probabilities`` ``(N, K)``; ``activations`` ``(N, K, h, w)``, averaged over the views,
+            of the bare logits, before the temperature.
         """
+        if not explain:
+            return {"probabilities": self.log_probabilities(network, images).exp()}
         logits, maps = [], []
         for view, axes in zip(self._views(images), _MIRRORS, strict=False):
-            of_view, map_of_view = network.class_activation_maps(view)
+            of_view, map_of_view = cast(TorchvisionClassifier, network).class_activation_maps(view)
             logits.append(of_view.float())
-            if map_of_view is not None:
-                maps.append(map_of_view.flip(axes))
-        log_probs = self.from_logits(torch.stack(logits))
-        return log_probs, torch.stack(maps).mean(dim=0) if maps else None
+            maps.append(cast(Tensor, map_of_view).flip(axes))
+        probabilities = self.from_logits(torch.stack(logits)).exp()
+        return {"probabilities": probabilities, "activations": torch.stack(maps).mean(dim=0)}
 
     def _views(self, images: Tensor) -> list[Tensor]:
         return [images.flip(axes) for axes in _MIRRORS] if self.tta else [images]
 
 
 _MIRRORS: tuple[tuple[int, ...], ...] = ((), (3,), (2,), (2, 3))
+
+
+def review_threshold(confidence: Tensor, correct: Tensor, max_error: float) -> float:
+    """The least confidence above which no more than ``max_error`` of the images were wrong.
+
+    Args:
+        confidence: of held-out images ``(N,)``.
+        correct: whether they were classified correctly, bool ``(N,)``.
+        max_error: as a share, 0 to 1.
+
+    Returns:
+        Infinity where even the most confident images are wrong more often.
+    """
+    order = confidence.argsort(descending=True, stable=True)
+    threshold, wrong = confidence[order], (~correct[order]).double().cumsum(0)
+    error = wrong / torch.arange(1, len(order) + 1)
+    ends = torch.cat([threshold[1:] != threshold[:-1], torch.tensor([True])])  # of equal ones
+    fit = threshold[ends & (error <= max_error)]
+    return float(fit[-1]) if len(fit) else math.inf

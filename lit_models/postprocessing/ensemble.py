@@ -29,8 +29,8 @@ class Ensemble(nn.Module):
     """A network that is the average of several; the one place that loops over them.
 
     Its output is what one of them would give: logits of the mean probability, or the mean image.
-    Views, scales and tiles are therefore those of a single network. The state dict of a single
-    network is loaded into the first member.
+    Views, scales and tiles are therefore those of a single network. The members have their weights:
+    a state dict of a single network, which the Trainer loads, changes nothing.
 
     Args:
         members: networks of one kind.
@@ -47,7 +47,7 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members, self.average = nn.ModuleList(members), average
         self.temperatures = temperatures or [1.0] * len(members)
-        self.register_load_state_dict_pre_hook(_into_first_member)
+        self.register_load_state_dict_pre_hook(_keep_weights)
 
     def forward(self, images: Tensor) -> Tensor:
         """The average output for images ``(N, C, H, W)``, float32."""
@@ -55,15 +55,10 @@ class Ensemble(nn.Module):
         return self.average(torch.stack([member(images).float() / t for member, t in pairs]))
 
 
-def _into_first_member(
-    module: nn.Module, state: dict[str, Any], prefix: str, *_: Any, **__: Any
-) -> None:
-    own = f"{prefix}members."
+def _keep_weights(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     for name in [name for name in state if name.startswith(prefix)]:
-        if not name.startswith(own):
-            state[f"{own}0.{name.removeprefix(prefix)}"] = state.pop(name)
-    for name, value in module.state_dict(prefix=prefix).items():
-        state.setdefault(name, value)
+        del state[name]
+    state.update(module.state_dict(prefix=prefix))
 
 
 def join(
@@ -75,8 +70,8 @@ def join(
     """Replace a LightningModule's ``network`` by an `Ensemble`.
 
     Args:
-        module: has the network of the first member, whose weights are still to be loaded.
-        states: state dicts of such modules, the first member's in front.
+        module: has a network of the members' kind.
+        states: state dicts of such modules.
         temperatures: of a classifier's members.
         average: see `Ensemble`.
     """

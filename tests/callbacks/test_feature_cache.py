@@ -42,7 +42,6 @@ def test_trains_as_on_the_images(aoi_folder, tmp_path, caplog):
             "--data.augmentation=datamodules.transforms.DefectAugmentation",
             "training images are augmented",
         ),
-        ("--trainer.callbacks.limit_gib=0", "it would take more than 0 GiB"),
     ],
 )
 def test_is_off_where_features_would_not_be_the_same(aoi_folder, tmp_path, caplog, option, reason):
@@ -51,3 +50,10 @@ def test_is_off_where_features_would_not_be_the_same(aoi_folder, tmp_path, caplo
     args = aoi_args(aoi_folder, tmp_path, *limits, *cache, option)
     assert main(["fit", *args]).datamodule.features == {}
     assert f"feature cache: off, {reason}" in caplog.text
+
+
+def test_is_off_where_memory_would_not_do(aoi_folder, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("callbacks.feature_cache.LIMIT_GIB", 0)
+    args = aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1")
+    assert main(["fit", *args]).datamodule.features == {}
+    assert "feature cache: off, it would take more than 0 GiB" in caplog.text

@@ -125,7 +125,6 @@ def test_aoi_draws_the_best_epoch(tmp_path):
     assert normal == {
         "class": "normal",
         "images": "4",
-        "right": "3",
         "precision": "0.7500",
         "recall": "0.7500",
     }

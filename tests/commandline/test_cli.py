@@ -108,9 +108,8 @@ def test_one_help_for_all_verbs_and_configs_by_name(capsys, monkeypatch, tmp_pat
     with pytest.raises(SystemExit):
         verbs.main(["fit", "--config", "vessels", "--help"])
     assert "FILE_OR_NAME" in capsys.readouterr().out
-    for typed, line in [("fitt", "did you mean fit"), ("xyzzy", "give fit, validate")]:
-        with pytest.raises(DataError, match=line):
-            verbs.main([typed])
+    with pytest.raises(DataError, match=r"invalid choice: .fitt. .*fit"):
+        verbs.main(["fitt"])
 
 
 def test_a_plateau_waits_for_validations(tmp_path):

@@ -14,7 +14,7 @@ from experiment import compare
 CALLBACK = {"class_path": "callbacks.BestCheckpoint"}
 
 
-def write_run(folder, curves, monitor=("val/accuracy", "max"), lr=0.001, **record):
+def write_run(folder, curves, monitor=("val/accuracy", "max"), lr=0.001, more=(), **record):
     folder.mkdir(parents=True)
     record = {"task": "aoi", "data": "/data", "sample": False, "status": "finished", **record}
     (folder / "run.json").write_text(json.dumps(record))
@@ -22,7 +22,7 @@ def write_run(folder, curves, monitor=("val/accuracy", "max"), lr=0.001, **recor
     config = {
         "model": {"class_path": "M", "init_args": {"lr": lr}},
         "data": {"class_path": "D", "init_args": {"num_workers": int(1 / lr)}},
-        "trainer": {"callbacks": [{**CALLBACK, "init_args": options}]},
+        "trainer": {"callbacks": [{**CALLBACK, "init_args": options}, *more]},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     lines = [",".join(["epoch", "step", *curves])]
@@ -41,7 +41,8 @@ def test_best_first_with_what_differs(tmp_path, capsys):
     first = {"val/accuracy": [0.9, 0.8]}
     second = {"val/accuracy": [0.7, 0.95]}
     write_run(tmp_path / "aoi" / "first", first, evaluations=[test])
-    write_run(tmp_path / "aoi" / "second", second, lr=0.01, sample=True)
+    average = {"class_path": "callbacks.WeightAverage", "init_args": {"decay": 0.9}}
+    write_run(tmp_path / "aoi" / "second", second, lr=0.01, more=[average], sample=True)
     (tmp_path / "aoi" / "second" / "report.html").touch()
     path = verbs.main(["compare", str(tmp_path / "aoi" / "*")])
     assert path == tmp_path / "aoi" / "compare.html"
@@ -52,10 +53,11 @@ def test_best_first_with_what_differs(tmp_path, capsys):
     assert "SAMPLE DATA (synthetic)</strong> in second" in page
     assert ">model.<wbr>lr<" in page
     assert page.count("<a href=") == page.count('<a href="second/report.html">second</a>') == 1
-    assert "num_workers" not in page
+    assert ">WeightAverage<" in page
+    for name in ("num_workers", "decay"):
+        assert name not in page
     assert '<data value="0.95">' in page
     assert '<data value="0.94">' in page
-    assert page.count('src="data:image/png;base64,') == 1
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -70,7 +72,6 @@ def test_runs_with_other_monitors_are_ranked_by_what_all_have(tmp_path, flip):
     path = compare.write_comparison(runs[::-1] if flip else runs)
     assert path == tmp_path / "compare.html"
     assert order(path) == ["b", "a"]
-    assert "the runs chose their best epochs by val/accuracy, val/loss" in path.read_text()
 
 
 def test_order_and_repetition_have_no_effect(tmp_path):
@@ -84,7 +85,7 @@ def test_order_and_repetition_have_no_effect(tmp_path):
         assert path == tmp_path / "aoi" / "compare.html"
         pages.append(re.sub("Written [^.]*", "", path.read_text()))
     assert pages[0] == pages[1] == pages[2]
-    assert order(path) == ["y", "aoi/x", "aoi_best/x"]
+    assert order(path) == ["y", "x", "../aoi_best/x"]
 
 
 def test_what_is_no_run_is_left_out_with_a_line(tmp_path, caplog):

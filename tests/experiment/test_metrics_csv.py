@@ -80,9 +80,9 @@ def test_half_a_last_line_is_dropped(tmp_path, tail):
     ("text", "line"),
     [
         (b"\xff\xfe\x00", r"metrics\.csv: not a text file"),
-        (b"epoch,step\n0,1\n0\n0,2\n", "line 3: not as many cells"),
-        (b"epoch,step\n0,1,2\n", "line 2: not as many cells"),
-        (b"epoch,step\n0,x\n", "line 2: holds a cell that is not a number"),
+        (b"epoch,step\n0,1\n0\n0,2\n", "line 3: not numbers below each"),
+        (b"epoch,step\n0,1,2\n", "line 2: not numbers below each"),
+        (b"epoch,step\n0,x\n", "line 2: not numbers below each"),
         (b"a,b\n1,2\n", "no column step"),
     ],
 )

@@ -41,7 +41,7 @@ def test_steps_epochs_and_monitor(tmp_path):
     assert results.by_step == {"train/loss": {9: 0.91}}
     assert results.by_epoch == {"val/loss": {1: 0.5, 2: 0.4}, "train/loss": {1: 0.7}}
     assert (results.monitor, results.mode, results.best_epoch) == ("val/loss", "min", 2)
-    assert results.epochs == [1, 2]
+    assert results.last_epoch == 2
 
 
 def test_not_a_number_is_never_best_and_the_first_of_equals_is(tmp_path):

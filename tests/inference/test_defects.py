@@ -71,9 +71,9 @@ def test_views_are_mirrored_back(tmp_path):
     images = torch.randn(1, 3, 64, 64)
     inference = DefectPostprocessor(tta=True)
     with torch.inference_mode():
-        logs, maps = inference.explain(network, images)
-        mirrored_logs, mirrored = inference.explain(network, images.flip(3))
-        assert torch.equal(logs, inference.log_probabilities(network, images))
+        logs, maps = inference.answers(network, images, explain=True).values()
+        mirrored_logs, mirrored = inference.answers(network, images.flip(3), True).values()
+        assert torch.equal(logs, inference.answers(network, images)["probabilities"])
     torch.testing.assert_close(mirrored_logs, logs)
     torch.testing.assert_close(mirrored, maps.flip(3))
 

@@ -11,11 +11,8 @@ from PIL import Image
 
 from common.errors import DataError
 from experiment.checkpoint_io import AtomicCheckpointIO
-from experiment.checkpoints.read import (
-    check_not_finished,
-    check_weights_fit,
-    read_checkpoint,
-)
+from experiment.checkpoints.network import check_weights_fit
+from experiment.checkpoints.read import check_not_finished, read_checkpoint
 
 
 def content(processed=3, **hyper_parameters):

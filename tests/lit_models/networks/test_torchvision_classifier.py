@@ -48,10 +48,10 @@ def test_weights_file_is_read_and_its_faults_are_named(tmp_path):
     bad = source.state_dict()
     del bad["conv1.weight"]
     torch.save(bad, path)
-    with pytest.raises(DataError, match=r"net\.pth: .*differs in conv1\.weight"):
+    with pytest.raises(DataError, match=r"net\.pth: not a resnet18 .*conv1\.weight"):
         load(path)
     torch.save(source.state_dict() | {"bn1.weight": torch.zeros(7)}, path)
-    with pytest.raises(DataError, match=r"net\.pth: bn1\.weight has the shape \(7,\)"):
+    with pytest.raises(DataError, match=r"net\.pth: .*size mismatch for bn1\.weight"):
         load(path)
     torch.save([1, 2], path)
     with pytest.raises(DataError, match=r"net\.pth: not a state dict"):

@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 
 from common.errors import DataError
-from lit_models.postprocessing.defects import DefectPostprocessor
+from lit_models.postprocessing.defects import DefectPostprocessor, review_threshold
 
 
 class Corner(torch.nn.Module):
@@ -46,3 +48,18 @@ def test_the_temperature_divides_the_logits_of_each_view(tta):
 def test_a_temperature_that_cannot_be(temperature):
     with pytest.raises(DataError, match=r"model\.inference\.temperature: .* give 1"):
         DefectPostprocessor(temperature=temperature)
+
+
+@pytest.mark.parametrize(
+    ("max_error", "threshold"), [(0.0, 0.95), (0.25, 0.6), (0.4, 0.5), (0.1, 0.95)]
+)
+def test_the_least_confidence_that_keeps_the_error(max_error, threshold):
+    confidence = torch.tensor([0.95, 0.8, 0.7, 0.6, 0.5])
+    correct = torch.tensor([True, False, True, True, False])
+    assert review_threshold(confidence, correct, max_error) == pytest.approx(threshold)
+
+
+def test_equal_confidences_come_together_and_none_may_be_enough():
+    confidence, correct = torch.tensor([0.9, 0.9, 0.8]), torch.tensor([True, False, True])
+    assert review_threshold(confidence, correct, 0.1) == math.inf
+    assert review_threshold(confidence, correct, 0.34) == pytest.approx(0.8)

@@ -6,7 +6,7 @@ from conftest import aoi_args, config_args, one_run, write_aoi
 
 from cli import main
 from common.errors import DataError
-from experiment.checkpoints.initialize import initialize
+from experiment.checkpoints.network import initialize
 from lit_models import VesselSegmenter
 from lit_models.networks import UNet
 
@@ -56,7 +56,7 @@ def test_what_does_not_fit_is_named(tmp_path, caplog):
     with pytest.raises(DataError, match="none of its 1 weights fits this network"):
         initialize(module(1), str(path))
     path.write_bytes(b"no weights")
-    with pytest.raises(DataError, match="not a file of weights"):
+    with pytest.raises(DataError, match="not a state dict"):
         initialize(module(1), str(path))
     with pytest.raises(DataError, match="no such file"):
         initialize(module(1), str(tmp_path / "gone.pth"))
