@@ -48,16 +48,17 @@ def check_shapes(network: nn.Module, image: Tensor, target: Tensor | None = None
     """
     given = f"2 images of {_words(image.shape)} (channels, height, width), as the data options make"
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    on_meta = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
-    try:
-        with torch.no_grad():
-            pair = torch.zeros(2, *image.shape[1:], device="meta")
-            made = functional_call(network, on_meta, pair).shape
-    except (RuntimeError, TypeError, ValueError) as error:
-        cause = " ".join(str(error).split())
-        if "meta" in cause:  # an operation that meta tensors do not have
-            return
-        raise DataError(f"model.network: does not take {given} them: {cause}") from None
+    for device in ("meta", image.device):  # meta lacks some operations, and words for some errors
+        copies = {name: tensor.detach().clone().to(device) for name, tensor in tensors.items()}
+        pair = torch.zeros(2, *image.shape[1:], device=device)
+        try:
+            with torch.no_grad():
+                made = functional_call(network, copies, pair).shape
+            break
+        except (RuntimeError, TypeError, ValueError) as error:
+            cause = " ".join(str(error).split())
+    else:
+        raise DataError(f"model.network: does not take {given} them: {cause}")
     if target is not None and target.ndim == len(made) == 4 and target.shape[1:] != made[1:]:
         shapes = f"outputs {_words(made)}, target is {_words(target.shape)}"
         raise DataError(f"model.network: {shapes}, for {given} them")

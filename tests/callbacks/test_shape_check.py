@@ -28,7 +28,7 @@ class Selects(nn.Module):
         return x if x.sum().item() > 0 else -x
 
 
-def test_what_cannot_be_known_without_computing_is_let_pass():
+def test_what_cannot_be_known_without_computing_is_computed():
     check_shapes(Selects(), torch.zeros(1, 1, 4, 4))
 
 
