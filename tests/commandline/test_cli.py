@@ -10,7 +10,7 @@ from conftest import ROOT, aoi_args, config_args, one_run
 import cli
 from benchmarks.tiny_data import write_drive
 from commandline import verbs
-from common.errors import DataError
+from common.errors import DataError, UsageError
 from experiment.checkpoints import find_checkpoints
 
 SHORT = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1"]
@@ -33,6 +33,29 @@ def test_the_users_loggers_log_beside_ours(aoi_folder, tmp_path):
     theirs = (tmp_path / "mine/lightning_logs/version_0/metrics.csv").read_text()
     assert "val/accuracy" in theirs
     assert "val/accuracy" in (one_run(tmp_path / "runs") / "metrics.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("EMAWeightAveraging", "decay=0.9"),
+        ("StochasticWeightAveraging", "swa_lrs=0.001", "swa_epoch_start=0.5"),
+        ("Timer", "duration=00:01:00:00"),
+    ],
+    ids=lambda options: options[0],
+)
+def test_lightnings_own_callbacks(aoi_folder, tmp_path, options):
+    name, *values = options
+    more = [f"--trainer.callbacks+={name}", *(f"--trainer.callbacks.{v}" for v in values)]
+    cli.main(["fit", *aoi_args(aoi_folder, tmp_path, *SHORT, *more)])
+    checkpoints = one_run(tmp_path) / "checkpoints"
+    cli.main(["validate", *aoi_args(aoi_folder, tmp_path, f"--ckpt_path={checkpoints}")])
+
+
+def test_a_callback_that_cannot_work_is_one_line(aoi_folder, tmp_path):
+    args = aoi_args(aoi_folder, tmp_path, *SHORT, "--trainer.callbacks+=LearningRateFinder")
+    with pytest.raises(UsageError, match=r"LearningRateFinder does not work here .*'lr'"):
+        cli.main(["fit", *args])
 
 
 def test_fast_dev_run_writes_into_its_own_folder(aoi_folder, tmp_path, monkeypatch):
