@@ -149,7 +149,6 @@ def kill_at(patch, owner, name, count, after):
         (Path, "write_bytes", 7),
         (Line, "validation_step", 13),
         (Line, "training_step", 11),
-        (MetricsCSV, "save", 9),
         (MetricsCSV, "log_metrics", 17),
         (MetricsCSV, "log_metrics", 18),
         (MetricsCSV, "log_metrics", 19),
