@@ -37,9 +37,10 @@ class EpochSeed(Callback):
 
 
 class LastValidation(Callback):
-    """Validates after the last epoch, whatever ``check_val_every_n_epoch`` is.
+    """Validates after the last epoch, whatever ``check_val_every_n_epoch`` is, and the last step.
 
-    Otherwise a training shorter than that interval would keep no best checkpoint.
+    Otherwise a training shorter than that interval, or one that ``max_steps`` ends within an epoch,
+    would keep no best checkpoint.
     """
 
     def __init__(self) -> None:
@@ -50,3 +51,7 @@ class LastValidation(Callback):
             self._interval = trainer.check_val_every_n_epoch
         last = trainer.current_epoch + 1 == trainer.max_epochs
         trainer.check_val_every_n_epoch = 1 if last and self._interval else self._interval
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if 0 < trainer.max_steps <= trainer.global_step:
+            trainer.should_stop = True  # after which Lightning validates, unlike after max_steps

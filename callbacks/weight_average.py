@@ -6,7 +6,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import (
+    Callback,
+    StochasticWeightAveraging,
+    WeightAveraging,
+)
 from torch import Tensor, nn
 
 from common.errors import DataError
@@ -47,6 +51,11 @@ class WeightAverage(Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage != "fit":
             return
+        others = (WeightAveraging, StochasticWeightAveraging)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, others):
+                name = type(callback).__name__
+                raise DataError(f"trainer.callbacks: WeightAverage and {name}: give one of them")
         parts = dict(pl_module.named_children())
         for name in parts if self.modules is None else self.modules:
             if name not in parts:
