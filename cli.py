@@ -76,6 +76,10 @@ class CLI(LightningCLI):
             run=False,
         )
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "CLI":
+        """Itself: callbacks such as SWA copy the module, whose optimizer options refer to it."""
+        return self
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_class_arguments(RunSettings, "run")
         texts = {

@@ -37,8 +37,6 @@ class ReportWriter(Callback):
         if verb == "predict" or not trainer.is_global_zero or not has_begun(trainer):
             return
         try:
-            for logger in trainer.loggers:
-                logger.save()
             if say:
                 print_scores(read_results(folder), verb)
             report = write_report(folder)

@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from filelock import FileLock
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
@@ -18,12 +20,16 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from callbacks.gather import gather, on_rank_zero
 from common.errors import DataError
-from experiment.atomic import atomic_write, remove_leftovers, write_table
+from experiment.atomic import remove_leftovers, write_table, write_text
+from experiment.hardware import git_revision, machine, versions
 from experiment.metrics_csv import MetricsCSV
-from experiment.provenance import git_revision, machine, versions
-from experiment.run_folder import RunSettings, discard_run_folder, open_prediction_folder
+from experiment.run_folder import (
+    RunSettings,
+    discard_run_folder,
+    lock_run_folder,
+    open_prediction_folder,
+)
 from experiment.run_json import RunJSON
-from experiment.run_lock import RunLock
 from experiment.wandb_run import is_disabled, new_wandb_id, start_wandb
 
 log = logging.getLogger(__name__)
@@ -58,30 +64,26 @@ class RunRecorder(SaveConfigCallback):
         super().__init__(parser, config)
         self.run, self.folder, self.members = RunSettings(**config.run.as_dict()), folder, members
         self.skipped: list[tuple[str, str]] = []
-        self._lock: RunLock | None = None
+        self._lock: FileLock | None = None
         self._record: RunJSON | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self.folder = on_rank_zero(trainer, lambda: self._prepare(stage))
+        def prepare() -> Path:
+            if stage == "fit":
+                self._lock = lock_run_folder(self.folder)
+                remove_leftovers(self.folder)
+            return self.folder
+
+        self.folder = on_rank_zero(trainer, prepare)
         for logger in _metrics_loggers(trainer):
             logger.folder = self.folder
 
-    def _prepare(self, stage: str) -> Path:
-        if stage == "fit":
-            self._lock = RunLock(self.folder)
-            self._lock.acquire()
-            remove_leftovers(self.folder)
-        return self.folder
-
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        on_rank_zero(trainer, lambda: self._start(trainer, pl_module, "fit"))
+        self._start(trainer, pl_module, "fit")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        def keep() -> None:
-            for logger in _metrics_loggers(trainer):
-                logger.keep_epochs(trainer.current_epoch)
-
-        on_rank_zero(trainer, keep)
+        for logger in _metrics_loggers(trainer):
+            on_rank_zero(trainer, partial(logger.keep_epochs, trainer.current_epoch))
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -93,26 +95,25 @@ class RunRecorder(SaveConfigCallback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "validate":
-            on_rank_zero(trainer, lambda: self._start(trainer, pl_module, "validate"))
+            self._start(trainer, pl_module, "validate")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "validate":
             self._finish(trainer, "finished")
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        on_rank_zero(trainer, lambda: self._start(trainer, pl_module, "test"))
+        self._start(trainer, pl_module, "test")
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._finish(trainer, "finished")
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        def start() -> Path:
-            source = trainer.datamodule.data_source  # type: ignore[attr-defined]
-            self.folder = open_prediction_folder(self.folder, source, self.config.output)
-            self._start(trainer, pl_module, "predict")
-            return self.folder
-
-        self.folder = on_rank_zero(trainer, start)
+        source = trainer.datamodule.data_source  # type: ignore[attr-defined]
+        output = self.config.output
+        self.folder = on_rank_zero(
+            trainer, lambda: open_prediction_folder(self.folder, source, output)
+        )
+        self._start(trainer, pl_module, "predict")
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -140,37 +141,33 @@ class RunRecorder(SaveConfigCallback):
             with suppress(DataError):  # on a full disk the first error is the one to show
                 status = "interrupted" if stopped else "failed"
                 self._finish(trainer, status, error=None if stopped else cause)
-        elif trainer.is_global_zero and trainer.state.fn != "predict":  # nothing is written yet
-            if self._lock is not None:
-                self._lock.discard()
-            discard_run_folder(self.folder)
         self.teardown(trainer, pl_module, "")
+        if self._record is None and trainer.is_global_zero and trainer.state.fn != "predict":
+            discard_run_folder(self.folder)  # nothing is written yet
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if self._lock is not None:
             self._lock.release()
 
     def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        on_rank_zero(trainer, partial(self._write_start, trainer, pl_module, stage))
+
+    def _write_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         facts = self._facts(trainer, pl_module, stage)
         run_json = RunJSON(self.folder / "run.json")
-        if stage != "fit":
-            run_json.start_evaluation(facts)
-        else:
-            self._write_config()
-            facts["wandb_id"] = run_json.record.get("wandb_id")
-            if facts["wandb_id"] is None and not is_disabled(self.run):
-                facts["wandb_id"] = new_wandb_id()
-            run_json.start_training(facts)
+        wandb_id = run_json.record.get("wandb_id")
+        if stage == "fit":
+            config = self.config.clone()
+            # Otherwise `fit --config` of this file would resume the run, or start from its weights.
+            config.ckpt_path = config.init_from = None
+            write_text(self.folder / "config.yaml", self.parser.dump(config, skip_none=False))
+            if wandb_id is None and not is_disabled(self.run):
+                wandb_id = new_wandb_id()
+            facts["wandb_id"] = wandb_id
+        run_json.start(facts)
         self._record = run_json
-        if stage in ("fit", "test"):
-            self._start_wandb(trainer, run_json.record.get("wandb_id"), facts)
-
-    def _write_config(self) -> None:
-        config = self.config.clone()
-        # Otherwise `fit --config` of this file would resume the run, or start from its weights.
-        config.ckpt_path = config.init_from = None
-        with atomic_write(self.folder / "config.yaml") as tmp_path:
-            tmp_path.write_text(self.parser.dump(config, skip_none=False), encoding="utf-8")
+        if stage in ("fit", "test") and wandb_id is not None:
+            self._start_wandb(trainer, wandb_id, facts)
 
     def _facts(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str
@@ -203,13 +200,11 @@ class RunRecorder(SaveConfigCallback):
             **(several if len(self.members) > 1 else {}),
         }
 
-    def _start_wandb(
-        self, trainer: pl.Trainer, wandb_id: str | None, facts: dict[str, Any]
-    ) -> None:
-        if wandb_id is None or any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
+    def _start_wandb(self, trainer: pl.Trainer, wandb_id: str, facts: dict[str, Any]) -> None:
+        if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
             return
         config = {"evaluation_record": facts}
-        if trainer.state.fn == "fit":
+        if facts["stage"] == "fit":
             config = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))
             config["run_record"] = facts
         tags = [self.run.task, "sample" if facts["sample"] else "real data"]

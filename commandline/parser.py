@@ -6,8 +6,10 @@ errors name the option without a prefix. `OneLineParser` keeps the innermost one
 
 import argparse
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from enum import Enum
 from typing import Any, NoReturn
 
 import yaml
@@ -31,6 +33,9 @@ def _load(text: str) -> Any:
 
 # Only ``null`` is null: ``~`` and ``#new`` are names of folders.
 set_loader("yaml", _load, (yaml.YAMLError,))
+yaml.SafeDumper.add_multi_representer(  # such as a Timer's interval in config.yaml
+    Enum, lambda dumper, value: dumper.represent_data(value.value)
+)
 
 # Values and unknown options in jsonargparse's messages.
 VALUE = re.compile(
@@ -164,3 +169,20 @@ def one_line_of(*kinds: type[Exception], option: str = "") -> Iterator[None]:
     except caught as error:
         line = str(error).strip().partition("\n")[0]
         raise UsageError(f"{option}: {line}" if option else line) from None
+    except Exception as error:
+        if not isinstance(error, OSError) and (name := _stock_callback(error)):
+            line = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UsageError(f"trainer.callbacks: {name} does not work here ({line})") from None
+        raise
+
+
+def _stock_callback(error: Exception) -> str:
+    """Class of Lightning's callback that raised ``error``, not through other code; or ""."""
+    name = ""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith("pytorch_lightning.callbacks."):
+            name = type(frame.f_locals.get("self")).__name__
+        elif not module.startswith(("pytorch_lightning.", "torch.")):
+            name = ""
+    return name

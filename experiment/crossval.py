@@ -10,7 +10,6 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,9 +21,8 @@ from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints
 from experiment.compare import write_comparison
 from experiment.crossval_report import summary, write_tables
 from experiment.crossval_scores import IMAGE_TABLE, read_image_tables
-from experiment.run_folder import RunSettings
+from experiment.run_folder import RunSettings, discard_run_folder, lock_run_folder
 from experiment.run_json import read_run_json
-from experiment.run_lock import RunLock
 from experiment.run_results import read_results
 
 Main = Callable[[list[str]], Any]
@@ -72,8 +70,7 @@ def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
     folder = settings.folder / f"crossval_{settings.name or options.folds}"
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    lock = RunLock(folder)
-    lock.acquire()
+    lock = lock_run_folder(folder)
     try:
         _cross_validate(folder, options, given, fit)
     except DataError:
@@ -81,9 +78,8 @@ def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
             (folder / CROSSVAL_RECORD).unlink(missing_ok=True)  # it would refuse the fixed command
         raise
     finally:
-        lock.discard()
-        with suppress(OSError):  # not empty
-            folder.rmdir()
+        lock.release()
+        discard_run_folder(folder)
     return folder
 
 
