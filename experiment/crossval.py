@@ -20,8 +20,7 @@ from common.paths import expand
 from experiment.atomic import write_json, writing
 from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints
 from experiment.compare import write_comparison
-from experiment.crossval_report import summary, write_tables
-from experiment.crossval_scores import IMAGE_TABLE, read_image_tables
+from experiment.crossval_report import IMAGE_TABLE, read_image_tables, summary, write_report
 from experiment.run_folder import RunSettings
 from experiment.run_json import read_run_json
 from experiment.run_lock import RunLock
@@ -140,7 +139,7 @@ def _cross_validate(
     command = f"python cli.py fit {shlex.join([*configs, *given])} --data.fold all"
     if record["best_epoch"] is not None:
         command += f" --trainer.max_epochs {record['best_epoch']}"
-    write_tables(folder, record, images, command)
+    write_report(folder, record, images, command)
     write_comparison(runs, folder / "compare.html")
     print((folder / "crossval.md").read_text(encoding="utf-8"), flush=True)
     print(f"cross-validation {folder}", flush=True)
