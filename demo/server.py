@@ -15,7 +15,7 @@ from common.image_pixels import FORMATS
 from demo import page
 from demo.guard import OwnRequests
 from inference import load
-from inference.options import add_checkpoint_options, chosen_checkpoint
+from inference.loading import add_checkpoint_options, chosen_checkpoint
 
 MOST_BYTES = "25mb"  # of a file
 KEPT = 3600  # seconds that uploads and pictures are kept

@@ -64,7 +64,7 @@ class BlotModel(Model[BlotResult]):
         return isinstance(x, tuple)
 
     @classmethod
-    def each(cls, x: Any, data: Mapping[str, Any]) -> Iterator[Any]:
+    def each(cls, x: Any) -> Iterator[Any]:
         if inputs.is_one(x):
             raise DataError("one image: a blot is made of several templates; give all, as a tuple")
         if isinstance(x, str | Path):

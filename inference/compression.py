@@ -17,7 +17,7 @@ from datamodules.fundus_files import plain_images
 from experiment.atomic import atomic_write, write_table
 from experiment.run_folder import open_prediction_folder
 from inference.inputs import Source, read_pixels
-from inference.loading import load_trained
+from inference.loading import load
 from inference.vessels import VesselModel
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ def run(options: argparse.Namespace) -> None:
         DataError: bad options; at the end, where photographs were left out.
     """
     photographs = plain_images(expand(options.photographs), recursive=False)
-    vessels = load_trained(options.ckpt_path)
+    vessels = load(options.ckpt_path)
     if not isinstance(vessels, VesselModel):
         raise DataError(f"{options.ckpt_path}: finds no vessels; give a model of configs/vessels*")
     folder = open_prediction_folder(Path(), "", options.output)

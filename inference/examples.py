@@ -24,16 +24,15 @@ def examples(model: "Model[Any]", count: int) -> list[Any]:
     Raises:
         DataError: the sample cannot be drawn.
     """
-    given, draw_sample = model.trained.data.get("data_dir"), import_module(model.sample).draw_sample
-    folder = cached_sample(draw_sample, 0) if given is None else expand(given)
-    try:
-        found = model.example_inputs(folder)
-    except DataError as error:
-        if given is None:
-            raise
-        log.warning("the training's images are gone (%s); those of the sample instead", error)
-        found = model.example_inputs(cached_sample(draw_sample, 0))
-    return [found[i * len(found) // min(count, len(found))] for i in range(min(count, len(found)))]
+    given, found = model.trained.data.get("data_dir"), None
+    if given is not None:
+        try:
+            found = model.example_inputs(expand(given))
+        except DataError as error:
+            log.warning("the training's images are gone (%s); those of the sample instead", error)
+    found = found or model.example_inputs(cached_sample(import_module(model.sample).draw_sample, 0))
+    count = min(count, len(found))
+    return [found[i * len(found) // count] for i in range(count)]
 
 
 def example_photographs(folder: Path) -> list[Path]:

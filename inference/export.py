@@ -8,14 +8,12 @@ the checkpoint predicts (in float32) on images of the run's own data.
 
 import argparse
 import json
-import logging
 import os
 import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,38 +31,19 @@ from experiment.checkpoints import find_checkpoints
 from experiment.run_folder import prediction_parent
 from inference.examples import examples
 from inference.graph import MORE_INPUTS, Graph
-from inference.loading import load_trained
+from inference.loading import add_checkpoint_options, chosen_checkpoint, load
 from inference.model_card import model_card, sha256
 from inference.onnx_model import ExportedModel, load_onnx
-from inference.options import add_checkpoint_options, chosen_checkpoint
 
-log = logging.getLogger(__name__)
 FILES = {"onnx": "model.onnx", "torch_export": "model.pt2", "checkpoint": "model.ckpt"}
 OPSET = 18  # the first whose Resize has antialias
 CHECKED = 8  # images
-# A resized pixel may be off by one gray level, see `graph`.
-PROBABILITY_TOLERANCE = 0.01
-LEAST_DICE = 0.99
-GRAY_LEVELS = 0.5  # mean difference of the pixels of an image
-
-
-@dataclass
-class Parity:
-    """How far an exported model is from its checkpoint on the same images.
-
-    Attributes:
-        images: how many were compared.
-        differences: by what was measured.
-        ok: whether all lie within their tolerance.
-    """
-
-    images: int
-    differences: dict[str, float]
-    ok: bool
-
-    def __str__(self) -> str:
-        values = ", ".join(f"{name} {value:.3g}" for name, value in self.differences.items())
-        return f"parity with the checkpoint on {self.images} images: {values}"
+# Greatest differences allowed. A resized pixel may be off by one gray level, see `graph`.
+TOLERANCES = {
+    "largest difference in probability": 0.01,
+    "labels that differ": 0.0,
+    "mean difference in gray levels": 0.5,
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -92,12 +71,15 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
         DataError: no such checkpoint, a package is missing, a network that cannot be exported, or
             a difference above the tolerance.
     """
-    if kind == "onnx":
-        _check_packages()
+    for package in ("onnx", "onnxscript", "onnxruntime") if kind == "onnx" else ():
+        try:
+            import_module(package)  # now, and not after a minute of tracing
+        except ImportError:
+            raise DataError(f"{package} is missing; pip install -e '.[export]'") from None
     (path,) = find_checkpoints(source)
     folder = expand(output or prediction_parent(path) / "export")
-    model = load_trained(path, device="cpu", precision="32-true")
-    images: list[Any] = examples(model, CHECKED)
+    model: Any = load(path, device="cpu", precision="32-true")
+    images = examples(model, CHECKED)
     expected = [model.predict(x) for x in images]  # before all else: a classifier may explain then
     graph = model.graph().eval()
     card = model_card(model, graph)
@@ -108,18 +90,19 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
             file = Path(half, FILES[kind])
             if kind == "checkpoint":
                 write_portable(path, file)
-                exported: Any = load_trained(file, device="cpu", precision="32-true")
+                exported: Any = load(file, device="cpu", precision="32-true")
             else:
                 exported = _write(graph, card, file, kind)
             try:
-                found = [exported.predict(x) for x in images]
+                differences = compare(expected, [exported.predict(x) for x in images])
             except RuntimeError as error:  # torch's and onnxruntime's
                 cause = str(error).strip().partition("\n")[0]
                 raise DataError(f"{folder}: not exported, it does not run ({cause})") from None
-            parity = compare(expected, found)
-            if not parity.ok:
+            parity = ", ".join(f"{name} {value:.3g}" for name, value in differences.items())
+            parity = f"parity with the checkpoint on {len(images)} images: {parity}"
+            if not all(value <= TOLERANCES[name] for name, value in differences.items()):
                 raise DataError(f"{folder}: not exported, {parity}, more than is allowed")
-            card["parity"] = {"images": parity.images, **parity.differences}
+            card["parity"] = {"images": len(images), **differences}
             card["files"] = {file.name: sha256(file)}
             _write_beside(Path(half), card, kind)
             for made in sorted(Path(half).iterdir()):
@@ -133,15 +116,6 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
     return folder
 
 
-def _check_packages() -> None:
-    """Now, and not after a minute of tracing; DataError."""
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        try:
-            import_module(name)
-        except ImportError:
-            raise DataError(f"{name} is missing; pip install -e '.[export]'") from None
-
-
 def _write(graph: Graph, card: dict[str, Any], file: Path, kind: str) -> ExportedModel:
     try:
         program = trace(graph)
@@ -150,7 +124,7 @@ def _write(graph: Graph, card: dict[str, Any], file: Path, kind: str) -> Exporte
         raise DataError(f"{card['network']}: cannot be exported ({cause})") from None
     if kind == "torch_export":
         torch.export.save(program, file, extra_files={"model_card": json.dumps(card)})
-        return ExportedModel(_asks(torch.export.load(file)), card, file)
+        return ExportedModel(_calls(torch.export.load(file)), card, file)
     onnx = _to_onnx(program, graph)
     onnx.model.metadata_props["model_card"] = json.dumps(card)
     onnx.save(file, external_data=False)
@@ -177,8 +151,7 @@ def trace(graph: Graph) -> ExportedProgram:
 
 
 def _to_onnx(program: ExportedProgram, graph: Graph) -> torch.onnx.ONNXProgram:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own parts
+    with warnings.catch_warnings(action="ignore"):  # of the exporter's own parts
         made = torch.onnx.export(
             program,
             (),
@@ -196,7 +169,7 @@ def _to_onnx(program: ExportedProgram, graph: Graph) -> torch.onnx.ONNXProgram:
     return made
 
 
-def _asks(program: ExportedProgram) -> Any:
+def _calls(program: ExportedProgram) -> Any:
     module = program.module()
 
     def run(feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -206,35 +179,24 @@ def _asks(program: ExportedProgram) -> Any:
     return run
 
 
-def compare(expected: Sequence[Any], found: Sequence[Any]) -> Parity:
-    """How far the results of an exported model are from those of its checkpoint."""
+def compare(expected: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:
+    """How far the results of an exported model are from those of its checkpoint.
+
+    Returns:
+        The greatest differences over the images, by the names in `TOLERANCES`.
+    """
     pairs = list(zip(expected, found, strict=True))
     if hasattr(expected[0], "probabilities"):
-        rows = [[np.array([*r.probabilities.values()]) for r in pair] for pair in pairs]
-        furthest = max(float(np.abs(a - b).max()) for a, b in rows)
-        same = float(np.mean([a.label == b.label for a, b in pairs]))
-        ok = furthest <= PROBABILITY_TOLERANCE and same == 1
-        values = {"largest difference in probability": furthest, "labels equal": same}
-    elif hasattr(expected[0], "probability"):
-        furthest = max(float(np.abs(a.probability - b.probability).max()) for a, b in pairs)
-        dice = min(_dice(a.mask, b.mask) for a, b in pairs)
-        ok = furthest <= PROBABILITY_TOLERANCE and dice >= LEAST_DICE
-        values = {"largest difference in probability": furthest, "least Dice of masks": dice}
-    else:
-        shown = [[_pixels(r) for r in pair] for pair in pairs]
-        mean = max(float(np.abs(a - b).mean()) for a, b in shown)
-        largest = max(float(np.abs(a - b).max()) for a, b in shown)
-        ok = mean <= GRAY_LEVELS
-        values = {"mean difference in gray levels": mean, "largest": largest}
-    return Parity(len(pairs), values, ok)
-
-
-def _pixels(result: Any) -> np.ndarray:
-    return np.array(getattr(result, "reconstruction", result.image)).astype(float)
-
-
-def _dice(a: np.ndarray, b: np.ndarray) -> float:
-    return float(2 * (a & b).sum() / (a.sum() + b.sum())) if a.any() or b.any() else 1.0
+        names = expected[0].probabilities
+        gaps = [abs(a.probabilities[n] - b.probabilities[n]) for a, b in pairs for n in names]
+        differ = float(np.mean([a.label != b.label for a, b in pairs]))
+        return {"largest difference in probability": max(gaps), "labels that differ": differ}
+    if hasattr(expected[0], "probability"):
+        gaps = [float(np.abs(a.probability - b.probability).max()) for a, b in pairs]
+        return {"largest difference in probability": max(gaps)}
+    images = ([getattr(r, "reconstruction", r.image) for r in pair] for pair in pairs)
+    gaps = [np.abs(np.subtract(*(np.array(x, float) for x in pair))).mean() for pair in images]
+    return {"mean difference in gray levels": float(max(gaps))}
 
 
 def _write_beside(folder: Path, card: dict[str, Any], kind: str) -> None:
@@ -242,8 +204,7 @@ def _write_beside(folder: Path, card: dict[str, Any], kind: str) -> None:
     name = "model.json" if kind == "onnx" else f"{FILES[kind]}.json"  # both may lie in one folder
     (folder / name).write_text(text, encoding="utf-8")
     if kind == "onnx":
-        own = Path(__file__).parent
-        shutil.copy(own / "infer_onnx.py", folder)
+        shutil.copy(Path(__file__).with_name("infer_onnx.py"), folder)
         shutil.copy(image_pixels.__file__, folder)
         for needed in MORE_INPUTS.keys() & card["inputs"].keys():
             shutil.copy(str(MORE_INPUTS[needed].__file__), folder)

@@ -20,6 +20,13 @@ except ImportError:  # in the project
 
 BESIDE = {"fov": "field_of_view", "noise": "blot_draws"}  # by input
 OUTPUTS = {"probabilities", "activations", "probability", "uncertainty", "image", "psnr", "ssim"}
+NEEDED = {  # in the card, by input, output or what else is in it
+    "probabilities": ("class_names", "labels", "review_below"),
+    "probability": ("threshold",),
+    "fov": ("size", "diameter"),
+    "noise": ("size", "style_bank", "noise"),
+    "templates": ("size",),
+}
 TABLES = {"predictions", "probabilities", "review", "styles"}
 FORMULA = re.compile(r"[=+\-@\t\r](?![\d.]+(e[+-]?\d+)?$)")  # that a spreadsheet would run
 
@@ -43,39 +50,32 @@ def check(card, inputs, outputs):  # ValueError for a card that is not one of th
     def texts(x):
         return isinstance(x, list) and all(isinstance(text, str) for text in x)
 
-    def tables(x):
-        return {"predictions"} <= {*x} <= TABLES and all(map(texts, [*x.values()]))
-
-    def bank(x):
-        return texts(x) and x and np.isfinite([[float(n) for n in row.split()] for row in x]).all()
+    def numbers(rows):
+        return (
+            texts(rows) and rows and np.isfinite([[*map(float, row.split())] for row in rows]).all()
+        )
 
     rules = {
         "task": lambda x: isinstance(x, str),
         "mode": lambda x: x in ("L", "RGB"),
         "inputs": lambda x: isinstance(x, dict) and [*x] == inputs,
-        "outputs": lambda x: x == outputs and {*x} <= OUTPUTS,
-        "tables": tables,
+        "outputs": lambda x: x == outputs and {*x} <= OUTPUTS and {*x} & {*NEEDED, "image"},
+        "tables": lambda x: {"predictions"} <= {*x} <= TABLES and all(map(texts, [*x.values()])),
+        "class_names": lambda x: texts(x) and x,
+        "labels": lambda x: isinstance(x, list) and len(x) == len(card["class_names"]),
+        "review_below": lambda x: x is None or number(x, 0, 2),
+        "threshold": lambda x: number(x, 0, 1),
+        "templates": lambda x: texts(x) and len(x) == 2,
+        "size": lambda x: x is None or number(x, 1, 16384, int),
+        "diameter": lambda x: x is None or number(x, 1, 16384),
+        "style_bank": numbers,
+        "noise": lambda x: len(x) == 2 and all(number(n, 1, 1024, int) for n in x),
     }
-    if "probabilities" in outputs:
-        rules["class_names"] = lambda x: texts(x) and x
-        rules["labels"] = lambda x: isinstance(x, list) and len(x) == len(card["class_names"])
-        rules["review_below"] = lambda x: x is None or number(x, 0, 2)
-    elif "probability" in outputs:
-        rules["threshold"] = lambda x: number(x, 0, 1)
-    else:
-        rules["outputs"] = lambda x: x == outputs and {"image"} <= {*x} <= OUTPUTS
-    if isinstance(card, dict) and "templates" in card:
-        rules["templates"] = lambda x: texts(x) and len(x) == 2
-    if {"fov", "noise"} & {*inputs} or "templates" in rules:
-        rules["size"] = lambda x: x is None or number(x, 1, 16384, int)
-    if "fov" in inputs:
-        rules["diameter"] = lambda x: x is None or number(x, 1, 16384)
-    if "noise" in inputs:
-        rules["style_bank"] = bank
-        rules["noise"] = lambda x: len(x) == 2 and all(number(n, 1, 1024, int) for n in x)
-    for key, rule in rules.items():
+    card = card if isinstance(card, dict) else {}
+    needed = [*rules][:5] + [key for x in (*inputs, *outputs, *card) for key in NEEDED.get(x, ())]
+    for key in [key for key in rules if key in card or key in needed]:
         try:
-            good = rule(card[key])
+            good = rules[key](card[key])
         except (AttributeError, KeyError, TypeError, ValueError):
             good = False
         if not good:

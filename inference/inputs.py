@@ -14,6 +14,7 @@ from common.paths import expand
 from datamodules.images import list_images, read_image, to_pixels
 
 Source = str | Path | Image.Image | np.ndarray
+GIVE = "give a path, a PIL image, an array (H, W) or (H, W, 3) of uint8, uint16 or floats"
 
 
 def is_one(x: Any) -> bool:
@@ -33,10 +34,7 @@ def each(x: Any) -> Iterator[Any]:
         return iter(list_images(expand(x)))
     if isinstance(x, Iterable):
         return iter(x)
-    raise DataError(
-        f"{type(x).__name__}: not an image; give a path, a PIL image, an array uint8 (H, W) or "
-        "(H, W, 3), or a list or folder of them"
-    )
+    raise DataError(f"{type(x).__name__} is not an image; {GIVE}, or a list or folder of them")
 
 
 def read_pixels(x: Source, mode: Literal["L", "RGB"], name: str) -> tuple[tv_tensors.Image, str]:
@@ -49,22 +47,13 @@ def read_pixels(x: Source, mode: Literal["L", "RGB"], name: str) -> tuple[tv_ten
         path = expand(x)
         return read_image(path, mode), path.name
     if isinstance(x, np.ndarray):
-        x = _from_array(x, name)
+        if x.dtype.kind not in "uif" or x.shape[2:] not in ((), (3,)) or x.ndim < 2 or not x.size:
+            shape = "x".join(map(str, x.shape))
+            raise DataError(f"{name}: an array {shape} of {x.dtype} is not an image; {GIVE}")
+        try:
+            x = Image.fromarray(np.ascontiguousarray(to_8_bits(x)))
+        except BadImage as error:
+            raise DataError(f"{name}: {error}") from None
     if not isinstance(x, Image.Image):
-        raise DataError(
-            f"{name}: {type(x).__name__} is not an image; give a path, a PIL image or an array"
-        )
+        raise DataError(f"{name}: {type(x).__name__} is not an image; {GIVE}")
     return to_pixels(x, mode, name), name
-
-
-def _from_array(array: np.ndarray, name: str) -> Image.Image:
-    if array.dtype.kind not in "uif":
-        raise DataError(f"{name}: an array of {array.dtype}; give uint8, uint16 or floats")
-    gray, color = array.ndim == 2, array.ndim == 3 and array.shape[2] == 3
-    if not (gray or color) or array.size == 0:
-        shape = "x".join(map(str, array.shape))
-        raise DataError(f"{name}: an array of shape {shape}; give (H, W) or (H, W, 3)")
-    try:
-        return Image.fromarray(np.ascontiguousarray(to_8_bits(array)))
-    except BadImage as error:
-        raise DataError(f"{name}: {error}") from None

@@ -1,5 +1,6 @@
-"""`load`: a trained model from a run folder, a checkpoint or an ONNX file."""
+"""`load`: a trained model from a run folder, a checkpoint or an exported file."""
 
+import argparse
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from common.config_file import read_section
 from common.errors import DataError
 from common.paths import expand
-from experiment.checkpoints import Checkpoint, Checkpoints
+from experiment.checkpoints import Checkpoint, Checkpoints, find_checkpoints
 from experiment.checkpoints.find import Source
 from experiment.checkpoints.network import build_network, check_finite
 from experiment.hardware import native_memory_format, native_precision
+from experiment.run_folder import RunSettings
 from experiment.tasks import TASKS
 from inference.model import AUTOCAST, Model, Settings
 
@@ -52,39 +55,33 @@ def load(
         from inference.onnx_model import load_onnx
 
         return load_onnx(expand(source))
-    return load_trained(source, device, precision, batch_size, trusted)
-
-
-def load_trained(source: Source, *settings: Any, **named: Any) -> Model[Any]:
-    """`load` of checkpoints alone."""
     checkpoints = Checkpoints.open(source)
-    models = [_load_member(member, *settings, **named) for member in checkpoints.members]
+    how = device, precision, batch_size
+    models = [_load(one, _settings(one, *how), trusted) for one in checkpoints.members]
     lead = models[0]
     if len(models) > 1:
         from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble
 
-        networks = [model.network for model in models]
-        average = average_of(lead.trained)
+        networks, average = [model.network for model in models], average_of(lead.trained)
         attach_ensemble(lead, Ensemble(networks, average, checkpoints.temperatures()).eval())
     return lead
 
 
-def model_class(trained: Checkpoint) -> type[Model[Any]]:
-    """The class of `inference` for a checkpoint.
+def model_class(method: str, path: Path) -> type[Model[Any]]:
+    """The class of `inference` for a LightningModule; a task imports only its own.
+
+    Args:
+        method: name of the LightningModule, see `experiment.tasks`.
+        path: of the file that names it.
 
     Raises:
-        DataError: no task has a model for its LightningModule, see `experiment.tasks`.
+        DataError: no task has a model for it.
     """
-    models = {name: path for task in TASKS.values() for name, path in task.models.items()}
-    if trained.method not in models:
-        kind = f"is of {trained.method}" if trained.method else "does not say how it is built"
-        raise DataError(f"{trained.path}: {kind}; load() knows {', '.join(models)}")
-    return import_model(models[trained.method])
-
-
-def import_model(class_path: str) -> type[Model[Any]]:
-    """The class that `experiment.tasks` names; a task imports only its own."""
-    module, _, name = class_path.rpartition(".")
+    models = {name: kind for task in TASKS.values() for name, kind in task.models.items()}
+    if method not in models:
+        kind = f"is of {method}" if method else "does not say how it is built"
+        raise DataError(f"{path}: {kind}; load() knows {', '.join(models)}")
+    module, _, name = models[method].rpartition(".")
     found: type[Model[Any]] = getattr(import_module(module), name)
     return found
 
@@ -95,7 +92,7 @@ def average_of(trained: Checkpoint) -> Callable[[Tensor], Tensor]:
     Raises:
         DataError: outputs of its method have none.
     """
-    average: Callable[[Tensor], Tensor] | None = model_class(trained).average
+    average: Callable[[Tensor], Tensor] | None = model_class(trained.method, trained.path).average
     if average is None:
         raise DataError(
             f"{trained.path}: outputs of several {trained.method}s have no average; give one "
@@ -104,56 +101,34 @@ def average_of(trained: Checkpoint) -> Callable[[Tensor], Tensor]:
     return average
 
 
-def _load_member(
-    trained: Checkpoint,
-    device: str | torch.device = "auto",
-    precision: str | None = None,
-    batch_size: int | None = None,
-    trusted: Sequence[str] = (),
-) -> Model[Any]:
-    kind = model_class(trained)
-    settings = _settings(trained, device, precision, batch_size)
-    weights = _below(trained.weights, f"{kind.network_name}.")
+def _load(trained: Checkpoint, settings: Settings, trusted: Sequence[str]) -> Model[Any]:
+    kind = model_class(trained.method, trained.path)
+    prefix = f"{kind.network_name}."
+    weights = {
+        k.removeprefix(prefix): v for k, v in trained.weights.items() if k.startswith(prefix)
+    }
     check_finite(trained.path, weights)
+    arguments: list[Any] = []  # what the LightningModule gives its network beside the config
     try:
-        network = build_network(
-            trained.model[kind.network_name],
-            weights,
-            *_arguments(trained),
-            trusted=trusted,
-        ).to(settings.device)
-        if native_memory_format(settings.device) == torch.channels_last:
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return kind(network, trained, settings)
+        if trained.method == "DefectClassifier":
+            arguments = [len(trained.model["class_names"])]
+        elif trained.method == "BlotGAN":
+            arguments = [*trained.model.get("channels", (2, 1))]
+        part = trained.model[kind.network_name]
+        network: Any = build_network(part, weights, *arguments, trusted=trusted)
+        layout = native_memory_format(settings.device)
+        return kind(network.to(settings.device, memory_format=layout), trained, settings)
     except KeyError as error:
-        raise DataError(
-            f"{trained.path}: does not say {error.args[0]!r}; give one that `fit` wrote"
-        ) from None
+        cause = f"does not say {error.args[0]!r}"
     except DataError as error:
         raise DataError(f"{trained.path}: {error}") from None
     except (TypeError, ValueError) as error:
-        cause = str(error).partition("\n")[0]
-        raise DataError(
-            f"{trained.path}: its settings cannot be ({cause}); give one that `fit` wrote"
-        ) from None
-
-
-def _arguments(trained: Checkpoint) -> list[Any]:
-    """What the LightningModule gives its network beside the config."""
-    if trained.method == "DefectClassifier":
-        return [len(trained.model["class_names"])]
-    return list(trained.model.get("channels", (2, 1))) if trained.method == "BlotGAN" else []
-
-
-def _below(weights: dict[str, Any], prefix: str) -> dict[str, Any]:
-    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        cause = f"its settings cannot be ({str(error).partition(chr(10))[0]})"
+    raise DataError(f"{trained.path}: {cause}; give one that `fit` wrote")
 
 
 def _settings(
-    trained: Checkpoint,
-    device: str | torch.device,
-    precision: str | None,
-    batch_size: int | None,
+    trained: Checkpoint, device: Any, precision: str | None, batch_size: int | None
 ) -> Settings:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -174,3 +149,31 @@ def _settings(
     if batch_size < 1:
         raise DataError(f"batch_size {batch_size}: give 1 or more")
     return Settings(device, precision, batch_size)
+
+
+def add_checkpoint_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Add ``--ckpt_path``, ``--config``, ``--run.root`` and ``--run.name`` of export and demo."""
+    path = "best or last, of the newest run of --config; or a run folder or checkpoint file"
+    parser.add_argument("--ckpt_path", required=default is None, default=default, help=path)
+    parser.add_argument("--config", type=Path, help="whose runs best and last are looked for in")
+    for name in ("root", "name"):
+        parser.add_argument(f"--run.{name}", help=f"in place of run.{name} of --config")
+
+
+def chosen_checkpoint(options: argparse.Namespace) -> Path:
+    """The run folder or checkpoint that the options stand for.
+
+    Raises:
+        DataError: best or last without a config, a config that cannot be read, no such run.
+    """
+    if options.ckpt_path not in ("best", "last"):
+        return expand(options.ckpt_path)
+    if options.config is None:
+        raise DataError(
+            f"--ckpt_path {options.ckpt_path}: of which run? Give --config configs/aoi.yaml, or "
+            "a run folder or checkpoint in place of it"
+        )
+    given = {k[4:]: v for k, v in vars(options).items() if k[:4] == "run." and v is not None}
+    run = read_section(str(options.config), "run") | given
+    settings = RunSettings(**{k: run[k] for k in ("task", "config", "root", "name") if k in run})
+    return find_checkpoints(options.ckpt_path, runs=settings.existing)[0]

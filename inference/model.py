@@ -112,7 +112,7 @@ class Model(ABC, Generic[Result]):
         """
         if self.is_one(x):
             return self._run([self.read(x, "image")])[0]
-        return self._many(self.each(x, self.trained.data))
+        return self._many(self.each(x))
 
     @classmethod
     def is_one(cls, x: Any) -> bool:
@@ -120,13 +120,8 @@ class Model(ABC, Generic[Result]):
         return inputs.is_one(x)
 
     @classmethod
-    def each(cls, x: Any, data: Mapping[str, Any]) -> Iterator[Any]:
-        """The inputs in a folder or an iterable; see `inputs.each`.
-
-        Args:
-            x: as given.
-            data: settings of the data module, where a folder's layout depends on them.
-        """
+    def each(cls, x: Any) -> Iterator[Any]:
+        """The inputs in a folder or an iterable; see `inputs.each`."""
         return inputs.each(x)
 
     @classmethod

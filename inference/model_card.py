@@ -10,34 +10,36 @@ from common.paths import expand
 from experiment.checkpoints import Checkpoint
 from experiment.provenance import git_revision
 from experiment.run_folder import run_folder_of
-from experiment.run_results import read_results
+from experiment.run_results import RunResults, read_results
 from experiment.tasks import TASKS
 from inference.graph import Graph
 from inference.model import Model
 
+SAMPLE = "built-in synthetic sample"
 
-def model_card(model: Model, graph: Graph) -> dict[str, Any]:
+
+def model_card(model: Model[Any], graph: Graph) -> dict[str, Any]:
     """The card of a model and of the graph that computes it, of JSON values.
 
     Raises:
         DataError: the run's record cannot be read.
     """
-    trained = model.trained
+    trained, sample = model.trained, model.trained.trained_on_sample
     name, task = next((n, t) for n, t in TASKS.items() if trained.method in t.models)
     run = run_folder_of(trained.path)
-    record = read_results(run).record if run else {}
-    data = "built-in synthetic sample" if trained.trained_on_sample else _name(trained.data)
+    results = read_results(run) if run else None
+    record = results.record if results else {}
     return {
         "task": name,
         "name": f"{run.parent.name}/{run.name}" if run else trained.path.stem,
         "intended_use": task.intended_use,
-        "sample": trained.trained_on_sample,
-        "trained_on": data,
+        "sample": sample,
+        "trained_on": SAMPLE if sample else expand(trained.data["data_dir"]).resolve().name,
         "warning": "trained on synthetic drawings; worth nothing on real images"
-        if trained.trained_on_sample
+        if sample
         else None,
         "seed": record.get("seed"),
-        "metrics": _metrics(trained, run),
+        "metrics": _metrics(trained, results) if results else [],
         "protocol": task.protocol,
         **model.card(),
         "inputs": {
@@ -60,28 +62,20 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _name(data: dict[str, Any]) -> str:
-    return expand(data["data_dir"]).resolve().name
-
-
 def _in_words(example: torch.Tensor, free: dict[int, Any]) -> str:
     names = dict(zip(free, "NHW", strict=False))
     sides = [names.get(axis, str(side)) for axis, side in enumerate(example.shape)]
     return f"{str(example.dtype).removeprefix('torch.')} ({', '.join(sides)})"
 
 
-def _metrics(trained: Checkpoint, run: Path | None) -> list[dict[str, Any]]:
+def _metrics(trained: Checkpoint, results: RunResults) -> list[dict[str, Any]]:
     """Of this checkpoint: its epoch's validation, and the evaluations since."""
-    if run is None:
-        return []
-    results, found = read_results(run), []
-    epoch = results.best_epoch
-    if trained.path.name == results.record.get("best_checkpoint") and epoch is not None:
+    found, file, epoch = [], trained.path.name, results.best_epoch
+    if file == results.record.get("best_checkpoint") and epoch is not None:
         values = {k: v for k, v in results.at_best.items() if k.startswith("val/")}
         found.append({"stage": "validation while training", "epoch": epoch, "values": values})
     for entry in results.evaluations:
-        used = Path(entry.get("checkpoint") or "").name
-        if used == trained.path.name and entry.get("metrics"):
-            data = "built-in synthetic sample" if entry["sample"] else Path(entry["data"]).name
+        if Path(entry.get("checkpoint") or "").name == file and entry.get("metrics"):
+            data = SAMPLE if entry["sample"] else Path(entry["data"]).name
             found.append({"stage": entry["stage"], "data": data, "values": entry["metrics"]})
     return found

@@ -1,6 +1,6 @@
 """Predicts with an exported model through onnxruntime; same results as a checkpoint."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from common.errors import DataError
 from common.read_ahead import read_ahead
-from experiment.tasks import TASKS
+from experiment.tasks import task_of
 from inference.graph import MORE_INPUTS
-from inference.loading import import_model
+from inference.loading import model_class
 
 Run = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
 
@@ -31,29 +31,21 @@ class ExportedModel:
 
     def __init__(self, run: Run, card: dict[str, Any], path: Path) -> None:
         self.run, self.card, self.path = run, card, path
-        models = TASKS[card["task"]].models if card["task"] in TASKS else {}
-        if not models:
-            raise DataError(f"{path}: is of task {card['task']!r}, which has no model here")
-        self.kind = import_model(next(iter(models.values())))  # which read and show alike
+        # The models of a task read and show alike.
+        self.kind = model_class(next(iter(task_of(card["task"]).models), card["task"]), path)
 
     def predict(self, x: Any, template2: Any = None) -> Any:
         """As `inference.model.Model.predict`; for blots as `inference.blots.BlotModel.predict`."""
         x = x if template2 is None else (x, template2)
         if self.kind.is_one(x):
-            return self._answer(self._read(x, "image"))
-        return self._many(self.kind.each(x, self.card))
+            return self._answer(*self.kind.pixels(x, self.card["mode"], "image"))
+        images = enumerate(self.kind.each(x))
+        read = (self.kind.pixels(one, self.card["mode"], f"image {i}") for i, one in images)
+        return (self._answer(*one) for one in read_ahead(read))
 
-    def _many(self, images: Iterator[Any]) -> Iterator[Any]:
-        items = (self._read(x, f"image {i}") for i, x in enumerate(images))
-        yield from map(self._answer, read_ahead(items))
-
-    def _read(self, x: Any, name: str) -> tuple[list[Tensor], str]:
-        return self.kind.pixels(x, self.card["mode"], name)
-
-    def _answer(self, read: tuple[list[Tensor], str]) -> Any:
+    def _answer(self, pixels: list[Tensor], name: str) -> Any:
         from inference.infer_onnx import ask  # needs onnxruntime
 
-        pixels, name = read
         arrays = [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p in pixels]
         modules = [MORE_INPUTS[name] for name in self.card["inputs"] if name in MORE_INPUTS]
         try:

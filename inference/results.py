@@ -1,5 +1,6 @@
 """Results of `predict`, one class a task; each displays itself in a notebook."""
 
+import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -17,18 +18,12 @@ from lit_models.postprocessing.vessel_measures import MeasuredVessels, measure_v
 
 
 class DisplayMixin:
-    """Shows itself in a notebook."""
-
-    def show(self) -> Image.Image:
-        """A picture of the result."""
-        raise NotImplementedError
-
-    def numbers(self) -> dict[str, Any]:
-        """What there is in numbers, to be read by people."""
-        raise NotImplementedError
+    """Shows itself in a notebook: ``show`` draws it, ``numbers`` says what is known in numbers."""
 
     def _repr_png_(self) -> bytes:
-        return show.png(self.show())
+        file = io.BytesIO()
+        self.show().save(file, "PNG")  # type: ignore[attr-defined]
+        return file.getvalue()
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,16 +70,13 @@ class DefectResult(DisplayMixin):
         return F.pad(seen, [-left, -right, -top, -bottom])[0, 0].numpy()
 
     def show(self) -> Image.Image:
-        """The image, where the evidence for its class is, and the probabilities."""
+        """The image, where the evidence for its class is, and the most probable classes."""
         parts = [(self.name, self.image)]
         if self.heatmap is not None:
-            parts.append(
-                (f"evidence for {self.label}", show.blended(self.image, show.colored(self.heatmap)))
-            )
-        most = sorted(self.probabilities.values(), reverse=True)[:12][-1]
-        likely = {name: p for name, p in self.probabilities.items() if p >= most}
-        chart = show.bars(likely, self.label)
-        return show.panels([*parts, (f"{self.label}, {100 * self.confidence:.1f} %", chart)])
+            evidence = show.blended(self.image, show.colored(self.heatmap))
+            parts.append((f"evidence for {self.label}", evidence))
+        likely = sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:3]
+        return show.panels(parts, ", ".join(f"{name} {100 * p:.1f} %" for name, p in likely))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from common.errors import DataError
+from inference import load
 from inference.examples import examples
-from inference.loading import load_trained
 
 BIG5 = os.fsdecode("正常".encode("big5"))  # as unzip leaves it
 
@@ -17,7 +17,7 @@ BIG5 = os.fsdecode("正常".encode("big5"))  # as unzip leaves it
 @pytest.mark.parametrize("config", ["aoi", "vessels"])
 def test_every_file_is_predicted_or_skipped(config, trained, predict, tmp_path):
     run = trained(config)
-    image = examples(load_trained(run), 1)[0]
+    image = examples(load(run), 1)[0]
     folder = str(tmp_path / "in")
     os.mkdir(folder)
     for stem in ("a", BIG5, "=b"):

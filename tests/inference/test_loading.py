@@ -1,6 +1,5 @@
 """What `load` takes, and what it refuses, in one line."""
 
-import copy
 import shutil
 
 import pytest
@@ -34,15 +33,18 @@ def test_a_run_stands_for_its_best_checkpoint(trained, tmp_path):
     assert load(run).trained.path.name == "last.ckpt"
 
 
-@pytest.mark.parametrize("name", ["gone", "gone.ckpt"])
-def test_no_run(tmp_path, name):
-    with pytest.raises(DataError, match=f"{name}: no such run or checkpoint; give a run folder"):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gone", "gone: no such run or checkpoint; give a run folder"),
+        ("gone.ckpt", r"gone\.ckpt: no such run or checkpoint"),
+        ("gone.onnx", r"gone\.onnx: no such file"),
+        ("", r"has no checkpoint; give a run folder or a \.ckpt file"),
+    ],
+)
+def test_no_run(tmp_path, name, message):
+    with pytest.raises(DataError, match=message):
         load(tmp_path / name)
-
-
-def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(DataError, match=r"has no checkpoint; give a run folder or a \.ckpt file"):
-        load(tmp_path)
 
 
 class Evil:
@@ -61,12 +63,10 @@ def test_a_checkpoint_runs_no_code(changed, capsys):
     ("class_path", "message"),
     [
         ("os.system", "not a class of this project or torch; if you trust its code"),
-        ("subprocess.Popen", "not a class of this project or torch"),
         ("torch.nn.modules.module.OrderedDict", "not a class that may be named"),
         ("torch.nn.init.normal_", "not a class that may be named"),
         ("lit_models.networks.pretrained.read_state", "not a class that may be named"),
         ("lit_models.networks.pretrained.socket.socket", "does not exist"),
-        ("lit_models.networks.Gone", "does not exist"),
         ("lit_models.networks_of_mine.Net", "does not exist"),
         ("", "not a class of this project or torch"),
     ],
@@ -141,11 +141,6 @@ def test_bad_options(trained, options, message):
     assert "\n" not in str(error.value)
 
 
-def test_an_exported_model_is_refused_for_now(tmp_path):
-    with pytest.raises(DataError, match=r"model\.onnx: "):
-        load(tmp_path / "model.onnx")
-
-
 @pytest.mark.parametrize("native", ["32-true", "bf16-mixed"])
 def test_precision_is_the_training_s_where_it_is_native(changed, monkeypatch, native):
     monkeypatch.setattr("inference.loading.native_precision", lambda accelerator: native)
@@ -171,25 +166,9 @@ def test_loading_draws_no_random_numbers(trained):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_it_says_what_it_was_trained_on(trained, changed):
-    assert load(trained("blots")).trained.trained_on_sample
-    path = changed("blots", lambda c: c["datamodule_hyper_parameters"].update(data_dir="mine"))
-    assert not load(path).trained.trained_on_sample
-
-
-def test_weights_are_independent_of_the_file(trained, tmp_path):
-    path = tmp_path / "copy.ckpt"
-    shutil.copy(trained("blots") / "checkpoints" / "last.ckpt", path)
-    network = load(path).network
-    before = copy.deepcopy(network.state_dict())
-    path.write_bytes(b"")
-    assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_not_finite_are_refused(changed, value):
+def test_weights_that_are_not_finite_are_refused(changed):
     def change(checkpoint):
-        next(iter(checkpoint["state_dict"].values())).fill_(value)
+        next(iter(checkpoint["state_dict"].values())).fill_(float("nan"))
 
     with pytest.raises(DataError, match=r"changed\.ckpt: .* is not finite"):
         load(changed("blots", change))

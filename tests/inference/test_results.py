@@ -57,11 +57,3 @@ def test_pictures_of_any_size_are_shown(size):
     )
     assert 300 < picture.width < 1000
     assert picture.height < 1000
-
-
-def test_colors_run_from_dark_to_bright():
-    colors = np.array(show.colored(np.linspace(-1, 2, 50)[None], greatest=1)).astype(int)
-    brightness = colors[0].sum(axis=1)
-    assert (np.diff(brightness) >= 0).all()
-    assert brightness[0] < 10
-    assert brightness[-1] > 600
