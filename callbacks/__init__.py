@@ -8,6 +8,7 @@ _MODULE_OF = {
     "WeightAverage": "weight_average",
     "CenterDiscriminatorLogits": "center_discriminator_logits",
     "TemperatureScaling": "temperature_scaling",
+    "UnknownDetection": "unknown_detection",
     "BestCheckpoint": "checkpoints",
     "AOIFigures": "figures.aoi",
     "VesselFigures": "figures.vessels",

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 from common.config_file import read_section
 from common.errors import DataError, UsageError
 from common.paths import expand
@@ -25,6 +27,7 @@ from experiment.run_folder import RunSettings
 from experiment.run_json import read_run_json
 from experiment.run_lock import RunLock
 from experiment.run_results import read_results
+from experiment.suspects import write_suspects
 
 Main = Callable[[list[str]], Any]
 OURS = ("--data.fold", "--data.folds", "--seed_everything", "--ckpt_path", "--run.config")
@@ -139,7 +142,9 @@ def _cross_validate(
     command = f"python cli.py fit {shlex.join([*configs, *given])} --data.fold all"
     if record["best_epoch"] is not None:
         command += f" --trainer.max_epochs {record['best_epoch']}"
-    write_report(folder, record, images, command)
+    config = yaml.safe_load((runs[0] / "config.yaml").read_text(encoding="utf-8"))
+    more = write_suspects(folder, images, config["data"]["init_args"]) if "label" in images else []
+    write_report(folder, record, images, command, more)
     write_comparison(runs, folder / "compare.html")
     print((folder / "crossval.md").read_text(encoding="utf-8"), flush=True)
     print(f"cross-validation {folder}", flush=True)

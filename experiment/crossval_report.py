@@ -96,6 +96,8 @@ def pooled(images: "pd.DataFrame") -> dict[str, dict[str, Any]]:
     """
     found = {}
     for name in images.columns.drop(["ID", "run"]):
+        if name == "label" or name.startswith("p("):  # for suspects
+            continue
         values = images.groupby("ID", sort=False)[name].mean().to_numpy()
         low, high, kind = _interval(values)
         found[str(name)] = {
@@ -121,7 +123,11 @@ def _interval(values: np.ndarray) -> tuple[float | None, float | None, str]:
 
 
 def write_report(
-    folder: Path, record: dict[str, Any], images: "pd.DataFrame", command: str
+    folder: Path,
+    record: dict[str, Any],
+    images: "pd.DataFrame",
+    command: str,
+    more: Sequence[str] = (),
 ) -> None:
     """Write the page and the table.
 
@@ -130,10 +136,11 @@ def write_report(
         record: of it, with its `summary`.
         images: scores of the held-out images.
         command: that trains on all images.
+        more: lines at the end of the page.
     """
     if len(images):
         write_table(folder / "out_of_fold.csv", list(images.columns), images.values.tolist())
-    write_text(folder / "crossval.md", _page(record, command))
+    write_text(folder / "crossval.md", _page(record, command) + "\n".join(more))
 
 
 def _page(record: dict[str, Any], command: str) -> str:
