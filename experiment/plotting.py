@@ -55,7 +55,8 @@ def figure(
         fig = Figure(figsize=size, layout="constrained")
         yield fig
         if sample:
-            _stamp(fig)
+            stamp = {"color": "#8A3B00", "backgroundcolor": "#FFE3C2", "weight": "bold"}
+            fig.suptitle("SAMPLE DATA (synthetic)", size=9, **stamp)
             caption = f"Sample data (synthetic). {caption}"
         with (
             atomic_write(path) as tmp_path,
@@ -69,27 +70,6 @@ def figure(
 @cache
 def _log_missing_characters() -> None:
     log.warning("no installed font has all characters of the figures; try Noto Sans CJK SC")
-
-
-def _stamp(fig: "Figure") -> None:
-    """A label above the drawing, which takes no room from it."""
-    width, height = fig.get_size_inches()
-    fig.set_size_inches(width, height + 0.28)
-    top = height / (height + 0.28)
-    layout = fig.get_layout_engine()
-    if layout is not None:  # the rest of the figure
-        layout.set(rect=(0, 0, 1, top))  # type: ignore[call-arg]
-    fig.text(
-        0.5,
-        (1 + top) / 2,
-        "SAMPLE DATA (synthetic)",
-        ha="center",
-        va="center_baseline",
-        weight="bold",
-        size=9,
-        color="#8A3B00",
-        backgroundcolor="#FFE3C2",
-    )
 
 
 def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, color: str) -> None:
