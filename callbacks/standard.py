@@ -6,10 +6,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from callbacks.checkpoints import LastCheckpoint
-from callbacks.compilation import Compilation
-from callbacks.convolution_layout import ConvolutionLayout
-from callbacks.epoch_seed import EpochSeed
-from callbacks.last_validation import LastValidation
+from callbacks.compilation import Compilation, ConvolutionLayout
+from callbacks.epochs import EpochSeed, LastValidation
 from callbacks.non_finite import NonFiniteGuard
 from callbacks.progress import Progress
 from callbacks.report_writer import ReportWriter

@@ -37,17 +37,6 @@ yaml.SafeDumper.add_multi_representer(  # such as a Timer's interval in config.y
     Enum, lambda dumper, value: dumper.represent_data(value.value)
 )
 
-PACKAGES = {
-    "callbacks",
-    "cli",
-    "commandline",
-    "common",
-    "datamodules",
-    "experiment",
-    "inference",
-    "lit_models",
-}
-
 # Values and unknown options in jsonargparse's messages.
 VALUE = re.compile(
     r"class_path[= ]'([^']+)'|(?:Given|Got) value: (?!Name)(.*?)(?:\n  Subclass|\Z)"
@@ -188,12 +177,12 @@ def one_line_of(*kinds: type[Exception], option: str = "") -> Iterator[None]:
 
 
 def _stock_callback(error: Exception) -> str:
-    """Class of Lightning's callback that raised ``error``, not through this project; or ""."""
+    """Class of Lightning's callback that raised ``error``, not through other code; or ""."""
     name = ""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         module = frame.f_globals.get("__name__", "")
         if module.startswith("pytorch_lightning.callbacks."):
             name = type(frame.f_locals.get("self")).__name__
-        elif module.partition(".")[0] in PACKAGES:
+        elif not module.startswith(("pytorch_lightning.", "torch.")):
             name = ""
     return name

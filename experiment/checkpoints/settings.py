@@ -37,7 +37,10 @@ TRAINING = ("augmentation", "crops_per_image")
 SHARED = ("network", "class_names", "fov_only")
 INITIAL = ("model.network.weights", "model.network.frozen")
 # Fitted, or read from the data: null in a config.
-FITTED = ("model.inference.temperature", "data.class_names", "data.channels", "data.template_count")
+FITTED = (
+    "model.inference.temperature",
+    *("data.class_names", "data.channels", "data.template_count", "data.folds"),
+)
 
 
 @dataclass(frozen=True)
