@@ -18,7 +18,6 @@ if __name__ == "__main__":
 import logging
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -28,11 +27,9 @@ from callbacks.compilation import CompileMode
 from callbacks.run_recorder import RunRecorder
 from callbacks.standard import sort_callbacks, standard_callbacks
 from commandline.checks import check_values
-from commandline.config_of_checkpoint import with_config
 from commandline.noise import filter_warnings
 from commandline.option_help import print_help
 from commandline.parser import OneLineParser, one_line_of
-from commandline.verbs import CONFIGS
 from common.errors import DataError, UsageError
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoints
@@ -44,7 +41,6 @@ from experiment.metrics_csv import MetricsCSV
 from experiment.run_folder import RunSettings, discard_run_folder, requeued_run, results_folder
 from experiment.wandb_run import finish_wandb
 from inference.loading import average_of
-from lit_models.networks.pretrained import read_state
 from lit_models.postprocessing.ensemble import join
 
 log = logging.getLogger(__name__)
@@ -80,18 +76,22 @@ class CLI(LightningCLI):
             run=False,
         )
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "CLI":
+        """Itself: callbacks such as SWA copy the module, whose optimizer options refer to it."""
+        return self
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_class_arguments(RunSettings, "run")
-        path = dict[str, Any](type=str | None, default=None)
-        parser.add_argument(
-            "--ckpt_path", **path, help="best, last, a run, a checkpoint or several"
-        )
-        text = "run, checkpoint or state dict with the initial weights of fit"
-        parser.add_argument("--init_from", **path, help=text)
+        texts = {
+            "ckpt_path": "best, last, a run, a checkpoint or several",
+            "init_from": "run, checkpoint or state dict with the initial weights of fit",
+        }
         if self.verb == "predict":
-            parser.add_argument("--output", **path, help="new folder for the predictions")
-        modes = dict[str, Any](type=CompileMode | None, default=None)
-        parser.add_argument("--compile", **modes, help="mode of torch.compile in fit; null: none")
+            texts["output"] = "new folder for the predictions"
+        for name, text in texts.items():
+            parser.add_argument(f"--{name}", type=str | None, default=None, help=text)
+        text = "mode of torch.compile in fit; null: none"
+        parser.add_argument("--compile", type=CompileMode | None, default=None, help=text)
         for found, own in FOUND.items():
             target = f"model.init_args.{own}"
             parser.link_arguments(f"data.{found}", target, apply_on="instantiate")
@@ -103,42 +103,17 @@ class CLI(LightningCLI):
             raise UsageError("model.class_names: is linked to the data's; give data.class_names")
         super().parse_arguments(parser, args)
         check_values(self.config.as_dict(), self.verb)
-        if self.config.init_from and (self.verb != "fit" or self.config.ckpt_path):
-            raise UsageError(
-                "init_from: starts a new fit; with a checkpoint give --ckpt_path alone"
-            )
-        if overlay := self._from_scratch():
-            last = max(n for n, arg in enumerate(args) if re.match(r"(--config|-c)\b", arg))
-            place = last + (1 if "=" in args[last] else 2)  # the user's options come after it
-            self.config = parser.parse_args([*args[:place], f"--config={overlay}", *args[place:]])
         given = (re.match(r"--model\.(?:init_args\.)?inference\.?(\w*)", arg) for arg in args)
         self.inference_given = [found[1] for found in given if found and self.verb != "fit"]
         self.checkpoints = self._open_checkpoints()
         if self.checkpoints is not None:
             self._take_from_checkpoints(parser, self.checkpoints)
 
-    def _from_scratch(self) -> Path | None:
-        """The config to add where the sample is trained on and pretrained weights are missing."""
-        config = self.config
-        names = [config.run.config, config.run.task]  # crossval has a config name of its own
-        overlays = [CONFIGS / "from_scratch" / f"{name}.yaml" for name in names]
-        overlay = next((path for path in overlays if path.is_file()), overlays[0])
-        new = self.verb == "fit" and not config.ckpt_path and not config.init_from
-        if not new or config.data.init_args.get("data_dir") or not overlay.is_file():
-            return None
-        network = config.model.init_args.network.init_args
-        try:
-            if network.weights != "random":
-                read_state(network.name, network.weights)
-        except DataError as error:
-            log.warning("RANDOM WEIGHTS in place of ImageNet's: %s", error)
-            log.warning("trained from scratch instead, as with --config %s", overlay)
-            return overlay
-        return None
-
     def _open_checkpoints(self) -> Checkpoints | None:
         training, run = self.verb == "fit", RunSettings(**self.config.run.as_dict())
         given = self.config.ckpt_path
+        if self.config.init_from and (given or not training):
+            raise UsageError("init_from: starts a new fit, without --ckpt_path")
         if training and given in (None, "auto"):
             runs = run.existing if given else [requeued_run(run)]
             if not any(one and (one / "checkpoints" / "last.ckpt").is_file() for one in runs):
@@ -185,17 +160,15 @@ class CLI(LightningCLI):
             self._load(self.checkpoints)
         folder = results_folder(run, config.ckpt_path, paths, self.verb == "predict")
         self.recorder = RunRecorder(self.parser, config, folder, paths)
-        standard = standard_callbacks(config, run.task)
-        self.trainer_defaults["callbacks"] = [*standard, self.recorder]
+        self.trainer_defaults["callbacks"] = [*standard_callbacks(config, run.task), self.recorder]
         loggers = [MetricsCSV(folder)] if self.verb == "fit" else []
         if not isinstance(given.logger, bool | None):
             loggers += given.logger if isinstance(given.logger, list) else [given.logger]
-        plugins = [*(given.plugins or []), AtomicCheckpointIO()]
+        kwargs |= {"logger": loggers, "plugins": [*(given.plugins or []), AtomicCheckpointIO()]}
+        # Not the working folder, where Lightning leaves and looks for a Slurm job's state.
+        kwargs["default_root_dir"] = given.default_root_dir or str(folder)
         try:
             with one_line_of(Exception, option="trainer"):
-                kwargs = {"logger": loggers, "plugins": plugins, **kwargs}
-                # Not the working folder, where Lightning leaves and looks for a Slurm job's state.
-                kwargs["default_root_dir"] = given.default_root_dir or str(folder)
                 trainer = super().instantiate_trainer(**kwargs)
         except DataError:
             discard_run_folder(folder)
@@ -213,9 +186,9 @@ class CLI(LightningCLI):
         if len(checkpoints.members) > 1:
             fitted = "temperature" not in self.inference_given  # for each member
             given = None if fitted else self.config.model.init_args.inference.temperature
-            scales = checkpoints.temperatures(given)
             states = [member.weights for member in checkpoints.members]
-            join(self.model, states, scales, average_of(checkpoints.lead))
+            average = average_of(checkpoints.lead)
+            join(self.model, states, checkpoints.temperatures(given), average)
 
     def run(self) -> None:
         """Do the verb's work.
@@ -243,7 +216,6 @@ def main(args: Sequence[str]) -> CLI:
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     filter_warnings()
     with one_line_of(), finish_wandb():
-        verb, *options = with_config(args)
-        cli = CLI(verb, options)
+        cli = CLI(args[0], args[1:])
         cli.run()
         return cli

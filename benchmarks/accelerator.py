@@ -43,8 +43,7 @@ from probes import DrawnOnCPU, peak_memory
 from tiny_data import SMALL
 
 import cli
-from experiment.hardware import native_memory_format
-from experiment.provenance import git_revision, machine
+from experiment.hardware import git_revision, machine, native_memory_format
 from inference import load
 
 EPOCHS = 3

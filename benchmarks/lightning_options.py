@@ -61,7 +61,6 @@ CALLBACKS: dict[str, dict[str, str]] = {
     "SpikeDetection": {},
     "StochasticWeightAveraging": {"swa_lrs": "0.001", "swa_epoch_start": "1"},
     "TQDMProgressBar": {},
-    "ThroughputMonitor": {"batch_size_fn": "len"},
     "Timer": {"duration": "00:01:00:00"},
 }
 
@@ -79,6 +78,8 @@ def cases(config: str) -> dict[str, list[str]]:
         args += [
             f"--trainer.callbacks.{k}={v.replace('MONITOR', monitor)}" for k, v in options.items()
         ]
+        if name == "TQDMProgressBar":
+            args.append("--trainer.enable_progress_bar=true")
         found[f"`{name}`"] = args
     return found
 

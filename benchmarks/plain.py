@@ -37,13 +37,11 @@ from torchvision.transforms import v2
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.aoi_files import read_table, stratified_split
 from datamodules.blots import BlotDataModule
-from datamodules.drive import training_split
-from datamodules.drive_reconstruction import PhotographDataset
-from datamodules.drive_segmentation import FundusDataset
-from datamodules.fundus_batches import collate
-from datamodules.fundus_input import FundusInput
+from datamodules.drive import FundusDataset, training_split
+from datamodules.fundus_files import FundusFiles
+from datamodules.fundus_input import FundusInput, collate
 from datamodules.images import read_image
-from datamodules.preprocessing import MEAN, STD
+from datamodules.preprocessing import MEAN, STD, photograph_input
 from lit_models.losses import FocalTverskyLoss
 from lit_models.networks import AutoEncoder, ReferenceDiscriminator, ReferenceGenerator, UNet
 
@@ -94,7 +92,7 @@ def aoi(options: Namespace) -> Task:
 def vessels(options: Namespace) -> Task:
     """U-Net with focal Tversky loss; Dice pooled over all pixels at the native size."""
     split = training_split(options.data_dir, val_size=4, seed=42)
-    train, val = (FundusDataset(files, FundusInput()) for files in split)
+    train, val = (FundusDataset(files, FundusInput().read) for files in split)
     val_loader = DataLoader(val, batch_size=1, collate_fn=collate)
     model, criterion, dice = UNet(), FocalTverskyLoss(), BinaryF1Score()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -124,7 +122,11 @@ def vessels(options: Namespace) -> Task:
 def retina(options: Namespace) -> Task:
     """Autoencoder with MSE; PSNR."""
     split = training_split(options.data_dir, val_size=4, seed=42)
-    train, val = (PhotographDataset(files, 512) for files in split)
+
+    def read(one: FundusFiles) -> dict[str, Tensor]:
+        return {"image": photograph_input(read_image(one.image, "RGB"), 512)}
+
+    train, val = (FundusDataset(files, read) for files in split)
     val_loader = DataLoader(val, batch_size=1)
     model = AutoEncoder()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)

@@ -19,8 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from experiment.atomic import atomic_write
-from experiment.hardware import native_memory_format, native_precision
-from experiment.provenance import git_revision, machine
+from experiment.hardware import git_revision, machine, native_memory_format, native_precision
 
 ROOT = Path(__file__).parent.parent
 PAGES = {

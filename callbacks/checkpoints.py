@@ -124,8 +124,6 @@ class LastCheckpoint(Checkpoint):
 
     def _publish(self, trainer: pl.Trainer) -> None:
         if trainer.is_global_zero and self._written.exists():
-            for logger in trainer.loggers:
-                logger.save()
             os.replace(self._written, self._folder / "last.ckpt")
 
     def on_save_checkpoint(

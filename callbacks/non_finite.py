@@ -1,10 +1,10 @@
-"""Stops a run at the first loss or weight that is not finite."""
+"""Stops a run at the first loss that is not finite, and refuses such weights and outputs."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
@@ -13,45 +13,35 @@ from experiment.checkpoints.network import check_finite
 
 
 class NonFiniteGuard(Callback):
-    """Stops ``fit`` at the first loss that is not finite, and refuses weights that are not.
+    """Stops ``fit`` at a loss of ``training_step`` that is not finite.
 
-    It checks what ``training_step`` returns: in each step on a single CPU, elsewhere, where that
-    costs time, every ``log_every_n_steps`` and before anything is validated or saved. So all
-    checkpoints have finite losses. Validation, test and prediction refuse weights that are not
-    finite; prediction also refuses such outputs.
+    It looks every ``log_every_n_steps``, on a single CPU, where that costs no time, in each step,
+    and before anything is validated or saved. Validation, test and prediction refuse weights that
+    are not finite; prediction also refuses such outputs.
 
     Raises:
         DataError: one line that says where, and what is left to go on from.
     """
 
     def __init__(self) -> None:
-        self._bad: Tensor | None = None  # whether a loss since the last look was not finite
+        self._sum: Any = 0.0  # of the losses since the last look; not finite if any is not
 
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, i: int
     ) -> None:
-        losses = list(_floats(outputs))
-        if losses:
-            bad = ~torch.stack([loss.detach().isfinite().all() for loss in losses]).all()
-            self._bad = bad if self._bad is None else self._bad | bad
-        every = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
+        self._sum = sum((loss.detach().float().sum() for loss in _floats(outputs)), self._sum)
         at_no_cost = pl_module.device.type == "cpu" and trainer.world_size == 1
-        if at_no_cost or (batch_idx + 1) % every == 0:
-            self._look(trainer, batch_idx)
+        if at_no_cost or (i + 1) % max(1, trainer.log_every_n_steps) == 0:  # type: ignore[attr-defined]
+            self._look(trainer, f", step {i + 1}")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._look(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "fit":
             self._look(trainer)
         else:
             check_finite(trainer.ckpt_path, pl_module.state_dict())
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._look(trainer)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         check_finite(trainer.ckpt_path, pl_module.state_dict())
@@ -65,14 +55,10 @@ class NonFiniteGuard(Callback):
             names = ", ".join(batch["name"])
             raise DataError(f"{names}: the model's output is not finite; look at the image")
 
-    def _look(self, trainer: pl.Trainer, batch_idx: int | None = None) -> None:
-        if self._bad is None:
-            return
+    def _look(self, trainer: pl.Trainer, step: str = "") -> None:
+        bad, self._sum = not math.isfinite(self._sum), 0.0
         # In all processes at once, so that none waits for another that has stopped.
-        bad = trainer.strategy.reduce_boolean_decision(bool(self._bad), all=False)
-        self._bad = None
-        if bad:
-            step = "" if batch_idx is None else f", step {batch_idx + 1}"
+        if trainer.strategy.reduce_boolean_decision(bad, all=False):
             kept = " (last.ckpt is of the epoch before)" if trainer.current_epoch else ""
             raise DataError(
                 f"epoch {trainer.current_epoch + 1}{step}: the training loss is not finite; lower "
@@ -82,9 +68,8 @@ class NonFiniteGuard(Callback):
 
 def _floats(values: Any) -> Iterator[Tensor]:
     """Floating-point tensors in nested dicts and lists."""
-    if isinstance(values, Tensor):
-        if values.is_floating_point():
-            yield values
+    if isinstance(values, Tensor) and values.is_floating_point():
+        yield values
     elif isinstance(values, Mapping):
         yield from _floats(list(values.values()))
     elif isinstance(values, (list, tuple)):

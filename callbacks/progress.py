@@ -1,19 +1,54 @@
-"""Progress: bars on a terminal, one plain line an epoch anywhere else."""
+"""Progress: one line an epoch, and bars on a terminal."""
 
 import sys
 import time
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
-from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
+from pytorch_lightning.callbacks import RichProgressBar
 
 from experiment.metric_names import main_metrics
 
 
-def progress_bar(task: str) -> ProgressBar:
-    """``RichBar`` if stdout is a terminal, else ``PlainLines`` (CI, nohup, a pipe)."""
-    return RichBar(task) if sys.stdout.isatty() else PlainLines(task)
+class Progress(RichProgressBar):
+    """One line an epoch, with `shown_metrics`; on a terminal also Lightning's bars."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(refresh_rate=10 if sys.stdout.isatty() else 0)  # 0: no bars
+        self._task = task
+        self._ended: tuple[int, float] | None = None  # epoch, seconds
+        self._start = time.monotonic()
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        return {}  # they are in the lines
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._print(trainer)
+        self._start = time.monotonic()
+        super().on_train_epoch_start(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._ended = (trainer.current_epoch + 1, time.monotonic() - self._start)
+        super().on_train_epoch_end(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._print(trainer)
+        super().on_train_end(trainer, pl_module)
+
+    def _print(self, trainer: pl.Trainer) -> None:
+        # After the epoch's end, because the module logs after its callbacks. On every rank, because
+        # computing a metric gathers it from all.
+        metrics = shown_metrics(trainer, self._task)
+        if self._ended is not None and trainer.is_global_zero:
+            epoch, took = self._ended
+            words = [f"epoch {epoch}/{trainer.max_epochs}"]
+            words += [f"{name} {value:.4f}" for name, value in metrics.items()]
+            words.append(f"{took:.1f} s" if took < 120 else f"{took / 60:.1f} min")
+            left = took * ((trainer.max_epochs or 0) - epoch) / 60
+            if left >= 1:
+                words.append(f"about {left:.0f} min left")
+            print("  ".join(words), flush=True)
+        self._ended = None
 
 
 def shown_metrics(trainer: pl.Trainer, task: str) -> dict[str, float]:
@@ -26,80 +61,3 @@ def shown_metrics(trainer: pl.Trainer, task: str) -> dict[str, float]:
         for name, value in logged.items()
         if name in shown or name.endswith("loss")
     }
-
-
-class RichBar(RichProgressBar):
-    """Bars with `shown_metrics`, those of the last validation included."""
-
-    def __init__(self, task: str) -> None:
-        theme = RichProgressBarTheme(
-            progress_bar="#0072B2",
-            progress_bar_finished="#0072B2",
-            progress_bar_pulse="#0072B2",
-            metrics="",
-            metrics_text_delimiter="  ",
-            metrics_format=".4f",
-        )
-        super().__init__(refresh_rate=10, theme=theme)
-        self._task = task
-        self._metrics: dict[str, float] = {}
-
-    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        live = super().get_metrics(trainer, pl_module)
-        live.pop("v_num", None)
-        return {**self._metrics, **live}
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.sanity_checking:
-            self._metrics |= shown_metrics(trainer, self._task)
-        super().on_validation_end(trainer, pl_module)
-
-    # The module logs its own metrics of an epoch after this callback's on_train_epoch_end.
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._metrics |= shown_metrics(trainer, self._task)
-        super().on_train_epoch_start(trainer, pl_module)
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        # Counted from 1, as in the figures and the report. Lightning has no public way to say so;
-        # test_progress.py tells when it asks otherwise.
-        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}".ljust(10)
-
-
-class PlainLines(ProgressBar):
-    """One line an epoch, without escape codes, for logs that are read later."""
-
-    def __init__(self, task: str) -> None:
-        super().__init__()
-        self._task = task
-        self._ended: tuple[int, float] | None = None  # epoch, seconds
-        self._start = time.monotonic()
-
-    def disable(self) -> None:
-        """Nothing to do: lines are printed on rank 0 alone."""
-
-    def enable(self) -> None:
-        """See ``disable``."""
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._print(trainer)
-        self._start = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._ended = (trainer.current_epoch + 1, time.monotonic() - self._start)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._print(trainer)
-
-    def _print(self, trainer: pl.Trainer) -> None:
-        # After the epoch's end, because the module logs after its callbacks. On every rank, because
-        # computing a metric gathers it from all.
-        metrics = shown_metrics(trainer, self._task)
-        if self._ended is not None and trainer.is_global_zero:
-            epoch, took = self._ended
-            values = [f"{name} {value:.4f}" for name, value in metrics.items()]
-            tail = f"{took:.1f} s" if took < 120 else f"{took / 60:.1f} min"
-            left = took * ((trainer.max_epochs or 0) - epoch) / 60
-            if left >= 1:
-                tail += f"  about {left:.0f} min left"
-            print("  ".join([f"epoch {epoch}/{trainer.max_epochs}", *values, tail]), flush=True)
-        self._ended = None

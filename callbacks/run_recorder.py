@@ -1,7 +1,6 @@
 """Records the resolved config, data, code and machine of a run beside its results."""
 
 import json
-import logging
 import math
 import os
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from filelock import FileLock
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
@@ -18,15 +18,17 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from callbacks.gather import gather, on_rank_zero
 from common.errors import DataError
-from experiment.atomic import atomic_write, remove_leftovers, write_table
+from experiment.atomic import remove_leftovers, write_table, write_text
+from experiment.hardware import git_revision, machine, versions
 from experiment.metrics_csv import MetricsCSV
-from experiment.provenance import git_revision, machine, versions
-from experiment.run_folder import RunSettings, discard_run_folder, open_prediction_folder
+from experiment.run_folder import (
+    RunSettings,
+    discard_run_folder,
+    lock_run_folder,
+    open_prediction_folder,
+)
 from experiment.run_json import RunJSON
-from experiment.run_lock import RunLock
 from experiment.wandb_run import is_disabled, new_wandb_id, start_wandb
-
-log = logging.getLogger(__name__)
 
 
 class RunRecorder(SaveConfigCallback):
@@ -58,23 +60,37 @@ class RunRecorder(SaveConfigCallback):
         super().__init__(parser, config)
         self.run, self.folder, self.members = RunSettings(**config.run.as_dict()), folder, members
         self.skipped: list[tuple[str, str]] = []
-        self._lock: RunLock | None = None
+        self._lock: FileLock | None = None
         self._record: RunJSON | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self.folder = on_rank_zero(trainer, lambda: self._prepare(stage))
+        def prepare() -> Path:
+            if stage == "fit":
+                self._lock = lock_run_folder(self.folder)
+                remove_leftovers(self.folder)
+            return self.folder
+
+        self.folder = on_rank_zero(trainer, prepare)
         for logger in _metrics_loggers(trainer):
             logger.folder = self.folder
 
-    def _prepare(self, stage: str) -> Path:
-        if stage == "fit":
-            self._lock = RunLock(self.folder)
-            self._lock.acquire()
-            remove_leftovers(self.folder)
-        return self.folder
-
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        on_rank_zero(trainer, lambda: self._start(trainer, pl_module, "fit"))
+        on_rank_zero(trainer, lambda: self._start(trainer, pl_module))
+
+    on_test_start = on_fit_start
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            on_rank_zero(trainer, lambda: self._start(trainer, pl_module))
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        def start() -> Path:
+            source = trainer.datamodule.data_source  # type: ignore[attr-defined]
+            self.folder = open_prediction_folder(self.folder, source, self.config.output)
+            self._start(trainer, pl_module)
+            return self.folder
+
+        self.folder = on_rank_zero(trainer, start)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         def keep() -> None:
@@ -91,28 +107,11 @@ class RunRecorder(SaveConfigCallback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._finish(trainer, "finished")
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn == "validate":
-            on_rank_zero(trainer, lambda: self._start(trainer, pl_module, "validate"))
+    on_test_end = on_fit_end
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "validate":
             self._finish(trainer, "finished")
-
-    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        on_rank_zero(trainer, lambda: self._start(trainer, pl_module, "test"))
-
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._finish(trainer, "finished")
-
-    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        def start() -> Path:
-            source = trainer.datamodule.data_source  # type: ignore[attr-defined]
-            self.folder = open_prediction_folder(self.folder, source, self.config.output)
-            self._start(trainer, pl_module, "predict")
-            return self.folder
-
-        self.folder = on_rank_zero(trainer, start)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -134,59 +133,56 @@ class RunRecorder(SaveConfigCallback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        if self._record is not None:
-            stopped = isinstance(exception, (KeyboardInterrupt, SIGTERMException))
-            cause = str(exception).partition("\n")[0] or type(exception).__name__
-            with suppress(DataError):  # on a full disk the first error is the one to show
-                status = "interrupted" if stopped else "failed"
-                self._finish(trainer, status, error=None if stopped else cause)
-        elif trainer.is_global_zero and trainer.state.fn != "predict":  # nothing is written yet
-            if self._lock is not None:
-                self._lock.discard()
-            discard_run_folder(self.folder)
+        stopped = isinstance(exception, (KeyboardInterrupt, SIGTERMException))
+        cause = str(exception).partition("\n")[0] or type(exception).__name__
+        with suppress(DataError):  # on a full disk the first error is the one to show
+            status = "interrupted" if stopped else "failed"
+            self._finish(trainer, status, error=None if stopped else cause)
         self.teardown(trainer, pl_module, "")
+        if self._record is None and trainer.is_global_zero and trainer.state.fn != "predict":
+            discard_run_folder(self.folder)  # nothing is written yet
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if self._lock is not None:
             self._lock.release()
 
-    def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        facts = self._facts(trainer, pl_module, stage)
+    def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        facts = self._facts(trainer, pl_module)
         run_json = RunJSON(self.folder / "run.json")
-        if stage != "fit":
-            run_json.start_evaluation(facts)
-        else:
-            self._write_config()
-            facts["wandb_id"] = run_json.record.get("wandb_id")
-            if facts["wandb_id"] is None and not is_disabled(self.run):
-                facts["wandb_id"] = new_wandb_id()
-            run_json.start_training(facts)
+        wandb_id = run_json.record.get("wandb_id")
+        if facts["stage"] == "fit":
+            config = self.config.clone()
+            # Otherwise `fit --config` of this file would resume the run, or start from its weights.
+            config.ckpt_path = config.init_from = None
+            write_text(self.folder / "config.yaml", self.parser.dump(config, skip_none=False))
+            if wandb_id is None and not is_disabled(self.run):
+                wandb_id = new_wandb_id()
+            facts["wandb_id"] = wandb_id
+        run_json.start(facts)
         self._record = run_json
-        if stage in ("fit", "test"):
-            self._start_wandb(trainer, run_json.record.get("wandb_id"), facts)
+        own = any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
+        if facts["stage"] in ("fit", "test") and wandb_id is not None and not own:
+            self._start_wandb(trainer, wandb_id, facts)
 
-    def _write_config(self) -> None:
-        config = self.config.clone()
-        # Otherwise `fit --config` of this file would resume the run, or start from its weights.
-        config.ckpt_path = config.init_from = None
-        with atomic_write(self.folder / "config.yaml") as tmp_path:
-            tmp_path.write_text(self.parser.dump(config, skip_none=False), encoding="utf-8")
-
-    def _facts(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str
-    ) -> dict[str, Any]:
-        data = trainer.datamodule  # type: ignore[attr-defined]
+    def _facts(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         weights = getattr(getattr(pl_module, "network", None), "weights", None)
         checkpoint = str(trainer.ckpt_path) if trainer.ckpt_path else None
         several = {"members": [*map(str, self.members)], "checkpoint": self.config.ckpt_path}
+        copies = {"train": getattr(data, "crops_per_image", 1)}
+        sets = {split: getattr(data, f"{split}_set", None) for split in ("train", "val", "test")}
         return {
-            "stage": stage,
+            "stage": trainer.state.fn.value,  # type: ignore[union-attr]
             "task": self.run.task,
             "config": self.run.config or self.run.task,
             "run": self.folder.name,
             "data": data.data_source,
             "sample": data.is_sample,
-            "images": _images(trainer),
+            "images": {  # not where Lightning's limits skip a part
+                split: len(images) // copies.get(split, 1)
+                for split, images in sets.items()
+                if images is not None and getattr(trainer, f"limit_{split}_batches") == 1.0
+            },
             "classes": pl_module.hparams.get("class_names"),
             "weights": weights if isinstance(weights, str) else None,
             "init_from": self.config.get("init_from"),
@@ -203,13 +199,9 @@ class RunRecorder(SaveConfigCallback):
             **(several if len(self.members) > 1 else {}),
         }
 
-    def _start_wandb(
-        self, trainer: pl.Trainer, wandb_id: str | None, facts: dict[str, Any]
-    ) -> None:
-        if wandb_id is None or any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-            return
+    def _start_wandb(self, trainer: pl.Trainer, wandb_id: str, facts: dict[str, Any]) -> None:
         config = {"evaluation_record": facts}
-        if trainer.state.fn == "fit":
+        if facts["stage"] == "fit":
             config = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))
             config["run_record"] = facts
         tags = [self.run.task, "sample" if facts["sample"] else "real data"]
@@ -223,11 +215,9 @@ class RunRecorder(SaveConfigCallback):
         if self._record is None:
             return
         if trainer.state.fn == "fit":
-            checkpoint = trainer.checkpoint_callback
-            best = Path(getattr(checkpoint, "best_model_path", "") or "").name
-            facts["best_checkpoint"] = best or None
-            stopping = trainer.early_stopping_callback
-            reason = getattr(stopping, "stopping_reason_message", None)
+            best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+            facts["best_checkpoint"] = Path(best).name or None
+            reason = getattr(trainer.early_stopping_callback, "stopping_reason_message", None)
             facts["early_stop"] = reason and reason.removesuffix(" Signaling Trainer to stop.")
         elif trainer.state.fn in ("validate", "test"):
             # JSON has no NaN.
@@ -236,33 +226,12 @@ class RunRecorder(SaveConfigCallback):
         self._record.finish(status, **facts)
 
 
-def _images(trainer: pl.Trainer) -> dict[str, int]:
-    """Number of images by split, without the splits of which Lightning's limits skip a part."""
-    data = trainer.datamodule  # type: ignore[attr-defined]
-    copies = {"train": getattr(data, "crops_per_image", 1)}
-    return {
-        split: len(images) // copies.get(split, 1)
-        for split in ("train", "val", "test")
-        if (images := getattr(data, f"{split}_set", None)) is not None
-        and getattr(trainer, f"limit_{split}_batches") == 1.0
-    }
-
-
-def has_begun(trainer: pl.Trainer) -> bool:
-    """Whether a `RunRecorder` of this process has written anything; for rank 0."""
-    recorder = _recorder(trainer)
-    return recorder is not None and recorder._record is not None
-
-
 def run_folder(trainer: pl.Trainer) -> Path:
     """Where this stage's files go: `RunRecorder.folder`, or the trainer's default without one."""
-    recorder = _recorder(trainer)
-    return recorder.folder if recorder else Path(trainer.default_root_dir)
-
-
-def _recorder(trainer: pl.Trainer) -> RunRecorder | None:
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    return next((one for one in callbacks if isinstance(one, RunRecorder)), None)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, RunRecorder):
+            return callback.folder
+    return Path(trainer.default_root_dir)
 
 
 def _metrics_loggers(trainer: pl.Trainer) -> list[MetricsCSV]:

@@ -6,12 +6,10 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from callbacks.checkpoints import LastCheckpoint
-from callbacks.compilation import Compilation
-from callbacks.convolution_layout import ConvolutionLayout
-from callbacks.epoch_seed import EpochSeed
-from callbacks.last_validation import LastValidation
+from callbacks.compilation import Compilation, ConvolutionLayout
+from callbacks.epochs import EpochSeed, LastValidation
 from callbacks.non_finite import NonFiniteGuard
-from callbacks.progress import progress_bar
+from callbacks.progress import Progress
 from callbacks.report_writer import ReportWriter
 from callbacks.run_recorder import RunRecorder
 from callbacks.shape_check import ShapeCheck
@@ -36,7 +34,7 @@ def standard_callbacks(config: Any, task: str) -> list[Callback]:
     if config.seed_everything is not False:
         callbacks.append(EpochSeed(int(config.seed_everything)))
     if config.trainer.enable_progress_bar is not False:
-        callbacks.append(progress_bar(task))
+        callbacks.append(Progress(task))
     # The report's lines come last, below the bars.
     return [*callbacks, LastCheckpoint(), ReportWriter()]
 

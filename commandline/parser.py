@@ -6,8 +6,10 @@ errors name the option without a prefix. `OneLineParser` keeps the innermost one
 
 import argparse
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from enum import Enum
 from typing import Any, NoReturn
 
 import yaml
@@ -16,7 +18,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from commandline.suggestions import CLASS, class_problem, in_words, nearest_option, quoted
-from common.config_file import lines_of
+from common.config_file import read_config
 from common.errors import DataError, UsageError
 
 # Refuse the classes of jsonargparse's list of dangerous ones, such as subprocess.Popen.
@@ -31,15 +33,19 @@ def _load(text: str) -> Any:
 
 # Only ``null`` is null: ``~`` and ``#new`` are names of folders.
 set_loader("yaml", _load, (yaml.YAMLError,))
+yaml.SafeDumper.add_multi_representer(  # such as a Timer's interval in config.yaml
+    Enum, lambda dumper, value: dumper.represent_data(value.value)
+)
 
+# Values and unknown options in jsonargparse's messages.
 VALUE = re.compile(
-    r"class_path[= ]'([^']+)'|(?:Given|Got) value: (?!Name)(.*)\Z|: (\S+) does not conform"
-    r"|base 10: '(.*)'|path string: (\S+)|Import path (\S+) does",
+    r"class_path[= ]'([^']+)'|(?:Given|Got) value: (?!Name)(.*?)(?:\n  Subclass|\Z)"
+    r"|: (\S+) does not conform|base 10: '(.*)'|path string: (\S+)|Import path (\S+) does",
     re.DOTALL,
 )
 UNKNOWN = re.compile(
-    r"Option '(.+?)'|Group '(?P<group>.+?)' does not accept option '(.+)'"
-    r"|unrecognized arguments: --([^\s=]+)"
+    r"Option '(?P<own>.+?)'|Group '(?P<group>.+?)' does not accept option '(?P<member>.+)'"
+    r"|unrecognized arguments: --(?P<word>[^\s=]+)"
 )
 
 
@@ -53,11 +59,14 @@ class OneLineParser(LightningArgumentParser):
     def parse_args(self, args: Any = None, *rest: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
         """Check the configs, then parse."""
         # jsonargparse passes null to the parser of a class as the text "None".
-        args = [re.sub(r"^(--[\w.]+)=None$", r"\1=null", arg) for arg in args or ()]
-        for path in _configs(args):
-            lines_of(path)
-        self._given = args
-        return super().parse_args(args, *rest, **kwargs)
+        self._given = [re.sub(r"^(--[\w.]+)=None$", r"\1=null", arg) for arg in args or ()]
+        for path in _configs(self._given):
+            read_config(path)
+        return super().parse_args(self._given, *rest, **kwargs)
+
+    def validate(self, *args: Any, **kwargs: Any) -> None:
+        """Validate values that are null, too."""
+        super().validate(*args, **{**kwargs, "skip_unset": False})
 
     def instantiate(self, *args: Any, **kwargs: Any) -> Namespace:
         """Instantiate classes; an error of a constructor is raised as it is, without a report.
@@ -90,15 +99,13 @@ class OneLineParser(LightningArgumentParser):
     def _problem(self, message: str) -> tuple[str, str, str]:
         """Option, what is wrong with it, and a similar option."""
         key = re.match(r'Parser key "([^"]+)"(?: element \d+)?:\s*', message)
-        inner = re.search("\x02(.*?)\x03(.*?)\x03(.*?)\x02", message)
-        if inner:
+        if inner := re.search("\x02(.*?)\x03(.*?)\x03(.*?)\x02", message):
             outer = f"{key[1]}." if key else ""
             return outer + inner[1], inner[2], inner[3] and outer + inner[3]
         if key:
             return key[1], self._bad_value(key[1], message[key.end() :]), ""
-        if unknown := UNKNOWN.match(message):
-            name = unknown[unknown.lastindex or 1].removesuffix("+")
-            name = f"{unknown['group']}.{name}" if unknown["group"] else name
+        if found := UNKNOWN.match(message):
+            name = ".".join(part for part in found.groups() if part).removesuffix("+")
             return name, "unknown", nearest_option(name, self._options())
         if required := re.match(r"the following arguments are required: (.+)", message):
             return required[1], "missing; give it, or a --config FILE that has it", ""
@@ -115,7 +122,7 @@ class OneLineParser(LightningArgumentParser):
             return "must be a group of options" if group else report.replace("\n", " ")[:200]
         found = VALUE.search(report)
         value, words = found[found.lastindex or 1] if found else "", in_words(kind)
-        if words.startswith(CLASS) and re.fullmatch(r"(\w+\.)*[^\W\d]\w*", value):
+        if words.startswith(CLASS) and re.fullmatch(r"(?!None)(\w+\.)*[^\W\d]\w*", value):
             return class_problem(value, words, report)
         return f"must be {words}" + (f", not {quoted(value)}" if found else "")
 
@@ -124,8 +131,8 @@ class OneLineParser(LightningArgumentParser):
 
     def _known(self) -> list[str]:
         """All options, with those of the classes that the configs name."""
-        configs = [f"--config={path}" for path in _configs(self._given)]
         names: list[str] = []
+        configs = [f"--config={path}" for path in _configs(self._given)]
         if configs and configs != self._given:
             with suppress(UsageError):
                 names = [*self.parse_args(configs).keys()]
@@ -144,7 +151,7 @@ def _place(option: str, args: Sequence[str]) -> str:
     for number, arg in reversed([*enumerate(args)]):
         name = arg.partition("=")[0]
         for path in _configs(args[number : number + 2]) if name in ("--config", "-c") else ():
-            if option in (lines := lines_of(path)):
+            if option in (lines := read_config(path)[1]):
                 return f"{path}, line {lines[option]}: "
         if f"{option}.".startswith(f"{name.lstrip('-').rstrip('+')}."):
             return ""
@@ -162,3 +169,20 @@ def one_line_of(*kinds: type[Exception], option: str = "") -> Iterator[None]:
     except caught as error:
         line = str(error).strip().partition("\n")[0]
         raise UsageError(f"{option}: {line}" if option else line) from None
+    except Exception as error:
+        if not isinstance(error, OSError) and (name := _stock_callback(error)):
+            line = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UsageError(f"trainer.callbacks: {name} does not work here ({line})") from None
+        raise
+
+
+def _stock_callback(error: Exception) -> str:
+    """Class of Lightning's callback that raised ``error``, not through other code; or ""."""
+    name = ""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith("pytorch_lightning.callbacks."):
+            name = type(frame.f_locals.get("self")).__name__
+        elif not module.startswith(("pytorch_lightning.", "torch.")):
+            name = ""
+    return name

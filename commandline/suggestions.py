@@ -1,17 +1,16 @@
-"""Advice in error messages: the type of an option in words, and similar options and classes."""
+"""Advice in error messages: the type of an option, and similar options and classes."""
 
-import dataclasses
 import re
 import sys
-import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
+
+from jsonargparse import typing
+from jsonargparse._typehints import type_to_str
 
 from experiment.checkpoints.class_paths import base_classes
 
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-WORDS |= {types.NoneType: "null", dict: "a mapping"}
 CLASS = "a subclass of "
 # Modules whose classes are suggested.
 HOMES = """lit_models lit_models.networks lit_models.losses lit_models.optim datamodules callbacks
@@ -21,26 +20,20 @@ ALIASES |= {"seed": "seed_everything"}
 
 
 def in_words(kind: Any) -> str:
-    """ "a whole number > 0 or null" of ``PositiveInt | None``."""
-    origin, args = get_origin(kind), get_args(kind)
-    if kind in WORDS:
-        return WORDS[kind]
-    if origin is Literal:
-        return ("one of " if len(args) > 1 else "") + ", ".join(map(str, args))
-    if origin in (Union, types.UnionType):
-        words = [*dict.fromkeys(map(in_words, args))]
-        # A number is meant where a number or a class is accepted.
-        plain = [word for word in words if not word.startswith(CLASS)]
-        if WORDS[float] in plain:
-            plain = [word for word in plain if word != WORDS[int]]
-        return " or ".join(plain if {*plain} - {"null"} else words)
-    if hasattr(kind, "_expression"):
-        return f"{WORDS[kind._type]} " + re.sub("v([<>=]+)", r"\1 ", kind._expression)
-    if not dataclasses.is_dataclass(kind) and (bases := base_classes(kind)):
-        return CLASS + " or ".join(dict.fromkeys(base.__name__ for base in bases))
-    if origin in (list, tuple, set, Sequence):
-        return f"a list of {len(args)}" if origin is tuple and ... not in args else "a list"
-    return "a group of options"
+    """ "int >0 | null" of ``PositiveInt | None``; of a class "a subclass of Module"."""
+
+    def with_range(found: re.Match[str]) -> str:
+        known: Any = getattr(typing, found[0], None)
+        if not hasattr(known, "_expression"):
+            return found[0]
+        return f"{known._type.__name__} {known._expression.replace('v', '')}"
+
+    names = dict.fromkeys(base.__name__ for base in base_classes(kind))
+    text = re.sub(r"Optional\[(.+)\]$", r"\1 | null", type_to_str(kind))
+    plain = not text.startswith("Callable") and re.search(r"int|float|str|bool|tuple|dict", text)
+    if names and not plain:
+        return CLASS + " or ".join(names)
+    return re.sub(r"\w+", with_range, text.replace(" | Tensor", ""))
 
 
 def class_problem(path: str, words: str, report: str) -> str:

@@ -5,16 +5,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NoReturn
 
+from commandline.configs import with_config
 from commandline.exits import run_and_exit
 from common.errors import UsageError
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 # Description and module of each verb; the module "cli" runs those of Lightning's Trainer.
 VERBS = {
     "fit": ("train", "cli"),
@@ -30,10 +28,7 @@ VERBS = {
 
 
 class OneLineArguments(argparse.ArgumentParser):
-    """Parser that raises `UsageError` and takes no abbreviated option."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+    """Parser that raises `UsageError`."""
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
@@ -46,20 +41,17 @@ def main(args: Sequence[str]) -> Any:
     Raises:
         DataError: bad input, in one line.
     """
-    verb = args[0] if args else "--help"
-    if verb not in VERBS and not verb.startswith("-"):
-        near = get_close_matches(verb, VERBS, 1, 0.5)
-        meant = f"did you mean {near[0]}?" if near else f"give {', '.join(VERBS)}"
-        raise UsageError(f"{verb!r} is not a verb; {meant}")
     parser = OneLineArguments("lit-tasks", epilog="lit-tasks VERB --help [--config X] says more.")
     shown = f"lightning-image-tasks {version('lightning-image-tasks')}"
     parser.add_argument("--version", action="version", version=shown)
     verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", required=True)
     for name, (text, _) in VERBS.items():
-        verbs.add_parser(name, help=text, description=f"{name}: {text}.")
+        description = f"{name}: {text}."
+        verbs.add_parser(name, help=text, description=description, allow_abbrev=False)
+    verb, *_ = args or ["--help"]
     if verb not in VERBS:
         return parser.parse_args([verb])
-    args = [verb, *map(_path_of_config, args, args[1:])]
+    args = with_config(args)
     module = import_module(VERBS[verb][1])
     if VERBS[verb][1] == "cli":
         return module.main(args)
@@ -77,12 +69,3 @@ def run() -> NoReturn:
     if os.path.expanduser("~") == "~":  # a user without an entry in passwd, as in a container
         os.environ["HOME"] = tempfile.gettempdir()  # for the caches of libraries
     run_and_exit(lambda: main(sys.argv[1:]))
-
-
-def _path_of_config(before: str, arg: str) -> str:
-    """Replace ``aoi`` after ``--config`` by the path of ``configs/aoi.yaml``."""
-    option, _, name = arg.partition("=") if arg.startswith("--config=") else (before, "", arg)
-    path = CONFIGS / f"{name}.yaml"
-    if option not in ("--config", "-c") or Path(name).exists() or not path.is_file():
-        return arg
-    return f"{option}={path}" if "=" in arg else str(path)

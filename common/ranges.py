@@ -10,12 +10,11 @@ from jsonargparse.typing import restricted_number_type
 
 if TYPE_CHECKING:
     Seed = int
+    TileSide = int
+    Pixels = float
     BatchSize = int
     ImageSide = int
     FoldCount = int
-    Degrees = float
-    TileSide = int
-    Pixels = float
     HalfOpenUnitInterval = float
     PositiveFinite = float
     NonNegativeFinite = float
@@ -31,7 +30,6 @@ else:
     BatchSize = _range("BatchSize", "int from 1 to 65536", int, (">=", 1), ("<=", 65536))
     ImageSide = _range("ImageSide", "int from 1 to 16384", int, (">=", 1), ("<=", 16384))
     FoldCount = _range("FoldCount", "int from 2", int, (">=", 2))
-    Degrees = _range("Degrees", "float from 0 to 180", float, (">=", 0), ("<=", 180))
     TileSide = _range("TileSide", "int from 64", int, (">=", 64))
     Pixels = _range("Pixels", "float above 0 to 16384", float, (">", 0), ("<=", 16384))
     HalfOpenUnitInterval = _range(

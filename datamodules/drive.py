@@ -1,16 +1,24 @@
-"""Splits of fundus photographs, shared by segmentation and reconstruction."""
+"""Fundus photographs by split: what segmentation and reconstruction have in common."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
+from torch.utils.data import Dataset
 
 from common.errors import DataError
 from common.paths import expand
+from common.ranges import BatchSize, FoldCount, Seed
 from datamodules.base import ImageDataModule
-from datamodules.folds import ALL, fold_split
-from datamodules.fundus_files import FundusFiles, Split, find_photographs
+from datamodules.cached_dataset import CachedDataset
+from datamodules.folds import ALL, Fold, fold_split
+from datamodules.fundus_files import FundusFiles, Split, find_photographs, plain_images
+from datamodules.fundus_input import collate
+from datamodules.synthetic.drive import draw_sample
+from datamodules.transforms import Augmentation
 
 TEST_SHARE = 0.2  # of the persons, where no test photographs are given
 
@@ -72,44 +80,128 @@ def training_split(
         return train, val
     if own:
         return files, own
-    if not 0 < val_size < len(_by_person(files)):
+    if not 0 < val_size < (count := len(_by_person(files))):
         raise DataError(
-            f"{folder}: {len(files)} training images, so data.val_size is 1 to {len(files) - 1}, "
-            f"not {val_size}"
+            f"{folder}: {len(files)} training images of {count} persons, so data.val_size is 1 "
+            f"to {count - 1}, not {val_size}"
         )
     return _draw(files, val_size, seed)
 
 
-def split_of(data: ImageDataModule, val_size: int, stage: str) -> tuple[Files, Files]:
-    """`training_split` as a data module's options want it; the log says what was understood.
+class FundusDataset(Dataset[dict[str, Any]]):
+    """Photographs as network input, with ``name`` and ``index`` beside it.
+
+    Args:
+        files: of each photograph.
+        read: makes the rest of an item from one of these.
+    """
+
+    def __init__(
+        self, files: Sequence[FundusFiles], read: Callable[[FundusFiles], dict[str, Any]]
+    ) -> None:
+        self.files, self.read = list(files), read
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def name(self, index: int) -> str:
+        """The photograph's file name."""
+        return self.files[index].name
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {**self.read(self.files[index]), "name": self.name(index), "index": index}
+
+
+class FundusDataModule(ImageDataModule):
+    """Options and splits of photographs. Subclasses build data sets in ``setup``.
+
+    Args:
+        data_dir: a folder in one of the layouts of `datamodules.fundus_files`; null is the built-in
+            sample.
+        test_dir: photographs for ``test``, such as another camera's; null takes the test images.
+        predict_dir: a plain folder of photographs, or one of them, for ``predict``; null takes the
+            test images.
+        recursive: predict the images in the folders below ``predict_dir`` too.
+        batch_size: of training; evaluation takes one image at a time, for sizes may differ.
+        num_workers: processes that decode.
+        val_size: how many of the training images are kept for validation.
+        folds: cut the training images into so many parts instead; null takes ``val_size``.
+        fold: the part that is kept for validation, from 0; "all" trains on every image.
+        seed: of that choice and of the training order.
+        augmentation: how training images vary at random, on the device; null: not at all.
+        crops_per_image: how often an image is seen in one epoch.
 
     Raises:
-        DataError: see `training_split`; all images train, and ``stage`` is not ``fit``.
+        DataError: from ``prepare_data`` and ``setup``, for a layout, image or mask it cannot use.
     """
-    data.refuse_to_score_all(stage)
-    split = training_split(data.folder, val_size, data.seed, data.folds, data.fold)
-    layout, splits = read_splits(data.folder, data.seed)
-    counts = (*map(len, split), len(splits.get("test", [])))
-    rank_zero_info(
-        "%s: %s; %d training, %d validation and %d test images%s",
-        data.data_source,
-        layout,
-        *counts,
-        data.split_description,
-    )
-    return split
 
+    def __init__(
+        self,
+        data_dir: str | None = None,
+        test_dir: str | None = None,
+        predict_dir: str | None = None,
+        recursive: bool = False,
+        batch_size: BatchSize = 1,
+        num_workers: NonNegativeInt = 0,
+        val_size: PositiveInt = 4,
+        folds: FoldCount | None = None,
+        fold: Fold | None = None,
+        seed: Seed = 42,
+        augmentation: Augmentation | None = None,
+        crops_per_image: PositiveInt = 1,
+    ) -> None:
+        super().__init__(
+            draw_sample,
+            data_dir,
+            predict_dir,
+            test_dir=test_dir,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            folds=folds,
+            fold=fold,
+            collate_fn=collate,
+            # Whole pictures that are going to be cut need not be stacked before.
+            train_collate_fn=list if augmentation else collate,
+        )
+        self.save_hyperparameters()
+        self.recursive, self.val_size = recursive, val_size
+        self.augmentation, self.crops_per_image = augmentation, crops_per_image
 
-def test_split(data: ImageDataModule) -> Files | None:
-    """The test images, None where there are none; all of ``test_dir`` that has no split.
+    def _training_files(self, stage: str) -> tuple[Files, Files]:
+        """`training_split` by the options; the log says what was understood."""
+        self.refuse_to_score_all(stage)
+        split = training_split(self.folder, self.val_size, self.seed, self.folds, self.fold)
+        layout, splits = read_splits(self.folder, self.seed)
+        counts = (*map(len, split), len(splits.get("test", [])))
+        rank_zero_info(
+            "%s: %s; %d training, %d validation and %d test images%s",
+            self.data_source,
+            layout,
+            *counts,
+            self.split_description,
+        )
+        return split
 
-    Raises:
-        DataError: see `find_photographs`.
-    """
-    if data.trainer is None or data.trainer.state.fn != "test" or data.test_dir is None:
-        return read_splits(data.folder, data.seed)[1].get("test")
-    found = find_photographs(expand(data.test_dir))
-    split = next(s for s in ("test", "undivided", "training") if s in found.splits)
-    files = found.splits[split]
-    rank_zero_info("%s: %s; %s, %d test images", data.test_dir, found.layout, split, len(files))
-    return files
+    def _test_files(self) -> Files | None:
+        """The test images, None where there are none; all of ``test_dir`` that has no split."""
+        if self.trainer is None or self.trainer.state.fn != "test" or self.test_dir is None:
+            return read_splits(self.folder, self.seed)[1].get("test")
+        found = find_photographs(expand(self.test_dir))
+        split = next(s for s in ("test", "undivided", "training") if s in found.splits)
+        files = found.splits[split]
+        rank_zero_info("%s: %s; %s, %d test images", self.test_dir, found.layout, split, len(files))
+        return files
+
+    def _predict_files(self) -> Files:
+        if self.predict_dir is not None:
+            return plain_images(expand(self.predict_dir), self.recursive)
+        return self._required_test_files()
+
+    def _required_test_files(self) -> Files:
+        if (test := self._test_files()) is None:
+            raise DataError(f"{self.folder}: no test images; give --data.test_dir or predict_dir")
+        return test
+
+    def _cached(self, dataset: FundusDataset) -> CachedDataset:
+        return CachedDataset(dataset, self.crops_per_image, device=self.cache_device)

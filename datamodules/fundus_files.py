@@ -99,36 +99,28 @@ def _key(path: Path) -> str:
 
 def _is_drawn(path: Path) -> Role | None:
     """What the end of a file's name says that it shows; None for a photograph."""
-    found = (
-        role
-        for role, ends in ENDS.items()
-        if re.search(rf"[_.]({ends})$", _stem(path), re.IGNORECASE)
-    )
+    ends = ENDS.items()
+    found = (role for role, end in ends if re.search(rf"[_.]({end})$", _stem(path), re.IGNORECASE))
     return next(found, None)
 
 
 def _folder(parent: Path, names: Sequence[str]) -> Path | None:
-    try:
-        there = {re.sub("[_-]", " ", p.name.lower()): p for p in parent.iterdir() if p.is_dir()}
-    except OSError:
-        return None
-    return next((there[name] for name in names if name in there), None)
+    """The first of these folders that is there and holds more than hidden files."""
+    there = {_words(path): path for path in parent.glob("*") if path.is_dir()}
+    found = (there[name] for name in names if name in there)
+    return next((path for path in found if any(p.name[0] != "." for p in path.iterdir())), None)
 
 
-def _is_empty(folder: Path) -> bool:
-    """Whether there is nothing in ``folder`` but hidden files."""
-    try:
-        return all(path.name.startswith(".") for path in folder.iterdir())
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed ({error.strerror})") from None
+def _words(path: Path) -> str:
+    return re.sub("[_-]", " ", path.name.lower())
 
 
-def _photographs(paths: Iterable[Path]) -> dict[str, Path]:
+def _by_key(keyed: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in paths:
-        other = found.setdefault(_key(path), path)
+    for key, path in keyed:
+        other = found.setdefault(key, path)
         if other != path:
-            raise DataError(f"{other} and {path}: two files for '{_key(path)}'; keep one of them")
+            raise DataError(f"{other} and {path}: two files for '{key}'; keep one of them")
     return found
 
 
@@ -137,16 +129,16 @@ def _pair(images: dict[str, Path], drawn: Iterable[Path]) -> dict[str, Path]:
 
     Names end in one of `ENDS`, or in anything behind the photograph's name and a separator.
     """
-    found: dict[str, Path] = {}
-    for path in drawn:
+
+    def image_of(path: Path) -> str:
         key = _key(path)
         begun = [k for k in images if key.startswith(k) and not key[len(k) :][:1].isalnum()]
         if not begun:
             image = next(iter(images.values()), path).parent / key
             raise DataError(f"{path}: has no image {image}*; add it or remove the mask")
-        other = found.setdefault(max(begun, key=len), path)
-        if other != path:
-            raise DataError(f"{other} and {path}: two files for '{key}'; keep one of them")
+        return max(begun, key=len)
+
+    found = _by_key((image_of(path), path) for path in drawn)
     for key in images.keys() - found.keys() if found else ():
         folder = next(iter(found.values())).parent
         raise DataError(
@@ -155,55 +147,50 @@ def _pair(images: dict[str, Path], drawn: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def read_split(folder: Path) -> tuple[str, list[FundusFiles]]:
-    """The photographs of one split, each with what belongs to it by name, and the layout in words.
-
-    Drawings are optional, but complete where there are any.
-
-    Raises:
-        DataError: no images; an image without its mask or a mask without its image; two files for
-            one name.
-    """
+def _read_split(folder: Path) -> tuple[str, list[FundusFiles]]:
+    """The layout of a split in words, and its photographs with what belongs to each by name."""
     image_folder = _folder(folder, FOLDERS["image"])
-    parts: dict[Role, dict[str, Path]] = {}
+    paths = list_images(image_folder or folder)
     if image_folder is not None:
-        images = _photographs(list_images(image_folder))
         words = [f"{image_folder.name}/"]
-        for role in ENDS:
-            part = _folder(folder, FOLDERS[role])
-            if part is not None and not _is_empty(part):
-                parts[role] = _pair(images, list_images(part))
-                words.append(f"{part.name}/ ({WORDS[role]})")
     else:
-        paths = list_images(folder)
-        images = _photographs(path for path in paths if _is_drawn(path) is None)
-        words = [f"{len(images)} photographs"]
-        for role in ENDS:
-            parts[role] = _pair(images, [path for path in paths if _is_drawn(path) == role])
-            if parts[role]:
-                words.append(f"{next(iter(parts[role].values())).name} ({WORDS[role]})")
+        drawn = {role: [path for path in paths if _is_drawn(path) == role] for role in ENDS}
+        paths = [path for path in paths if _is_drawn(path) is None]
+        words = [f"{len(paths)} photographs"]
+    images = _by_key((_key(path), path) for path in paths)
+    parts: dict[Role, dict[str, Path]] = {}
+    for role in ENDS:
+        if image_folder is None:
+            parts[role] = _pair(images, drawn[role])
+            name = next(iter(parts[role].values())).name if parts[role] else ""
+        else:
+            part = _folder(folder, FOLDERS[role])
+            parts[role] = _pair(images, list_images(part) if part else [])
+            name = f"{part.name}/" if part else ""
+        words += [f"{name} ({WORDS[role]})"] if name else []
     every = [
-        FundusFiles(path, *(parts.get(role, {}).get(key) for role in ENDS))
-        for key, path in images.items()
+        FundusFiles(path, *(parts[role].get(key) for role in ENDS)) for key, path in images.items()
     ]
     return ", ".join(words), every
 
 
 def find_photographs(data_dir: Path) -> FundusSet:
-    """The photographs of a folder by split.
+    """The photographs of a folder by split. Drawings are optional, but complete if there are any.
 
     Raises:
-        DataError: no such folder, no photograph, or as `read_split`.
+        DataError: no such folder, no photograph; an image without its mask or a mask without its
+            image; two files for one name.
     """
     if not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder")
     folders = {split: _folder(data_dir, names) for split, names in SPLITS.items()}
-    read = {split: read_split(folder) for split, folder in folders.items() if folder is not None}
+    read = {folder.name: _read_split(folder) for folder in folders.values() if folder}
     if read:
-        layout = "; ".join(f"{folders[split].name}/: {words}" for split, (words, _) in read.items())  # type: ignore[union-attr]
-        return FundusSet(layout, {split: files for split, (_, files) in read.items()})
+        layout = "; ".join(f"{name}/: {words}" for name, (words, _) in read.items())
+        splits = {split: read[folder.name][1] for split, folder in folders.items() if folder}
+        return FundusSet(layout, splits)
     try:
-        layout, files = read_split(data_dir)
+        layout, files = _read_split(data_dir)
     except DataError as error:
         if "holds no image" not in str(error):
             raise
@@ -220,20 +207,19 @@ def plain_images(folder: Path, recursive: bool) -> list[FundusFiles]:
         DataError: no image there, or two of the same stem, whose outputs would collide.
     """
     inner = None if folder.is_file() or recursive else _folder(folder, FOLDERS["image"])
-    paths = list_images(folder if inner is None else inner, recursive)
+    paths = list_images(inner or folder, recursive)
     photographs = {(path.parent, _key(path)) for path in paths if _is_drawn(path) is None}
     drawn_folders = {name for role in ENDS for name in FOLDERS[role]}
-    kept, left_out = dict[Path, Path](), list[Path]()
-    for path in paths:
-        named = re.sub("[_-]", " ", path.parent.name.lower()) in drawn_folders
-        beside = named and path != folder and _folder(path.parent.parent, FOLDERS["image"])
-        if beside or (_is_drawn(path) and (path.parent, _key(path)) in photographs):
-            left_out.append(path)
-            continue
-        other = kept.setdefault(path.with_name(_stem(path)), path)
-        if other != path:
-            raise DataError(f"{other} and {path}: the same name; rename one of them")
-    if left_out:
+
+    def is_beside(path: Path) -> bool:
+        if _is_drawn(path) and (path.parent, _key(path)) in photographs:
+            return True
+        named = path.parent != folder and _words(path.parent) in drawn_folders
+        return named and _folder(path.parent.parent, FOLDERS["image"]) is not None
+
+    kept = [path for path in paths if not is_beside(path)]
+    _by_key((path.with_name(_stem(path)).as_posix(), path) for path in kept)
+    if left_out := [path for path in paths if path not in set(kept)]:
         say(f"{folder}: {len(left_out)} drawings left out, as {left_out[0].relative_to(folder)}")
     root = folder.parent if folder.is_file() else inner or folder
-    return [FundusFiles(path, root=root) for path in kept.values()]
+    return [FundusFiles(path, root=root) for path in kept]

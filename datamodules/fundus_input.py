@@ -1,5 +1,6 @@
-"""From a fundus photograph to the input of a segmentation network."""
+"""From fundus photographs to the input of a segmentation network, one by one and in batches."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -57,8 +58,8 @@ class FundusInput:
         """One photograph and its masks.
 
         Returns:
-            What `prepare` returns, and at the photograph's size ``native_target`` and
-            ``native_fov`` bool ``(1, H, W)``, None where there is no file.
+            What `prepare` returns; ``fov_pixels``, how many; and at the photograph's size
+            ``native_target`` and ``native_fov`` bool ``(1, H, W)``, None where there is no file.
 
         Raises:
             DataError: see `read_image` and `read_masks`.
@@ -66,7 +67,9 @@ class FundusInput:
         pixels = read_image(files.image, self.mode)
         vessels, drawn_fov = read_masks(files, pixels.shape[-2:])
         item = self.prepare(pixels, vessels, drawn_fov)
-        return {**item, "native_target": vessels, "native_fov": drawn_fov}
+        fov_pixels = int(item["fov"].sum())  # here, for a GPU would be waited for
+        more = {"native_target": vessels, "native_fov": drawn_fov, "fov_pixels": fov_pixels}
+        return {**item, **more}
 
     def prepare(
         self, pixels: Tensor, vessels: Tensor | None = None, drawn_fov: Tensor | None = None
@@ -106,3 +109,27 @@ class FundusInput:
         if self.local_normalization is None:
             return F.to_dtype(pixels, torch.float32, scale=True) * 2 - 1
         return fundus.local_normalization(pixels, fov, self.local_normalization)
+
+
+def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A batch; what has the network's size is padded with zeros below and at the right.
+
+    Returns:
+        ``image``, ``fov``, ``target`` stacked ``(N, C, h, w)`` with h, w multiples of 32;
+        ``input_size``, ``native_size`` ``(N, 2)``, ``index`` ``(N,)``; the rest as lists.
+    """
+    sizes = torch.tensor([item["image"].shape[-2:] for item in items])
+    height, width = (-(-int(side) // 32) * 32 for side in sizes.amax(dim=0))
+    batch: dict[str, Any] = {"input_size": sizes}
+    for key in items[0]:
+        values = [item[key] for item in items]
+        if key in ("image", "fov", "target"):
+            values = [F.pad(v, [0, 0, width - v.shape[-1], height - v.shape[-2]]) for v in values]
+            batch[key] = torch.stack([value.as_subclass(Tensor) for value in values])
+        elif key == "native_size":
+            batch[key] = torch.stack(values)
+        elif key == "index":
+            batch[key] = torch.tensor(values)
+        else:
+            batch[key] = values
+    return batch

@@ -10,8 +10,7 @@ from torchvision import tv_tensors
 
 from common.errors import DataError
 from datamodules.fundus_files import FundusFiles
-from datamodules.images import read_image, say
-from datamodules.transforms.field_of_view import LEAST_FOV, fov_diameter
+from datamodules.images import read_image
 
 MOST_LABELS = 8  # gray levels in a mask that are meant as such
 
@@ -31,15 +30,14 @@ def read_mask(path: Path, image: Path, size: Sequence[int], full: bool = False) 
         DataError: unreadable, of another size, empty, or not a mask (more than a fifth of what is
             drawn is neither bright nor beside it, or of the image in between); names both files.
     """
-    color = read_image(path, "RGB").as_subclass(Tensor)
-    gray, least = color.amax(0, keepdim=True), color.amin(0, keepdim=True)
+    gray = read_image(path, "RGB").as_subclass(Tensor).amax(0, keepdim=True)
     if gray.shape[-2:] != torch.Size(size):
         (mh, mw), (h, w) = gray.shape[-2:], size
         raise DataError(f"{path}: mask of {mw}x{mh} px for {image} of {w}x{h} px; redraw or resize")
     low, high = int(gray.min()), int(gray.max())
+    if full and low == high > 0:
+        return tv_tensors.Mask(torch.ones_like(gray, dtype=torch.bool))
     if low == high:
-        if full and high:
-            return tv_tensors.Mask(torch.ones_like(gray, dtype=torch.bool))
         raise DataError(f"{path}: empty mask ({low} everywhere) for {image}; remove both or redraw")
     level = (gray.float() - low) / (high - low)
     values = gray.unique().tolist()
@@ -54,12 +52,6 @@ def read_mask(path: Path, image: Path, size: Sequence[int], full: bool = False) 
             f"{path}: not a binary mask (gray {shown}, {other:.0%} in between) "
             f"for {image}; save it in black and white"
         )
-    if (gray - least).max() > 64:
-        say(f"{path.parent}: masks in color; each color counts as drawn")
-    elif 2 < len(values) <= MOST_LABELS:
-        say(
-            f"{path}: gray {', '.join(map(str, values))}; above {(low + high) // 2} counts as drawn"
-        )
     return tv_tensors.Mask(level > 0.5)
 
 
@@ -73,27 +65,17 @@ def read_masks(
         size: its ``(H, W)``.
 
     Raises:
-        DataError: as `read_mask`; the field of view is a speck; more than half of it is vessel, or
-            most vessels lie outside of it: a mask is inverted, or the two are swapped.
+        DataError: as `read_mask`; more than half of the field of view is vessel, or most vessels
+            lie outside of it: a mask is inverted, or the two are swapped.
     """
     vessels = read_mask(files.vessels, files.image, size) if files.vessels else None
     fov = read_mask(files.fov, files.image, size, full=True) if files.fov else None
-    if fov is not None and (diameter := fov_diameter(fov[0].numpy())) < LEAST_FOV * max(size):
-        raise DataError(
-            f"{files.fov}: a field of view of {diameter} px in {files.image} of "
-            f"{size[1]}x{size[0]} px; redraw it"
-        )
     if vessels is not None:
         inside = vessels if fov is None else vessels[fov]
-        share = inside.float().mean().item()
-        if share > 0.5:
+        share, lost = float(inside.float().mean()), 1 - float(inside.sum() / vessels.sum())
+        if max(share, lost) > 0.5:
             raise DataError(
-                f"{files.vessels}: {share:.0%} of the field of view of {files.image} is vessel; "
-                "invert the mask, or swap it with the one of the field of view"
-            )
-        if inside.sum() < vessels.sum() / 2:
-            raise DataError(
-                f"{files.fov}: most vessels of {files.vessels} lie outside of this field of view; "
-                "invert the mask"
+                f"{files.vessels}: {share:.0%} of the field of view of {files.image} is vessel, "
+                f"and {lost:.0%} of the vessels lie outside; invert a mask, or swap the two"
             )
     return vessels, fov

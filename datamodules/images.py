@@ -1,7 +1,6 @@
 """Finding and reading image files, with errors that name them."""
 
 import os
-import stat
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -13,8 +12,7 @@ from torchvision import tv_tensors
 
 from common import limits
 from common.errors import DataError
-from common.image_pixels import BadImage, read, to_array
-from datamodules.image_cost import check_cost
+from common.image_pixels import BadImage, one_line, read, to_array
 from datamodules.wrapped_images import IMAGE_SUFFIXES, is_dicom, read_dicom, unzip
 
 SHOWN = 5  # names in one line
@@ -30,30 +28,31 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
         recursive: in the folders below too, but hidden ones.
 
     Raises:
-        DataError: no such folder, one that must not be read, no image in it, or a file of another
-            kind.
+        DataError: no such folder, one that must not be read, no image, or a file of another kind.
     """
-    if folder.is_file() and folder.suffix.lower() in IMAGE_SUFFIXES:
-        return [folder]
     if folder.is_file():
+        if folder.suffix.lower() in IMAGE_SUFFIXES:
+            return [folder]
         raise DataError(f"{folder}: is no image ({' '.join(IMAGE_SUFFIXES)}); give one or a folder")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    paths, passed = list[Path](), list[Path]()
+    paths, passed = list[Path](), list[str]()
     for top, folders, files in os.walk(folder, onerror=_raise):
-        below = [name for name in folders if not name.startswith(".")]
+        below = [name for name in folders if name[0] != "."]
         folders[:] = [name for name in below if recursive and not Path(top, name).is_symlink()]
-        passed += [Path(top, name) for name in below if name not in folders]
-        for path in (Path(top, name) for name in files if not name.startswith(".")):
-            (paths if path.suffix.lower() in IMAGE_SUFFIXES else passed).append(path)
-    paths.sort()
+        passed += [f"{name}{os.sep}" for name in below if name not in folders]
+        for path in (Path(top, name) for name in files if name[0] != "."):
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                paths.append(path)
+            else:
+                passed.append(path.name)
     if not paths:
         raise DataError(f"{folder}: holds no image ({' '.join(IMAGE_SUFFIXES)})")
     if passed:
-        names = sorted(f"{path.relative_to(folder)}{os.sep * path.is_dir()}" for path in passed)
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        say(f"{folder}: {len(names)} passed over, no images: {', '.join(names[:SHOWN])}{more}")
-    return paths
+        more = f" and {len(passed) - SHOWN} more" if len(passed) > SHOWN else ""
+        names = ", ".join(sorted(passed)[:SHOWN])
+        say(f"{folder}: {len(passed)} passed over, no images: {names}{more}")
+    return sorted(paths)
 
 
 def _raise(error: OSError) -> None:
@@ -78,37 +77,26 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
         DataError: missing, no regular file, damaged, several pages or frames, transparency,
             another color space, values that have no scale, or more than `common.limits` allows.
     """
-    data = read_bytes(path)
     try:
+        data = _read_bytes(path)
         if path.suffix.lower() == ".gz":
             data = unzip(data)
         if is_dicom(data):
             return _to_tensor(read_dicom(data, mode, limits.IMAGE_PIXELS))
-        check_cost(data)
         return _to_tensor(read(data, mode, most_pixels=limits.IMAGE_PIXELS))
     except BadImage as error:
         raise DataError(f"{path}: {error}") from None
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of a file.
-
-    Raises:
-        DataError: missing or unreadable, no regular file, larger than `common.limits` allows.
-    """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device never ends
-            raise DataError(f"{path}: not a readable image (not a regular file); remove it")
-        if status.st_size > limits.IMAGE_BYTES:
-            limit = f"{status.st_size:,} bytes, more than {limits.IMAGE_BYTES:,}"
-            raise DataError(f"{path}: {limit}; make it smaller")
+def _read_bytes(path: Path) -> bytes:
+    with one_line():
+        if not path.exists():
+            raise BadImage("no such file")
+        if not path.is_file():  # a pipe would be waited for, a device never ends
+            raise BadImage("not a readable image (not a regular file); remove it")
+        if (size := path.stat().st_size) > limits.IMAGE_BYTES:
+            raise BadImage(f"{size:,} bytes, more than {limits.IMAGE_BYTES:,}; make it smaller")
         return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
-        raise DataError(f"{path}: cannot be read ({reason})") from None
 
 
 def to_pixels(image: Image.Image, mode: Literal["L", "RGB"], name: str) -> tv_tensors.Image:

@@ -10,7 +10,6 @@ from PIL import Image
 
 from common import limits
 from common.image_pixels import SEVERAL_PAGES, SUFFIXES, BadImage, one_line, read, to_array
-from datamodules.image_cost import check_cost
 
 IMAGE_SUFFIXES = (*SUFFIXES, ".gz", ".dcm")
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # a transfer syntax that grows without a limit when read
@@ -60,7 +59,6 @@ def read_dicom(data: bytes, mode: Literal["L", "RGB"], most_pixels: int) -> np.n
             raise BadImage(f"{size}, more than {most_pixels:,}; make it smaller")
         if file.file_meta.TransferSyntaxUID.is_encapsulated:
             frame = get_frame(file.PixelData, 0, number_of_frames=1)
-            check_cost(frame)
             return read(frame, mode, ("JPEG", "JPEG2000"), most_pixels)
         values, most = file.pixel_array, 2**file.BitsStored - 1
         if file.PhotometricInterpretation == "MONOCHROME1":

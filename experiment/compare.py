@@ -1,6 +1,7 @@
 """``python cli.py compare runs/aoi/*``: several runs of one task on one page."""
 
 import argparse
+import glob
 import logging
 import math
 import os
@@ -15,7 +16,6 @@ from common.paths import expand
 from experiment.atomic import write_text
 from experiment.metric_names import main_metrics
 from experiment.report import duration, render
-from experiment.run_folder import matching_runs
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import better, task_of
 
@@ -38,7 +38,9 @@ def run(options: argparse.Namespace) -> Path:
     Raises:
         DataError: nothing to compare, or runs of several tasks.
     """
-    folders = [folder for run in options.runs for folder in matching_runs(run)]
+    folders: list[Path] = []
+    for given in map(expand, options.runs):  # the shell of Windows leaves patterns as they are
+        folders += [given] if given.exists() else map(Path, glob.glob(str(given)))
     path = write_comparison(folders or [Path(options.runs[0])], options.output)
     print(f"comparison {path}")
     return path

@@ -10,7 +10,6 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +22,8 @@ from experiment.atomic import write_json, writing
 from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints
 from experiment.compare import write_comparison
 from experiment.crossval_report import IMAGE_TABLE, read_image_tables, summary, write_report
-from experiment.run_folder import RunSettings
+from experiment.run_folder import RunSettings, discard_run_folder, lock_run_folder
 from experiment.run_json import read_run_json
-from experiment.run_lock import RunLock
 from experiment.run_results import read_results
 from experiment.suspects import write_suspects
 
@@ -74,8 +72,7 @@ def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
     folder = settings.folder / f"crossval_{settings.name or options.folds}"
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    lock = RunLock(folder)
-    lock.acquire()
+    lock = lock_run_folder(folder)
     try:
         _cross_validate(folder, options, given, fit)
     except DataError:
@@ -83,9 +80,8 @@ def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
             (folder / CROSSVAL_RECORD).unlink(missing_ok=True)  # it would refuse the fixed command
         raise
     finally:
-        lock.discard()
-        with suppress(OSError):  # not empty
-            folder.rmdir()
+        lock.release()
+        discard_run_folder(folder)
     return folder
 
 

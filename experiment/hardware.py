@@ -1,8 +1,12 @@
-"""Fast settings that are safe on this hardware."""
+"""This machine: its fast and safe settings, and what a run's record says of it."""
 
 import ctypes
 import os
+import platform
+import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
@@ -52,3 +56,29 @@ def tune_process() -> None:
         mallopt(m_trim_threshold, -1)
     if not torch.cuda.is_available():
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+
+
+def git_revision() -> str:
+    """This project's commit, "+changes" where the work tree differs; "unknown" outside git."""
+    command = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+changes"]
+    folder = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def machine() -> str:
+    """Processor, cores and accelerator as text."""
+    cpu = torch.cpu.get_capabilities().get("cpu_name") or platform.machine()
+    text = f"{cpu}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}"
+    if torch.cuda.is_available():
+        text += f"; {torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return text
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that affect results."""
+    packages = ("torch", "pytorch_lightning")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -9,7 +9,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from experiment.atomic import atomic_write, writing
+from experiment.atomic import write_text, writing
 from experiment.run_results import Row, read_metrics
 
 
@@ -20,25 +20,18 @@ class MetricsCSV(Logger):
     in place. Rows are sparse: an empty cell was not logged.
     """
 
-    def __init__(self, folder: Path, rows_to_buffer: int = 100) -> None:
+    # Lightning puts checkpoints into <save_dir>/<name>/<version>/checkpoints.
+    name = ""
+    version = ""
+
+    def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder
-        self.rows_to_buffer = rows_to_buffer
-        self._rows: list[Row] = []
         self._header: list[str] | None = None
 
-    # Lightning puts checkpoints into <save_dir>/<name>/<version>/checkpoints.
     @property
     def save_dir(self) -> str:
         return str(self.folder)
-
-    @property
-    def name(self) -> str:
-        return ""
-
-    @property
-    def version(self) -> str:
-        return ""
 
     @property
     def path(self) -> Path:
@@ -50,34 +43,21 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        values = {name: getattr(v, "item", lambda v=v: v)() for name, v in metrics.items()}
-        self._rows.append({**values, "step": step})
-        if len(self._rows) >= self.rows_to_buffer:
-            self.save()
-
-    @rank_zero_only
-    def save(self) -> None:
-        """Write what is buffered.
+        """Write a row.
 
         Raises:
             DataError: the file system refuses, as a full disk does.
         """
-        if not self._rows:
-            return
+        row = {name: getattr(v, "item", lambda v=v: v)() for name, v in metrics.items()}
+        row["step"] = step
         if self._header is None:
             self._header = read_metrics(self.path)[0]
-        header = sorted({*self._header, *(name for row in self._rows for name in row)})
-        if header == self._header:
-            text = _table(header, self._rows, with_header=False)
+        if row.keys() <= {*self._header}:
+            line = _table(self._header, [row]).partition("\n")[2]
             with writing(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
-                file.write(text)
+                file.write(line)
         else:
-            self._write(header, [*read_metrics(self.path)[1], *self._rows])
-        self._rows = []
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        self.save()
+            self._write(sorted({*self._header, *row}), [*read_metrics(self.path)[1], row])
 
     @rank_zero_only
     def keep_epochs(self, count: int) -> None:
@@ -85,24 +65,20 @@ class MetricsCSV(Logger):
 
         That is what a killed run logged after its last checkpoint; the resumed run logs it again.
         """
-        self._rows = []
-        if not self.path.exists():
-            return
-        header, rows = read_metrics(self.path)
-        # Some rows have no epoch, such as the learning rate's; an epoch's last row has one.
-        ends = [i for i, row in enumerate(rows) if row.get("epoch") and int(row["epoch"]) < count]
-        self._write(header, rows[: ends[-1] + 1] if ends else [])
+        if self.path.exists():
+            header, rows = read_metrics(self.path)
+            # Some rows have no epoch, such as the learning rate's; an epoch's last row has one.
+            ends = [i for i, r in enumerate(rows) if r.get("epoch") and int(r["epoch"]) < count]
+            self._write(header, rows[: ends[-1] + 1] if ends else [])
 
     def _write(self, header: list[str], rows: list[Row]) -> None:
-        with atomic_write(self.path) as tmp_path:
-            tmp_path.write_text(_table(header, rows), encoding="utf-8", newline="")
+        write_text(self.path, _table(header, rows))
         self._header = header
 
 
-def _table(header: list[str], rows: list[Row], with_header: bool = True) -> str:
+def _table(header: list[str], rows: list[Row]) -> str:
     file = io.StringIO()
     writer = csv.DictWriter(file, fieldnames=header, lineterminator="\n")
-    if with_header:
-        writer.writeheader()
+    writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()

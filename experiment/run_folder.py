@@ -1,6 +1,5 @@
 """One run, one folder: ``<root>/<config>/<name>``; predictions in folders of their own below it."""
 
-import glob
 import os
 import re
 import sys
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
+
+from filelock import FileLock, Timeout
 
 from common.errors import DataError
 from common.paths import expand
@@ -71,6 +72,11 @@ def run_folder_of(checkpoint: Path) -> Path | None:
     return folder if (folder / "run.json").is_file() else None
 
 
+def prediction_parent(checkpoint: Path) -> Path:
+    """The run folder of a checkpoint, or else the folder that contains it."""
+    return run_folder_of(checkpoint) or checkpoint.resolve().parent
+
+
 def requeued_run(run: RunSettings) -> Path | None:
     """The unfinished run that this command started before Slurm requeued its job, if any."""
     started = {"slurm_job_id": os.environ.get("SLURM_JOB_ID"), "command": " ".join(sys.argv)}
@@ -91,12 +97,9 @@ def open_run_folder(run: RunSettings, ckpt_path: Path | None) -> Path:
     Raises:
         DataError: ``run.name`` is taken by another run, or the folder cannot be made.
     """
-    if ckpt_path is not None:
-        folder = run_folder_of(ckpt_path)
-        if folder is not None and run.name in (None, folder.name):
-            return folder
-    elif (requeued := requeued_run(run)) is not None:
-        return requeued
+    own = run_folder_of(ckpt_path) if ckpt_path else requeued_run(run)
+    if own is not None and (ckpt_path is None or run.name in (None, own.name)):
+        return own
     stem = run.name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     from pytorch_lightning.utilities import rank_zero_only  # which `compare` does not need
 
@@ -106,28 +109,41 @@ def open_run_folder(run: RunSettings, ckpt_path: Path | None) -> Path:
 
 
 def _new_folder(parent: Path, stem: str, numbered: bool) -> Path:
-    for number in range(1, 1000):
+    for number in range(1, 1000 if numbered else 2):
         folder = parent / (stem if number == 1 else f"{stem}-{number}")
         with writing(folder):
             parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileExistsError):
                 folder.mkdir()
                 return folder
-        if not numbered:
-            break
     raise DataError(f"{folder}: a run of this name exists; choose another --run.name")
 
 
+def lock_run_folder(folder: Path) -> FileLock:
+    """Lock a folder in which one process trains; the lock ends with the process.
+
+    Raises:
+        DataError: another process has it.
+    """
+    lock = FileLock(folder / ".lock")
+    with writing(folder):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise DataError(
+                f"{folder}: another process is training here; wait for it or choose another "
+                "--run.name"
+            ) from None
+    return lock
+
+
 def discard_run_folder(folder: Path) -> None:
-    """Remove a run folder, and the one of its config, where they are empty."""
+    """Remove a run folder, and the one of its config, where they hold nothing but a lock."""
     with suppress(OSError):
+        if [path.name for path in folder.iterdir()] == [".lock"]:
+            (folder / ".lock").unlink()
         folder.rmdir()
         folder.parent.rmdir()
-
-
-def prediction_parent(ckpt_path: Path) -> Path:
-    """The run folder of a checkpoint, or else the folder that contains it."""
-    return run_folder_of(ckpt_path) or ckpt_path.resolve().parent
 
 
 def results_folder(
@@ -147,13 +163,12 @@ def results_folder(
     Raises:
         DataError: see `open_run_folder`.
     """
-    if len(checkpoints) > 1:
-        folder = expand(given or "")
-        if folder.is_dir():
-            return folder
-        return run.folder if predicting else open_run_folder(run, None)
-    only = checkpoints[0] if checkpoints else None
-    return prediction_parent(only) if predicting and only else open_run_folder(run, only)
+    if len(checkpoints) > 1 and expand(given or "").is_dir():
+        return expand(given or "")
+    only = checkpoints[0] if len(checkpoints) == 1 else None
+    if predicting:
+        return prediction_parent(only) if only else run.folder
+    return open_run_folder(run, only)
 
 
 def open_prediction_folder(parent: Path, source: str, output: str | Path | None) -> Path:
@@ -177,9 +192,3 @@ def open_prediction_folder(parent: Path, source: str, output: str | Path | None)
     if any(output.iterdir()):
         raise DataError(f"{output}: --output is not empty; choose another folder or empty it")
     return output
-
-
-def matching_runs(pattern: str) -> list[Path]:
-    """Run folders that match a path or a shell pattern."""
-    path = expand(pattern)
-    return [path] if path.exists() else [Path(found) for found in sorted(glob.glob(str(path)))]

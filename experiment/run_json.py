@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,6 @@ from filelock import FileLock
 
 from common.errors import DataError
 from experiment.atomic import write_json, writing
-
-# What the history keeps of each process, beside its start, end, status and minutes.
-OF_A_PROCESS = ("command", "git_revision", "machine", "checkpoint")
 
 
 def read_run_json(path: Path) -> dict[str, Any]:
@@ -38,9 +33,9 @@ def read_run_json(path: Path) -> dict[str, Any]:
 class RunJSON:
     """Keeps one ``run.json`` while a process works on its run.
 
-    The top level describes the training as of its latest process, with the total ``minutes`` and a
-    ``history`` with one entry per process. ``evaluations`` has one entry per stage, checkpoint and
-    data, of the latest evaluation.
+    The top level describes the training, as of its latest process, with the ``minutes`` of all of
+    them. ``evaluations`` has one entry per stage, checkpoint and data, of the latest evaluation; in
+    a folder without a training the top level is that evaluation, too.
 
     An evaluation may end while the run trains, so each write reads the file again under a lock.
 
@@ -53,66 +48,37 @@ class RunJSON:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._place: int | None = None  # in the history
         self.record = read_run_json(path)
+        self._entry: dict[str, Any] = {}
+        self._clock, self._minutes_before = 0.0, 0.0
 
-    def start_training(self, facts: dict[str, Any]) -> None:
-        """Write that this process trains; ``facts`` replace those of earlier processes."""
-        self._start({name: facts.get(name) for name in OF_A_PROCESS}, at_top=True)
-        with self._locked():
-            history = self.record.get("history", [])
-            for entry in history:
-                if entry["status"] == "running":  # that process is gone: this one has its lock
-                    entry["status"] = "killed"
-            self._place = len(history)
-            self.record |= facts | {"error": None, "history": [*history, self._entry]}
-            self._write()
-
-    def start_evaluation(self, facts: dict[str, Any]) -> None:
-        """Write that this process evaluates or predicts; the training's record stays as it is."""
-        alone = self.record.get("stage") in (None, facts["stage"])  # no training in this folder
-        self._start(facts, at_top=alone)
-        with self._locked():
-            self.record |= facts if alone else {}
-            self._write()
+    def start(self, facts: dict[str, Any]) -> None:
+        """Write that this process works on ``facts["stage"]``: fit, validate, test or predict."""
+        self._clock = time.monotonic()
+        if facts["stage"] == "fit":
+            self._minutes_before = self.record.get("minutes") or 0.0
+        self._entry = {**facts, "started": _now(), "finished": None, "error": None}
+        self.update(status="running")
 
     def update(self, **facts: Any) -> None:
         """Write ``facts`` and the minutes so far."""
-        with self._locked():
-            self._write(**facts)
+        minutes = self._minutes_before + (time.monotonic() - self._clock) / 60
+        self._entry |= {"minutes": round(minutes, 2), **facts}
+        stage = self._entry["stage"]
+        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
+        with writing(self.path), lock:
+            self.record = read_run_json(self.path)
+            if stage == "fit" or self.record.get("stage") in (None, stage):
+                self.record |= self._entry
+            if stage in ("validate", "test"):
+                earlier = self.record.get("evaluations", [])
+                others = [entry for entry in earlier if _key(entry) != _key(self._entry)]
+                self.record["evaluations"] = [*others, self._entry]
+            write_json(self.path, self.record)
 
     def finish(self, status: str, **facts: Any) -> None:
         """Write how it ended: "finished", "interrupted" or "failed"."""
         self.update(status=status, finished=_now(), **facts)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Have the record as it is on disk, and no other process write it."""
-        with writing(self.path), FileLock(self.path.with_name(f".{self.path.name}.lock")):
-            self.record = read_run_json(self.path)
-            yield
-
-    def _write(self, **facts: Any) -> None:
-        """Put this process's entry into the record, and write it."""
-        minutes = round((time.monotonic() - self._clock) / 60, 2)
-        self._entry |= {"minutes": minutes, **facts}
-        if self._place is not None:
-            self.record["history"][self._place] = self._entry
-        elif self._entry["stage"] != "predict":
-            others = [e for e in self.record.get("evaluations", []) if _key(e) != _key(self._entry)]
-            self.record["evaluations"] = [*others, self._entry]
-        if self._at_top:
-            entries = self.record.get("history", [self._entry])
-            total = sum(entry.get("minutes") or 0 for entry in entries)
-            shown = {name: self._entry[name] for name in ("status", "started", "finished")}
-            self.record |= shown | {"minutes": round(total, 2), **facts}
-        write_json(self.path, self.record)
-
-    def _start(self, entry: dict[str, Any], at_top: bool) -> None:
-        self._clock = time.monotonic()
-        self._at_top = at_top
-        self._place = None
-        self._entry = {**entry, "started": _now(), "finished": None, "status": "running"}
 
 
 def _key(evaluation: dict[str, Any]) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from common.config_file import lines_of
+from common.config_file import read_config
 from common.errors import DataError
 from experiment.run_json import read_run_json
 
@@ -125,7 +125,7 @@ def read_results(folder: str | Path) -> RunResults:
     results.record = read_run_json(results.folder / "run.json")
     path = results.folder / "config.yaml"
     if path.exists():
-        lines_of(str(path))
+        read_config(str(path))
         try:
             results.config = path.read_text(encoding="utf-8")
             config = yaml.safe_load(results.config)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pytorch_lightning.loggers import WandbLogger
 
@@ -18,9 +18,8 @@ log = logging.getLogger(__name__)
 
 def new_wandb_id() -> str:
     """A new id, or the one that the agent of a sweep has chosen."""
-    if "WANDB_SWEEP_ID" in os.environ and "WANDB_RUN_ID" in os.environ:
-        return os.environ["WANDB_RUN_ID"]
-    return uuid.uuid4().hex[:12]
+    of_sweep = "WANDB_SWEEP_ID" in os.environ and os.environ.get("WANDB_RUN_ID")
+    return of_sweep or uuid.uuid4().hex[:12]
 
 
 @contextmanager
@@ -43,8 +42,7 @@ def is_disabled(run: RunSettings) -> bool:
 
 def wandb_mode(run: RunSettings) -> Literal["online", "offline"]:
     """Mode by ``run.wandb``, ``WANDB_MODE`` and whether there is an API key. Never prompts."""
-    mode = os.environ.get("WANDB_MODE") or "online"
-    if run.wandb == "offline" or mode != "online":
+    if run.wandb == "offline" or os.environ.get("WANDB_MODE", "online") not in ("", "online"):
         return "offline"
     import wandb
 
@@ -74,31 +72,28 @@ def start_wandb(
         return None
     import wandb
 
-    for attempt in dict.fromkeys((wandb_mode(run), "offline")):
+    # Seconds to wait for a server that accepts and never answers.
+    settings = wandb.Settings(init_timeout=30, finish_timeout=120, silent=True, console="off")
+    for mode in dict.fromkeys((wandb_mode(run), "offline")):
+        logger = WandbLogger(
+            project=run.project,
+            save_dir=folder,
+            id=wandb_id,
+            name=folder.name,
+            group=run.config or run.task,
+            mode=mode,
+            config=config,
+            tags=tags,
+            settings=settings,
+        )
         try:
-            experiment = wandb.init(
-                project=run.project,
-                dir=folder,
-                id=wandb_id,
-                name=folder.name,
-                group=run.config or run.task,
-                resume="allow",
-                mode=cast(Literal["online", "offline"], attempt),
-                config=config,
-                tags=tags,
-                # Seconds to wait for a server that accepts and never answers.
-                settings=wandb.Settings(
-                    init_timeout=30, finish_timeout=120, silent=True, console="off"
-                ),
-            )
-            experiment.define_metric("trainer/global_step")
-            experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+            url = logger.experiment.url
         except Exception as error:  # no network, no disk, an old server: tracking only is lost
-            log.warning("W&B did not start (%s): %s", attempt, str(error).partition("\n")[0])
+            log.warning("W&B did not start (%s): %s", mode, str(error).partition("\n")[0])
             continue
-        if attempt == "offline":
+        if mode == "offline":
             log.info("W&B: kept offline; to upload: wandb sync %s/wandb/offline-run-*", folder)
         else:
-            log.info("W&B: %s", experiment.url)
-        return WandbLogger(experiment=experiment)
+            log.info("W&B: %s", url)
+        return logger
     return None

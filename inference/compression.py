@@ -56,6 +56,7 @@ def compress(
     """The AVIF file of one photograph, 8-bit RGB of its size, which any program opens.
 
     Args:
+        photograph: a path, a PIL image or an array.
         quality: 0 to 100; 100 is not lossless.
         speed: 0 to 10, of the encoder; slower files are smaller.
         subsampling: "4:2:0" halves the size of the color: smaller files for the same vessels, at
@@ -64,31 +65,14 @@ def compress(
         vessels: finds vessels for it, such as ``load("pretrained/vessels_best.ckpt")``.
 
     Raises:
-        DataError: see `read_pixels`, `encode` and `quality_that_keeps`.
-    """
-    image = _read(photograph)
-    if keep_vessels is not None:
-        if vessels is None:
-            raise UsageError("keep_vessels: needs vessels, a trained model that finds them")
-        truth = vessels.predict(image).mask
-        quality = quality_that_keeps(keep_vessels, image, truth, vessels, speed, subsampling)
-    return encode(image, quality, speed, subsampling)
-
-
-def encode(
-    image: Image.Image,
-    quality: int = QUALITY,
-    speed: int = SPEED,
-    subsampling: Subsampling = "4:4:4",
-) -> bytes:
-    """The AVIF file of an RGB image, tuned for PSNR; see `compress`.
-
-    Raises:
-        DataError: quality or speed out of its range.
+        DataError: see `read_pixels` and `quality_that_keeps`; quality or speed out of its range.
     """
     for name, value, most in (("quality", quality, 100), ("speed", speed, 10)):
         if not 0 <= value <= most:
             raise UsageError(f"{name}: {value}; give 0 to {most}")
+    image = _read(photograph)
+    if keep_vessels is not None:
+        quality = quality_that_keeps(keep_vessels, image, vessels, speed, subsampling)
     file = io.BytesIO()
     settings = {"quality": quality, "speed": speed, "subsampling": subsampling}
     image.save(file, "AVIF", **settings, advanced=TUNE)
@@ -104,8 +88,7 @@ def decode(data: bytes) -> Image.Image:
 def quality_that_keeps(
     keep_vessels: float,
     image: Image.Image,
-    truth: np.ndarray,
-    vessels: VesselModel,
+    vessels: VesselModel | None,
     speed: int = SPEED,
     subsampling: Subsampling = "4:4:4",
 ) -> int:
@@ -113,19 +96,25 @@ def quality_that_keeps(
 
     Args:
         keep_vessels: of `VesselsKept.length`, above 0 and at most 1.
-        truth: vessels found in the image, ``(H, W)`` bool.
+        image: the photograph.
+        vessels: finds the vessels.
+        speed: see `compress`.
+        subsampling: see `compress`.
 
     Raises:
         DataError: no vessels; ``keep_vessels`` out of its range.
     """
+    if vessels is None:
+        raise UsageError("keep_vessels: needs vessels, a trained model that finds them")
     if not 0 < keep_vessels <= 1:
         raise UsageError(f"keep_vessels: {keep_vessels}; give more than 0 and at most 1")
+    truth = vessels.predict(image).mask
     if not truth.any():
         raise DataError("no vessels found, so none to keep; give a quality")
     low, high = -1, 100
     while high - low > 1:
         middle = (low + high) // 2
-        copy = decode(encode(image, middle, speed, subsampling))
+        copy = decode(compress(image, middle, speed, subsampling))
         kept = vessels_kept(truth, vessels.predict(copy).mask).length
         low, high = (low, middle) if kept >= keep_vessels else (middle, high)
     return high
@@ -194,16 +183,14 @@ def _compress_file(path: Path, folder: Path, vessels: VesselModel, options: Any)
     """Write the file of a photograph; its row of `COLUMNS`."""
     from lit_models.metrics.image_scores import image_scores
 
-    image, quality = _read(path), options.quality
-    settings = (options.speed, options.subsampling)
-    truth = vessels.predict(image).mask
+    image, quality, settings = _read(path), options.quality, (options.speed, options.subsampling)
     if options.keep_vessels is not None:
-        quality = quality_that_keeps(options.keep_vessels, image, truth, vessels, *settings)
-    data = encode(image, quality, *settings)
+        quality = quality_that_keeps(options.keep_vessels, image, vessels, *settings)
+    data = compress(image, quality, *settings)
     with atomic_write(folder / f"{path.stem}.avif") as half:
         half.write_bytes(data)
     copy = decode(data)
-    kept = vessels_kept(truth, vessels.predict(copy).mask)
+    kept = vessels_kept(vessels.predict(image).mask, vessels.predict(copy).mask)
     scores = image_scores(to_tensor(copy)[None], to_tensor(image)[None])
     figures = [8 * len(data) / image.width / image.height, *map(float, scores.values()), *kept]
     return [path.name, f"{path.stem}.avif", quality, len(data), *(f"{x:.4f}" for x in figures)]

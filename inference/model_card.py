@@ -8,7 +8,7 @@ import torch
 
 from common.paths import expand
 from experiment.checkpoints import Checkpoint
-from experiment.provenance import git_revision
+from experiment.hardware import git_revision
 from experiment.run_folder import run_folder_of
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import TASKS

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from common.ranges import ImageSide
-from datamodules.fundus_batches import collate
+from datamodules.fundus_input import collate
 from datamodules.preprocessing import photograph_input
 from inference.examples import example_photographs
 from inference.graph import Graph, channels_first, pixels_example

@@ -10,8 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize
 
-from datamodules.fundus_batches import collate
-from datamodules.fundus_input import FundusInput
+from datamodules.fundus_input import FundusInput, collate
 from inference.examples import example_photographs
 from inference.graph import Graph, channels_first, pixels_example
 from inference.inputs import read_pixels

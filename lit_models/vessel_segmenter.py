@@ -57,7 +57,7 @@ class VesselSegmenter(pl.LightningModule):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.inference, self.fov_only = inference, fov_only
         self.train_loss = ImageMean()
-        self.val_scores = VesselScores(inference.threshold, find_threshold=True)
+        self.val_scores = VesselScores(inference.threshold, True)
         self.test_scores = VesselScores(inference.threshold)
 
     def forward(self, images: Tensor) -> Tensor:

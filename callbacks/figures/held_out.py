@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -15,13 +16,7 @@ from callbacks.run_recorder import run_folder
 from experiment import plotting
 from experiment.atomic import write_table
 from experiment.metric_names import in_words
-from experiment.plotting import (
-    BLUE,
-    VERMILION,
-    mark_best,
-    percent_axis,
-    plot_by_epoch,
-)
+from experiment.plotting import BLUE, VERMILION, mark_best, percent_axis, plot_by_epoch
 from experiment.run_results import RunResults, read_results
 
 if TYPE_CHECKING:
@@ -47,7 +42,7 @@ def figure(
     An error inside is a warning. Figures ``<series>/<part>`` are one series in W&B, and left out of
     the report.
     """
-    path = run_folder(trainer) / "figures" / f"{name}.png"
+    path = _path(trainer, f"{name}.png")
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     with warn_on_error(f"figure {name}"):
         sample = data is not None and data.is_sample
@@ -59,11 +54,15 @@ def figure(
                 logger.log_image(key, [str(path)], caption=[caption or title])
 
 
+def _path(trainer: pl.Trainer, name: str) -> Path:
+    return run_folder(trainer) / "figures" / name
+
+
 def write_rows(
     trainer: pl.Trainer, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
     """``figures/<name>.csv``, a table of the report; none where there are no rows. For rank 0."""
-    path = run_folder(trainer) / "figures" / f"{name}.csv"
+    path = _path(trainer, f"{name}.csv")
     path.unlink(missing_ok=True)
     if rows:
         write_table(path, header, rows)
@@ -71,7 +70,7 @@ def write_rows(
 
 def remove_figure(trainer: pl.Trainer, name: str) -> None:
     """Remove what an earlier process drew and this one has nothing to show of. For rank 0."""
-    (run_folder(trainer) / "figures" / f"{name}.png").unlink(missing_ok=True)
+    _path(trainer, f"{name}.png").unlink(missing_ok=True)
 
 
 def draw_curves(
@@ -90,38 +89,32 @@ def draw_curves(
         form: of its best value; with "%" the axis is in percent.
         one_loss: training and validation loss are the same quantity and share an axis.
     """
-    losses = {
-        "training": (results.by_epoch.get("train/loss", {}), BLUE),
-        "validation": (results.by_epoch.get("val/loss", {}), VERMILION),
+    curves = {
+        "Training loss": (results.by_epoch.get("train/loss", {}), BLUE),
+        "Validation loss": (results.by_epoch.get("val/loss", {}), VERMILION),
     }
-    losses = {name: curve for name, curve in losses.items() if curve[0]}
-    panels = [losses] if one_loss else [{name: curve} for name, curve in losses.items()]
+    curves = {name: curve for name, curve in curves.items() if curve[0]}
+    panels = {name: {name: curve} for name, curve in curves.items()}
+    if one_loss and len(curves) > 1:
+        panels = {"Loss": curves}
     values, best = results.by_epoch.get(score), results.best_epoch
-    word = in_words(score, False) if values else ""
+    if values:
+        panels[f"Validation {in_words(score, False)}"] = {"": (values, VERMILION)}
     caption = f"The best epoch is {best}, by {results.monitor}." if best else ""
-    size = (7.2, 3 if len(panels) == 1 else 2.6)
-    with figure(
-        trainer, "curves", size, f"Loss{' and ' * bool(word)}{word} by epoch", caption
-    ) as fig:
-        all_axes = fig.subplots(1, len(panels) + bool(values), squeeze=False)[0]
-        for axes, curves in zip(all_axes, panels, strict=False):
-            axes.set_title("Loss" if len(curves) > 1 else f"{next(iter(curves)).title()} loss")
-            for name, (curve, color) in curves.items():
-                plot_by_epoch(axes, curve, name, color)
-            drawn = [value for curve, _ in curves.values() for value in curve.values()]
-            if min(drawn) > 0 and max(drawn) > 10 * min(drawn):
-                axes.set_yscale("log")
-            if len(curves) > 1:
+    size = (7.2, 3 if len(panels) < 3 else 2.6)
+    with figure(trainer, "curves", size, f"{' and '.join(panels)} by epoch", caption) as fig:
+        all_axes = fig.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, shown) in zip(all_axes, panels.items(), strict=True):
+            axes.set_title(title)
+            for name, (curve, color) in shown.items():
+                plot_by_epoch(axes, curve, name.removesuffix(" loss").lower(), color)
+            if len(shown) > 1:
                 axes.legend()
-        if values:
-            axes = all_axes[-1]
-            axes.set_title(f"Validation {word}")
-            plot_by_epoch(axes, values, "validation", VERMILION)
-            if best in values:
-                text = form.format(values[best]).replace("%", " %")
-                mark_best(axes, best, values[best], f"{text}, epoch {best}")
-            if "%" in form:
-                percent_axis(axes.yaxis)
+        if values and best in values:
+            text = form.format(values[best]).replace("%", " %")
+            mark_best(all_axes[-1], best, values[best], f"{text}, epoch {best}")
+        if values and "%" in form:
+            percent_axis(all_axes[-1].yaxis)
 
 
 class HeldOutFigures(Callback):
@@ -155,36 +148,28 @@ class HeldOutFigures(Callback):
         raise NotImplementedError
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
-        """Draw what was kept.
+        """Draw what was kept of all batches.
 
-        Args:
-            prefix: of the figures' names: "" after ``fit``, "test_" after ``test``.
-            where: "validation, epoch 7" or "test", for titles.
+        Figures are named ``prefix`` and something, titled something and ``where``.
         """
         raise NotImplementedError
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._passing = []
 
-    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._passing = []
+    on_test_epoch_start = on_validation_epoch_start
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._keep(trainer, outputs, batch)
-
-    def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
-    ) -> None:
-        self._keep(trainer, outputs, batch)
-
-    def _keep(self, trainer: pl.Trainer, outputs: Any, batch: Any) -> None:
+        if trainer.state.fn == "validate" or trainer.sanity_checking:
+            return
         with warn_on_error(f"{type(self).__name__}: figures"):
             part = self.keep(trainer, outputs, batch, self._passing)
             if part is not None:
                 self._passing.append(part)
+
+    on_test_batch_end = on_validation_batch_end  # type: ignore[assignment]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
@@ -192,9 +177,9 @@ class HeldOutFigures(Callback):
         checkpoint = trainer.checkpoint_callback
         score = trainer.callback_metrics.get(getattr(checkpoint, "monitor", None) or "")
         if score is not None:
-            signed = float(score) * (1 if getattr(checkpoint, "mode", "max") == "max" else -1)
-            if math.isnan(signed):
-                signed = -math.inf  # as for the checkpoint: worse than any number
+            sign = 1 if getattr(checkpoint, "mode", "max") == "max" else -1
+            # As for the checkpoint, NaN is worse than any number.
+            signed = -math.inf if score.isnan() else sign * float(score)
             if self._best_score is not None and signed <= self._best_score:
                 return
             self._best_score = signed
@@ -202,12 +187,6 @@ class HeldOutFigures(Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._draw_fit(trainer, gather(trainer, self._best))
-
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        kept = gather(trainer, self._passing)
-        if trainer.is_global_zero and kept:
-            with warn_on_error("held-out images"):
-                self.draw(trainer, kept, "test_", "test")
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -223,6 +202,12 @@ class HeldOutFigures(Callback):
             for logger in trainer.loggers:
                 logger.save()
             self.draw_curves(trainer, read_results(run_folder(trainer)))
-        if kept:
+        self._draw_images(trainer, kept, "", f"validation, epoch {self._best_epoch}")
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._draw_images(trainer, gather(trainer, self._passing), "test_", "test")
+
+    def _draw_images(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
+        if trainer.is_global_zero and kept:
             with warn_on_error("held-out images"):
-                self.draw(trainer, kept, "", f"validation, epoch {self._best_epoch}")
+                self.draw(trainer, kept, prefix, where)

@@ -9,7 +9,6 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 
 from callbacks.gather import gather
 from callbacks.run_recorder import run_folder
-from common.errors import DataError
 from experiment.atomic import write_table
 
 Row = tuple[Any, ...]
@@ -55,14 +54,7 @@ class PredictionWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        try:
-            rows = self.write(run_folder(trainer), prediction, pl_module)
-        except KeyError as error:
-            names = type(self).__name__, type(pl_module).__name__
-            raise DataError(
-                f"trainer.callbacks: {names[0]} writes {error}, which {names[1]} does not predict; "
-                "give the writer of its task"
-            ) from None
+        rows = self.write(run_folder(trainer), prediction, pl_module)
         self._rows += zip(prediction["index"].tolist(), rows, strict=True)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from jsonargparse.typing import ClosedUnitInterval
 from torchvision.transforms import v2
 
-from common.ranges import Degrees, HalfOpenUnitInterval
+from common.ranges import HalfOpenUnitInterval, NonNegativeFinite
 from datamodules.transforms.augmentation import Augmentation
 
 
@@ -26,7 +26,7 @@ class DefectAugmentation(Augmentation):
     def __init__(
         self,
         flip: bool = True,
-        rotation: Degrees = 5,
+        rotation: NonNegativeFinite = 5,
         translate: ClosedUnitInterval = 0.05,
         zoom: HalfOpenUnitInterval = 0.05,
         color_jitter: ClosedUnitInterval = 0.2,

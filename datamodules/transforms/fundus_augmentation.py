@@ -1,7 +1,7 @@
 """Random variation of a fundus photograph together with its masks."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +14,20 @@ from torchvision.transforms import v2
 from common.errors import DataError
 from common.ranges import ImageSide, NonNegativeFinite, PositiveFinite
 from datamodules.transforms.augmentation import Augmentation, uniform
+
+Camera = Callable[[Tensor], Tensor]  # what it makes of a picture (C, h, w)
+Light = tuple[Tensor, Tensor, Tensor]  # mixture (C, C), brightness (C,), noise (C, h, w)
+
+
+class View(NamedTuple):
+    """Where a picture is looked at from; exact ones hold pixels of the photograph."""
+
+    rank: int  # of the center among the pixels of the field of view, from 1; 0: the middle
+    angle: float
+    zoom: float
+    stretch: float
+    mirror: int
+    exact: bool
 
 
 class FundusAugmentation(Augmentation):
@@ -36,9 +50,9 @@ class FundusAugmentation(Augmentation):
         brightness: standard deviation of what is added to each channel.
         channel_mixing: standard deviation of what each channel takes from each.
         noise: the greatest standard deviation of noise.
-        other_camera_prob: probability that a picture looks like another camera's, see
-            `RandomCamera`. Without, a network draws vessels too wide in soft photographs, and too
-            few in noisy ones.
+        other_camera_prob: probability that a picture looks like another camera's: softer,
+            sharpened or noisier. Without, a network draws vessels too wide in soft photographs,
+            and too few in noisy ones.
         blur: of these, the greatest standard deviation of a Gaussian blur, in px.
         sharpening: of these, the greatest gain of unsharp masking.
         camera_noise: of these, the greatest standard deviation of noise.
@@ -64,12 +78,14 @@ class FundusAugmentation(Augmentation):
         camera_noise: NonNegativeFinite = 0.35,
     ) -> None:
         super().__init__()
-        self.crop = crop
-        self.view = RandomView(crop, no_resample_prob, zoom, aspect)
-        self.camera = RandomCamera(other_camera_prob, blur, sharpening, camera_noise)
-        self.intensity = RandomIntensity(
-            contrast, channel_contrast, brightness, channel_mixing, noise
-        )
+        if zoom[0] > zoom[1]:
+            raise DataError(f"data.augmentation.zoom: {list(zoom)}; give the smaller number first")
+        self.crop, self.no_resample_prob = crop, no_resample_prob
+        self.zoom, self.aspect = zoom, aspect
+        self.contrast, self.channel_contrast = contrast, channel_contrast
+        self.brightness, self.channel_mixing, self.noise = brightness, channel_mixing, noise
+        self.other_camera_prob, self.blur = other_camera_prob, blur
+        self.sharpening, self.camera_noise = sharpening, camera_noise
 
     def forward(self, *inputs: Any) -> Any:
         images, masks = self.batch(inputs[:1], inputs[1:])
@@ -93,59 +109,26 @@ class FundusAugmentation(Augmentation):
             at their edges, which is what part of such a pixel is vessel.
         """
         counts = fov_pixels or [int(mask[-1].sum()) for mask in masks]
-        drawn = []
-        for image, count in zip(images, counts, strict=True):
-            height, width = image.shape[-2:]
-            size = (len(image), self.crop or height, self.crop or width)
-            parts = (self.camera, self.intensity)
-            drawn.append((self.view.draw(count), *(p.draw(size, image.device) for p in parts)))
+        drawn = [self._draw(*pair) for pair in zip(images, counts, strict=True)]
         views, cameras, lights = zip(*drawn, strict=True)
-        grid = self.view.grid(masks, views)
+        grid = self._grid(masks, views)
         seen_images, seen_masks = (
             torch.cat([_sample(one, grid[[i]]) for i, one in enumerate(several)])
             for several in (images, masks)
         )
-        taken = map(self.camera.apply, seen_images, cameras)
-        return self.intensity.apply(torch.stack([*taken]), lights), seen_masks
+        taken = [camera(image) for camera, image in zip(cameras, seen_images, strict=True)]
+        mixtures, brightness, noise = map(torch.stack, zip(*lights, strict=True))
+        lit = torch.einsum("nij,njhw->nihw", mixtures.to(grid), torch.stack(taken))
+        return lit + brightness.to(grid)[:, :, None, None] + noise, seen_masks
 
+    def _draw(self, image: Tensor, fov_pixels: int) -> tuple[View, Camera, Light]:
+        """How one picture with so many pixels in its field of view varies."""
+        height, width = image.shape[-2:]
+        size = (len(image), self.crop or height, self.crop or width)
+        view = self._draw_view(fov_pixels)
+        return view, self._draw_camera(size, image.device), self._draw_light(size, image.device)
 
-def _sample(image: Tensor, grid: Tensor) -> Tensor:
-    return F.grid_sample(image.as_subclass(Tensor).float()[None], grid, align_corners=False)
-
-
-class View(NamedTuple):
-    """One draw of `RandomView`."""
-
-    rank: int  # of the center among the pixels of the field of view, from 1; 0: the middle
-    angle: float
-    zoom: float
-    stretch: float
-    mirror: int
-    no_resample: bool
-
-
-class RandomView:
-    """Turned by any angle, mirrored, magnified, stretched and cut, in a single resampling.
-
-    Some pictures are not resampled: each of their pixels is one of the photograph.
-
-    Args:
-        crop, no_resample_prob, zoom, aspect: see `FundusAugmentation`.
-
-    Raises:
-        DataError: the least zoom is above the greatest.
-    """
-
-    def __init__(
-        self, crop: int | None, no_resample_prob: float, zoom: tuple[float, float], aspect: float
-    ) -> None:
-        if zoom[0] > zoom[1]:
-            raise DataError(f"data.augmentation.zoom: {list(zoom)}; give the smaller number first")
-        self.crop, self.no_resample_prob = crop, no_resample_prob
-        self.zoom, self.aspect = zoom, aspect
-
-    def draw(self, fov_pixels: int) -> View:
-        """A view of a picture whose field of view has so many pixels."""
+    def _draw_view(self, fov_pixels: int) -> View:
         centered = self.crop is not None and fov_pixels > 0
         rank = int(torch.randint(fov_pixels, ())) + 1 if centered else 0
         angle = uniform(-math.pi, math.pi)
@@ -157,7 +140,39 @@ class RandomView:
             return View(rank, angle, 1.0, 1.0, mirror, True)
         return View(rank, angle, zoom, stretch, mirror, False)
 
-    def grid(self, masks: Sequence[Tensor], views: Sequence[View]) -> Tensor:
+    def _draw_camera(self, size: tuple[int, ...], device: torch.device) -> Camera:
+        """Thirteen of twenty are blurred, four sharpened, and all are noisy.
+
+        Each channel keeps its standard deviation, for the network's input is standardized after
+        the camera.
+        """
+        if torch.rand(()) >= self.other_camera_prob:
+            return lambda image: image
+        kind, sigma, gain = float(torch.rand(())), 0.0, 0.0
+        if kind < 0.65:
+            sigma = uniform(0, self.blur)
+        elif kind < 0.85:
+            gain, sigma = uniform(0, self.sharpening), uniform(1, 2)
+        noise = uniform(0, self.camera_noise) * torch.randn(size, device=device)
+
+        def take(image: Tensor) -> Tensor:
+            blurred = _blurred(image, sigma)
+            taken = blurred if kind < 0.65 else image + gain * (image - blurred)
+            before, after = (x.std(dim=(1, 2), keepdim=True) for x in (image, taken))
+            return taken * (before / after.clamp_min(1e-3)) + noise
+
+        return take
+
+    def _draw_light(self, size: tuple[int, ...], device: torch.device) -> Light:
+        channels, spread = size[0], self.channel_contrast
+        contrast = uniform(-self.contrast, self.contrast)
+        contrasts = contrast + torch.empty(channels).uniform_(-spread, spread)
+        mixture = torch.eye(channels) + self.channel_mixing * torch.randn(channels, channels)
+        brightness = mixture @ (self.brightness * torch.randn(channels))
+        noise = uniform(0, self.noise) * torch.randn(size, device=device)
+        return mixture * contrasts.exp(), brightness, noise
+
+    def _grid(self, masks: Sequence[Tensor], views: Sequence[View]) -> Tensor:
         """Where the pixels of each result lie in its picture, for ``grid_sample``."""
         device, sizes = masks[0].device, [mask.shape[-2:] for mask in masks]
         rows, columns = (self.crop or side for side in sizes[0])
@@ -178,7 +193,7 @@ class RandomView:
         across = cos * x - sin * y + center_x
         down = sin * x + cos * y + center_y
         # An even crop around a pixel, or a turned oblong one, lies half a pixel off.
-        exact = each(v.no_resample for v in views) > 0
+        exact = each(v.exact for v in views) > 0
         across = torch.where(exact, (across + 0.25).floor(), across)
         down = torch.where(exact, (down + 0.25).floor(), down)
         return torch.stack([(2 * across + 1) / widths - 1, (2 * down + 1) / heights - 1], dim=-1)
@@ -193,101 +208,10 @@ def _center(mask: Tensor, view: View, y: Tensor, x: Tensor) -> tuple[Tensor, Ten
     return place // mask.shape[-1], place % mask.shape[-1]
 
 
-class Camera(NamedTuple):
-    """One draw of `RandomCamera`."""
-
-    blur: float
-    sharpening: float | None  # the gain; None blurs
-    noise: Tensor  # (C, h, w)
-
-
-class RandomCamera:
-    """The picture as another camera takes it: softer, sharpened or noisier.
-
-    Thirteen of twenty are blurred, four sharpened, and all are noisy. Each channel keeps its
-    standard deviation, since the network's input is standardized after the camera.
-
-    Args:
-        probability: of a picture to change at all.
-        blur, sharpening, noise: see `FundusAugmentation`.
-    """
-
-    def __init__(self, probability: float, blur: float, sharpening: float, noise: float) -> None:
-        self.probability, self.blur = probability, blur
-        self.sharpening, self.noise = sharpening, noise
-
-    def draw(self, size: tuple[int, int, int], device: torch.device) -> Camera | None:
-        """The camera of a picture ``(C, h, w)``; None: its own."""
-        if torch.rand(()) >= self.probability:
-            return None
-        kind, blur, gain = float(torch.rand(())), 0.0, None
-        if kind < 0.65:
-            blur = uniform(0, self.blur)
-        elif kind < 0.85:
-            gain, blur = uniform(0, self.sharpening), uniform(1, 2)
-        return Camera(blur, gain, uniform(0, self.noise) * torch.randn(size, device=device))
-
-    @staticmethod
-    def apply(image: Tensor, camera: Camera | None) -> Tensor:
-        """What the camera makes of an image ``(C, h, w)``."""
-        if camera is None:
-            return image
-        taken = _blurred(image, camera.blur)
-        if camera.sharpening is not None:
-            taken = image + camera.sharpening * (image - taken)
-        before, after = (x.std(dim=(1, 2), keepdim=True) for x in (image, taken))
-        return taken * (before / after.clamp_min(1e-3)) + camera.noise
+def _sample(image: Tensor, grid: Tensor) -> Tensor:
+    return F.grid_sample(image.as_subclass(Tensor).float()[None], grid, align_corners=False)
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:
     side = 2 * min(math.ceil(3 * sigma), *(n - 1 for n in image.shape[-2:])) + 1
     return image if sigma < 0.1 else v2.functional.gaussian_blur(image, [side, side], [sigma] * 2)
-
-
-class Light(NamedTuple):
-    """One draw of `RandomIntensity`."""
-
-    mixture: Tensor  # (C, C)
-    brightness: Tensor  # (C,)
-    noise: Tensor  # (C, h, w)
-
-
-class RandomIntensity:
-    """Other contrast, brightness and mixture of the channels, and noise.
-
-    Args:
-        contrast, channel_contrast, brightness, channel_mixing, noise: see `FundusAugmentation`.
-    """
-
-    def __init__(
-        self,
-        contrast: float,
-        channel_contrast: float,
-        brightness: float,
-        channel_mixing: float,
-        noise: float,
-    ) -> None:
-        self.contrast, self.channel_contrast = contrast, channel_contrast
-        self.brightness, self.channel_mixing = brightness, channel_mixing
-        self.noise = noise
-
-    def draw(self, size: tuple[int, int, int], device: torch.device) -> Light:
-        """The light of a picture ``(C, h, w)``."""
-        channels, spread = size[0], self.channel_contrast
-        contrast = uniform(-self.contrast, self.contrast)
-        contrasts = contrast + torch.empty(channels).uniform_(-spread, spread)
-        mixture = torch.eye(channels) + self.channel_mixing * torch.randn(channels, channels)
-        brightness = mixture @ (self.brightness * torch.randn(channels))
-        noise = uniform(0, self.noise) * torch.randn(size, device=device)
-        return Light(mixture * contrasts.exp(), brightness, noise)
-
-    def apply(self, images: Tensor, lights: Sequence[Light]) -> Tensor:
-        """Images ``(N, C, h, w)``, each in its light."""
-        mixtures, brightness = (
-            torch.stack(values).to(images)
-            for values in zip(*((light.mixture, light.brightness) for light in lights), strict=True)
-        )
-        images = torch.einsum("nij,njhw->nihw", mixtures, images)
-        images += brightness[:, :, None, None]
-        images += torch.stack([light.noise for light in lights])
-        return images

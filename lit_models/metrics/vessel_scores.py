@@ -51,19 +51,6 @@ class BestThreshold(BinnedAUROC):
         return self.thresholds[(2 * tp / (2 * tp + fp + fn).clamp_min(1)).argmax()]
 
 
-def mask_scores() -> dict[str, Metric]:
-    """The scores of `RegionScores` by name, of 0/1 integers: called vessel, and truth."""
-    unchecked: dict[str, Any] = {"validate_args": False}
-    return {
-        "dice": BinaryF1Score(**unchecked),
-        "iou": BinaryJaccardIndex(**unchecked),
-        "mean_iou": MulticlassJaccardIndex(num_classes=2, **unchecked),  # of those that occur
-        "sensitivity": BinaryRecall(**unchecked),
-        "specificity": BinarySpecificity(**unchecked),
-        "accuracy": BinaryAccuracy(**unchecked),
-    }
-
-
 class RegionScores(nn.Module):
     """Each score over the pixels of all images, ``<score>_pooled``, and ``<score>_image_mean``.
 
@@ -77,10 +64,19 @@ class RegionScores(nn.Module):
     def __init__(self, threshold: float = 0.5, find_threshold: bool = False) -> None:
         super().__init__()
         self.threshold = threshold
-        self.masks = MetricCollection(dict(mask_scores()))
-        self.auroc = BinnedAUROC(validate_args=False)
-        self.best_threshold = BestThreshold(validate_args=False) if find_threshold else None
-        self.image_mean = nn.ModuleDict({name: ImageMean() for name in (*mask_scores(), "auroc")})
+        unchecked: dict[str, Any] = {"validate_args": False}
+        masks: dict[str, Metric] = {
+            "dice": BinaryF1Score(**unchecked),
+            "iou": BinaryJaccardIndex(**unchecked),
+            "mean_iou": MulticlassJaccardIndex(num_classes=2, **unchecked),  # of those that occur
+            "sensitivity": BinaryRecall(**unchecked),
+            "specificity": BinarySpecificity(**unchecked),
+            "accuracy": BinaryAccuracy(**unchecked),
+        }
+        self.image_mean = nn.ModuleDict({name: ImageMean() for name in (*masks, "auroc")})
+        self.masks = MetricCollection({**masks})
+        self.auroc = BinnedAUROC(**unchecked)
+        self.best_threshold = BestThreshold(**unchecked) if find_threshold else None
         self.images = SumMetric()
 
     def update(self, probability: Tensor, truth: Tensor) -> dict[str, Tensor]:
@@ -102,13 +98,11 @@ class RegionScores(nn.Module):
     def compute_and_reset(self) -> dict[str, Tensor]:
         """The scores over all processes; empty if none of them had an image."""
         metrics: dict[str, Any] = {f"{name}_pooled": m for name, m in self.masks.items()}
-        metrics["auroc_pooled"] = self.auroc
+        metrics |= {"auroc_pooled": self.auroc, "best_threshold_pooled": self.best_threshold}
         metrics |= {f"{name}_image_mean": metric for name, metric in self.image_mean.items()}
-        if self.best_threshold is not None:
-            metrics["best_threshold_pooled"] = self.best_threshold
         some = self.images.compute() > 0
-        values = {name: metric.compute() for name, metric in metrics.items()}
-        for metric in (*metrics.values(), self.images):
+        values = {name: metric.compute() for name, metric in metrics.items() if metric is not None}
+        for metric in filter(None, (*metrics.values(), self.images)):
             metric.reset()
         return values if some else {}
 
@@ -119,15 +113,13 @@ class VesselScores(nn.Module):
     Those of the field of view exist where its masks do. ``loss`` is the mean over the images.
 
     Args:
-        threshold: probability above which a pixel is called vessel.
-        find_threshold: add ``best_threshold_pooled``, for validation only.
+        *args: see `RegionScores`.
     """
 
-    def __init__(self, threshold: float = 0.5, find_threshold: bool = False) -> None:
+    def __init__(self, *args: Any) -> None:
         super().__init__()
         self.loss = ImageMean()
-        self.fov = RegionScores(threshold, find_threshold)
-        self.full_image = RegionScores(threshold, find_threshold)
+        self.fov, self.full_image = RegionScores(*args), RegionScores(*args)
 
     def update(self, probability: Tensor, truth: Tensor, fov: Tensor | None) -> dict[str, Tensor]:
         """Add one image: float32 ``(H, W)``, bool ``(1, H, W)``, and its mask or None.

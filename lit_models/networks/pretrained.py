@@ -43,7 +43,8 @@ def read_state(name: str, weights: str) -> dict[str, Tensor]:
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"{cache}: not there and cannot be downloaded ({error}); get it from {source.url}, "
-            "or give --model.network.weights a file, or random"
+            "give --model.network.weights a file, or train a small network without them: "
+            "--config configs/from_scratch/aoi.yaml behind the config"
         ) from None
     finally:
         socket.setdefaulttimeout(patience)

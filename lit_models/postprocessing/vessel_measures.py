@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array, diags_array
 from scipy.sparse.csgraph import connected_components
 
 Mask = NDArray[np.bool_]
@@ -53,37 +53,13 @@ class VesselMeasures:
 MEASURES = tuple(field.name for field in fields(VesselMeasures))
 
 
-def trace_vessels(
-    probability: Values, threshold: float, centerline: Sequence[float] | None
-) -> Mask:
-    """Vessel pixels and the center lines of fainter vessels that are connected to clear ones.
-
-    A lower threshold finds thin vessels that the mask misses, but draws them too wide. Of what
-    hysteresis (Canny 1986) adds, only the center line is taken.
-
-    Args:
-        probability: of vessel, ``(H, W)``.
-        threshold: probability above which a pixel is vessel.
-        centerline: low and high threshold of the hysteresis; None adds nothing.
-
-    Returns:
-        bool ``(H, W)``.
-    """
-    from skimage.filters import apply_hysteresis_threshold
-    from skimage.morphology import skeletonize
-
-    vessels = probability > threshold
-    if centerline is None:
-        return vessels
-    return vessels | skeletonize(apply_hysteresis_threshold(probability, *centerline))
-
-
 @dataclass(frozen=True)
 class MeasuredVessels:
     """A photograph's vessels in numbers.
 
     Attributes:
-        traced: what the skeleton is of, ``(H, W)``, see `trace_vessels`.
+        traced: what the skeleton is of, ``(H, W)``: the mask, and center lines of fainter vessels
+            that are connected to clear ones.
         regions: of the whole field of view and its quadrants, by the names in `REGIONS`.
         quality: what speaks against the numbers. ``few_vessels`` and ``many_vessels``: a density
             outside `DENSITIES`; ``small_fov``: a diameter below `MIN_DIAMETER`; with these all
@@ -107,38 +83,27 @@ def measure_vessels(
 ) -> MeasuredVessels:
     """Measures of the vessels in a photograph.
 
+    A lower threshold finds thin vessels that the mask misses, but draws them too wide. Of what
+    hysteresis (Canny 1986) adds, only the center line is taken.
+
     Args:
         probability: of vessel, ``(H, W)``.
         fov: field of view, ``(H, W)``, not empty.
-        threshold: see `trace_vessels`.
-        centerline: likewise.
+        threshold: probability above which a pixel is vessel.
+        centerline: low and high threshold of the hysteresis; None adds nothing.
         sharpness: of the photograph, see `datamodules.transforms.fundus.sharpness`; None: unknown.
     """
+    from skimage.filters import apply_hysteresis_threshold
     from skimage.morphology import skeletonize
 
-    vessels = (probability > threshold) & fov
-    traced = trace_vessels(probability, threshold, centerline) & fov
-    y, x, diameter = _center(fov)
-    quality, measurable = _quality(probability, vessels, fov, sharpness)
-    if not measurable:
-        return MeasuredVessels(traced, dict.fromkeys(REGIONS, VesselMeasures()), quality)
-    tree = _tree(skeletonize(traced), MIN_BRANCH * diameter)
-    upper, lower, left, right = slice(y), slice(y, None), slice(x), slice(x, None)
-    quadrants = [(upper, left), (upper, right), (lower, left), (lower, right)]
-    measures = (
-        _measure(vessels[region], fov[region], tree.within(*region), diameter)
-        for region in [(slice(None), slice(None)), *quadrants]
-    )
-    return MeasuredVessels(traced, dict(zip(REGIONS, measures, strict=True)), quality)
-
-
-def _quality(
-    probability: Values, vessels: Mask, fov: Mask, sharpness: float | None
-) -> tuple[tuple[str, ...], bool]:
-    """See `MeasuredVessels`, and whether there is anything to measure."""
-    diameter = _center(fov)[2]
-    disc = fov.sum() / (math.pi / 4 * diameter**2)
-    density = vessels.sum() / fov.sum()
+    vessels = traced = (probability > threshold) & fov
+    if centerline is not None:
+        faint = apply_hysteresis_threshold(probability, *centerline)
+        traced = vessels | skeletonize(faint) & fov
+    ends = [np.flatnonzero(fov.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    y, x = (int(low + high + 1) // 2 for low, high in ends)
+    diameter = int(max(high - low for low, high in ends)) + 1
+    disc, density = fov.sum() / (math.pi / 4 * diameter**2), vessels.sum() / fov.sum()
     fatal = {
         "few_vessels": density < DENSITIES[0],
         "many_vessels": density > DENSITIES[1],
@@ -150,109 +115,72 @@ def _quality(
         "low_confidence": vessels.any() and probability[vessels].mean() < MIN_CONFIDENCE,
         "blurred": sharpness is not None and sharpness < MIN_SHARPNESS,
     }
-    flags = tuple(name for name, holds in (fatal | doubtful).items() if holds)
-    return flags, not any(fatal.values())
+    quality = tuple(name for name, holds in (fatal | doubtful).items() if holds)
+    if any(fatal.values()):
+        return MeasuredVessels(traced, dict.fromkeys(REGIONS, VesselMeasures()), quality)
+    skeleton = skeletonize(traced)
+    tree = [skeleton, *_trace_branches(skeleton, MIN_BRANCH * diameter)]
+    upper, lower, left, right = slice(y), slice(y, None), slice(x), slice(x, None)
+    quadrants = [(upper, left), (upper, right), (lower, left), (lower, right)]
+    measures = (
+        _measure(vessels[region], fov[region], [part[region] for part in tree], region, diameter)
+        for region in [(slice(None), slice(None)), *quadrants]
+    )
+    return MeasuredVessels(traced, dict(zip(REGIONS, measures, strict=True)), quality)
 
 
-def _center(fov: Mask) -> tuple[int, int, int]:
-    """Row and column of the middle of the FOV, and its diameter, in px."""
-    ends = [np.flatnonzero(fov.any(axis=axis))[[0, -1]] for axis in (1, 0)]
-    y, x = (int(low + high + 1) // 2 for low, high in ends)
-    return y, x, int(max(high - low for low, high in ends)) + 1
+def _trace_branches(skeleton: Mask, min_branch: float) -> list[Values]:
+    """Four maps of a skeleton ``(H, W)``.
 
+    Half of the steps to a point's neighbors in px, 0 off the skeleton; number of free ends, and of
+    junctions, at a pixel; tortuosity of a branch of at least ``min_branch`` px at its first point,
+    else NaN.
+    """
+    from skimage.graph import pixel_graph
 
-@dataclass(frozen=True)
-class _Tree:
-    """A skeleton; all positions are row and column in px."""
-
-    points: Points  # (P, 2)
-    lengths: Values  # (P,): half of the steps to a point's neighbors, px
-    ends: Points  # (E, 2)
-    junctions: Values  # (J, 2)
-    branches: Points  # (B, 2): one point of each
-    tortuosity: Values  # (B,)
-
-    def within(self, rows: slice, columns: slice) -> "_Tree":
-        """The part of a region."""
-        low = (rows.start or 0, columns.start or 0)
-        high = (rows.stop or math.inf, columns.stop or math.inf)
-        points, ends, junctions, branches = (
-            ((places >= low) & (places < high)).all(axis=1)
-            for places in (self.points, self.ends, self.junctions, self.branches)
-        )
-        return _Tree(
-            self.points[points],
-            self.lengths[points],
-            self.ends[ends],
-            self.junctions[junctions],
-            self.branches[branches],
-            self.tortuosity[branches],
-        )
-
-
-def _tree(skeleton: Mask, min_branch: float) -> _Tree:
     points = np.argwhere(skeleton)
-    one, other = _neighbors(skeleton)
-    steps = np.linalg.norm(points[one] - points[other], axis=1)
-    both = np.concatenate([one, other])
-    degree = np.bincount(both, minlength=len(points))
-    lengths = np.bincount(both, np.concatenate([steps, steps]) / 2, len(points)).astype(float)
+    graph = csr_array(pixel_graph(skeleton, connectivity=2)[0])  # steps in px, points in order
+    straight = (graph == 1).astype(int)
+    graph -= graph.multiply(straight @ straight > 0)  # diagonal where no other way leads there
+    graph.eliminate_zeros()
+    degree = np.diff(graph.indptr)
+    lengths, ends, junctions = np.zeros((3, *skeleton.shape))
+    lengths[skeleton] = graph.sum(axis=1) / 2
+    ends[skeleton] = degree == 1
     crowded = np.zeros_like(skeleton)
-    crowded[tuple(points[degree > 2].T)] = True
+    crowded[skeleton] = degree > 2
     labels, count = ndimage.label(crowded, np.ones((3, 3)))
-    junctions = ndimage.center_of_mass(crowded, labels, range(1, count + 1))
-    inner = (degree[one] <= 2) & (degree[other] <= 2)
-    tips, arcs = _branches(one[inner], other[inner], steps[inner], len(points))
-    chords = np.linalg.norm(points[tips[:, 0]] - points[tips[:, 1]], axis=1)
-    long = arcs >= min_branch
-    return _Tree(
-        points,
-        lengths,
-        points[degree == 1],
-        np.reshape(junctions, (-1, 2)),
-        points[tips[long, 0]],
-        arcs[long] / chords[long],
-    )
+    centers = np.reshape(ndimage.center_of_mass(crowded, labels, range(1, count + 1)), (-1, 2))
+    np.add.at(junctions, tuple(centers.astype(int).T), 1)
+    inner = diags_array((degree <= 2).astype(float))
+    branches = (inner @ graph @ inner).tocsr()
+    branches.eliminate_zeros()
+    branch = connected_components(branches, directed=False)[1]
+    arcs = np.bincount(branch, branches.sum(axis=1)) / 2
+    tips = np.flatnonzero(np.diff(branches.indptr) == 1)  # two of each branch, for rings have none
+    first, last = tips[np.argsort(branch[tips], kind="stable")].reshape(-1, 2).T
+    arcs, chords = arcs[branch[first]], np.linalg.norm(points[first] - points[last], axis=1)
+    tortuosity = np.full(skeleton.shape, np.nan)
+    tortuosity[tuple(points[first].T)] = np.where(arcs >= min_branch, arcs / chords, np.nan)
+    return [lengths, ends, junctions, tortuosity]
 
 
-def _branches(one: Points, other: Points, steps: Values, count: int) -> tuple[Points, Values]:
-    """First and last point ``(B, 2)`` and length ``(B,)`` of each branch; rings have no ends."""
-    edges = coo_array((steps, (one, other)), shape=(count, count))
-    branch = connected_components(edges, directed=False)[1]
-    arcs = np.bincount(branch[one], steps, minlength=count)
-    tips = np.flatnonzero(np.bincount(np.concatenate([one, other]), minlength=count) == 1)
-    pairs = tips[np.argsort(branch[tips], kind="stable")].reshape(-1, 2)
-    return pairs, arcs[branch[pairs[:, 0]]]
-
-
-def _neighbors(skeleton: Mask) -> tuple[Points, Points]:
-    """Indices of neighboring points, each pair once; diagonal where no other way leads there."""
-    index = np.cumsum(skeleton).reshape(skeleton.shape) - 1
-    s = skeleton
-    pairs = [
-        (s[:, :-1] & s[:, 1:], index[:, :-1], index[:, 1:]),
-        (s[:-1] & s[1:], index[:-1], index[1:]),
-        (s[:-1, :-1] & s[1:, 1:] & ~s[:-1, 1:] & ~s[1:, :-1], index[:-1, :-1], index[1:, 1:]),
-        (s[:-1, 1:] & s[1:, :-1] & ~s[:-1, :-1] & ~s[1:, 1:], index[:-1, 1:], index[1:, :-1]),
-    ]
-    return (
-        np.concatenate([a[both] for both, a, _ in pairs]),
-        np.concatenate([b[both] for both, _, b in pairs]),
-    )
-
-
-def _measure(vessels: Mask, fov: Mask, tree: _Tree, diameter: int) -> VesselMeasures:
+def _measure(
+    vessels: Mask, fov: Mask, tree: list[Values], region: tuple[slice, slice], diameter: int
+) -> VesselMeasures:
     if not fov.any():
         return VesselMeasures()
-    length = tree.lengths.sum()
+    skeleton, lengths, ends, junctions, tortuosity = tree
+    length, winding = lengths.sum(), tortuosity[~np.isnan(tortuosity)]
+    corner = [side.start or 0 for side in region]
     return VesselMeasures(
         density=float(vessels.sum() / fov.sum()),
         length=float(length / diameter),
-        fractal_dimension=_box_dimension(tree.points, diameter),
-        tortuosity=float(np.median(tree.tortuosity)) if len(tree.tortuosity) else math.nan,
+        fractal_dimension=_box_dimension(np.argwhere(skeleton) + corner, diameter),
+        tortuosity=float(np.median(winding)) if len(winding) else math.nan,
         mean_width=float(vessels.sum() / length / diameter) if length else math.nan,
-        branch_points=float(len(tree.junctions)),
-        end_points=float(len(tree.ends)),
+        branch_points=float(junctions.sum()),
+        end_points=float(ends.sum()),
     )
 
 

@@ -23,7 +23,7 @@ class VesselPostprocessor:
         threshold: probability above which a pixel is called vessel; choose it by
             ``val/fov/best_threshold_pooled``.
         centerline: low and high probability of the hysteresis that finds center lines of faint
-            vessels for the measures, see `trace_vessels`; null measures the mask alone.
+            vessels for the measures, see `measure_vessels`; null measures the mask alone.
         tta: test-time augmentation: how many views of an image to average: 1, with its mirror
             images 4, with the quarter turns of these 8.
         scales: sizes at which to look at an image, of which that with the highest confidence is
@@ -83,7 +83,7 @@ class VesselPostprocessor:
 
         Args:
             network: gives logits ``(N, 1, H, W)``.
-            batch: of photographs, see `datamodules.fundus_batches.collate`.
+            batch: of photographs, see `datamodules.fundus_input.collate`.
             fov_only: nothing outside the field of view is vessel.
 
         Returns:

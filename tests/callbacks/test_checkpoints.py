@@ -1,5 +1,6 @@
 """Killed anywhere and resumed equals uninterrupted; nothing that was written is ever half there."""
 
+import csv
 import functools
 import os
 from pathlib import Path
@@ -11,8 +12,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from torch.utils.data import DataLoader
 
 from callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from callbacks.epoch_seed import EpochSeed
-from callbacks.last_validation import LastValidation
+from callbacks.epochs import EpochSeed, LastValidation
 from callbacks.run_recorder import RunRecorder
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.metrics_csv import MetricsCSV
@@ -59,10 +59,11 @@ class Keep(RunRecorder):
         """Likewise."""
 
 
-def fit(folder, resume=False, epochs=7, every=1, callbacks=()):
+def fit(folder, resume=False, epochs=7, every=1, callbacks=(), steps=-1):
     pl.seed_everything(1)
     trainer = pl.Trainer(
         max_epochs=epochs,
+        max_steps=steps,
         check_val_every_n_epoch=every,
         log_every_n_steps=1,
         logger=MetricsCSV(folder),
@@ -147,7 +148,6 @@ def kill_at(patch, owner, name, count, after):
         (Path, "write_bytes", 7),
         (Line, "validation_step", 13),
         (Line, "training_step", 11),
-        (MetricsCSV, "save", 9),
         (MetricsCSV, "log_metrics", 17),
         (MetricsCSV, "log_metrics", 18),
         (MetricsCSV, "log_metrics", 19),
@@ -223,3 +223,11 @@ def test_the_best_is_known_in_a_moved_folder(tmp_path):
     assert again.best_model_score == 0.5
     assert again.best_k_models == {str(tmp_path / "epoch=2.ckpt"): 0.5}
     assert again.best_model_path == again.kth_best_model_path == str(tmp_path / "epoch=2.ckpt")
+
+
+def test_max_steps_within_an_epoch_keep_a_best_checkpoint(tmp_path):
+    trainer, _ = fit(tmp_path, steps=4)  # epochs have three
+    assert trainer.global_step == 4
+    assert list(trainer.checkpoint_callback.best_k_models)
+    scores = [row["val/score"] for row in csv.DictReader((tmp_path / "metrics.csv").open())]
+    assert len([*filter(None, scores)]) == 2

@@ -1,13 +1,10 @@
-"""Bars on a terminal, plain lines elsewhere, and the metrics that matter in both."""
-
-from types import SimpleNamespace
+"""One line an epoch with the metrics that matter, and bars on a terminal."""
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import RichProgressBar
 from torch.utils.data import DataLoader
 
-from callbacks.progress import PlainLines, RichBar, progress_bar
+from callbacks.progress import Progress
 
 
 class Line(pl.LightningModule):
@@ -44,7 +41,7 @@ def fit(folder, bar, epochs=2):
 
 
 def test_one_line_an_epoch_without_escape_codes(tmp_path, capsys):
-    fit(tmp_path, progress_bar("aoi"))
+    fit(tmp_path, Progress("aoi"))
     out = capsys.readouterr().out
     lines = [line for line in out.splitlines() if line.startswith("epoch ")]
     assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
@@ -57,33 +54,6 @@ def test_one_line_an_epoch_without_escape_codes(tmp_path, capsys):
 
 
 def test_bars_only_on_a_terminal(monkeypatch):
-    assert isinstance(progress_bar("aoi"), PlainLines)
-    assert isinstance(progress_bar("a fifth task"), PlainLines)
+    assert not Progress("a fifth task").is_enabled
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    bar = progress_bar("aoi")
-    assert isinstance(bar, RichBar)
-    module = SimpleNamespace()
-    trainer = SimpleNamespace(
-        callback_metrics={"val/accuracy": torch.tensor(0.5), "val/f1_macro": torch.tensor(0.1)},
-        checkpoint_callbacks=[],
-        progress_bar_metrics={},
-        loggers=[],
-        sanity_checking=False,
-        state=SimpleNamespace(fn="fit"),
-    )
-    bar.on_validation_end(trainer, module)
-    assert bar.get_metrics(trainer, module) == {"val/accuracy": 0.5}
-
-
-def test_lightning_asks_for_the_description_of_an_epoch_as_the_bar_answers_it(tmp_path):
-    # RichBar overrides a private method of Lightning's.
-    assert callable(RichProgressBar._get_train_description)
-    asked = []
-
-    class Bar(RichBar):
-        def _get_train_description(self, current_epoch):
-            asked.append(super()._get_train_description(current_epoch))
-            return asked[-1]
-
-    fit(tmp_path, Bar("val/accuracy"))
-    assert [text.strip() for text in dict.fromkeys(asked)] == ["Epoch 1/2", "Epoch 2/2"]
+    assert Progress("aoi").is_enabled

@@ -5,6 +5,7 @@ import copy
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EMAWeightAveraging
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim.swa_utils import AveragedModel
@@ -167,3 +168,6 @@ def test_refusals(tmp_path):
             WeightAverage(decay)
     with pytest.raises(DataError, match="no part 'g'; it has generator, discriminator"):
         fit(tmp_path, TwoNetworks(), modules=["g"])
+    trainer = pl.Trainer(callbacks=[WeightAverage(), EMAWeightAveraging()], logger=False)
+    with pytest.raises(DataError, match="EMAWeightAveraging: give one of them"):
+        trainer.fit(TwoNetworks(), DataLoader(torch.zeros(2, 4)))

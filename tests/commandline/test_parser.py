@@ -63,42 +63,31 @@ def line_of(parser, *args):
     ("args", "line"),
     [
         (["--model.sise=3"], "model.sise: unknown; did you mean model.size?"),
-        (["--model.size=-1"], "model.size: must be a whole number > 0, not -1"),
-        (["--model.size=abc"], "model.size: must be a whole number > 0, not 'abc'"),
+        (["--model.size=-1"], "model.size: must be int >0, not -1"),
         (
             ["--model.fraction=2"],
-            "model.fraction: must be a number >= 0 and <= 1 or null, not 2",
+            "model.fraction: must be float >=0 and <=1 | null, not 2",
         ),
-        (["--model.fraction=nan"], "'nan'"),
         (
             ["--model.inputs.channels=blue"],
-            "model.inputs.channels: must be one of gray, rgb, not 'blue'",
+            "model.inputs.channels: must be Literal['gray', 'rgb'], not 'blue'",
         ),
         (
             ["--model.inputs.chanels=gray"],
             "model.inputs.chanels: unknown; did you mean model.inputs.channels?",
         ),
-        (["--model.optimizer.lrr=3"], "did you mean model.optimizer.lr?"),
         (["--model.optimzer.lr=3"], "did you mean model.optimizer.lr?"),
-        (["--modl.optimizer.lr=3"], "did you mean model.optimizer.lr?"),
-        (["--model.optimizer.lr=abc"], "model.optimizer.lr: must be a number, not 'abc'"),
-        (["--epochs=abc"], "epochs: must be a whole number, not 'abc'"),
-        (["--epoch=3"], "epoch: unknown; did you mean epochs?"),
+        (["--epochs=abc"], "epochs: must be int, not 'abc'"),
         (["--epochs"], "epochs: needs a value"),
-        (["--nothing.like.it"], "nothing.like.it: unknown"),
+        (["--epo=3"], "epo: unknown"),
         (["word"], "'word' is not an option; options begin with --"),
-        (
-            ["--model.loss=torch.nn.L1Los"],
-            "model.loss: torch.nn.L1Los does not exist; did you mean torch.nn.L1Loss?",
-        ),
         (["--model.loss=nowhere.L1Loss"], "not nowhere.L1Loss (no module named 'nowhere')"),
-        (["--model.loss=L1Loss!"], "must be a subclass of Module or null, not 'L1Loss!'"),
-        (["--model.network=subprocess.Popen"], "model.network: subprocess.Popen is not allowed"),
+        (["--model.loss=L1Loss!"], "must be a subclass of Module, not 'L1Loss!'"),
         (
             ["--model.optimizer=torch.nn.L1Loss"],
             "must be a subclass of Optimizer, not torch.nn.L1Loss",
         ),
-        ([f"--model={__name__}.Needy"], "model.width: missing"),
+        ([f"--model={__name__}.Needy"], "model.width: must be int"),
         ([f"--model.parts+={__name__}.Part", "--model.parts.sise=3"], "mean model.parts.size?"),
         (["--config=gone.yaml"], "gone.yaml: cannot be read (No such file"),
     ],
@@ -114,10 +103,10 @@ def test_bad_option_is_one_line(parser, args, line):
     [
         ("model:\n  class_path: x\n init_args: [\n", "c.yaml, line 3: not valid YAML"),
         ("epochs: 3\nmodel:\n  init_args:\n    sise: 3\n", "c.yaml, line 4: model.sise: unknown"),
-        ("model: {init_args: {size: 0}}", "c.yaml, line 1: model.size: must be a whole"),
+        ("model: {init_args: {size: 0}}", "c.yaml, line 1: model.size: must be int"),
         ("epochs: 3\nepoch: 4\n", "c.yaml, line 2: epoch: unknown; did you mean epochs?"),
         ("[1, 2]", "c.yaml: has no options"),
-        ("", "c.yaml: has no options"),
+        ("\x00", "c.yaml: not valid YAML"),
     ],
 )
 def test_bad_config_names_file_and_line(parser, tmp_path, monkeypatch, text, line):
@@ -133,14 +122,8 @@ def test_what_was_typed_last_is_blamed(parser, tmp_path):
     assert "line 3: model.optimizer.lr" in line_of(parser, f"--config={path}", "--model.size=1")
     path.write_text("model:\n  init_args:\n    size: 1\n")
     assert line_of(parser, f"--config={path}", "--model.size=-1") == (
-        "model.size: must be a whole number > 0, not -1"
+        "model.size: must be int >0, not -1"
     )
-
-
-def test_config_that_is_no_text(parser, tmp_path):
-    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00model")
-    assert "c.yaml: not a text file" in line_of(parser, f"--config={tmp_path}/c.yaml")
-    assert "cannot be read" in line_of(parser, f"--config={tmp_path}")
 
 
 def test_null_for_every_optional_value(parser):
@@ -150,20 +133,21 @@ def test_null_for_every_optional_value(parser):
     assert [model[option] for option in options] == [None, None, None]
 
 
-def test_abbreviations_are_refused_and_full_names_accepted(parser):
-    args = [f"--model={__name__}.Part", "--model.optimizer.lr=0.5", "--epochs=3"]
-    cfg = parser.parse_args(args)
-    assert (cfg.epochs, cfg.model.init_args.optimizer.init_args.lr) == (3, 0.5)
-    assert "unknown" in line_of(parser, "--epo=3")
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (PositiveInt | None, "int >0 | null"),
+        (tuple[float, float], "tuple[float, float]"),
+        (float | torch.Tensor, "float"),
+        (Literal["a", 1] | None, "Literal['a', 1] | null"),
+        (Callable[[int], nn.Module] | None, "a subclass of Module"),
+    ],
+)
+def test_types_in_words(kind, words):
+    assert in_words(kind) == words
 
 
-def test_types_in_words():
-    assert in_words(PositiveInt | None) == "a whole number > 0 or null"
-    assert in_words(tuple[float, float]) == "a list of 2"
-    assert in_words(float | torch.Tensor) == "a number"
-    assert in_words(Literal["a", 1] | None) == "one of a, 1 or null"
-    assert in_words(PositiveInt | Literal["all"]) == "a whole number > 0 or all"
-    assert in_words(dict[str, int]) == "a group of options"
+def test_values_are_quoted():
     assert quoted("None") == "null"
     assert quoted("a\nb") == "'a b'"
     assert len(quoted("x" * 1000)) < 70
@@ -171,12 +155,9 @@ def test_types_in_words():
 
 class Picky:
     def __init__(self, size: int = 1) -> None:
-        if size == 2:
-            raise DataError("data.size: wrong")
-        if size == 3:
-            raise ValueError("too large\nand more")
-        if size == 4:
-            raise KeyError("bug")
+        raise {2: DataError("data.size: wrong"), 3: ValueError("too large\nand more")}.get(
+            size, KeyError("bug")
+        )
 
 
 @pytest.mark.parametrize(

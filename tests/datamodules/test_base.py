@@ -129,7 +129,7 @@ REFUSED = [
     (BLOTS, ["size=0", "folds=1", "folds=0", "fold=-1", "eval_batch_size=0", "seed=-1"]),
 ]
 AUGMENTATIONS = [
-    (AOI, DEFECT, ["rotation=181", "rotation=-1", "zoom=1", "zoom=-0.1", "color_jitter=1.1"]),
+    (AOI, DEFECT, ["rotation=-1", "zoom=1", "zoom=-0.1", "color_jitter=1.1"]),
     (AOI, DEFECT, ["translate=1.5", "translate=.nan", "flip=3", "rotation=null"]),
     (
         VESSELS,

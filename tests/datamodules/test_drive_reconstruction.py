@@ -17,7 +17,7 @@ def bare(official):
 
 def test_it_needs_no_masks(bare, fundus, ready):
     data = ready(DRIVEReconstructionDataModule(str(bare), val_size=2, size=64))
-    batch = next(iter(data.train_dataloader()))
+    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     assert batch["image"].shape == (1, 3, 64, 64)
     assert batch["image"].min() == -1
     assert batch["native_size"].tolist() == [list(fundus.size)]

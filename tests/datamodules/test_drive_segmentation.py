@@ -84,7 +84,7 @@ def test_a_validation_split_that_leaves_nothing_is_refused(official, ready, val_
         ),
         (
             lambda d, f: f.write(d / "1st_manual", "22_manual1.gif", 255 - f.vessels(22)),
-            "is vessel; invert",
+            "is vessel, and",
             "22_training.tif",
         ),
         (

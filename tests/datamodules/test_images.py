@@ -133,9 +133,7 @@ def test_the_name_does_not_tell_the_format(tmp_path):
     assert np.array_equal(read_image(tmp_path / "y.png", "L")[0], GRAY)
 
 
-@pytest.mark.parametrize(
-    "suffix", ["png", "jpg", "tif", "bmp", "gif", "webp", "avif", "ppm", "jp2"]
-)
+@pytest.mark.parametrize("suffix", KINDS)
 @pytest.mark.parametrize("kept", [0, 20, 0.5, 0.9])
 def test_truncated_files_of_every_kind_are_one_line(tmp_path, suffix, kept):
     path = tmp_path / f"image.{suffix}"
@@ -176,13 +174,6 @@ def test_a_text_a_folder_and_a_missing_file_are_named(path):
         read_image(path.with_name("gone.png"), "L")
     with pytest.raises(DataError, match="not a readable image"):
         read_image(path.parent, "L")
-
-
-def test_a_decompression_bomb_is_one_line(path, monkeypatch):
-    Image.fromarray(GRAY).save(path)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 16)
-    with pytest.raises(DataError, match=r"image\.png: not a readable image \(Image size \(64 pix"):
-        read_image(path, "L")
 
 
 @pytest.mark.parametrize("suffix", ["tif", "gif", "webp", "png"])
@@ -234,51 +225,6 @@ def test_the_content_decides_and_no_program_is_started(tmp_path, monkeypatch):
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
     with pytest.raises(DataError, match=r"x\.png: not a readable image"):
         read_image(path, "L")
-
-
-def jpeg_of_scans(path, count):
-    Image.new("L", (64, 64)).save(path, progressive=True)
-    data = path.read_bytes()
-    last = data.rindex(b"\xff\xda")
-    path.write_bytes(data[:last] + data[last:-2] * count + b"\xff\xd9")
-
-
-def gif_of_comments(path, count):
-    Image.fromarray(GRAY).save(path)
-    data = path.read_bytes()
-    path.write_bytes(data[:-1] + b"!\xfe" + (b"\xff" + b"x" * 255) * count + b"\0;")
-
-
-def jpeg_of_exif(path, count):
-    Image.fromarray(GRAY).save(path)
-    data = path.read_bytes()
-    block = b"\xff\xe1" + struct.pack(">H", 60008) + b"Exif\0\0" + b"x" * 60000
-    path.write_bytes(data[:2] + block * count + data[2:])
-
-
-def tiff_of_strips(path, count):
-    tags = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, count, 100)]
-    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
-    path.write_bytes(b"II*\0\x08\0\0\0\x05\0" + entries + bytes(22 + 4 * count))
-
-
-@pytest.mark.parametrize(
-    ("make", "suffix", "count", "message"),
-    [
-        (jpeg_of_scans, "jpg", 100, "more than 32 scans in a JPEG; save it anew"),
-        (gif_of_comments, "gif", 9000, "more than 2,097,152 bytes of comments"),
-        (jpeg_of_exif, "jpg", 40, "more than 2,097,152 bytes of EXIF"),
-        (tiff_of_strips, "tif", 300_000, "more than 262,144 strips in a TIFF"),
-    ],
-)
-def test_what_costs_more_than_its_size_says_is_refused(tmp_path, make, suffix, count, message):
-    path = tmp_path / f"x.{suffix}"
-    make(path, count)
-    with pytest.raises(DataError, match=rf"x\.{suffix}: {message}"):
-        read_image(path, "L")
-    if suffix != "tif":
-        make(path, 2)
-        assert read_image(path, "L").shape[0] == 1
 
 
 def test_pixels_are_counted_before_they_are_decoded(tmp_path):

@@ -140,8 +140,8 @@ def test_two_at_once_are_refused(args, tmp_path):
     folder = tmp_path / "aoi" / "crossval_3"
     folder.mkdir(parents=True)
     code = (
-        "import sys; from pathlib import Path; from experiment.run_lock import RunLock\n"
-        "lock = RunLock(Path(sys.argv[1])); lock.acquire(); print('locked', flush=True); input()"
+        "import sys; from pathlib import Path; from experiment.run_folder import lock_run_folder\n"
+        "lock = lock_run_folder(Path(sys.argv[1])); print('locked', flush=True); input()"
     )
     command = [sys.executable, "-c", code, str(folder)]
     with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as process:

@@ -20,23 +20,13 @@ def log_epochs(logger, first, last):
         logger.log_metrics({"lr": 0.1}, 2 * epoch)
         logger.log_metrics({"loss_step": torch.tensor(0.5), "epoch": epoch}, 2 * epoch + 1)
         logger.log_metrics({"loss": 0.5 + epoch, "epoch": epoch}, 2 * epoch + 1)
-        logger.save()
 
 
 def test_new_columns_keep_earlier_rows(tmp_path):
     logger = MetricsCSV(tmp_path)
     logger.log_metrics({"b": torch.tensor(0.5), "epoch": 0}, 3)
-    logger.save()
     logger.log_metrics({"a": 2}, 4)
-    logger.finalize("success")
     assert (tmp_path / "metrics.csv").read_text() == "a,b,epoch,step\n,0.5,0,3\n2,,,4\n"
-
-
-def test_the_buffer_is_bounded(tmp_path):
-    logger = MetricsCSV(tmp_path, rows_to_buffer=3)
-    for step in range(7):
-        logger.log_metrics({"a": step}, step)
-    assert len(rows(tmp_path)) == 6
 
 
 def test_a_second_process_goes_on_with_the_file(tmp_path):
@@ -96,12 +86,11 @@ def test_a_killed_rewrite_leaves_the_old_file(tmp_path, monkeypatch):
     log_epochs(MetricsCSV(tmp_path), 0, 1)
     before = (tmp_path / "metrics.csv").read_text()
     logger = MetricsCSV(tmp_path)
-    logger.log_metrics({"new": 1.0}, 9)
 
     def kill(*args, **kwargs):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pathlib.Path.write_text", kill)
     with pytest.raises(KeyboardInterrupt):
-        logger.save()
+        logger.log_metrics({"new": 1.0}, 9)
     assert (tmp_path / "metrics.csv").read_text() == before

@@ -211,15 +211,6 @@ def test_what_a_killed_process_left_in_figures_ends_no_report(tmp_path, caplog):
     assert "half" not in caplog.text
 
 
-def test_history_of_several_processes(tmp_path):
-    entry = {"command": "cli.py fit --one", "started": "2025-01-02T03:04:05", "minutes": 1.5}
-    history = [{**entry, "status": "killed"}, {**entry, "status": "finished", "minutes": None}]
-    page = Page(write_report(write_run(tmp_path / "run", history=history)))
-    assert page.text.count("cli.py fit --one") == 2
-    assert ">killed<" in page.text
-    assert "history" not in Page(write_report(write_run(tmp_path / "b", history=history[:1]))).text
-
-
 TESTED = [{**EVALUATIONS[0], "images": {"test": 50}}]
 PIXELS = {"test/full_image/dice_pooled": 0.5}
 

@@ -1,20 +1,24 @@
 """Each run has a folder of its own, and what cannot be one is refused in a line."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
+from conftest import ROOT
 
 from common.errors import DataError
 from experiment.run_folder import (
     RunSettings,
     discard_run_folder,
-    matching_runs,
+    lock_run_folder,
     open_prediction_folder,
     open_run_folder,
     prediction_parent,
 )
-from experiment.run_lock import RunLock
 
 
 def make_run(folder, best=None, **files):
@@ -103,17 +107,13 @@ def test_a_checkpoint_brings_its_run_folder(tmp_path):
 def test_only_an_empty_folder_is_discarded(tmp_path):
     run = RunSettings("aoi", root=str(tmp_path))
     folder = open_run_folder(run, None)
-    lock = RunLock(folder)
-    lock.acquire()
-    discard_run_folder(folder)
-    assert folder.exists()
-    lock.discard()
+    lock = lock_run_folder(folder)
+    lock.release()
     discard_run_folder(folder)
     assert list(tmp_path.iterdir()) == []
     folder = make_run(tmp_path / "aoi" / "a")
-    lock = RunLock(folder)
-    lock.acquire()
-    lock.discard()
+    lock = lock_run_folder(folder)
+    lock.release()
     discard_run_folder(folder)
     assert (folder / "run.json").exists()
 
@@ -142,8 +142,26 @@ def test_a_chosen_output_is_new_or_empty(tmp_path):
         open_prediction_folder(tmp_path, "x", output)
 
 
-def test_patterns_and_paths_with_odd_names(tmp_path):
-    for name in ("a", "[b]"):
-        (tmp_path / name).mkdir()
-    assert matching_runs(str(tmp_path / "[b]")) == [tmp_path / "[b]"]
-    assert set(matching_runs(str(tmp_path / "*"))) == {tmp_path / "a", tmp_path / "[b]"}
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from experiment.run_folder import lock_run_folder
+lock = lock_run_folder(Path(sys.argv[1]))
+if os.fork():  # as a data loader does
+    print("locked", flush=True)
+time.sleep(60)
+"""
+
+
+def test_lock_is_refused_to_a_second_process_and_ends_with_the_first(tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    holder = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert holder.stdout.readline() == b"locked\n"
+        with pytest.raises(DataError, match=f"{tmp_path}: another process is training here"):
+            lock_run_folder(tmp_path)
+        holder.send_signal(signal.SIGKILL)  # its worker lives on
+        holder.wait()
+        lock_run_folder(tmp_path).release()
+    finally:
+        os.killpg(holder.pid, signal.SIGKILL)

@@ -4,7 +4,6 @@ from torchvision import tv_tensors
 
 from common.errors import DataError
 from datamodules.transforms import FundusAugmentation
-from datamodules.transforms.fundus_augmentation import RandomCamera
 
 STILL = {
     **dict.fromkeys(("contrast", "channel_contrast", "brightness", "channel_mixing", "noise"), 0.0),
@@ -62,8 +61,9 @@ def test_another_camera_is_softer_sharper_or_noisier_at_the_same_contrast():
     image = torch.randn(3, 40, 40)
 
     def taken(*settings):
-        camera = RandomCamera(*settings)
-        return camera.apply(image, camera.draw(image.shape, image.device))
+        names = ("other_camera_prob", "blur", "sharpening", "camera_noise")
+        camera = FundusAugmentation(**dict(zip(names, settings, strict=True)))
+        return camera._draw_camera(image.shape, image.device)(image)
 
     def detail(x):
         return float(x.diff(dim=-1).std() / x.std())

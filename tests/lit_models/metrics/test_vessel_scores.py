@@ -30,7 +30,7 @@ def test_the_field_of_view_is_scored_where_there_is_one():
     truth[0, 1], fov[0, 0] = True, False
     p = truth[0].float()
     p[0] = 1.0  # wrong, but outside
-    scores = VesselScores(find_threshold=True)
+    scores = VesselScores(0.5, True)
     scores.loss.update(torch.tensor(0.5))
     scores.update(p, truth, fov)
     found = scores.compute_and_reset()
