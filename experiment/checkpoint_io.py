@@ -22,7 +22,7 @@ KEPT = (
     "hyper_parameters",
     "datamodule_hparams_name",
 )
-CALLBACKS = ("ConvolutionLayout", "TemperatureScaling")  # precision; confidence
+CALLBACKS = ("ConvolutionLayout", "TemperatureScaling", "UnknownDetection")  # for prediction
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -21,9 +21,11 @@ except ImportError:  # in the project
     from common import image_pixels
 
 BESIDE = {"fov": "field_of_view", "noise": "blot_draws"}  # by input
-OUTPUTS = {"probabilities", "activations", "probability", "uncertainty", "image", "psnr", "ssim"}
+OUTPUTS = {"probabilities", "activations", "unknown", "probability", "uncertainty", "image"}
+OUTPUTS |= {"psnr", "ssim"}
 NEEDED = {  # in the card, by input, output or what else is in it
     "probabilities": ("class_names", "labels", "review_below"),
+    "unknown": ("unknown_above",),
     "probability": ("threshold",),
     "fov": ("size", "diameter"),
     "noise": ("size", "style_bank", "noise"),
@@ -78,6 +80,7 @@ def check(card, inputs, outputs):  # ValueError for a card that is not one of th
         "class_names": lambda x: texts(x) and x,
         "labels": lambda x: isinstance(x, list) and len(x) == len(card["class_names"]),
         "review_below": lambda x: x is None or number(x, 0, 2),
+        "unknown_above": lambda x: x is None or number(x, 0, 1),
         "threshold": lambda x: number(x, 0, 1),
         "templates": lambda x: texts(x) and len(x) == 2,
         "size": lambda x: x is None or number(x, 1, 16384, int),
@@ -170,9 +173,13 @@ def write(folder, name, answers, card):  # gives the row of each table
     if "probabilities" in answers:
         p = answers["probabilities"]
         sure = [name, card["class_names"][p.argmax()], f"{p.max():.6f}"]
+        reasons = ["confidence"] if p.max() < (card["review_below"] or 0) else []
+        if "unknown" in answers:
+            sure.append(f"{answers['unknown']:.6f}")
+            reasons += ["unknown"] if answers["unknown"] > card["unknown_above"] else []
         rows = {"predictions": [name, card["labels"][p.argmax()]]}
         rows["probabilities"] = sure + [f"{x:.6f}" for x in p]
-        return rows | ({"review": sure} if p.max() < (card["review_below"] or 0) else {})
+        return rows | ({"review": [*sure, " ".join(reasons)]} if reasons else {})
     if "probability" in answers:
         mask = answers["probability"] > card["threshold"]
         files = [save(np.uint8(mask) * 255, "_mask.png")]

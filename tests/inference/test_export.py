@@ -102,11 +102,13 @@ def test_runner_without_torch_writes_what_predict_writes(
         assert rows[0] == rows[1]
     assert len(list(tmp_path.glob("alone/*.csv"))) == len(list(written.glob("[!v]*.csv")))
     if config == "aoi":
-        read = {"delimiter": ",", "skiprows": 1, "usecols": range(2, 9)}
+        read = {"delimiter": ",", "skiprows": 1, "usecols": range(2, 10)}
         found, expected = (
             np.loadtxt(f / "probabilities.csv", **read) for f in (tmp_path / "alone", written)
         )
-        assert np.abs(found - expected).max() < 0.01
+        differences = np.abs(found - expected).max(axis=0)
+        assert differences[1] < 0.04, "unknown: a rank among 84 validation images"
+        assert np.delete(differences, 1).max() < 0.01
     same_pixels(tmp_path / "alone", written, limit)
 
 
