@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from experiment.crossval_scores import pooled
 from jsonargparse import ArgumentParser
 from pytorch_lightning import LightningDataModule
 
 from common.errors import DataError
 from experiment.checkpoints import Checkpoint
 from experiment.checkpoints.class_paths import TRUSTED, find_class
+from experiment.crossval_report import pooled
 from inference.results import DefectResult, RetinaResult, VesselResult
 
 CALIBRATED = 300  # validation images, from which the ranges of activations are taken
