@@ -15,7 +15,7 @@ from pytorch_lightning import LightningDataModule
 from common.errors import DataError
 from experiment.checkpoints import Checkpoint
 from experiment.checkpoints.class_paths import TRUSTED, find_class
-from experiment.crossval_scores import pooled
+from experiment.crossval_report import pooled
 from inference.results import DefectResult, RetinaResult, VesselResult
 
 CALIBRATED = 300  # validation images, from which the ranges of activations are taken
