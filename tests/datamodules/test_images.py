@@ -2,7 +2,6 @@ import gzip
 import io
 import os
 import struct
-import warnings
 import zlib
 
 import numpy as np
@@ -130,12 +129,6 @@ def test_other_colors_are_refused(tmp_path, mode):
         read_image(tmp_path / "x.tif", "L") if mode != "HSV" else to_pixels(image, "L", "x")
 
 
-def test_the_name_does_not_tell_the_format(tmp_path):
-    Image.fromarray(GRAY).save(tmp_path / "y.jp2", lossless=True)
-    (tmp_path / "y.jp2").rename(tmp_path / "y.png")
-    assert np.array_equal(read_image(tmp_path / "y.png", "L")[0], GRAY)
-
-
 @pytest.mark.parametrize("suffix", KINDS)
 @pytest.mark.parametrize("kept", [0, 20, 0.5, 0.9])
 def test_truncated_files_of_every_kind_are_one_line(tmp_path, suffix, kept):
@@ -146,27 +139,6 @@ def test_truncated_files_of_every_kind_are_one_line(tmp_path, suffix, kept):
     with pytest.raises(DataError, match=rf"image\.{suffix}: not a readable image") as error:
         read_image(path, "RGB")
     assert "\n" not in str(error.value)
-
-
-def test_damaged_files_are_read_or_refused_in_one_line(tmp_path):
-    rng = np.random.default_rng(0)
-    for suffix in KINDS:
-        whole = tmp_path / f"whole.{suffix}"
-        Image.fromarray(rng.integers(0, 255, (32, 32), np.uint8)).save(whole)
-        for _ in range(40):
-            content = bytearray(whole.read_bytes())
-            for at in rng.integers(len(content), size=4):
-                content[at] = rng.integers(256)
-            damaged = tmp_path / f"damaged.{suffix}"
-            damaged.write_bytes(content)
-            lines = 1
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                try:
-                    read_image(damaged, "L")
-                except DataError as error:
-                    lines = len(str(error).splitlines())
-            assert lines == 1
 
 
 def test_a_text_a_folder_and_a_missing_file_are_named(path):
@@ -188,19 +160,6 @@ def test_several_pages_or_frames_are_refused(tmp_path, suffix):
         read_image(path, "L")
 
 
-def test_what_lies_beside_images_is_passed_over(tmp_path):
-    for name in ("b.PNG", "a.png", "sub/c.jpg", ".hidden/d.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.fromarray(GRAY).save(tmp_path / name)
-    for name in ("._a.png", ".DS_Store", "Thumbs.db", "notes.txt"):
-        (tmp_path / name).write_text("x")
-    (tmp_path / "x.png").mkdir()
-    assert [path.name for path in list_images(tmp_path)] == ["a.png", "b.PNG"]
-    names = [path.name for path in list_images(tmp_path, recursive=True)]
-    assert names == ["a.png", "b.PNG", "c.jpg"]
-    assert list_images(tmp_path / "a.png") == [tmp_path / "a.png"]
-
-
 def test_no_image_and_no_folder_are_named(tmp_path):
     (tmp_path / "._a.png").write_text("x")
     with pytest.raises(DataError, match=r"holds no image \(\.png"):
@@ -210,15 +169,6 @@ def test_no_image_and_no_folder_are_named(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match=r"notes\.txt"):
         list_images(tmp_path / "notes.txt")
-
-
-def test_a_folder_that_must_not_be_listed_is_one_line(tmp_path, monkeypatch):
-    def refuse(path):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr("os.scandir", refuse)
-    with pytest.raises(DataError, match=r"cannot be listed \(Permission denied\)$"):
-        list_images(tmp_path)
 
 
 def test_the_content_decides_and_no_program_is_started(tmp_path, monkeypatch):
@@ -251,34 +201,22 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path):
             read_image(tmp_path / name, "L")
 
 
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [(MemoryError(), "not enough memory"), (OSError(24, "Too many open files"), "Too many open")],
-)
-def test_what_the_machine_lacks_is_not_called_damage(path, monkeypatch, error, message):
-    Image.fromarray(GRAY).save(path)
-
-    def fail(*_, **__):
-        raise error
-
-    for where in ("PIL.Image.open", "pathlib.Path.read_bytes"):
-        with monkeypatch.context() as patch:
-            patch.setattr(where, fail)
-            with pytest.raises(DataError, match=rf"image\.png: (?!not a readable).*{message}"):
-                read_image(path, "L")
-
-
-def test_what_is_passed_over_is_named_with_a_count(tmp_path, caplog):
-    for name in ("a.png", "b.ppm", "c.jp2", "d.jfif"):
+def test_what_lies_beside_images_is_passed_over_and_named(tmp_path, caplog):
+    for name in ("b.PNG", "a.png", "sub/c.jfif", ".hidden/d.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(GRAY).save(tmp_path / name)
-    for name in ("e.mov", "f.heic", "g"):
+    for name in ("._a.png", ".DS_Store", "Thumbs.db", "notes.txt"):
         (tmp_path / name).write_text("x")
     (tmp_path / "linked").symlink_to(tmp_path)
+    assert [path.name for path in list_images(tmp_path)] == ["a.png", "b.PNG"]
+    assert list_images(tmp_path / "a.png") == [tmp_path / "a.png"]
     with caplog.at_level("INFO"):
-        assert len(list_images(tmp_path, recursive=True)) == 4
+        names = [path.name for path in list_images(tmp_path, recursive=True)]
         list_images(tmp_path, recursive=True)
-    (line,) = [line for line in caplog.messages if "passed over" in line]
-    assert line.endswith(f"4 passed over, no images: e.mov, f.heic, g, linked{os.sep}")
+    assert names == ["a.png", "b.PNG", "c.jfif"]
+    lines = [line for line in caplog.messages if "passed over" in line]
+    assert len(lines) == 2
+    assert lines[1].endswith(f"3 passed over, no images: Thumbs.db, linked{os.sep}, notes.txt")
 
 
 COLORS = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)

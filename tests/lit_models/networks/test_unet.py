@@ -47,12 +47,6 @@ def test_with_skips_every_level_is_read() -> None:
     assert all(p.grad is not None for p in net.parameters())
 
 
-def test_gradients_reach_every_parameter_without_norm_or_skips() -> None:
-    net = AutoEncoder(widths=(4, 8, 8), skips=False, norm="none")
-    net(torch.rand(1, 3, 16, 16)).square().mean().backward()
-    assert all(p.grad is not None for p in net.parameters())
-
-
 def test_unknown_norm_and_no_levels_are_refused() -> None:
     with pytest.raises(ValueError, match="norm"):
         DoubleConv(1, 2, norm="layer")  # type: ignore[arg-type]
