@@ -38,10 +38,6 @@ class _Runs:
         return Path.touch, (Path("ran"),)
 
 
-def _saved(value: object) -> Spoil:
-    return lambda here: torch.save(value, here / "bad.ckpt")
-
-
 def _changed(change: Callable[[dict], object]) -> Spoil:
     def spoil(here: Path) -> None:
         checkpoint = torch.load(here / "run/checkpoints/last.ckpt", weights_only=True)
@@ -51,12 +47,8 @@ def _changed(change: Callable[[dict], object]) -> Spoil:
     return spoil
 
 
-def _bytes(change: Callable[[bytes], bytes]) -> Spoil:
-    def spoil(here: Path) -> None:
-        whole = (here / "run/checkpoints/last.ckpt").read_bytes()
-        (here / "bad.ckpt").write_bytes(change(whole))
-
-    return spoil
+def _cut(here: Path) -> None:
+    (here / "bad.ckpt").write_bytes((here / "run/checkpoints/last.ckpt").read_bytes()[:9000])
 
 
 def _set(**values: object) -> Spoil:
@@ -75,29 +67,23 @@ POPEN = {"class_path": "subprocess.Popen", "init_args": {"args": "touch ran"}}
 CHECKPOINTS: dict[str, Spoil] = {
     "text": write_bytes("bad.ckpt", b"hello\n"),
     "empty": write_bytes("bad.ckpt", b""),
-    "cut off": _bytes(lambda whole: whole[: len(whole) // 2]),
-    "flipped bytes": _bytes(lambda w: w[:9000] + bytes(b ^ 255 for b in w[9000:13000]) + w[13000:]),
+    "cut off": _cut,
     "a pickle with code": write_bytes("bad.ckpt", pickle.dumps(_Runs())),
-    "code in torch's format": _saved(_Runs()),
-    "a list": _saved([1, 2]),
+    "code in torch's format": lambda here: torch.save(_Runs(), here / "bad.ckpt"),
     "no weights": _changed(lambda c: c.pop("state_dict")),
     "NaN weights": _weights(lambda s: {k: v * float("nan") for k, v in s.items()}),
     "weights with other names": _weights(lambda s: {f"x.{k}": v for k, v in s.items()}),
     "weights of other shapes": _weights(lambda s: {k: v.reshape(-1)[:1] for k, v in s.items()}),
     "settings that are a list": _set(hyper_parameters=[1]),
-    "data's settings None": _set(datamodule_hyper_parameters=None),
     "a class that runs programs": _hyper(loss=POPEN),
-    "a network that is a number": _hyper(network=3),
     "a link to itself": lambda here: (here / "bad.ckpt").symlink_to(here / "bad.ckpt"),
     "a pipe": lambda here: os.mkfifo(here / "bad.ckpt"),
 }
 # Checkpoints whose weights are good, but with which a training cannot continue.
 RESUMED: dict[str, Spoil] = {
     "no loops": _changed(lambda c: c.pop("loops")),
-    "loops of another kind": _set(loops={"fit_loop": 3}),
     "no optimizer": _set(optimizer_states=[]),
     "an epoch that is a text": _set(epoch="three"),
-    "callbacks that are a list": _set(callbacks=[1]),
 }
 
 
@@ -128,11 +114,13 @@ def _huge(path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
 
 
-def _pages(kind: str) -> Spoil:
-    pages = [Image.new("L", (32, 32), 40 * n) for n in range(3)]
-    return lambda path: pages[0].save(path, kind, save_all=True, append_images=pages[1:])
-
-
+PAGES = [Image.new("L", (32, 32), 40 * n) for n in range(3)]
+TRAINED_ON = {
+    "aoi": "data/train_images/*",
+    "vessels": "data/training/1st_manual/*",
+    "retina": "data/training/images/*",
+    "blots": "data/wb_template2/*",
+}
 FINE_IMAGES: dict[str, Spoil] = {
     "one bit": _image("1", "PNG"),
     "CMYK": _image("CMYK", "JPEG"),
@@ -142,14 +130,11 @@ FINE_IMAGES: dict[str, Spoil] = {
 }
 IMAGES: dict[str, Spoil] = FINE_IMAGES | {
     "text": lambda path: path.write_text("hello"),
-    "empty": lambda path: path.write_bytes(b""),
     "cut off": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
     "a huge header": _huge,
     "transparent": lambda path: Image.new("RGBA", (32, 32), (9, 9, 9, 50)).save(path, "PNG"),
     "16 bits": lambda path: Image.fromarray(np.zeros((32, 32), np.uint16)).save(path, "PNG"),
-    "floats": lambda path: Image.fromarray(np.zeros((32, 32), np.float32)).save(path, "TIFF"),
-    "pages": _pages("TIFF"),
-    "animated": _pages("GIF"),
+    "pages": lambda path: PAGES[0].save(path, "TIFF", save_all=True, append_images=PAGES[1:]),
     "gone": lambda path: path.unlink(),
     "a folder": _instead(lambda path: path.mkdir()),
     "a link to itself": _instead(lambda path: path.symlink_to(path)),
@@ -166,19 +151,13 @@ TABLES: dict[str, bytes] = FINE_TABLES | {
     "empty": b"",
     "header alone": b"ID,Label\n",
     "other columns": b"name,class\ntrain_000.png,0\n",
-    "no header": b"train_000.png,0\ntrain_001.png,1\n",
-    "semicolons": b"ID;Label\ntrain_000.png;0\n",
     "label out of range": b"ID,Label\ntrain_000.png,6\n",
     "label not a number": b"ID,Label\ntrain_000.png,scratch\n",
-    "label of many digits": b"ID,Label\ntrain_000.png," + b"9" * 5000 + b"\n",
     "no label": b"ID,Label\ntrain_000.png,\n",
-    "too many cells": b"ID,Label\ntrain_000.png,0,7\n",
     "an image twice": b"ID,Label\ntrain_000.png,0\ntrain_000.png,1\n",
     "a missing image": b"ID,Label\nnothing.png,0\n",
     "a path outside": b"ID,Label\n../../x.png,0\n",
     "UTF-16": "ID,Label\ntrain_000.png,0\n".encode("utf-16"),
-    "Latin-1": "ID,Label\nträin.png,0\n".encode("latin-1"),
-    "unbalanced quote": b'ID,Label\n"train_000.png,0\ntrain_001.png,1\n',
     "NUL": b"ID,Label\ntrain_000.png,\x000\n",
     "an image": b"\x89PNG\r\n\x1a\n\0\0\0",
     "one image": b"ID,Label\ntrain_000.png,0\n",
@@ -186,20 +165,14 @@ TABLES: dict[str, bytes] = FINE_TABLES | {
 
 CONFIGS: dict[str, bytes] = {
     "syntax": b"model:\n  class_path: x\n init_args: [\n",
-    "a tab": b"model:\n\tclass_path: x\n",
     "a list": b"[1, 2]\n",
     "empty": b"",
-    "UTF-16": b"\xff\xfe\x00d",
     "an unknown section": b"trainr:\n  max_epochs: 3\n",
     "an unknown option": b"trainer:\n  max_epocs: 3\n",
     "a bad value": b"data:\n  init_args:\n    image_size: many\n",
     "an unknown class": b"model:\n  class_path: lit_models.Nope\n",
     "a section that is a list": b"trainer: [1, 2]\n",
-    "callbacks that are None": b"trainer:\n  callbacks: [null]\n",
     "a key twice": b"trainer:\n  max_epochs: 3\n  max_epochs: 4\n",
-    "a key that is a list": b"? [1, 2]\n: 3\n",
-    "two documents": b"trainer: {max_epochs: 3}\n---\ntrainer: {max_epochs: 4}\n",
-    "an unknown alias": b"data: *nothing\n",
     "a tag that runs code": b"data: !!python/object/apply:os.system ['touch ran']\n",
 }
 
@@ -229,10 +202,7 @@ LAYOUTS: dict[str, dict[str, Spoil]] = {
     "vessels": {
         "no masks": _gone(MASKS),
         "a mask too few": _first(MASKS, Path.unlink),
-        "an image too few": _first("training/images", Path.unlink),
         "an inverted mask": _first(MASKS, _invert),
-        "an inverted field of view": _first("training/mask", _invert),
-        "an empty mask": _first(MASKS, Image.new("L", (40, 44)).save),
         "a mask of another size": _first(MASKS, Image.new("L", (9, 9)).save),
         "a gray mask": _first(MASKS, GRAY.save),
     },
@@ -247,7 +217,6 @@ LAYOUTS: dict[str, dict[str, Spoil]] = {
 PREDICT_DIRS: dict[str, Spoil] = {
     "a text": write_bytes("x", b"hello"),
     "a folder of texts": write_bytes("x/a.txt", b"hello"),
-    "an empty folder": lambda here: (here / "x").mkdir(),
     "a link to nothing": lambda here: (here / "x").symlink_to(here / "nothing"),
 }
 RECORDS = {"empty": b"", "a list": b"[1, 2]", "cut off": b'{"status": "finished", "metr'}
@@ -267,11 +236,9 @@ def mode(relative: str, bits: int) -> Spoil:
 
 PERMISSIONS: list[tuple[str, tuple[str, int]]] = [
     ("fit", ("data/train.csv", 0o000)),
-    ("fit", ("data/train_images", 0o444)),
     ("fit", ("data/train_images/train_001.png", 0o000)),
     ("fit --run.root={data}/x", ("data", 0o555)),
     ("fit {last} --trainer.max_epochs=3", ("run", 0o555)),
     ("test {last}", ("run/checkpoints/last.ckpt", 0o000)),
     ("predict {last} --data.predict_dir={data}/test_images", ("data/test_images", 0o000)),
-    ("predict {last} --output={data}/y", ("data", 0o555)),
 ]

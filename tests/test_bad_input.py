@@ -38,22 +38,15 @@ def line_of(*args, error=DataError):
     ("option", "line"),
     [
         ("--data.imagesize=3", "data.imagesize: unknown; did you mean data.image_size?"),
-        ("--data.image_size=0", "data.image_size: must be int from 1 to 16384"),
         ("--data.val_fraction=nan", "data.val_fraction: must be float >0 and <1, not 'nan'"),
-        ("--model.optimizer.lr=abc", "model.optimizer.lr: must be float, not 'abc'"),
         ("--model.optimizer.lr=-1", "model.optimizer.lr: must be >= 0, not -1"),
         ("--data.batch_size=null", "data.batch_size: must be int from 1 to 65536"),
-        ("--model.optimizer.lr=null", "model.optimizer.lr: must be float, not null"),
         ("--model.loss.label_smoothing=2", "label_smoothing: must be from 0 to 1, not 2"),
-        ("--model.loss=torch.nn.L1Los", "did you mean torch.nn.L1Loss?"),
         ("--model.network=subprocess.Popen", "model.network: subprocess.Popen is not allowed"),
-        ("--trainer.max_epoch=3", "trainer.max_epoch: unknown; did you mean trainer.max_epochs?"),
         ("--trainer.max_epochs=0", "trainer.max_epochs: must not be 0"),
-        ("--trainer.limit_train_batches=0", "trainer.limit_train_batches: must not be 0"),
         ("--trainer.limit_test_batches=0", "trainer.limit_test_batches: must not be 0"),
         ("--trainer.accelerator=foo", "trainer: You selected an invalid accelerator"),
         ("--trainer.devices=99999", "trainer.devices: must be from -1 to "),
-        ("--data.num_workers=100000", "data.num_workers: must be from 0 to "),
         ("--seed_everything=-1", "seed_everything: must be from 0 to "),
         ("--model.class_names=[a]", "give data.class_names"),
         ("--data.batch_size=99999999999", "data.batch_size: must be int from 1 to 65536"),
@@ -61,7 +54,6 @@ def line_of(*args, error=DataError):
         ("--model.loss=null", "model.loss: must be a subclass of Module, not null"),
         ("--model.network=torch.nn.Module", "Module.__init__() "),
         ("--lr=1", "lr: unknown; did you mean model.optimizer.lr?"),
-        ("--model.lr=1", "model.lr: unknown; did you mean model.optimizer.lr?"),
         ("--epochs=1", "epochs: unknown; did you mean trainer.max_epochs?"),
         ("--model.optimizer=torch.optim.Adamm", "did you mean torch.optim.Adam?"),
         ("--model.network=UNett", "did you mean lit_models.networks.UNet?"),
@@ -81,8 +73,6 @@ def test_bad_option(aoi_folder, tmp_path, option, line):
     [
         ("vessels", ["--data.inputs.channels=rgb"], "expected input[2, 3, 64, 64] to have 1"),
         ("blots", ["--data.size=20"], "outputs 1 x 16 x 16, target is 1 x 20 x 20, for 2 images"),
-        ("retina", ["--model.network.widths=[]"], "model.network.widths: empty"),
-        ("vessels_best", ["--data.augmentation.zoom=[2,1]"], "augmentation.zoom: [2.0, 1.0]"),
         ("vessels", ["--model.lr_scheduler.factor=2"], "model.lr_scheduler: Factor should be <"),
         ("blots", ["--trainer.gradient_clip_val=1"], "gradient clipping is not supported"),
     ],
@@ -196,15 +186,7 @@ def test_help_has_a_first_page_and_all_options_of_model_and_data(capsys):
         assert not stopped.value.code
     page, told = capsys.readouterr().out.split("--help all shows all there are.\n")
     assert len(page.splitlines()) < 40
-    for option in ("--model.optimizer.lr", "--data.data_dir", "--trainer.max_epochs", "[8, 16, 32"):
-        assert option in page
-    for option in (
-        "--trainer.max_epochs",
-        "--model.network.widths",
-        "--model.optimizer.lr",
-        "--model.inference.tta",
-        "--data.inputs.diameter",
-        "--data.augmentation.zoom",
-    ):
-        assert option in told
-    assert "default: [8, 16, 32, 64, 64]" in told
+    common = ["--model.optimizer.lr", "--data.data_dir", "--trainer.max_epochs"]
+    assert all(option in page for option in [*common, "[8, 16, 32"])
+    rare = ["--model.inference.tta", "--data.augmentation.zoom", "default: [8, 16, 32, 64, 64]"]
+    assert all(option in told for option in [*common, *rare])

