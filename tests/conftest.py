@@ -2,13 +2,14 @@
 
 import csv
 import gc
+import json
 import os
 import runpy
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -207,6 +208,35 @@ def one_run(root: Path) -> Path:
     """The only run folder below ``root``."""
     (folder,) = root.glob("*/*/run.json")
     return folder.parent
+
+
+def write_run(
+    folder: Path,
+    rows: list[dict],
+    monitor: tuple[str, str],
+    callbacks: Sequence[dict] = (),
+    lr: float = 0.001,
+    num_workers: int = 0,
+    **record: object,
+) -> Path:
+    """A run folder as ``fit`` leaves it: ``run.json``, ``config.yaml`` and ``metrics.csv``."""
+    folder.mkdir(parents=True)
+    options = dict(zip(("monitor", "mode"), monitor, strict=True))
+    best = {"class_path": "callbacks.BestCheckpoint", "init_args": options}
+    config = {
+        "model": {"class_path": "lit_models.DefectClassifier", "init_args": {"lr": lr}},
+        "data": {"class_path": "AOIDataModule", "init_args": {"num_workers": num_workers}},
+        "trainer": {"callbacks": [{"class_path": "callbacks.AOIFigures"}, best, *callbacks]},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    facts = {"task": "aoi", "data": "/data", "sample": False, "status": "finished"}
+    (folder / "run.json").write_text(json.dumps({**facts, **record}))
+    with (folder / "metrics.csv").open("w", newline="") as file:
+        header = dict.fromkeys(["epoch", "step", *(name for row in rows for name in row)])
+        writer = csv.DictWriter(file, list(header))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
 
 
 @pytest.fixture
