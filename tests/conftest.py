@@ -210,6 +210,36 @@ def one_run(root: Path) -> Path:
     return folder.parent
 
 
+@pytest.fixture(scope="session")
+def one_epoch(tmp_path_factory):
+    """Images, and the folder of the runs of one that has trained an epoch on them."""
+    from cli import main
+
+    root = tmp_path_factory.mktemp("one_epoch")
+    images = write_aoi(root / "images")
+    options = ["--trainer.max_epochs=1", "--data.seed=3", "--model.optimizer.lr=0.1"]
+    options.append("--run.wandb=disabled")  # before `quiet_machine`
+    main(["fit", *aoi_args(images, root / "runs", *options)])
+    return images, root / "runs"
+
+
+@pytest.fixture
+def finished(one_epoch, tmp_path):
+    """A copy of that run, and a function that makes arguments for more of its kind."""
+    images, runs = one_epoch
+    shutil.copytree(runs, tmp_path / "runs")
+
+    def args(*more):
+        return aoi_args(images, tmp_path / "runs", *more)
+
+    return one_run(tmp_path / "runs"), args
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    """All files below a folder."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def write_run(
     folder: Path,
     rows: list[dict],
