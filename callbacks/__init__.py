@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "class_weights": ["ClassWeights"],
         "weight_average": ["WeightAverage"],
         "temperature_scaling": ["TemperatureScaling"],
+        "unknown_detection": ["UnknownDetection"],
         "checkpoints": ["BestCheckpoint"],
         "figures.aoi": ["AOIFigures"],
         "figures.vessels": ["VesselFigures"],
