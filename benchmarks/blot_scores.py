@@ -29,7 +29,7 @@ from datamodules.blot_style import NAMES, measure_style, otsu
 from datamodules.blots import BlotDataModule, BlotDataset
 from experiment.checkpoints import Checkpoint, read_checkpoint
 from lit_models import BlotGAN, StyledBlotGAN
-from lit_models.metrics.blot_scores import image_metrics
+from lit_models.metrics.blot_scores import scores_by_image
 from lit_models.metrics.kid import BlotKID
 
 SAMPLES, TEMPLATES = 10, 20  # of a template; templates that are sampled so often
@@ -99,7 +99,8 @@ def kid(real: Tensor, fake: Tensor) -> float:
 def score(fakes: Tensor, targets: Tensor, features: BlotKID) -> dict[str, float]:
     """L1, SSIM and 1000 KID of blots ``(N, 1, H, W)`` in [0, 1], rounded to 8 bits first."""
     fakes = (fakes.clamp(0, 1) * 255).round() / 255
-    found = {name: float(image_metrics()[name.lower()](fakes, targets)) for name in ("L1", "SSIM")}
+    values = scores_by_image(fakes * 2 - 1, targets * 2 - 1)
+    found = {name: float(values[name.lower()].mean()) for name in ("L1", "SSIM")}
     return found | {"1000 KID": 1e3 * kid(embed(targets, features), embed(fakes, features))}
 
 
@@ -278,7 +279,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("checkpoints", type=Path, nargs="+", help="all of one method")
     parser.add_argument("--data_dir", required=True)
-    parser.add_argument("--kid_weights", help="ResNet-18 state dict; fixed random features without")
+    parser.add_argument("--kid_weights", default="random", help="ResNet-18 state dict")
     options = parser.parse_args()
     features, held_out, columns = BlotKID(options.kid_weights), dict[int, HeldOut](), {}
     for path in options.checkpoints:

@@ -25,6 +25,7 @@ RENAMED = {"/frame/": "/full_image/"}
 GONE = (
     "best_threshold_image_mean",  # a mean over images of a threshold meant nothing
     "val/objective",  # the loss, where nothing is compressed
+    "val/kid_random",  # of features that nobody knows
 )
 OPTIONS = {
     "trainer.accelerator": "cpu",

@@ -1,32 +1,23 @@
 """Lightning hooks. Imported on first use, so that a task loads only what it uses."""
 
-from importlib import import_module
+import lazy_loader
 
-_MODULE_OF = {
-    "FeatureCache": "feature_cache",
-    "ClassWeights": "class_weights",
-    "WeightAverage": "weight_average",
-    "CenterDiscriminatorLogits": "center_discriminator_logits",
-    "TemperatureScaling": "temperature_scaling",
-    "BestCheckpoint": "checkpoints",
-    "AOIFigures": "figures.aoi",
-    "VesselFigures": "figures.vessels",
-    "RetinaFigures": "figures.retina",
-    "BlotFigures": "figures.blots",
-    "BlotStyleFigures": "figures.blots",
-    "AOIWriter": "writers.aoi",
-    "VesselWriter": "writers.vessels",
-    "RetinaWriter": "writers.retina",
-    "BlotWriter": "writers.blots",
-}
-__all__ = list(_MODULE_OF)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "feature_cache": ["FeatureCache"],
+        "class_weights": ["ClassWeights"],
+        "weight_average": ["WeightAverage"],
+        "temperature_scaling": ["TemperatureScaling"],
+        "unknown_detection": ["UnknownDetection"],
+        "checkpoints": ["BestCheckpoint"],
+        "figures.aoi": ["AOIFigures"],
+        "figures.vessels": ["VesselFigures"],
+        "figures.retina": ["RetinaFigures"],
+        "figures.blots": ["BlotFigures"],
+        "writers.aoi": ["AOIWriter"],
+        "writers.vessels": ["VesselWriter"],
+        "writers.retina": ["RetinaWriter"],
+        "writers.blots": ["BlotWriter"],
+    },
+)

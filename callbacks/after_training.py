@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
+from torch import Tensor
 
+from callbacks.feature_cache import over_images
 from callbacks.gather import on_rank_zero
 from callbacks.run_recorder import run_folder
 from experiment.checkpoint_io import AtomicCheckpointIO
@@ -56,3 +59,30 @@ class AfterTraining(Callback):
             content = checkpoint.content
             content["callbacks"][self.state_key] = state
             on_rank_zero(trainer, lambda: AtomicCheckpointIO().save_checkpoint(content, path))
+
+
+def held_out(trainer: pl.Trainer, pl_module: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """What a classifier gives for all validation images, with its views of prediction.
+
+    Returns:
+        Features ``(N, F)`` of the first view, F = 0 where the network has none; logits of each
+        view ``(V, N, K)``; classes ``(N,)``. Empty without validation images.
+    """
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    network, inference = pl_module.network, pl_module.inference
+    batches = trainer.num_val_batches[0] if trainer.num_val_batches else 0
+    if not batches:
+        return torch.empty(0, 0), torch.empty(1, 0, 1), torch.empty(0, dtype=torch.long)
+    if "val" in data.features and not inference.tta:  # views of features do not exist
+        features = data.features["val"]
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            logits = network.head(features.to(pl_module.device)).float()
+        return features, logits[None].cpu(), data.val_set.targets
+
+    def give(batch: Any) -> tuple[Tensor, ...]:
+        features, logits = inference.features_and_logits(network, batch["image"])
+        return features, logits.transpose(0, 1), batch["target"]
+
+    limit = int(min(batches, len(data.val_set)))
+    features, logits, target = over_images(trainer, data.val_set, give, limit)
+    return features, logits.transpose(0, 1), target

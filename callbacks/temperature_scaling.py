@@ -5,14 +5,12 @@ import math
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from callbacks.after_training import AfterTraining
-from callbacks.feature_cache import over_images
+from callbacks.after_training import AfterTraining, held_out
 from experiment.checkpoints import Checkpoint
 from lit_models.postprocessing.defects import DefectPostprocessor
 
@@ -32,10 +30,10 @@ class TemperatureScaling(AfterTraining):
 
     def fit_to(self, trainer: pl.Trainer, pl_module: Any, checkpoint: Checkpoint) -> dict[str, Any]:
         inference: DefectPostprocessor = pl_module.inference
-        if not trainer.num_val_batches or not trainer.num_val_batches[0]:
+        _, logits, target = held_out(trainer, pl_module)
+        if not len(target):
             log.warning("temperature: not fitted, there are no validation images")
             return {}
-        logits, target = self._validation_logits(trainer, pl_module)
         temperature = fit_temperature(logits, target)
         parameters = checkpoint.content["hyper_parameters"]
         settings = dict(parameters.get("inference") or {})
@@ -56,23 +54,6 @@ class TemperatureScaling(AfterTraining):
         )
         confidence, labels = after.max(dim=1)
         return {"confidence": confidence, "correct": labels == target}
-
-    def _validation_logits(self, trainer: pl.Trainer, pl_module: Any) -> tuple[Tensor, Tensor]:
-        """Logits of each view ``(V, N, K)`` and classes of all processes' validation images."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        if "val" in data.features and not pl_module.inference.tta:  # features have no views
-            features = data.features["val"].to(pl_module.device)
-            with torch.no_grad(), trainer.precision_plugin.forward_context():
-                logits = pl_module.network.head(features).float()
-            return logits[None].cpu(), data.val_set.targets
-
-        def logits_of(batch: Any) -> tuple[Tensor, Tensor]:
-            logits = pl_module.inference.logits(pl_module, batch["image"])
-            return logits.float().transpose(0, 1), batch["target"]
-
-        limit = int(min(trainer.num_val_batches[0], len(data.val_set)))
-        logits, target = over_images(trainer, data.val_set, logits_of, limit)
-        return logits.transpose(0, 1), target
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:

@@ -1,7 +1,7 @@
 """An exponential moving average of the weights, for validation and checkpoints."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -42,9 +42,10 @@ class WeightAverage(Callback):
         self.decay, self.modules = decay, modules
         self._parts = nn.Module()  # the trained parts themselves
         self._average: nn.Module | None = None
-        self._count = 0  # updates of the average
         self._averaged = list[tuple[Tensor, Tensor]]()  # averages, each with the trained tensor
         self._copied = list[tuple[Tensor, Tensor]]()
+        self._loaded: dict[str, Any] | None = None  # the checkpoint that is resumed
+        self._count = 0  # updates of the average
         self._steps = 0  # optimizer steps at the last update
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -63,15 +64,27 @@ class WeightAverage(Callback):
                     f"{', '.join(parts)}"
                 )
             self._parts.add_module(name, parts[name])
-        self._average = copy.deepcopy(self._parts)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if trainer.state.fn == "fit":
+            self._loaded = checkpoint
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        weights = len(list(self._parts.parameters()))
-        for place, (average, current) in enumerate(self._pairs()):
-            average.data = torch.empty_like(current).copy_(average)  # its device and memory format
-            averaged = average.is_floating_point() and (place < weights or self.modules is None)
-            pairs = self._averaged if averaged else self._copied
-            pairs.append((average.detach(), current.detach()))
+        # By now the parts are on their device, and hold the ``state_dict`` of a checkpoint.
+        self._average = copy.deepcopy(self._parts)
+        current = self._parts.state_dict()
+        weights = dict(self._parts.named_parameters())
+        for name, average in self._average.state_dict().items():
+            averaged = average.is_floating_point() and (name in weights or self.modules is None)
+            (self._averaged if averaged else self._copied).append((average, current[name]))
+        if self._loaded is not None:
+            self._steps = self._loaded["global_step"]
+            if "averaging_state" in self._loaded:
+                self._count = int(self._loaded["averaging_state"]["n_averaged"])
+                pl_module.load_state_dict(self._loaded["current_model_state"])
+            self._loaded = None
 
     def on_train_batch_end(
         self,
@@ -101,38 +114,20 @@ class WeightAverage(Callback):
         self._swap()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        for average, current in self._pairs():
-            current.data.copy_(average.data)
+        if self._average is not None:
+            self._parts.load_state_dict(self._average.state_dict())
 
     def _swap(self) -> None:
-        for average, current in self._pairs():
-            kept = average.data.clone()
-            average.data.copy_(current.data)
-            current.data.copy_(kept)
-
-    def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
         if self._average is not None:
-            yield from zip(self._average.parameters(), self._parts.parameters(), strict=True)
-            yield from zip(self._average.buffers(), self._parts.buffers(), strict=True)
+            kept = {name: value.clone() for name, value in self._parts.state_dict().items()}
+            self._parts.load_state_dict(self._average.state_dict())
+            self._average.load_state_dict(kept)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        if self._average is None:
-            return
-        current = checkpoint["state_dict"]
-        checkpoint["current_model_state"] = current
-        checkpoint["state_dict"] = {**current, **self._average.state_dict()}
-        checkpoint["averaging_state"] = {"n_averaged": torch.tensor(self._count)}
-
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        if self._average is None:
-            return
-        # The module has loaded ``state_dict`` by now.
-        self._average.load_state_dict(self._parts.state_dict())
-        self._steps = checkpoint["global_step"]
-        if "averaging_state" in checkpoint:
-            self._count = int(checkpoint["averaging_state"]["n_averaged"])
-            pl_module.load_state_dict(checkpoint["current_model_state"])
+        if self._average is not None:
+            current = checkpoint["state_dict"]
+            checkpoint["current_model_state"] = current
+            checkpoint["state_dict"] = {**current, **self._average.state_dict()}
+            checkpoint["averaging_state"] = {"n_averaged": torch.tensor(self._count)}

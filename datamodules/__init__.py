@@ -1,22 +1,14 @@
 """One LightningDataModule per task. Imported on first use, so that a task loads only its own."""
 
-from importlib import import_module
+import lazy_loader
 
-_MODULE_OF = {
-    "AOIDataModule": "aoi",
-    "DRIVESegmentationDataModule": "drive_segmentation",
-    "DRIVEReconstructionDataModule": "drive_reconstruction",
-    "BlotDataModule": "blots",
-    "StyledBlotDataModule": "styled_blots",
-}
-__all__ = list(_MODULE_OF)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "aoi": ["AOIDataModule"],
+        "drive_segmentation": ["DRIVESegmentationDataModule"],
+        "drive_reconstruction": ["DRIVEReconstructionDataModule"],
+        "blots": ["BlotDataModule"],
+        "styled_blots": ["StyledBlotDataModule"],
+    },
+)

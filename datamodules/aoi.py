@@ -154,12 +154,11 @@ class AOIDataModule(ImageDataModule):
             colored = sum(has_color(read_image(path, "RGB")) for path in looked_at)
             self.channels = "rgb" if colored > len(looked_at) / 2 else "gray"
             self.hparams["channels"] = self.channels
-        self.train_set, self.val_set = (
+        self.train_set, val_set = (
             self._dataset(files.folder, files.names[part.numpy()], targets[part])
-            if len(part)
-            else None
             for part in (train, val)
         )
+        self.val_set = val_set if len(val) else None
         classes = len(self.class_names)
         counts, held_out = (targets[part].bincount(minlength=classes) for part in (train, val))
         rank_zero_info(
@@ -173,7 +172,7 @@ class AOIDataModule(ImageDataModule):
             in_words([f"{n} {c}" for n, c in zip(self.class_names, counts.tolist(), strict=True)]),
         )
         for kind, number in (("training", counts), ("validation", held_out)):
-            absent = [self.class_names[i] for i in (number == 0).nonzero().flatten()]
+            absent = [self.class_names[i] for i in (number == 0).nonzero()]
             if absent and number.sum():
                 log.warning("no %s image of %s: no score tells of these", kind, in_words(absent))
 

@@ -16,12 +16,11 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from common.errors import DataError
 from common.paths import expand
 from datamodules.folds import ALL, check_fold
-from datamodules.loader import CollateReadable, ImageLoader, SafeDataset
+from datamodules.loader import Collate, ImageLoader, SafeDataset
 from datamodules.samplers import eval_sampler, train_sampler
 from datamodules.synthetic.cache import cached_sample
 
 log = logging.getLogger(__name__)
-Collate = Callable[[list[Any]], Any]
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -138,8 +137,7 @@ class ImageDataModule(pl.LightningDataModule):
     @property
     def data_source(self) -> str:
         """ "sample", or the absolute path of the folder that this stage reads."""
-        given = self._source()[1]
-        return "sample" if given is None else str(expand(given).resolve())
+        return "sample" if self.is_sample else str(expand(str(self._source()[1])).resolve())
 
     @property
     def cache_device(self) -> torch.device:
@@ -181,50 +179,42 @@ class ImageDataModule(pl.LightningDataModule):
     def predict_dataloader(self) -> DataLoader:
         """Of what can be read; the rest goes to ``skipped``."""
         self.skipped = []
-        return self.eval_loader(self.predict_set, self.skipped)
+        return self.eval_loader(self.predict_set, skipped=self.skipped)
 
-    def train_loader(self, dataset: Dataset | None) -> DataLoader:
+    def train_loader(self, dataset: Any) -> DataLoader:
         """Batches in random order, see `train_sampler`."""
-        assert dataset is not None, "data sets are made by setup()"
         sampler = train_sampler(dataset, self.trainer, self.seed)
-        return self._loader(dataset, sampler, self.batch_size, self.train_collate_fn)
+        return self._loader(dataset, self.train_collate_fn, sampler, batch_size=self.batch_size)
 
-    def eval_loader(
-        self, dataset: Dataset | None, skipped: list[tuple[str, str]] | None = None
-    ) -> DataLoader:
+    def eval_loader(self, dataset: Any, **options: Any) -> DataLoader:
         """Batches of each item once, in order, over all processes.
 
         Args:
             dataset: one of this module's data sets.
-            skipped: see `ImageLoader`.
+            options: ``batch_size``, where it is another; ``skipped``, see `ImageLoader`.
         """
-        assert dataset is not None, "data sets are made by setup()"
         sampler = eval_sampler(dataset, self.trainer)
-        return self._loader(dataset, sampler, self.eval_batch_size, self.collate_fn, skipped)
+        options = {"batch_size": self.eval_batch_size, **options}
+        return self._loader(dataset, self.collate_fn, sampler, **options)
 
     def in_precision(self, batch: Any) -> Any:
         """A batch whose floating-point tensors have the type of the trainer's precision."""
         return batch if self.trainer is None else self.trainer.precision_plugin.convert_input(batch)
 
     def _loader(
-        self,
-        dataset: Dataset,
-        sampler: Iterable[int],
-        batch_size: int,
-        collate_fn: Collate,
-        skipped: list[tuple[str, str]] | None = None,
+        self, dataset: Any, collate_fn: Collate, sampler: Iterable[int], **options: Any
     ) -> DataLoader:
         in_memory = getattr(dataset, "in_memory", False)
         workers = 0 if in_memory else self.num_workers
+        safe = SafeDataset(dataset, collate_fn)
         return ImageLoader(
-            SafeDataset(dataset),
-            skipped=skipped,
-            batch_size=batch_size,  # by name: Lightning makes the loader again for predict
+            safe,
+            **options,
             sampler=sampler,
             num_workers=workers,
             # Started anew, each imports torch again; forked, that costs nothing.
             persistent_workers=workers > 0 and multiprocessing.get_start_method() != "fork",
-            collate_fn=CollateReadable(collate_fn),
+            collate_fn=safe.collate,
             # Else a new iterator draws from the global one, and a resumed run makes one less.
             generator=torch.Generator(),
             # What is in memory may lie on the GPU already.

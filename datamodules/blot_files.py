@@ -1,16 +1,17 @@
 """Finds images with their templates as they lie on disk: one place knows the layouts.
 
 - the course's: ``wb_dataset/``, ``wb_template/BandMask_*``, ``wb_template2/BasePattern_*``;
-- ``A/`` and ``B/``, or ``trainA/``, ``trainB/`` and ``testA/``, ``testB/``: templates and images;
-  more templates in ``A2/``, ``A3/``;
-- pix2pix's: both in one file, the template in the left half, in the folder, or in ``train/`` and
-  ``test/``.
+- ``A/`` and ``B/``: templates and images; more templates in ``A2/``, ``A3/``; with splits
+  ``trainA/``, ``valA/``, ``testA/`` ... or ``A/train/`` ...;
+- pix2pix's: both in one file, the template in the left half, in the folder, or in ``train/``,
+  ``val/`` and ``test/``.
 
 A role is a pattern ``folder/prefix``, with ``|left`` or ``|right`` at its end for half of a file.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,7 +22,8 @@ from common.errors import DataError
 from datamodules.images import list_images, read_image
 from datamodules.label_tables import read_header, read_table
 
-COURSE = ("wb_dataset/", ("wb_template/BandMask_", "wb_template2/BasePattern_"))
+Roles = tuple[str, tuple[str, ...]]  # patterns of the images and of their templates
+COURSE: Roles = ("wb_dataset/", ("wb_template/BandMask_", "wb_template2/BasePattern_"))
 LAYOUTS = (
     "wb_dataset/ with wb_template/ and wb_template2/, A/ with B/, trainA/ with trainB/, or images "
     "twice as wide as high with the template on the left; see docs/data.md"
@@ -69,19 +71,8 @@ class Pair(NamedTuple):
         return self.templates[0].path.name
 
 
-class Roles(NamedTuple):
-    """Patterns of the images and of their templates."""
-
-    target: str
-    templates: tuple[str, ...]
-
-
-def find_roles(root: Path, split: str = "train") -> Roles | None:
-    """Where the images of a split and their templates lie; None where there is no such test split.
-
-    Args:
-        root: the folder.
-        split: "train" or "test".
+def find_roles(root: Path, split: Literal["train", "val", "test"] = "train") -> Roles | None:
+    """Where the images of a split and their templates lie; None where that split is not given.
 
     Raises:
         DataError: no such folder, or none of the layouts.
@@ -90,19 +81,18 @@ def find_roles(root: Path, split: str = "train") -> Roles | None:
         raise DataError(f"{root}: no such folder (data_dir)")
     folders = {path.name for path in root.iterdir() if path.is_dir()}
     if folders & {"wb_dataset", "wb_template"}:
-        return Roles(*COURSE) if split == "train" else None
-    for base in ("{}A", "{}/A", "A/{}", "A") if split == "train" else ("{}A", "{}/A", "A/{}"):
-        first = base.format(split)
-        if (root / first).is_dir():
-            more = (first.replace("A", f"A{n}", 1) for n in range(2, 10))
-            templates = [first, *(name for name in more if (root / name).is_dir())]
-            return Roles(f"{first.replace('A', 'B', 1)}/", tuple(f"{t}/" for t in templates))
+        return COURSE if split == "train" else None
+    for base in (f"{split}A", f"{split}/A", f"A/{split}", *(["A"] if split == "train" else [])):
+        if (root / base).is_dir():
+            more = (base.replace("A", f"A{n}", 1) for n in range(2, 10))
+            templates = [base, *(name for name in more if (root / name).is_dir())]
+            return f"{base.replace('A', 'B', 1)}/", tuple(f"{name}/" for name in templates)
     if split in folders:
-        return Roles(f"{split}/|right", (f"{split}/|left",))
-    if split == "test":
+        return f"{split}/|right", (f"{split}/|left",)
+    if split != "train":
         return None
     if any(path.is_file() for path in list_images(root)):
-        return Roles("|right", ("|left",))
+        return "|right", ("|left",)
     raise DataError(f"{root}: no templates with images; expected {LAYOUTS}")
 
 
@@ -127,7 +117,7 @@ def list_members(root: Path, pattern: str) -> dict[str, Member]:
 
 
 def find_pairs(root: Path, templates: Sequence[str], target: str | None) -> list[Pair]:
-    """Files matched by stem, sorted by it.
+    """Files below ``root`` matched by stem, sorted by it.
 
     Args:
         root: the folder.
@@ -138,20 +128,21 @@ def find_pairs(root: Path, templates: Sequence[str], target: str | None) -> list
         DataError: a file whose partner is missing, and what `list_members` raises.
     """
     patterns = [*([] if target is None else [target]), *templates]
-    roles = [list_members(root, pattern) for pattern in patterns]
-    for members in roles:
-        for other, pattern in zip(roles, patterns, strict=True):
-            alone = sorted(members.keys() - other.keys())
-            if alone:
-                folder, _, prefix = pattern.rpartition("/")
-                raise DataError(
-                    f"{members[alone[0]].path}: no {prefix}{alone[0]}.* in {root / folder} "
-                    f"({len(alone)} such files); add the partners or remove the files"
-                )
-    first = len(patterns) - len(templates)
+    roles = {pattern: list_members(root, pattern) for pattern in patterns}
+    for members, (pattern, other) in product(roles.values(), roles.items()):
+        if alone := sorted(members.keys() - other.keys()):
+            folder, _, prefix = pattern.rpartition("/")
+            raise DataError(
+                f"{members[alone[0]].path}: no {prefix}{alone[0]}.* in {root / folder} "
+                f"({len(alone)} such files); add the partners or remove the files"
+            )
     return [
-        Pair(stem, tuple(r[stem] for r in roles[first:]), roles[0][stem] if first else None)
-        for stem in sorted(roles[0])
+        Pair(
+            stem,
+            tuple(roles[template][stem] for template in templates),
+            None if target is None else roles[target][stem],
+        )
+        for stem in sorted(roles[patterns[0]])
     ]
 
 
@@ -170,7 +161,7 @@ def find_templates(root: Path, templates: Sequence[str] | None = None) -> list[P
     if templates is None:
         roles = find_roles(root, "test") or find_roles(root)
         assert roles is not None
-        templates = roles.templates
+        templates = roles[1]
     pairs = find_pairs(root, templates, None)
     if templates == ("|left",):
         height, width = read_image(pairs[0].templates[0].path, "L").shape[-2:]

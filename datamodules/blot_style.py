@@ -4,10 +4,11 @@ Two blots of one pair of templates differ by membrane, stain, exposure, camera a
 Eight numbers stand for that; models and data modules have them as a vector in the order of `NAMES`.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, label
+from skimage.filters import threshold_otsu
 
 from common.errors import DataError
 
@@ -59,17 +60,14 @@ class BlotStyle:
     detail: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            low, high = RANGES[name]
+        for (name, (low, high)), value in zip(RANGES.items(), astuple(self), strict=True):
             if value is not None and not low <= value <= high:
                 raise DataError(f"data.style.{name}: {value:g}; give {low} to {high}")
 
     def vector(self, example: np.ndarray | None = None) -> np.ndarray:
         """Float32 ``(8,)``; what is not set is the example's, or NaN."""
-        chosen = np.full(len(NAMES), np.nan) if example is None else example
-        given = [getattr(self, field.name) for field in fields(self)]
-        pairs = zip(given, chosen, strict=True)
-        return np.array([old if new is None else new for new, old in pairs], np.float32)
+        given = np.array(astuple(self), np.float32)  # None becomes NaN
+        return given if example is None else np.where(np.isnan(given), example, given)
 
 
 def measure_style(pixels: np.ndarray, bands: np.ndarray | None = None) -> np.ndarray:
@@ -102,17 +100,8 @@ def measure_style(pixels: np.ndarray, bands: np.ndarray | None = None) -> np.nda
 
 
 def otsu(pixels: np.ndarray) -> np.ndarray:
-    """Bands, bool ``(H, W)``: the darker class of Otsu's threshold, specks below 10 px left out.
-
-    Source: Otsu 1979, doi 10.1109/TSMC.1979.4310076.
-    """
-    count = np.bincount(pixels.ravel(), minlength=256).astype(float)
-    weight, mass = count.cumsum(), (count * np.arange(256)).cumsum()
-    with np.errstate(all="ignore"):
-        between = (mass[-1] * weight - mass * weight[-1]) ** 2 / (weight * (weight[-1] - weight))
-    if not np.isfinite(between).any():  # one gray value
-        return np.zeros(pixels.shape, bool)
-    mask = pixels <= np.nanargmax(between)
+    """Bands, bool ``(H, W)``: the darker class of Otsu's threshold, specks below 10 px left out."""
+    mask = pixels <= threshold_otsu(pixels)
     labels, _ = label(mask)
     return mask & (np.bincount(labels.ravel())[labels] >= 10)
 

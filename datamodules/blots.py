@@ -17,7 +17,6 @@ from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.base import ImageDataModule
 from datamodules.blot_files import (
     Pair,
-    Roles,
     assign_folds,
     find_pairs,
     find_roles,
@@ -25,7 +24,7 @@ from datamodules.blot_files import (
     read_groups,
 )
 from datamodules.cached_dataset import CachedDataset
-from datamodules.folds import Fold
+from datamodules.folds import ALL, Fold
 from datamodules.preprocessing import blot_input, has_color
 from datamodules.synthetic.blots import draw_sample
 from datamodules.transforms import Augmentation
@@ -70,7 +69,7 @@ def read_pair(pair: Pair, mode: Literal["L", "RGB"] = "L") -> Tensor:
     """Templates and, if there is one, target, uint8 ``(C, H, W)``.
 
     Raises:
-        DataError: an unreadable file, members that differ in shape, a template that is the target.
+        DataError: an unreadable file, members that differ in shape.
     """
     members = [*pair.templates, *([pair.target] if pair.target else [])]
     images = [member.read(mode) for member in members]
@@ -81,12 +80,6 @@ def read_pair(pair: Pair, mode: Literal["L", "RGB"] = "L") -> Tensor:
                 f"{member.path}: is {size} pixels but {members[0].path} is {expected}; "
                 "templates and image must have one shape"
             )
-    for member, template in zip(pair.templates, images, strict=False):
-        same = pair.target is not None and torch.equal(template, images[-1])
-        if same and template.unique().numel() > 1:
-            raise DataError(
-                f"{member.path}: the same picture as {members[-1].path}; a template is not the blot"
-            )
     return torch.cat(images)
 
 
@@ -94,22 +87,21 @@ class BlotDataModule(ImageDataModule):
     """Training, held-out and prediction batches of blots, or other images, with their templates.
 
     Batches hold ``image`` float32 ``(N, T, size, size)``, all templates, and ``target`` ``(N, C,
-    size, size)`` in [-1, 1], ``name`` and ``index``, see `BlotDataset`. The split is into ``folds``
-    parts, of which ``fold`` is held out; it is by membrane where ``groups.csv`` is there, for crops
-    of one membrane overlap and a random split would leak.
+    size, size)`` in [-1, 1], ``name`` and ``index``, see `BlotDataset`. The pairs are split into
+    ``folds`` parts, of which ``fold`` is held out: by membrane where ``groups.csv`` is there,
+    because crops of one membrane overlap and a random split would leak.
 
     Args:
         data_dir: folder in one of the layouts of `datamodules.blot_files`; null draws the built-in,
             synthetic sample.
-        test_dir: folder for ``test``; null takes the given test images, or the held-out fold.
-        predict_dir: folder with templates; null predicts the given test images, or the held-out
-            fold.
+        test_dir: folder for ``test``; null takes the given test images, or the held-out pairs.
+        predict_dir: folder with templates; null predicts what ``test`` takes.
         target: folder and prefix of the images, as in ``wb_dataset/``; null finds them.
         templates: the same of each template, as in ``wb_template/BandMask_``; null finds them.
         template_count: how many templates an image has; null counts them.
         channels: "gray", "rgb", or "auto": color where any of the first images has some.
         size: side in px that images are resized to.
-        folds: parts of the split.
+        folds: parts of the split; null holds out the given validation images, or one part of 5.
         fold: the held-out one, from 0; "all" trains on every pair.
         augmentation: how training pairs vary at random, on the device; null: not at all.
         batch_size: training pairs in a batch of one process.
@@ -132,7 +124,7 @@ class BlotDataModule(ImageDataModule):
         template_count: PositiveInt | None = None,
         channels: Literal["auto", "gray", "rgb"] = "auto",
         size: ImageSide = 64,
-        folds: FoldCount = 5,
+        folds: FoldCount | None = None,
         fold: Fold = 0,
         augmentation: Augmentation | None = None,
         batch_size: BatchSize = 1,
@@ -140,6 +132,9 @@ class BlotDataModule(ImageDataModule):
         num_workers: NonNegativeInt = 0,
         seed: Seed = 0,
     ) -> None:
+        if folds is None and fold != ALL:
+            given = data_dir and target is None and find_roles(expand(data_dir), "val")
+            folds = None if given else 5
         super().__init__(
             draw_sample,
             data_dir,
@@ -150,7 +145,7 @@ class BlotDataModule(ImageDataModule):
             num_workers=num_workers,
             seed=seed,
             folds=folds,
-            fold=fold,
+            fold=fold if folds or fold == ALL else None,
         )
         self.save_hyperparameters()
         if (target is None) != (templates is None):
@@ -161,22 +156,19 @@ class BlotDataModule(ImageDataModule):
         self.size = size
         self.augmentation = augmentation
         self.membrane_of: dict[str, str] = {}  # by stem, once the folds are made
+        self.template_count: int | None = template_count
         if template_count is None or channels == "auto":
-            found, color = (2, False) if data_dir is None else self._look()
-            template_count = template_count or found
-            channels = {"auto": "rgb" if color else "gray"}.get(channels, channels)  # type: ignore[assignment]
+            pairs = [] if data_dir is None else self._pairs(self.folder)
+            self.template_count = template_count or (len(pairs[0].templates) if pairs else 2)
+            colored = (has_color(one.target.read("RGB")) for one in pairs[:16] if one.target)
+            channels = {"auto": "rgb" if any(colored) else "gray"}.get(channels, channels)  # type: ignore[assignment]
         # What was found is kept in checkpoints.
-        self.hparams.update(template_count=int(template_count), channels=channels)
-        self.template_count = template_count
+        found = {"template_count": int(self.template_count or 0), "channels": channels}
+        self.hparams.update(found, folds=folds)
         self.mode: Literal["L", "RGB"] = "RGB" if channels == "rgb" else "L"
         of_one = 3 if channels == "rgb" else 1
-        self.pixel_channels = (of_one * template_count, of_one)  # of templates and image
-
-    def _look(self) -> tuple[int, bool]:
-        """How many templates there are, and whether the images have color."""
-        pairs = self._pairs(self.folder)
-        colored = [has_color(one.target.read("RGB")) for one in pairs[:16] if one.target]
-        return len(pairs[0].templates), any(colored)
+        # Of templates and image.
+        self.pixel_channels = (of_one * int(self.template_count or 0), of_one)
 
     def make_dataset(self, pairs: Sequence[Pair], size: int | None) -> BlotDataset:
         """Items of some of the pairs."""
@@ -193,9 +185,8 @@ class BlotDataModule(ImageDataModule):
             self.predict_set = self.make_dataset(pairs, self.size)
         elif stage == "test" and self.test_dir is not None:
             root = expand(self.test_dir)
-            split = "test" if find_roles(root, "test") else "train"
-            self.test_set = self._cached(self._pairs(root, split))
-        elif stage in ("test", "predict") and (pairs := self._given_test()):
+            self.test_set = self._cached(self._pairs(root, "test") or self._pairs(root))
+        elif stage in ("test", "predict") and (pairs := self._pairs(self.folder, "test")):
             self.test_set = self.predict_set = self._cached(pairs)
         else:
             self.refuse_to_score_all(stage)
@@ -203,7 +194,7 @@ class BlotDataModule(ImageDataModule):
             if stage == "fit":
                 self.train_set = self._cached(train)
             if stage == "test":
-                rank_zero_info("the held-out fold, which chose the checkpoint, is not a test set")
+                rank_zero_info("the held-out pairs, which chose the checkpoint, are not a test set")
             if held_out:
                 self.val_set = self._cached(held_out)
             self.test_set = self.predict_set = self.val_set
@@ -211,25 +202,25 @@ class BlotDataModule(ImageDataModule):
     def _cached(self, pairs: Sequence[Pair]) -> CachedDataset:
         return CachedDataset(self.make_dataset(pairs, self.size), device=self.cache_device)
 
-    def _given_test(self) -> list[Pair]:
-        given = None if self.target is not None else find_roles(self.folder, "test")
-        return [] if given is None else self._pairs(self.folder, "test")
-
-    def _pairs(self, root: Path, split: str = "train") -> list[Pair]:
-        roles = find_roles(root, split) if self.target is None else None
-        if roles is None:
-            assert self.target is not None
-            roles = Roles(self.target, tuple(self.templates or ()))
-        return self._checked(find_pairs(root, roles.templates, roles.target))
+    def _pairs(self, root: Path, split: Literal["train", "val", "test"] = "train") -> list[Pair]:
+        """Those of a split; none where it is not given."""
+        if self.target is None:
+            roles = find_roles(root, split)
+        else:
+            roles = (self.target, tuple(self.templates or ())) if split == "train" else None
+        return [] if roles is None else self._checked(find_pairs(root, roles[1], roles[0]))
 
     def _checked(self, pairs: list[Pair]) -> list[Pair]:
-        count, wanted = len(pairs[0].templates), getattr(self, "template_count", None)
-        if wanted not in (None, count):
+        count = len(pairs[0].templates)
+        if self.template_count not in (None, count):
             path = pairs[0].templates[0].path.parent
-            raise DataError(f"{path}: {count} templates for an image; the model takes {wanted}")
+            raise DataError(
+                f"{path}: {count} templates for an image; the model takes {self.template_count}"
+            )
         return pairs
 
     def _split(self) -> tuple[list[Pair], list[Pair]]:
+        """Training and held-out pairs."""
         pairs = self._pairs(self.folder)
         groups = [pair.stem for pair in pairs]
         table = self.folder / "groups.csv"
@@ -239,16 +230,19 @@ class BlotDataModule(ImageDataModule):
         if self.trains_on_all:
             rank_zero_info("%d training pairs%s", len(pairs), self.split_description)
             return pairs, []
-        assert self.folds is not None
-        if len(set(groups)) < self.folds:
-            kind = "membranes" if table.is_file() else "pairs"
-            raise DataError(
-                f"{self.folder}: {len(set(groups))} {kind} do not fill {self.folds} folds; "
-                "lower data.folds or add data"
-            )
-        fold_of = assign_folds(groups, self.folds, self.seed)
-        held_out = [pairs[i] for i in np.flatnonzero(fold_of == self.fold)]
-        train = [pairs[i] for i in np.flatnonzero(fold_of != self.fold)]
+        if self.folds is None:
+            train, held_out, how = pairs, self._pairs(self.folder, "val"), "as given"
+        else:
+            if len(set(groups)) < self.folds:
+                kind = "membranes" if table.is_file() else "pairs"
+                raise DataError(
+                    f"{self.folder}: {len(set(groups))} {kind} do not fill {self.folds} folds; "
+                    "lower data.folds or add data"
+                )
+            fold_of = assign_folds(groups, self.folds, self.seed)
+            held_out = [pairs[i] for i in np.flatnonzero(fold_of == self.fold)]
+            train = [pairs[i] for i in np.flatnonzero(fold_of != self.fold)]
+            how = "by membrane" if table.is_file() else "at random: no groups.csv"
         rank_zero_info(
             "%s: %s, %s to %s; %d training and %d held-out pairs, split %s",
             self.data_source,
@@ -257,7 +251,7 @@ class BlotDataModule(ImageDataModule):
             pairs[0].target,
             len(train),
             len(held_out),
-            "by membrane" if table.is_file() else "at random: no groups.csv",
+            how,
         )
         return train, held_out
 

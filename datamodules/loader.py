@@ -17,6 +17,7 @@ from common.read_ahead import read_ahead
 log = logging.getLogger(__name__)
 
 LONGEST_FOLDER = 60  # characters; a socket's path has 107, and multiprocessing adds some 40
+Collate = Callable[[list[Any]], Any]
 
 
 class Unreadable(NamedTuple):
@@ -30,10 +31,14 @@ class SafeDataset(Dataset):
     """A data set (with ``name(index)``) that returns `Unreadable` where it would raise DataError.
 
     An exception that leaves a worker process is wrapped in its traceback; an item is not.
+
+    Args:
+        dataset: whose items it gives.
+        collate_fn: puts items into a batch.
     """
 
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Any, collate_fn: Collate) -> None:
+        self.dataset, self.collate_fn = dataset, collate_fn
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -44,21 +49,15 @@ class SafeDataset(Dataset):
         except DataError as error:
             return Unreadable(self.dataset.name(index), str(error))
 
-
-class CollateReadable:
-    """Collates what could be read: the batch, None if nothing could, and the `Unreadable` ones."""
-
-    def __init__(self, collate_fn: Callable[[list[Any]], Any]) -> None:
-        self.collate_fn = collate_fn
-
-    def __call__(self, items: Sequence[Any]) -> tuple[Any, list[Unreadable]]:
+    def collate(self, items: Sequence[Any]) -> tuple[Any, list[Unreadable]]:
+        """The batch of what could be read, None if nothing could, and the `Unreadable` ones."""
         unreadable = [item for item in items if isinstance(item, Unreadable)]
         readable = [item for item in items if not isinstance(item, Unreadable)]
         return self.collate_fn(readable) if readable else None, unreadable
 
 
 class ImageLoader(DataLoader):
-    """Batches of an `SafeDataset` data set, collated by `CollateReadable`.
+    """Batches of a `SafeDataset`, collated by it.
 
     Args:
         skipped: a list that takes the images that cannot be read, ``(name, reason)``, which are
@@ -97,7 +96,10 @@ class ImageLoader(DataLoader):
             for batch, unreadable in super().__iter__():
                 if self.num_workers and isinstance(batch, dict):
                     # Labels and indices are kept, and would keep their shared memory open.
-                    batch = {k: v.clone() if _is_vector(v) else v for k, v in batch.items()}
+                    vectors = {
+                        k for k, v in batch.items() if isinstance(v, Tensor) and v.dim() == 1
+                    }
+                    batch = {k: v.clone() if k in vectors else v for k, v in batch.items()}
                 yield batch, unreadable
         except (RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())
@@ -107,10 +109,6 @@ class ImageLoader(DataLoader):
                 f"a process that reads images ended ({reason[:120]}); give --data.num_workers 0, "
                 "or more shared memory (/dev/shm) and open files (ulimit -n)"
             ) from None
-
-
-def _is_vector(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.dim() == 1
 
 
 def _shorten_temporary_folder() -> None:

@@ -1,12 +1,13 @@
 """Western blots with the style that was measured on them, or that they shall have."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from jsonargparse.typing import PositiveInt
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from common.errors import DataError
 from common.paths import expand
@@ -14,7 +15,6 @@ from datamodules.blot_files import Pair
 from datamodules.blot_style import BlotStyle, measure_style
 from datamodules.blots import BlotDataModule, BlotDataset
 from datamodules.images import read_image
-from datamodules.samplers import eval_sampler
 
 
 class StyledBlotDataset(BlotDataset):
@@ -25,7 +25,7 @@ class StyledBlotDataset(BlotDataset):
     Args:
         pairs: the files.
         size: side in px that images are resized to; None keeps their own.
-        membranes: of each pair; None: unknown, -1.
+        membranes: number of each, by stem; others are -1.
         asked: style with NaN in place of what is to be drawn.
     """
 
@@ -33,18 +33,17 @@ class StyledBlotDataset(BlotDataset):
         self,
         pairs: Sequence[Pair],
         size: int | None,
-        membranes: Sequence[int] | None = None,
+        membranes: dict[str, int],
         asked: np.ndarray | None = None,
     ) -> None:
         super().__init__(pairs, size)
-        self.membranes = [-1] * len(pairs) if membranes is None else list(membranes)
+        self.membranes = membranes
         self.asked = BlotStyle().vector() if asked is None else asked
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        item = super().__getitem__(index)
-        measured = self.pairs[index].target is not None
-        style = measured_style(item) if measured else torch.from_numpy(self.asked)
-        return {**item, "style": style, "membrane": self.membranes[index]}
+        item, pair = super().__getitem__(index), self.pairs[index]
+        style = torch.from_numpy(self.asked) if pair.target is None else measured_style(item)
+        return {**item, "style": style, "membrane": self.membranes.get(pair.stem, -1)}
 
 
 def measured_style(item: dict[str, Any]) -> torch.Tensor:
@@ -53,13 +52,24 @@ def measured_style(item: dict[str, Any]) -> torch.Tensor:
     return torch.from_numpy(measure_style(pixels.numpy(), (item["image"][0] < 0).numpy()))
 
 
+def collate_samples(items: Sequence[dict[str, Any]], samples: int) -> Any:
+    """A batch of each pair ``samples`` times, numbered by ``sample`` from 1; 0 is the only one."""
+    return default_collate(
+        [
+            {**item, "index": item["index"] * samples + number, "sample": number + (samples > 1)}
+            for item in items
+            for number in range(samples)
+        ]
+    )
+
+
 class StyledBlotDataModule(BlotDataModule):
     """`BlotDataModule` whose batches have ``style`` and ``membrane`` too.
 
     ``style`` float32 ``(N, 8)``, in the order of `blot_style.NAMES`, is measured on the target (the
     augmented one in training). In prediction it is what the user sets and NaN elsewhere; there
     templates keep their own size, one pair a batch, and ``sample`` int64 ``(N,)`` numbers the blots
-    of a pair from 1 (0 where there is one).
+    of a pair, see `collate_samples`.
 
     Args:
         style: of the blots that ``predict`` makes; what is null is drawn.
@@ -90,7 +100,7 @@ class StyledBlotDataModule(BlotDataModule):
     def make_dataset(self, pairs: Sequence[Pair], size: int | None) -> BlotDataset:
         names = sorted({*self.membrane_of.values()})
         number = {stem: names.index(name) for stem, name in self.membrane_of.items()}
-        return StyledBlotDataset(pairs, size, [number.get(t.stem, -1) for t in pairs])
+        return StyledBlotDataset(pairs, size, number)
 
     def setup(self, stage: str) -> None:
         """See `BlotDataModule.setup`.
@@ -106,20 +116,16 @@ class StyledBlotDataModule(BlotDataModule):
             predicted: Any = self.predict_set
             pairs = getattr(predicted, "dataset", predicted).pairs
             blank = [pair._replace(target=None) for pair in pairs]
-            asked = self.style.vector(example)
-            self.predict_set = StyledBlotDataset(blank, None, asked=asked)
+            self.predict_set = StyledBlotDataset(blank, None, {}, self.style.vector(example))
+            self.collate_fn = partial(collate_samples, samples=self.samples)
 
     def predict_dataloader(self) -> DataLoader:
-        assert self.predict_set is not None, "data sets are made by setup()"
         self.skipped = []
-        sampler = eval_sampler(self.predict_set, self.trainer)
         # One by one, for each may have a size of its own.
-        return self._loader(self.predict_set, sampler, 1, self.collate_fn, self.skipped)
+        return self.eval_loader(self.predict_set, batch_size=1, skipped=self.skipped)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Augment training pairs and measure them again; repeat pairs in prediction."""
-        if self.trainer is not None and self.trainer.predicting:
-            return self._repeated(batch)
+        """Augment training pairs and measure them again."""
         augmented = super().on_after_batch_transfer(batch, dataloader_idx)
         if augmented is batch:
             return batch
@@ -127,15 +133,3 @@ class StyledBlotDataModule(BlotDataModule):
         pairs = zip(images, targets, strict=True)
         styles = [measured_style({"image": image, "target": target}) for image, target in pairs]
         return {**augmented, "style": torch.stack(styles).to(batch["style"])}
-
-    def _repeated(self, batch: dict[str, Any]) -> dict[str, Any]:
-        count, device = self.samples, batch["index"].device
-        number = torch.arange(count, device=device).repeat(len(batch["index"]))
-        every = {
-            key: value.repeat_interleave(count, 0)
-            if isinstance(value, torch.Tensor)
-            else [entry for entry in value for _ in range(count)]
-            for key, value in batch.items()
-        }
-        sample = number + 1 if count > 1 else number
-        return {**every, "index": every["index"] * count + number, "sample": sample}

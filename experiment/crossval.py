@@ -13,17 +13,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 from common.config_file import read_section
 from common.errors import DataError, UsageError
 from common.paths import expand
 from experiment.atomic import write_json, writing
 from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints
 from experiment.compare import write_comparison
-from experiment.crossval_report import summary, write_tables
-from experiment.crossval_scores import IMAGE_TABLE, read_image_tables
+from experiment.crossval_report import IMAGE_TABLE, read_image_tables, summary, write_report
 from experiment.run_folder import RunSettings, discard_run_folder, lock_run_folder
 from experiment.run_json import read_run_json
 from experiment.run_results import read_results
+from experiment.suspects import write_suspects
 
 Main = Callable[[list[str]], Any]
 OURS = ("--data.fold", "--data.folds", "--seed_everything", "--ckpt_path", "--run.config")
@@ -136,7 +138,9 @@ def _cross_validate(
     command = f"python cli.py fit {shlex.join([*configs, *given])} --data.fold all"
     if record["best_epoch"] is not None:
         command += f" --trainer.max_epochs {record['best_epoch']}"
-    write_tables(folder, record, images, command)
+    config = yaml.safe_load((runs[0] / "config.yaml").read_text(encoding="utf-8"))
+    more = write_suspects(folder, images, config["data"]["init_args"]) if "label" in images else []
+    write_report(folder, record, images, command, more)
     write_comparison(runs, folder / "compare.html")
     print((folder / "crossval.md").read_text(encoding="utf-8"), flush=True)
     print(f"cross-validation {folder}", flush=True)

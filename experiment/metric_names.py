@@ -19,7 +19,6 @@ WORDS = {
     "ssim": "SSIM",
     "l1": "L1",
     "kid_resnet18": "KID (ResNet-18)",
-    "kid_random": "KID (random features)",
     "d_loss": "loss of D",
     "g_loss": "loss of G",
 }

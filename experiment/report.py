@@ -119,6 +119,8 @@ def _split(settings: Mapping[str, Any]) -> str:
         return "none: all images are trained on"
     if folds is not None:
         return f"fold {fold} of {folds}, seed {seed}"
+    if fold is not None:
+        return f"fold {fold} by seed {seed} if the data name no validation images"
     if fraction is None and count is None:
         return ""
     part = plural(count or 0, "image") if fraction is None else f"{100 * fraction:g} %"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,9 +22,14 @@ from inference.graph import SIDES, Graph
 from inference.inputs import Source, read_pixels
 from inference.model import Item, Model
 from inference.results import BlotResult
-from lit_models.networks.styled_blot_generator import StyledBlotGenerator, typical_style
+from lit_models.networks.styled_blot_generator import (
+    StyledBlotGenerator,
+    complete_styles,
+    known_styles,
+    seeded_blots,
+    typical_style,
+)
 from lit_models.postprocessing.pixels import to_gray
-from lit_models.postprocessing.styled_blots import complete_styles, generate_styled, known_rows
 
 
 class BlotModel(Model[BlotResult]):
@@ -32,11 +37,11 @@ class BlotModel(Model[BlotResult]):
 
     network_name = "generator"
     sample = "datamodules.synthetic.blots"
-    resizes: ClassVar[bool] = True  # templates to the size of the training
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.size = int(ImageSide(self.trained.data["size"]))
+        # Of the templates, as in training; None: their own.
+        self.size: int | None = int(ImageSide(self.trained.data["size"]))
         every, of_one = self.trained.model.get("channels", (2, 1))
         self.count = every // of_one
         self.mode: Literal["L", "RGB"] = "RGB" if of_one == 3 else "L"
@@ -50,8 +55,7 @@ class BlotModel(Model[BlotResult]):
             template2: the second template.
 
         Raises:
-            DataError: a template that cannot be read, two of different shapes, one without the
-                other.
+            DataError: a template that cannot be read, is missing or has another shape.
         """
         if template2 is not None:
             x = (x, template2)
@@ -80,30 +84,24 @@ class BlotModel(Model[BlotResult]):
             else read_pixels(t, mode, f"{name}, template {i + 1}")
             for i, t in enumerate(templates)
         ]
-        first, first_name = read[0]
-        for other, other_name in read[1:]:
-            if first.shape != other.shape:
-                sizes = [f"{t.shape[2]}x{t.shape[1]}" for t in (other, first)]
-                raise DataError(
-                    f"{other_name}: is {sizes[0]} pixels but {first_name} is {sizes[1]}; "
-                    "give templates of one size"
-                )
+        sizes = [f"{read_name} is {p.shape[2]}x{p.shape[1]} px" for p, read_name in read]
+        if len({pixels.shape for pixels, _ in read}) > 1:
+            raise DataError(f"{name}: {', '.join(sizes)}; give templates of one size")
         named = isinstance(templates[0], str | Path | Member)
-        return [pixels for pixels, _ in read], first_name if named else name
+        return [pixels for pixels, _ in read], read[0][1] if named else name
 
     def read(self, x: Any, name: str) -> Item:
-        pair, name = self.pixels(x, self.mode, name)
-        if len(pair) != self.count:
-            raise DataError(f"{name}: {len(pair)} template(s); give {self.count}, as a tuple")
-        image = blot_input(torch.cat(pair), self.size if self.resizes else None)
-        return {"image": image, "name": name, "shown": tuple(to_pil_image(t) for t in pair)}
+        templates, name = self.pixels(x, self.mode, name)
+        if len(templates) != self.count:
+            raise DataError(f"{name}: {len(templates)} template(s); give {self.count}, as a tuple")
+        image, shown = blot_input(torch.cat(templates), self.size), map(to_pil_image, templates)
+        return {"image": image, "name": name, "shown": tuple(shown)}
 
     def run(self, items: Sequence[Item]) -> list[Any]:
         templates = torch.stack([item["image"] for item in items]).to(self.settings.device)
-        blots = to_gray(self.network(templates).float()).cpu()
-        images = [np.array(to_pil_image(blot)) for blot in blots]
-        pairs = zip(items, images, strict=True)
-        return [self.result({}, item, {"image": image}) for item, image in pairs]
+        blots = map(to_pil_image, to_gray(self.network(templates).float()).cpu())
+        pairs = zip(items, blots, strict=True)
+        return [self.result({}, item, {"image": np.array(blot)}) for item, blot in pairs]
 
     @classmethod
     def result(cls, card: Mapping[str, Any], item: Item, outputs: Mapping[str, Any]) -> BlotResult:
@@ -123,8 +121,8 @@ class BlotModel(Model[BlotResult]):
         return BlotGraph(self)
 
     def example_inputs(self, folder: Path) -> list[Any]:
-        pairs = find_templates(folder)
-        return [tuple(template.path for template in pair.templates) for pair in pairs]
+        paths = ([member.path for member in pair.templates] for pair in find_templates(folder))
+        return list(map(tuple, paths))
 
 
 class StyledBlotModel(BlotModel):
@@ -133,11 +131,9 @@ class StyledBlotModel(BlotModel):
     The same pair and style always give the same blots.
     """
 
-    resizes = False
-
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.known = self.trained.weights["style_bank"]
+        self.size = None
         self.asked, self.samples = BlotStyle().vector(), 1
 
     def predict(
@@ -166,11 +162,8 @@ class StyledBlotModel(BlotModel):
         return BlotModel.predict(view, x, template2)
 
     def known_rows(self) -> np.ndarray:
-        """Float32 ``(M, 9)``: membrane and style of blots to draw from, one typical one at least.
-
-        Drawn from them, what is not asked for is what `complete_styles` gives.
-        """
-        return known_rows(self.known)
+        """Membrane and style of the blots to draw from, float32 ``(M, 9)``, at least one."""
+        return known_styles(self.trained.weights["style_bank"])
 
     def run(self, items: Sequence[Item]) -> list[Any]:
         results = [self._results(item) for item in items]  # one by one: each has its own size
@@ -180,10 +173,10 @@ class StyledBlotModel(BlotModel):
         number = torch.arange(self.samples)
         templates = item["image"].to(self.settings.device).expand(self.samples, -1, -1, -1)
         asked = torch.from_numpy(self.asked).to(templates).expand(self.samples, -1)
-        styles = complete_styles(asked, templates, number, self.known)
+        styles = complete_styles(asked, templates, number, self.trained.weights["style_bank"])
         network: Any = self.network
-        blots = generate_styled(network, templates, styles, number).cpu().numpy()
-        pairs = zip(blots[:, 0], styles.cpu().numpy(), strict=True)
+        blots = to_gray(seeded_blots(network, templates, styles, number)[1])[:, 0]
+        pairs = zip(blots.cpu().numpy(), styles.cpu().numpy(), strict=True)
         return [self.result({}, item, {"image": blot, "style": style}) for blot, style in pairs]
 
     def card(self) -> dict[str, Any]:
@@ -191,7 +184,6 @@ class StyledBlotModel(BlotModel):
         card, network = super().card(), self.network
         assert isinstance(network, StyledBlotGenerator)
         return card | {
-            "size": None,
             "style_bank": [" ".join(map(str, row)) for row in self.known_rows()],  # a line each
             "noise": [network.noise_channels, network.multiple],
             "tables": card["tables"] | {"styles": ["image", *NAMES]},
@@ -206,9 +198,8 @@ def _style_vector(style: Any) -> Any:
         return (style or BlotStyle()).vector()
     if not isinstance(style, Mapping):
         return measure_style(read_pixels(style, "L", "style")[0][0].numpy())
-    for name in style:
-        if name not in NAMES:
-            raise DataError(f"style: no number {name!r}; it has {', '.join(NAMES)}")
+    for name in style.keys() - NAMES:
+        raise DataError(f"style: no number {name!r}; it has {', '.join(NAMES)}")
     return BlotStyle(**style).vector()
 
 
@@ -221,14 +212,15 @@ class BlotGraph(Graph):
         super().__init__(model.network)
         if (model.count, model.mode) != (2, "L"):
             raise DataError("templates: only models of two gray templates can be exported")
-        self.inputs = {"pixels": torch.zeros(2, 2, model.size, model.size, dtype=torch.uint8)}
+        sides = SIDES if model.size is None else (model.size, model.size)
+        self.inputs = {"pixels": torch.zeros(2, 2, *sides, dtype=torch.uint8)}
         self.outputs = ("image",)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         return (to_gray(self.network(blot_input(pixels, None)).float())[:, 0],)
 
 
-class StyledBlotGraph(Graph):
+class StyledBlotGraph(BlotGraph):
     """Blots uint8 ``(N, H, W)`` of both templates, uint8 ``(N, 2, H, W)``, in styles ``(N, 8)``.
 
     The noise has the size that `StyledBlotGenerator.noise_size` gives.
@@ -237,14 +229,10 @@ class StyledBlotGraph(Graph):
     network: StyledBlotGenerator
 
     def __init__(self, model: StyledBlotModel) -> None:
-        super().__init__(model.network)
-        pixels = torch.zeros(2, 2, *SIDES, dtype=torch.uint8)
-        self.inputs = {
-            "pixels": pixels,
-            "style": typical_style().expand(2, -1).contiguous(),
-            "noise": torch.zeros(2, *self.network.noise_size(pixels)),
-        }
-        self.outputs = ("image",)
+        super().__init__(model)
+        size = self.network.noise_size(self.inputs["pixels"])
+        style = typical_style().expand(2, -1).contiguous()
+        self.inputs |= {"style": style, "noise": torch.zeros(2, *size)}
 
     def free_sides(self) -> tuple[dict[int, Any], ...]:
         from torch.export import Dim
@@ -254,6 +242,8 @@ class StyledBlotGraph(Graph):
         batch = {0: Dim.DYNAMIC}
         return {**batch, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, batch, {**batch, **noise}
 
-    def forward(self, pixels: Tensor, style: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+    def forward(  # type: ignore[override]
+        self, pixels: Tensor, style: Tensor, noise: Tensor
+    ) -> tuple[Tensor, ...]:
         blots = self.network(blot_input(pixels, None), style, noise)[1]
         return (to_gray(blots.float())[:, 0],)

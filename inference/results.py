@@ -52,6 +52,9 @@ class DefectResult(DisplayMixin):
             units of the logit: its mean, plus a constant, is the logit. None where the network has
             none, see `DefectModel`.
         resize: how the image became square for the network, see `resize_square`.
+        unknown: 0 to 1, how unlike the training images, see `UnknownScore`; None where the
+            checkpoint does not tell.
+        unknown_above: score above which an image is called unknown.
     """
 
     name: str
@@ -60,6 +63,13 @@ class DefectResult(DisplayMixin):
     image: Image.Image = field(repr=False)
     activation: np.ndarray | None = field(repr=False)
     resize: Resize = field(default="squash", repr=False)
+    unknown: float | None = None
+    unknown_above: float | None = field(default=None, repr=False)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the image is unlike any in training, whatever the confidence."""
+        return self.unknown is not None and self.unknown > (self.unknown_above or 0)
 
     @property
     def confidence(self) -> float:
@@ -69,7 +79,11 @@ class DefectResult(DisplayMixin):
     def numbers(self) -> dict[str, Any]:
         """The label, and probabilities in per cent."""
         sure = {name: f"{100 * p:.1f} %" for name, p in self.probabilities.items()}
-        return {"label": self.label, "confidence": sure[self.label], **sure}
+        found = {"label": self.label, "confidence": sure[self.label]}
+        if self.unknown is not None:
+            answer = "yes" if self.is_unknown else "no"
+            found["unknown"] = f"{answer} ({self.unknown:.3f}, limit {self.unknown_above:.3f})"
+        return {**found, **sure}
 
     @cached_property
     def heatmap(self) -> np.ndarray | None:

@@ -1,22 +1,14 @@
 """The LightningModules, one file a method. Imported on first use: a task loads only its own."""
 
-from importlib import import_module
+import lazy_loader
 
-_MODULE_OF = {
-    "DefectClassifier": "defect_classifier",
-    "VesselSegmenter": "vessel_segmenter",
-    "ImageReconstructor": "image_reconstructor",
-    "BlotGAN": "blot_gan",
-    "StyledBlotGAN": "styled_blot_gan",
-}
-__all__ = list(_MODULE_OF)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "defect_classifier": ["DefectClassifier"],
+        "vessel_segmenter": ["VesselSegmenter"],
+        "image_reconstructor": ["ImageReconstructor"],
+        "blot_gan": ["BlotGAN"],
+        "styled_blot_gan": ["StyledBlotGAN"],
+    },
+)

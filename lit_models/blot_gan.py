@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from lit_models.losses.adversarial import AdversarialLoss
-from lit_models.metrics.blot_scores import BlotScores, scores_by_image
-from lit_models.metrics.image_mean import ImageMean
+from lit_models.metrics.blot_scores import BlotScores
+from lit_models.metrics.image_scores import ImageMean
 from lit_models.networks.diff_augment import DiffAugment
 from lit_models.optim.configure import build_optimizer, total_steps, wrap_optimizer_errors
 from lit_models.optim.schedules import StepSchedule
@@ -46,7 +46,7 @@ class BlotGAN(pl.LightningModule):
         reconstruction_loss: of generated and real blots, added to G's loss; null adds none.
         discriminator_augmentation: of the templates and blots that D sees; null changes nothing.
         lr_scheduler: of both optimizers; null leaves the learning rates as they are.
-        kid_weights: see `BlotKID`; how to measure, so not the checkpoint's.
+        kid_weights: see `BlotKID`; null: without KID. How to measure, so not the checkpoint's.
         channels: T and C, found by the data module.
     """
 
@@ -124,12 +124,7 @@ class BlotGAN(pl.LightningModule):
         templates, real = batch["image"], batch["target"]
         fake = self(templates)
         logits = (self.discriminator(templates, images.to(templates)) for images in (real, fake))
-        scores.update(fake, real, *logits)
-        return {"image": fake} | self._own_scores(fake, real)
-
-    def _own_scores(self, fake: Tensor, real: Tensor) -> dict[str, Any]:
-        # Nobody asks for them in fit.
-        return {} if self.trainer.state.fn == "fit" else {"scores": scores_by_image(fake, real)}
+        return {"image": fake, "scores": scores.update(fake, real, *logits)}
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict({f"val/{k}": v for k, v in self.val_scores.compute_and_reset().items()})

@@ -4,43 +4,39 @@ from typing import Any, ClassVar, cast
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
-from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from common.ranges import NonNegativeFinite
 from lit_models.blot_gan import BlotGAN, update
-from lit_models.losses.adversarial import AdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores
-from lit_models.networks.diff_augment import DiffAugment
 from lit_models.networks.styled_blot_discriminator import StyledBlotDiscriminator
-from lit_models.networks.styled_blot_generator import StyledBlotGenerator
-from lit_models.optim.schedules import StepSchedule
-from lit_models.postprocessing.styled_blots import complete_styles, generate_styled, seeded_styled
+from lit_models.networks.styled_blot_generator import (
+    StyledBlotGenerator,
+    complete_styles,
+    seeded_blots,
+)
+from lit_models.postprocessing.pixels import to_gray
 
 
 class StyledBlotGAN(BlotGAN):
     """`BlotGAN` whose networks are told the style of the blot, see `datamodules.blot_style`.
 
     Gray levels, blur and grain are not in the templates; as an input they need not be guessed. Some
-    templates of a batch are made a second time, in another blot's style, which D alone judges.
+    templates of a batch are generated a second time, in another blot's style, which D alone sees.
 
     Batches also have ``style`` ``(N, 8)``, and ``membrane`` in training; in prediction ``style``
-    may be NaN and ``sample`` numbers the blots of a pair. The styles of the training blots are kept
-    in the buffer ``style_bank``, from which prediction draws.
+    may be NaN and ``sample`` numbers the blots of a pair. The training's styles are kept in the
+    buffer ``style_bank``, from which prediction draws.
 
     Args:
         generator, discriminator: blots without and with grain; what it sees, and logits of that.
-        adversarial_loss: of the logits.
-        generator_optimizer, discriminator_optimizer: of their parameters.
-        reconstruction_loss: of blots without grain, for it cannot be foretold, and the real ones.
         spectrum_loss: of blots with grain and the real ones; null adds none.
-        discriminator_augmentation: of what D sees; null changes nothing.
-        lr_scheduler: of both optimizers; null leaves the learning rates as they are.
         adversarial_weight: of G's adversarial loss.
-        num_style_swaps: templates of a batch that are made in another style too.
+        num_style_swaps: templates of a batch that are generated in another style too.
         style_bank_size: training blots whose style is kept.
-        kid_weights: see `BlotKID`; how to measure, so not the checkpoint's.
+        centering_blots: training blots, at most, by which D's ``middle`` is set.
+        kwargs: see `BlotGAN`; its reconstruction loss is of blots without grain, which is random.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("image", "style")  # of a batch
@@ -53,31 +49,17 @@ class StyledBlotGAN(BlotGAN):
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        adversarial_loss: AdversarialLoss,
-        generator_optimizer: OptimizerCallable,
-        discriminator_optimizer: OptimizerCallable,
-        reconstruction_loss: nn.Module,
         spectrum_loss: nn.Module | None = None,
-        discriminator_augmentation: DiffAugment | None = None,
-        lr_scheduler: StepSchedule | None = None,
         adversarial_weight: NonNegativeFinite = 4.0,
         num_style_swaps: NonNegativeInt = 4,
         style_bank_size: PositiveInt = 1024,
-        kid_weights: str | None = None,
+        centering_blots: PositiveInt = 160,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            lambda *_: generator,
-            lambda *_: discriminator,
-            adversarial_loss,
-            generator_optimizer,
-            discriminator_optimizer,
-            reconstruction_loss,
-            discriminator_augmentation,
-            lr_scheduler,
-            kid_weights,
-        )
+        super().__init__(lambda *_: generator, lambda *_: discriminator, **kwargs)
         self.spectrum_loss = spectrum_loss
         self.adversarial_weight, self.num_style_swaps = adversarial_weight, num_style_swaps
+        self.centering_blots, self._centering = centering_blots, list[Tensor]()
         self.register_buffer("style_bank", torch.zeros(style_bank_size, 9))
         self.style_bank[:, 0] = -1  # no membrane
 
@@ -91,7 +73,8 @@ class StyledBlotGAN(BlotGAN):
 
     def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         templates, real, styles = batch["image"], batch["target"], batch["style"]
-        self._keep_styles(batch)
+        rows = torch.cat([batch["membrane"][:, None].to(styles), styles], 1)
+        self.style_bank[batch["index"] % len(self.style_bank)] = rows
         g_optimizer, d_optimizer = cast(list[LightningOptimizer], self.optimizers())
         n, again = len(real), slice(self.num_style_swaps)
         all_templates = torch.cat([templates, templates[again]])
@@ -108,33 +91,51 @@ class StyledBlotGAN(BlotGAN):
         with self.toggled_optimizer(g_optimizer):
             g_loss = self.adversarial_loss.generator(self._score(fake_view))
             loss = self.adversarial_weight * g_loss
-            loss = loss + cast(nn.Module, self.reconstruction_loss)(clean[:n], real)
+            if self.reconstruction_loss is not None:
+                loss = loss + self.reconstruction_loss(clean[:n], real)
             if self.spectrum_loss is not None:
                 loss = loss + self.spectrum_loss(fake[:n], real)
             update(self, g_optimizer, loss)
         return self._end_step(d_loss, g_loss, n)
-
-    def _keep_styles(self, batch: dict[str, Any]) -> None:
-        rows = torch.cat([batch["membrane"][:, None].to(batch["style"]), batch["style"]], 1)
-        self.style_bank[batch["index"] % len(self.style_bank)] = rows
 
     def _score(self, view: Tensor) -> Tensor:
         if self.augmentation is not None:
             view = torch.cat(self.augmentation(view[:, :-1], view[:, -1:]), 1)
         return self.discriminator.score(view)
 
+    def on_validation_epoch_start(self) -> None:
+        """Cut D's logits between those of training blots and of blots generated in their style.
+
+        A running mean over training batches would lag: one step of D moves all logits by more than
+        the distance of real and generated blots.
+        """
+        trainer = self.trainer
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        if not self._centering:
+            data = trainer.train_dataloader.dataset  # type: ignore[union-attr]
+            items = [data[i] for i in range(0, len(data), -(-len(data) // self.centering_blots))]
+            keys = ("image", "style", "target")
+            self._centering = [torch.stack([item[key] for item in items]) for key in keys]
+        logits: tuple[list[Tensor], list[Tensor]] = [], []
+        parts = (x.to(self.device).split(40) for x in self._centering)
+        for templates, styles, real in zip(*parts, strict=True):
+            fake = seeded_blots(self.generator, templates, styles)[1]
+            for images, kind in zip((real, fake), logits, strict=True):
+                kind.append(self.discriminator(templates, styles, images))
+        self.discriminator.set_middle(*(torch.cat(kind) for kind in logits))
+
     def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real, styles = batch["image"], batch["target"], batch["style"]
-        fake = seeded_styled(self.generator, templates, styles)
+        fake = seeded_blots(self.generator, templates, styles)[1]
         logits = (self.discriminator(templates, styles, images) for images in (real, fake))
-        scores.update(fake, real, *logits)
-        return {"image": fake} | self._own_scores(fake, real)
+        return {"image": fake, "scores": scores.update(fake, real, *logits)}
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """As `BlotGAN.predict_step`, and ``style`` and ``sample`` of each blot."""
         templates, sample = batch["image"], batch["sample"]
         number = (sample - 1).clamp_min(0)
         styles = complete_styles(batch["style"], templates, number, self.style_bank)
-        image = generate_styled(self.generator, templates, styles, number)
+        image = to_gray(seeded_blots(self.generator, templates, styles, number)[1])
         named = {"name": batch["name"], "index": batch["index"], "sample": sample}
         return {**named, "style": styles, "image": image}

@@ -1,26 +1,16 @@
 """Networks that configs name. Imported on first use, so that a task loads only its own."""
 
-from importlib import import_module
+import lazy_loader
 
-_MODULE_OF = {
-    "TorchvisionClassifier": "torchvision_classifier",
-    "UNet": "unet",
-    "AutoEncoder": "unet",
-    "ResidualUNet": "residual_unet",
-    "ReferenceGenerator": "reference_gan",
-    "ReferenceDiscriminator": "reference_gan",
-    "StyledBlotGenerator": "styled_blot_generator",
-    "StyledBlotDiscriminator": "styled_blot_discriminator",
-    "DiffAugment": "diff_augment",
-}
-__all__ = list(_MODULE_OF)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "torchvision_classifier": ["TorchvisionClassifier"],
+        "unet": ["UNet", "AutoEncoder"],
+        "residual_unet": ["ResidualUNet"],
+        "reference_gan": ["ReferenceGenerator", "ReferenceDiscriminator"],
+        "styled_blot_generator": ["StyledBlotGenerator"],
+        "styled_blot_discriminator": ["StyledBlotDiscriminator"],
+        "diff_augment": ["DiffAugment"],
+    },
+)

@@ -12,13 +12,13 @@ from lit_models.networks.styled_blot_generator import grain_strengths, render_bl
 class StyledBlotDiscriminator(nn.Module):
     """A logit for each blot, the mean over patches at full size, half size ...; spectral norm.
 
-    It is two steps, between which a view may be augmented: `view`, then `score`. In eval mode the
-    logits are those above `middle`, where D is as often wrong about real blots as about generated
-    ones: one that can hardly tell has logits near 0 but not around it.
+    It has two steps, between which a view may be augmented: `view`, then `score`. In eval mode the
+    logits are those above `middle`, where it is as often wrong about real blots as about generated
+    ones.
 
     Args:
         width: channels at full resolution; twice and four times that below.
-        scales: sizes at which patches are judged.
+        scales: sizes at which patches are seen.
     """
 
     middle: Tensor
@@ -30,7 +30,7 @@ class StyledBlotDiscriminator(nn.Module):
 
     @staticmethod
     def view(templates: Tensor, styles: Tensor, images: Tensor) -> Tensor:
-        """What is judged, ``(N, 6, H, W)``: what a blot should be like, its grain, the blot.
+        """What is seen, ``(N, 6, H, W)``: what a blot should be like, its grain, the blot.
 
         Grain is divided by the style's strengths and squashed, else it would drown.
 
@@ -41,16 +41,15 @@ class StyledBlotDiscriminator(nn.Module):
         """
         with torch.autocast(images.device.type, enabled=False):
             pairs = zip(split_grain(images.float()), grain_strengths(styles), strict=True)
-            grain = [
-                torch.tanh(values / (expected + 0.25 / 127.5) / 3) for values, expected in pairs
-            ]
+            grain = [torch.tanh(x / (expected + 0.25 / 127.5) / 3) for x, expected in pairs]
             return torch.cat([templates, render_blot(templates, styles), *grain, images], 1)
 
     def score(self, view: Tensor) -> Tensor:
         """Logits ``(N, 1)``, float32."""
+        views = (F.avg_pool2d(view, 2**i) if i else view for i in range(len(self.networks)))
         logits = [
-            network((F.avg_pool2d(view, 2**i) if i else view).to(self.middle)).float().mean((2, 3))
-            for i, network in enumerate(self.networks)
+            network(x.to(self.middle)).float().mean((2, 3))
+            for network, x in zip(self.networks, views, strict=True)
         ]
         mean = torch.stack(logits).mean(0)
         return mean if self.training else mean - self.middle
@@ -61,11 +60,7 @@ class StyledBlotDiscriminator(nn.Module):
 
     @torch.no_grad()
     def set_middle(self, real: Tensor, fake: Tensor) -> None:
-        """Set `middle` to where it is as often wrong about real blots as about generated ones.
-
-        Args:
-            real, fake: logits that it gave in eval mode, ``(N, 1)`` and ``(M, 1)``.
-        """
+        """Set `middle` by logits of real ``(N, 1)`` and of generated blots, given in eval mode."""
         logits = torch.cat([real, fake]).flatten()
         below = (real.flatten() < logits[:, None]).float().mean(1)
         above = (fake.flatten() >= logits[:, None]).float().mean(1)

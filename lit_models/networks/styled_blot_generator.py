@@ -3,29 +3,27 @@
 It refines `render_blot`, a blot made from template and style without learning. Images are in
 [-1, 1], styles ``(N, 8)`` in the order of `datamodules.blot_style.NAMES`, both float32: grain of a
 tenth of a gray level would drown in less.
+
+`seeded_blots` and `complete_styles` are how blots are sampled: by the pixels of their templates, so
+that a pair gives the same blot alone, in a batch and in any process.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn
 
 from common.ranges import NonNegativeFinite
+from datamodules.blot_draws import checksum, draw_noise, draw_styles
 
 # Mean and standard deviation of real blots' styles as the network takes them: strengths of grain as
 # log2(1/8 + gray levels).
 STYLE_MEAN = (187.0, 54.0, 0.0, 0.0, 3.2, 0.0, 0.6, -0.3)
 STYLE_SCALE = (32.0, 40.0, 12.0, 14.0, 2.0, 1.2, 0.9, 1.3)
 BANDS = 9  # of `color_noise`
-# What white noise in each band contributes to a blot before anything is learned.
-MIDDLE_SHARES = (0.8, 0, 0, 0, 0, 0, 0, 0, 0)
-FINE_SHARES = (0, 0.4, 0.2, 0.4, 0.4, 0.2, 0.2, 0.2, 0.1)
-
-
-def typical_style() -> Tensor:
-    """Style ``(8,)`` of a blot in the middle of the real ones."""
-    style = torch.tensor(STYLE_MEAN)
-    return torch.cat([style[:5], 2 ** style[5:] - 0.125])
+# What white noise in each band contributes to middle and fine grain before anything is learned.
+SHARES = ((0.8, 0, 0, 0, 0, 0, 0, 0, 0), (0, 0.4, 0.2, 0.4, 0.4, 0.2, 0.2, 0.2, 0.1))
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor | float, radius: int) -> Tensor:
@@ -33,7 +31,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor | float, radius: int) -> Tensor:
     n, c, height, width = images.shape
     sigmas = torch.as_tensor(sigma, dtype=images.dtype, device=images.device).expand(n)
     if torch.compiler.is_exporting():  # ONNX's convolutions have no free number of groups
-        return blur_by_products(images, sigmas, radius)
+        return _blur_by_products(images, sigmas, radius)
     steps = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
     kernel = torch.exp(-0.5 * (steps / sigmas[:, None]) ** 2)
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(c, 0)
@@ -43,8 +41,8 @@ def gaussian_blur(images: Tensor, sigma: Tensor | float, radius: int) -> Tensor:
     return x.view(n, c, height, width)
 
 
-def blur_by_products(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
-    """`gaussian_blur` as a product with a band matrix from each side, for any batch and size."""
+def _blur_by_products(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
+    """The same as a product with a band matrix from each side, for any batch and size."""
 
     def band(side: int) -> Tensor:
         rows, columns = torch.arange(side)[:, None], torch.arange(side + 2 * radius)
@@ -72,7 +70,8 @@ def render_blot(templates: Tensor, styles: Tensor) -> Tensor:
 
 def grain_strengths(styles: Tensor) -> tuple[Tensor, Tensor]:
     """Standard deviations ``(N, 1, 1, 1)`` of fine and middle grain, of images in [-1, 1]."""
-    return styles[:, 5, None, None, None] / 127.5, styles[:, 6, None, None, None] / 127.5
+    fine, middle = (styles[:, i, None, None, None] / 127.5 for i in (5, 6))
+    return fine, middle
 
 
 def split_grain(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,9 +140,9 @@ class Block(nn.Module):
 class StyledBlotGenerator(nn.Module):
     """U-Net that refines the output of `render_blot` and adds grain; the identity at first.
 
-    The style modulates each level (FiLM), where noise enters too. Upward it resizes and convolves,
-    which leaves no checkerboard. Grain is white noise in nine bands of frequency, whose strength at
-    each pixel the network gives. Fully convolutional, for sides of 16 px or more.
+    The style modulates each level (FiLM), where noise enters too. Grain is white noise in nine
+    bands of frequency, whose strength at each pixel the network gives. Fully convolutional, for
+    sides of 16 px or more.
 
     Args:
         width: channels at full resolution; twice and four times that below.
@@ -204,32 +203,24 @@ class StyledBlotGenerator(nn.Module):
         if noise is None:
             shape = len(templates), *self.noise_size(templates)
             noise = torch.randn(shape, device=templates.device)
-        size, (height, width) = templates.shape[-2:], noise.shape[-2:]
-        pad = [0, width - size[1], 0, height - size[0]]
+        size = templates.shape[-2:]
+        pad = [0, noise.shape[-1] - size[1], 0, noise.shape[-2] - size[0]]
         templates = F.pad(templates.float(), pad, mode="replicate")
         with torch.autocast(templates.device.type, enabled=False):
-            painting = render_blot(templates, styles)
+            rendered = render_blot(templates, styles)
             colored = color_noise(noise[:, :BANDS])
-            parts = [templates, painting, painting - gaussian_blur(painting, 2.0, 8)]
+            parts = [templates, rendered, rendered - gaussian_blur(rendered, 2.0, 8)]
             inputs = torch.cat([*parts, colored[:, :1], colored[:, 4:5]], 1)
-            strengths = self._first_strengths(styles)
-        kind = self.mean.dtype  # of the weights, which a precision may set
-        parts = [x.to(kind) for x in (inputs, styles, noise[:, BANDS:])]
-        out = self._unet(*parts).float()
-        clean = painting + out[:, :1]
+            fine, middle = grain_strengths(styles)
+            shares = styles.new_tensor(SHARES)[:, :, None, None]
+            strengths = middle * shares[0] + fine * shares[1] + 0.1 / 127.5
+        # In the type of the weights, which a precision may set.
+        out = self._unet(*(x.to(self.mean) for x in (inputs, styles, noise[:, BANDS:]))).float()
+        clean = rendered + out[:, :1]
         grain = (strengths * torch.exp(out[:, 1:].clamp(-5, 3)) * colored).sum(1, keepdim=True)
         grain = grain if self.training else self.eval_grain * grain
-        cropped = (x[..., : size[0], : size[1]] for x in (clean, clean + grain))
-        return next(cropped), round_to_8_bits(next(cropped))
-
-    @staticmethod
-    def _first_strengths(styles: Tensor) -> Tensor:
-        fine, middle = grain_strengths(styles)
-        shares = [
-            middle * styles.new_tensor(MIDDLE_SHARES)[:, None, None],
-            fine * styles.new_tensor(FINE_SHARES)[:, None, None],
-        ]
-        return shares[0] + shares[1] + 0.1 / 127.5
+        inside = np.s_[..., : size[0], : size[1]]
+        return clean[inside], round_to_8_bits((clean + grain)[inside])
 
     def _unet(self, x: Tensor, styles: Tensor, noise: Tensor) -> Tensor:
         logs = torch.cat([styles[:, :5], torch.log2(0.125 + styles[:, 5:])], 1)
@@ -244,6 +235,63 @@ class StyledBlotGenerator(nn.Module):
             x = block(x, code, next(channels))
         x = self.middle(x, code, next(channels))
         for block in self.up:
-            x = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = block(torch.cat([x, skips.pop()], 1), code, next(channels))
+            x = torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), skips.pop()], 1)
+            x = block(x, code, next(channels))
         return self.out(self.last(x, code, next(channels)))
+
+
+def seeded_blots(
+    generator: StyledBlotGenerator, templates: Tensor, styles: Tensor, samples: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Blots without and with grain, float32 ``(N, 1, H, W)`` in [-1, 1].
+
+    Args:
+        generator: in eval mode.
+        templates: ``(N, 2, H, W)`` in [-1, 1].
+        styles: ``(N, 8)``.
+        samples: number ``(N,)`` of each of several blots of one pair, from 0; None: the first.
+    """
+    numbers = [0] * len(templates) if samples is None else samples.tolist()
+    pairs, size = zip(_arrays(templates), numbers, strict=True), generator.noise_size(templates)
+    noise = np.stack([draw_noise(checksum(pair, number), size) for pair, number in pairs])
+    clean, blots = generator(templates, styles, torch.from_numpy(noise).to(templates))
+    return clean.float(), blots.float()
+
+
+def complete_styles(asked: Tensor, templates: Tensor, samples: Tensor, known: Tensor) -> Tensor:
+    """Styles ``(N, 8)`` with what is not asked for drawn as the known ones are distributed.
+
+    The first of a pair's blots are of one membrane each, see `draw_styles`.
+
+    Args:
+        asked: ``(N, 8)``, NaN where a number is to be drawn.
+        templates: ``(N, 2, H, W)`` in [-1, 1].
+        samples: number ``(N,)`` of each of several blots of one pair, from 0.
+        known: ``(M, 9)``, see `known_styles`.
+    """
+    rows = known_styles(known)
+    drawn = [
+        draw_styles(rows[:, 1:], rows[:, 0], number + 1, [checksum(pair)])[-1]
+        for pair, number in zip(_arrays(templates), samples.tolist(), strict=True)
+    ]
+    return torch.where(asked.isnan(), torch.from_numpy(np.stack(drawn)).to(asked), asked)
+
+
+def known_styles(bank: Tensor) -> np.ndarray:
+    """Membrane and style, float32 ``(M, 9)``, of a bank's rows that are not empty (membrane -1).
+
+    Before training the one row is `typical_style`.
+    """
+    rows = bank.detach().cpu().numpy()
+    rows = rows[rows[:, 0] >= 0]
+    return rows if len(rows) else np.append(np.float32(0), typical_style().numpy())[None]
+
+
+def typical_style() -> Tensor:
+    """Style ``(8,)`` of a blot in the middle of the real ones."""
+    style = torch.tensor(STYLE_MEAN)
+    return torch.cat([style[:5], 2 ** style[5:] - 0.125])
+
+
+def _arrays(templates: Tensor) -> np.ndarray:
+    return templates.detach().float().cpu().numpy()

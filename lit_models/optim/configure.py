@@ -39,23 +39,24 @@ def configure_optimizer(
     built = build_optimizer(optimizer, parameters, "model.optimizer")
     if lr_scheduler is None:
         return built
+    scheduler: dict[str, Any] = {}
     with wrap_optimizer_errors("model.lr_scheduler"):
         if isinstance(lr_scheduler, StepSchedule):
             stepped = lr_scheduler(built, partial(total_steps, module))
-            return {"optimizer": built, "lr_scheduler": {"scheduler": stepped, "interval": "step"}}
-        schedule = lr_scheduler(built)
-    if not isinstance(schedule, ReduceLROnPlateau):
-        return {"optimizer": built, "lr_scheduler": {"scheduler": schedule}}
-    if not has_validation(module):
-        raise DataError(
-            f"model.lr_scheduler: ReduceLROnPlateau waits for {monitor}, and nothing is validated "
-            "(data.fold all, or trainer.limit_val_batches 0); give another, such as "
-            "lit_models.optim.CosineAnnealing"
-        )
-    plateau = {"scheduler": schedule, "monitor": monitor}
-    # Steps when there is something new to step by.
-    plateau["frequency"] = module.trainer.check_val_every_n_epoch or 1
-    return {"optimizer": built, "lr_scheduler": plateau}  # type: ignore[return-value]
+            scheduler = {"scheduler": stepped, "interval": "step"}
+        else:
+            scheduler = {"scheduler": lr_scheduler(built)}
+    if isinstance(scheduler["scheduler"], ReduceLROnPlateau):
+        if not has_validation(module):
+            raise DataError(
+                f"model.lr_scheduler: ReduceLROnPlateau waits for {monitor}, and nothing is "
+                "validated (data.fold all, or trainer.limit_val_batches 0); give another, such as "
+                "lit_models.optim.CosineAnnealing"
+            )
+        # Steps when there is something new to step by.
+        every = module.trainer.check_val_every_n_epoch or 1
+        scheduler |= {"monitor": monitor, "frequency": every}
+    return {"optimizer": built, "lr_scheduler": scheduler}  # type: ignore[return-value]
 
 
 def has_validation(module: pl.LightningModule) -> bool:
@@ -93,12 +94,7 @@ def total_steps(module: pl.LightningModule, updates: int = 1) -> int:
 def build_optimizer(
     optimizer: OptimizerCallable, parameters: Iterable[Any], option: str
 ) -> Optimizer:
-    """The optimizer of ``parameters``.
-
-    Args:
-        optimizer: makes it.
-        parameters: as the optimizer takes them, groups allowed.
-        option: that it was given by, for messages.
+    """The optimizer of ``parameters``, groups allowed; ``option`` is named in messages.
 
     Raises:
         DataError: a setting is out of its range.
@@ -116,11 +112,7 @@ def build_optimizer(
 
 @contextmanager
 def wrap_optimizer_errors(option: str) -> Iterator[None]:
-    """Name the option where torch says that a setting of an optimizer or schedule is wrong.
-
-    Raises:
-        DataError: in place of torch's errors.
-    """
+    """Raise DataError, with the option, where torch refuses a setting."""
     try:
         yield
     except (ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:

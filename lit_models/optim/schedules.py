@@ -8,7 +8,6 @@ their place in a config.
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -19,16 +18,15 @@ from torch.optim.lr_scheduler import LRScheduler
 from common.ranges import HalfOpenUnitInterval
 
 
-class StepSchedule(ABC):
-    """A schedule that is stepped after each batch."""
+class StepSchedule:
+    """A schedule that is stepped after each batch; called, it gives the scheduler of torch."""
 
     def __call__(self, optimizer: Optimizer, total_steps: Callable[[], int]) -> "StepScheduler":
-        """The scheduler of ``optimizer`` for a training of ``total_steps()`` steps."""
         return StepScheduler(optimizer, self, total_steps)
 
-    @abstractmethod
     def lr(self, base: float, step: int, total: int) -> float:
         """Learning rate of a step, counted from 0, where the optimizer's own is ``base``."""
+        raise NotImplementedError
 
     def momentum(self, step: int, total: int) -> float | None:
         """Momentum of a step; None leaves the optimizer's own."""

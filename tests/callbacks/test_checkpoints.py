@@ -12,8 +12,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from torch.utils.data import DataLoader
 
 from callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from callbacks.epoch_seed import EpochSeed
-from callbacks.last_validation import LastValidation
+from callbacks.epochs import EpochSeed, LastValidation
 from callbacks.run_recorder import RunRecorder
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.metrics_csv import MetricsCSV

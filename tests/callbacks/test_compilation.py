@@ -1,4 +1,6 @@
-"""Compiled networks train as the others do, and nobody else can tell."""
+"""Networks are stored as is fastest; compiled ones train as the others do."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,8 +8,32 @@ from conftest import one_run
 from torch import nn
 
 from benchmarks import tiny_data
+from callbacks import compilation
+from callbacks.compilation import ConvolutionLayout
 from cli import main
 from inference import load
+
+
+@pytest.mark.parametrize(
+    ("native", "stored"),
+    [
+        (torch.channels_last, torch.channels_last),
+        (torch.contiguous_format, torch.channels_last),  # as the network chose for itself
+    ],
+)
+def test_layout_and_precision(monkeypatch, caplog, native, stored):
+    monkeypatch.setattr(compilation, "native_memory_format", lambda device: native)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    trainer = SimpleNamespace(strategy=strategy, precision="bf16-mixed")
+    module, callback = nn.Conv2d(2, 3, 3), ConvolutionLayout()
+    if native != stored:
+        module.to(memory_format=stored)
+    callback.setup(trainer, module, "fit")
+    assert module.weight.is_contiguous(memory_format=stored)
+    assert f"memory format {str(native)[6:]}" in caplog.text
+    # By this name and key `experiment.checkpoints` reads it.
+    assert callback.state_key == "ConvolutionLayout"
+    assert callback.state_dict() == {"precision": "bf16-mixed"}
 
 
 @pytest.fixture

@@ -200,7 +200,13 @@ def test_retina(tmp_path):
     callback = RetinaFigures(images=2)
     for epoch, psnr in enumerate((16.0, 28.0)):
         noisy = images + 0.2 / (epoch + 1) * torch.randn_like(images)
-        run_epoch(callback, trainer, epoch, [({"reconstruction": noisy}, batch)] * 3, psnr)
+        run_epoch(
+            callback,
+            trainer,
+            epoch,
+            [({"reconstruction": [*noisy[..., :30, :28]]}, batch)] * 3,
+            psnr,
+        )
     assert [tuple(pair.shape) for part in callback._best for pair in part] == [(2, 3, 30, 28)] * 2
     callback.on_fit_end(trainer, None)
     found = pictures(tmp_path)
@@ -208,25 +214,20 @@ def test_retina(tmp_path):
     assert "amplified" in found["reconstructions"]["Description"]
 
 
-def test_blots_and_their_film(tmp_path):
+def test_blots(tmp_path):
     trainer = fake_trainer(tmp_path, monitor=None)
     names = ("train__d_loss", "train__g_loss", "train__d_loss_step", "train__g_loss_step")
-    accuracies = {f"val__d_accuracy_{kind}": [0.5] * 5 for kind in ("real", "fake")}
-    write_metrics(tmp_path, **{name: [1.2, 1, 0.9, 0.8, 0.7] for name in names}, **accuracies)
-    callback = BlotFigures(every_n_epochs=2, images=3)
+    accuracies = {f"val__d_accuracy_{kind}": [0.5] * 2 for kind in ("real", "fake")}
+    write_metrics(tmp_path, **{name: [1.2, 1] for name in names}, **accuracies)
+    callback = BlotFigures(images=3)
     templates, targets = torch.rand(2, 2, 16, 16) * 2 - 1, torch.rand(2, 1, 16, 16) * 2 - 1
-    for epoch in range(5):
-        generated = {"image": targets * epoch / 5}
-        batches = [(generated, {"image": templates, "target": targets})] * 2
-        run_epoch(callback, trainer, epoch, batches)
-    assert set(callback._film) == {1, 2, 4}
-    resumed = BlotFigures(every_n_epochs=2, images=3)
-    resumed.load_state_dict(callback.state_dict())
-    run_epoch(resumed, trainer, 5, batches)
-    resumed.on_fit_end(trainer, None)
+    for epoch in range(2):
+        batch = {"image": templates, "target": targets}
+        run_epoch(callback, trainer, epoch, [({"image": targets * epoch / 5}, batch)] * 2)
+    callback.on_fit_end(trainer, None)
     found = pictures(tmp_path)
-    assert set(found) == {"curves", "blots", "film"} | {f"templates/000{n}" for n in (1, 2, 4, 6)}
-    assert "epoch 6" in found["blots"]["Title"]
+    assert set(found) == {"curves", "blots"}
+    assert "epoch 2" in found["blots"]["Title"]
 
 
 def test_wandb_gets_the_picture(tmp_path):

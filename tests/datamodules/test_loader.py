@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from common.errors import DataError
-from datamodules.loader import CollateReadable, ImageLoader, SafeDataset
+from datamodules.loader import ImageLoader, SafeDataset
 
 
 class Numbers(Dataset):
@@ -33,11 +33,9 @@ class Numbers(Dataset):
 
 
 def loader(dataset, skipped=None, **options):
+    safe = SafeDataset(dataset, default_collate)
     return ImageLoader(
-        SafeDataset(dataset),
-        skipped=skipped,
-        collate_fn=CollateReadable(default_collate),
-        **{"batch_size": 2, **options},
+        safe, skipped=skipped, collate_fn=safe.collate, **{"batch_size": 2, **options}
     )
 
 

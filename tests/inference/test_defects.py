@@ -32,8 +32,9 @@ def test_a_map_s_mean_is_the_logit(name):
     network = TorchvisionClassifier(3, name, weights="random", frozen=False).eval()
     images = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
-        logits, maps = network.class_activation_maps(images)
+        logits, maps, features = network.class_activation_maps(images)
         torch.testing.assert_close(logits, network(images))
+        torch.testing.assert_close(features, network.features(images))
     assert min(maps.shape[-2:]) > 1
     torch.testing.assert_close(maps.mean((2, 3)) + network.head.bias, logits)
 

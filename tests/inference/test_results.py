@@ -40,7 +40,7 @@ def test_blots_are_of_two_templates(trained, tmp_path):
         ((image,), r"1 template\(s\); give 2, as a tuple"),
         (
             (image, Image.new("L", (20, 21))),
-            "is 20x21 pixels but .* is 20x20; give",
+            "is 20x20 px, .* is 20x21 px; give templates of one size",
         ),
         (tmp_path, "holds no image"),
     ):

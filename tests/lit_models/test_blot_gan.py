@@ -170,9 +170,17 @@ def test_condition():
 
 
 def test_metrics_name_the_features_and_add_nothing_to_the_checkpoint():
-    model = reference()
+    model = reference(kid_weights="random")
     (metrics,) = trainer().validate(model, batches(6), verbose=False)
-    names = {"l1", "psnr", "ssim", "kid_random", "d_accuracy", "d_accuracy_real", "d_accuracy_fake"}
+    names = {
+        "l1",
+        "psnr",
+        "ssim",
+        "kid_resnet18",
+        "d_accuracy",
+        "d_accuracy_real",
+        "d_accuracy_fake",
+    }
     assert set(metrics) == {f"val/{name}" for name in names}
     assert not [name for name in model.state_dict() if "score" in name]
 

@@ -3,8 +3,10 @@
 import pytest
 import pytorch_lightning as pl
 import torch
+from conftest import config_args, one_run
 from torch.utils.data import DataLoader
 
+from cli import main
 from datamodules.blot_style import NAMES
 from lit_models import StyledBlotGAN
 from lit_models.losses import CenteredBCEAdversarialLoss, MSESSIMLoss, SpectrumLoss
@@ -22,14 +24,14 @@ def make(**parts):
     return StyledBlotGAN(
         StyledBlotGenerator(4, 8, 2),
         StyledBlotDiscriminator(4),
-        CenteredBCEAdversarialLoss(),
-        adam,
-        adam,
-        MSESSIMLoss(),
         SpectrumLoss(),
-        DiffAugment(0, 4),
-        LinearDecay(),
         style_bank_size=10,
+        adversarial_loss=CenteredBCEAdversarialLoss(),
+        generator_optimizer=adam,
+        discriminator_optimizer=adam,
+        reconstruction_loss=MSESSIMLoss(),
+        discriminator_augmentation=DiffAugment(0, 4),
+        lr_scheduler=LinearDecay(),
         **parts,
     )
 
@@ -193,6 +195,19 @@ def test_the_middle_is_where_real_and_generated_are_as_often_mistaken():
     raw = network.score(view) + network.middle
     network.middle.zero_()
     torch.testing.assert_close(network.score(view), raw)
+
+
+def test_the_middle_is_of_the_weights_that_a_checkpoint_holds(tmp_path):
+    short = ["--trainer.max_epochs=2", "--trainer.limit_train_batches=2"]
+    cli = main(["fit", *config_args("blots_style", tmp_path, *short)])
+    checkpoint = one_run(tmp_path) / "checkpoints" / "last.ckpt"
+    model = StyledBlotGAN.load_from_checkpoint(checkpoint, map_location="cpu").eval()
+    kept = model.discriminator.middle.clone()
+    assert kept != 0
+    cli.trainer.state.fn, cli.trainer.sanity_checking, model.trainer = "fit", False, cli.trainer
+    with torch.no_grad():
+        model.on_validation_epoch_start()
+    torch.testing.assert_close(model.discriminator.middle, kept, atol=1e-6, rtol=1e-3)
 
 
 def test_losses():

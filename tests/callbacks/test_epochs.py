@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from callbacks.epoch_seed import EpochSeed
+from callbacks.epochs import EpochSeed
 
 
 def draws(callback, epoch, rank=0):
