@@ -143,7 +143,7 @@ def said_of(model: Any, results: Sequence[Any]) -> list[tuple[str, str | float |
     lines: list[tuple[str, str | float | None]] = []
     for result in filter(lambda result: result.caption, results):
         lines.append((f"{result.name}: {result.caption}", None))
-        if getattr(result, "unknown", False):
+        if isinstance(model, DefectModel) and result.is_unknown:
             lines.append((UNKNOWN, UNKNOWN))
         elif least and result.confidence < least:
             lines.append((REVIEW, REVIEW))

@@ -112,10 +112,10 @@ def test_more_images_than_allowed_are_named(answer, model, monkeypatch):
 
 def test_badges(model, monkeypatch):
     class Seen:
-        name, caption, confidence = "a.png", "scratch 90.0 %", 0.9
+        name, caption, confidence, is_unknown = "a.png", "scratch 90.0 %", 0.9, False
 
     class Strange(Seen):
-        unknown = True
+        is_unknown = True
 
     badges = {}
     for least in (0.8, 0.95):
