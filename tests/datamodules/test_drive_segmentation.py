@@ -148,7 +148,7 @@ def test_augmentation_is_joint_and_each_sample_has_its_own(official, fundus, rea
         module(
             official,
             batch_size=2,
-            inputs=FundusInput("green", size=None),
+            inputs=FundusInput("gray", size=None),
             augmentation=FundusAugmentation(crop, noise=0, other_camera_prob=0, **still),
             crops_per_image=3,
         )
