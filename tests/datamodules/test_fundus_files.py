@@ -137,6 +137,7 @@ def test_files_that_do_not_pair_are_named(tmp_path, names, message):
         (["images/a.png", "masks/a.png"], False, ["a.png"]),
         (["x/images/a.png", "x/1st_manual/a.png"], True, ["x/images/a.png"]),
         (["masks/a.png"], True, ["masks/a.png"]),
+        (["left/a.png", "right/a.png"], True, ["left/a.png", "right/a.png"]),
     ],
 )
 def test_predict_leaves_drawings_out_and_says_so(tmp_path, caplog, names, recursive, kept):
