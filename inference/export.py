@@ -66,15 +66,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=list(FILES), default="onnx")
     parser.add_argument("--int8", action="store_true", help="8-bit integers, of --format openvino")
     parser.add_argument("--output", type=Path, help="folder; export/ in the run's by default")
+    parser.add_argument(
+        "--data_dir", type=Path, help="images to check on; the training's by default"
+    )
 
 
 def run(options: argparse.Namespace) -> Path:
     """Export what the options ask for, and return the folder; see `export`."""
-    return export(chosen_checkpoint(options), options.format, options.output, options.int8)
+    settings = options.format, options.output, options.int8, options.data_dir
+    return export(chosen_checkpoint(options), *settings)
 
 
 def export(
-    source: Path, kind: str = "onnx", output: Path | None = None, int8: bool = False
+    source: Path,
+    kind: str = "onnx",
+    output: Path | None = None,
+    int8: bool = False,
+    data_dir: Path | None = None,
 ) -> Path:
     """Write a trained model as the file of `FILES`, with its card.
 
@@ -85,6 +93,7 @@ def export(
         output: folder; ``export/`` in the run's folder by default. Files of an earlier export are
             replaced, and only when the new ones are whole and checked.
         int8: quantize the weights and activations of "openvino" on validation images.
+        data_dir: images to check on, in a layout of the training's; None: those of the training.
 
     Raises:
         DataError: no such checkpoint, a package is missing, a network that cannot be exported, a
@@ -101,8 +110,8 @@ def export(
     (path,) = find_checkpoints(source)
     folder = expand(output or prediction_parent(path) / "export")
     model: Any = load(path, device="cpu", precision="32-true")
-    validation = ValidationImages(model.trained) if int8 else None
-    images = examples(model, CHECKED)
+    validation = ValidationImages(model.trained, data_dir) if int8 else None
+    images = examples(model, CHECKED, data_dir)
     expected = [model.predict(x) for x in images]  # before all else: a classifier may explain then
     graph = model.graph().eval()
     card = model_card(model, graph) | ({"precision": "int8"} if int8 else {})

@@ -1,5 +1,6 @@
 """OpenVINO models, also with 8-bit integers, for which accuracy is checked on validation images."""
 
+import inspect
 import json
 import logging
 import os
@@ -61,17 +62,23 @@ def _antialias(model: Any) -> None:
 class ValidationImages:
     """The validation images of a training, and how well a model does on them.
 
+    Args:
+        trained: the checkpoint.
+        data_dir: where its data are now; None: where they were.
+
     Raises:
         DataError: there are none, their folder is gone, or their task has no truth to score by.
     """
 
-    def __init__(self, trained: Checkpoint) -> None:
+    def __init__(self, trained: Checkpoint, data_dir: Path | None = None) -> None:
         if trained.method not in ("DefectClassifier", "VesselSegmenter", "ImageReconstructor"):
             raise DataError(f"--int8: a {trained.method} has no score to check; export it without")
         kind = find_class(trained.data_class, (LightningDataModule,), TRUSTED)
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(kind, "data")
-        values = {k: v for k, v in trained.data.items() if k != "augmentation"}
+        known = inspect.signature(kind).parameters.keys() - {"augmentation"}
+        values = {name: value for name, value in trained.data.items() if name in known}
+        values["data_dir"] = str(data_dir) if data_dir else values.get("data_dir")
         data = parser.instantiate_classes(parser.parse_object({"data": values})).data
         data.prepare_data()
         data.setup("validate")
