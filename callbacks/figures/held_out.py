@@ -15,7 +15,7 @@ from callbacks.gather import gather
 from callbacks.run_recorder import run_folder
 from experiment import plotting
 from experiment.atomic import write_table
-from experiment.metric_names import in_words
+from experiment.metric_names import in_words, main_metrics
 from experiment.plotting import BLUE, VERMILION, mark_best, percent_axis, plot_by_epoch
 from experiment.run_results import RunResults, read_results
 
@@ -144,8 +144,9 @@ class HeldOutFigures(Callback):
         raise NotImplementedError
 
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
-        """Draw what ``metrics.csv`` says."""
-        raise NotImplementedError
+        """Draw what ``metrics.csv`` says: losses, and the task's first main metric."""
+        scores = main_metrics(results.task, "val", results.by_epoch)
+        draw_curves(trainer, results, scores[0] if scores else "")
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         """Draw what was kept of all batches.
