@@ -210,7 +210,7 @@ class AOIDataModule(ImageDataModule):
         if labeled and self.test_dir is not None:
             folder = expand(self.test_dir)
             found = [find_images(folder, split, None, self.columns) for split in SPLITS]
-            files = [one for one in found if one is not None][-1]
+            files = next(filter(None, reversed(found)), None)
         else:
             files = self._find("test")
         if files is None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import aoi_args, config_args, one_run, write_aoi
 
-from callbacks.temperature_scaling import fit_temperature
+from callbacks.after_training import fit_temperature
 from cli import main
 from experiment.checkpoints import read_checkpoint
 from inference import load
