@@ -164,7 +164,7 @@ class BlotDataModule(ImageDataModule):
             channels = {"auto": "rgb" if any(colored) else "gray"}.get(channels, channels)  # type: ignore[assignment]
         # What was found is kept in checkpoints.
         found = {"template_count": int(self.template_count or 0), "channels": channels}
-        self.hparams.update(found, folds=folds)
+        self.hparams.update(found, folds=folds and int(folds))
         self.mode: Literal["L", "RGB"] = "RGB" if channels == "rgb" else "L"
         of_one = 3 if channels == "rgb" else 1
         # Of templates and image.

@@ -173,14 +173,9 @@ class FundusDataModule(ImageDataModule):
         self.refuse_to_score_all(stage)
         split = training_split(self.folder, self.val_size, self.seed, self.folds, self.fold)
         layout, splits = read_splits(self.folder, self.seed)
-        counts = (*map(len, split), len(splits.get("test", [])))
-        rank_zero_info(
-            "%s: %s; %d training, %d validation and %d test images%s",
-            self.data_source,
-            layout,
-            *counts,
-            self.split_description,
-        )
+        counts = "%d training, %d validation and %d test images"
+        counts %= (*map(len, split), len(splits.get("test", [])))
+        rank_zero_info(f"{self.data_source}: {layout}; {counts}{self.split_description}")
         return split
 
     def _test_files(self) -> Files | None:

@@ -21,7 +21,7 @@ from experiment.tasks import TASKS
 from inference.model import AUTOCAST, Model, Settings
 
 if TYPE_CHECKING:
-    from inference.onnx_model import ExportedModel
+    from inference.exported_model import ExportedModel
 
 PRECISIONS = ("32-true", *AUTOCAST)
 
@@ -51,10 +51,10 @@ def load(
             names a class of a package that is not trusted; a device that is not there; members
             of an ensemble that differ, or are of a method whose outputs have no average.
     """
-    if isinstance(source, str | Path) and Path(source).suffix == ".onnx":
-        from inference.onnx_model import load_onnx
+    if isinstance(source, str | Path) and Path(source).suffix in (".onnx", ".xml"):
+        from inference.exported_model import load_exported
 
-        return load_onnx(expand(source))
+        return load_exported(expand(source))
     checkpoints = Checkpoints.open(source)
     how = device, precision, batch_size
     models = [_load(one, _settings(one, *how), trusted) for one in checkpoints.members]

@@ -1,10 +1,12 @@
 """The model card ``model.json`` of an exported model."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from common.paths import expand
 from experiment.checkpoints import Checkpoint
@@ -16,6 +18,30 @@ from inference.graph import Graph
 from inference.model import Model
 
 SAMPLE = "built-in synthetic sample"
+README = """\
+---
+{head}
+---
+# {name}
+
+{intended_use} {warning}
+
+```python
+from inference import load
+
+model = load("hf://user/name")  # or the folder of this file
+```
+
+Scores: {protocol}.
+
+| stage | data | score | value |
+|---|---|---|---|
+{rows}
+
+```json
+{text}
+```
+"""
 
 
 def model_card(model: Model[Any], graph: Graph) -> dict[str, Any]:
@@ -54,6 +80,24 @@ def model_card(model: Model[Any], graph: Graph) -> dict[str, Any]:
         "git_revision": {"training": record.get("git_revision"), "export": git_revision()},
         "torch": torch.__version__,
     }
+
+
+def readme(card: dict[str, Any]) -> str:
+    """The card as ``README.md`` of a model on the Hugging Face hub."""
+    tag = {"aoi": "image-classification", "vessels": "image-segmentation"}
+    head = {"library_name": "lightning-image-tasks", "tags": [card["task"]]}
+    head["pipeline_tag"] = tag.get(card["task"], "image-to-image")
+    rows = [
+        f"| {entry['stage']} | {entry.get('data', '')} | {name} | {value:.4g} |"
+        for entry in card["metrics"]
+        for name, value in entry["values"].items()
+    ]
+    return README.format(
+        head=yaml.safe_dump(head).strip(),
+        rows="\n".join(rows),
+        text=json.dumps(card, indent=2, ensure_ascii=False),
+        **{key: card[key] or "" for key in ("name", "intended_use", "warning", "protocol")},
+    )
 
 
 def sha256(path: Path) -> str:

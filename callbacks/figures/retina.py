@@ -4,6 +4,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from callbacks.figures.held_out import HeldOutFigures, draw_curves, figure
 from experiment.plotting import image_grid, show_image
@@ -15,7 +16,8 @@ FACTORS = (100, 50, 20, 10, 5, 2, 1)  # by which differences may be amplified
 class RetinaFigures(HeldOutFigures):
     """Loss and PSNR by epoch, and originals beside their reconstructions.
 
-    ``validation_step`` and ``test_step`` return ``reconstruction`` ``(N, 3, H, W)`` in [-1, 1].
+    ``validation_step`` and ``test_step`` return ``reconstruction``: copies ``(3, h, w)`` in [-1, 1]
+    without padding.
 
     Args:
         images: photographs that are shown.
@@ -25,16 +27,14 @@ class RetinaFigures(HeldOutFigures):
         super().__init__()
         self.images = images
 
-    def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> Any:
+    def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> list[Tensor]:
         """Pairs uint8 ``(2, 3, H, W)`` of an original and its reconstruction."""
-        missing = self.images - sum(len(part) for part in kept)
-        if missing <= 0:
-            return None
-        originals, sizes = batch["image"][:missing], batch["input_size"].tolist()
-        copies = outputs["reconstruction"][:missing]
-        pairs = torch.stack([originals.float(), copies.float()], dim=1)
-        pixels = ((pairs.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
-        return [pair[..., :h, :w] for pair, (h, w) in zip(pixels, sizes, strict=False)]
+        pairs = []
+        for copy, image in zip(outputs["reconstruction"], batch["image"], strict=True):
+            original = image[:, : copy.shape[1], : copy.shape[2]]
+            pair = torch.stack([original.float(), copy]).clamp(-1, 1)
+            pairs.append(((pair + 1) * 127.5).round().to(torch.uint8).cpu())
+        return pairs[: self.images - sum(map(len, kept))]
 
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
         draw_curves(trainer, results, "val/psnr", "{:.2f} dB")

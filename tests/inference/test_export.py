@@ -20,8 +20,8 @@ from datamodules.blot_style import NAMES
 from inference import export, infer_onnx, load
 from inference.blots import BlotGraph
 from inference.examples import examples
+from inference.exported_model import ExportedModel
 from inference.model_card import model_card
-from inference.onnx_model import ExportedModel
 
 # Where importing torch fails, as it does for the users of an exported model.
 WITHOUT_TORCH = """
