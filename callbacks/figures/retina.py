@@ -6,10 +6,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from callbacks.figures.held_out import HeldOutFigures, draw_curves, figure
+from callbacks.figures.held_out import HeldOutFigures, figure
 from experiment.plotting import image_grid, show_image
-from experiment.run_results import RunResults
 
+SHOWN = 3  # photographs
 FACTORS = (100, 50, 20, 10, 5, 2, 1)  # by which differences may be amplified
 
 
@@ -18,14 +18,7 @@ class RetinaFigures(HeldOutFigures):
 
     ``validation_step`` and ``test_step`` return ``reconstruction``: copies ``(3, h, w)`` in [-1, 1]
     without padding.
-
-    Args:
-        images: photographs that are shown.
     """
-
-    def __init__(self, images: int = 3) -> None:
-        super().__init__()
-        self.images = images
 
     def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> list[Tensor]:
         """Pairs uint8 ``(2, 3, H, W)`` of an original and its reconstruction."""
@@ -34,10 +27,7 @@ class RetinaFigures(HeldOutFigures):
             original = image[:, : copy.shape[1], : copy.shape[2]]
             pair = torch.stack([original.float(), copy]).clamp(-1, 1)
             pairs.append(((pair + 1) * 127.5).round().to(torch.uint8).cpu())
-        return pairs[: self.images - sum(map(len, kept))]
-
-    def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
-        draw_curves(trainer, results, "val/psnr", "{:.2f} dB")
+        return pairs[: SHOWN - sum(map(len, kept))]
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         pairs = [(pair / 255).unbind() for part in kept for pair in part]

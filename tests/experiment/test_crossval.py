@@ -8,6 +8,7 @@ import torch
 from conftest import aoi_args, crossvalidate
 
 from common.errors import DataError, UsageError
+from experiment.run_folder import lock_run_folder
 
 
 class Stopped(Exception):
@@ -130,6 +131,13 @@ def test_finished_it_trains_nothing_and_other_options_are_refused(args):
         crossvalidate([*args, "--model.optimizer.lr=0.1"], pretend)
     other = crossvalidate([*args, "--model.optimizer.lr=0.1", "--run.name=fast"], pretend)
     assert other == folder.with_name("crossval_fast")
+
+
+def test_two_at_once_are_refused(args, tmp_path):
+    folder = tmp_path / "aoi" / "crossval_3"
+    folder.mkdir(parents=True)
+    with lock_run_folder(folder), pytest.raises(DataError, match="is training here"):
+        crossvalidate(args, Pretend())
 
 
 @pytest.mark.parametrize(
