@@ -8,9 +8,9 @@ Networks: eager, torch.compile and ONNX Runtime, with random weights. Each case 
 own, so that its peak memory is its own: of the whole process (resident set), and above what it took
 before the first batch. With ``--run``, from image files to answers on the CPU, decoding included:
 the programs ``cli.py predict``, ``infer_onnx.py`` and ``infer_openvino.py``, whose start counts and
-whose answers are files, and `load` on a folder and on one image (the median of ten); images are
-linked under new names until there are ``--count``. "Differs" is from ``load`` in float32, over the
-first 32. ``--data_dir`` has the validation images for 8 bits. With ``--decode`` processor time of
+whose answers are files, and `load` on a folder and on one image (the median of three); images are
+linked under new names until there are ``--count``. "Differs" is from ``load`` in float32.
+``--data_dir`` has the validation images for 8 bits. With ``--decode`` processor time of
 the reader of all verbs and of torchvision.io, for an image saved as PNG and as JPEG. Prints
 Markdown. Needs the extra ``bench``.
 """
@@ -181,13 +181,14 @@ def compare_ways(run: Path, data_dir: Path, images: Path, count: int) -> None:
             if callable(model):
                 print(f"| {way} | {count / seconds_of(model):.1f} | | |", flush=True)
                 continue
-            found = list(model.predict(paths[:32]))  # also to warm up
+            ones = [seconds_of(lambda m=model: m.predict(paths[0])) for _ in range(4)]
+            start = time.perf_counter()
+            found = list(model.predict(folder))
+            rate = count / (time.perf_counter() - start)
             expected = expected or found
             differences = compare(expected, found)
             text = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
-            one = median(seconds_of(lambda m=model: m.predict(paths[0])) for _ in range(10))
-            rate = count / seconds_of(lambda m=model: list(m.predict(folder)))
-            print(f"| {way} | {rate:.1f} | {1000 * one:.0f} ms | {text} |", flush=True)
+            print(f"| {way} | {rate:.1f} | {1000 * median(ones[1:]):.0f} ms | {text} |", flush=True)
 
 
 def compare_decoders(path: Path) -> None:

@@ -20,8 +20,7 @@ from inference.model import Model
 SAMPLE = "built-in synthetic sample"
 README = """\
 ---
-{head}
----
+{head}---
 # {name}
 
 {intended_use} {warning}
@@ -32,14 +31,10 @@ from inference import load
 model = load("hf://user/name")  # or the folder of this file
 ```
 
-Scores: {protocol}.
-
-| stage | data | score | value |
-|---|---|---|---|
-{rows}
+Metrics, by {protocol}, and settings:
 
 ```json
-{text}
+{card}
 ```
 """
 
@@ -84,20 +79,11 @@ def model_card(model: Model[Any], graph: Graph) -> dict[str, Any]:
 
 def readme(card: dict[str, Any]) -> str:
     """The card as ``README.md`` of a model on the Hugging Face hub."""
-    tag = {"aoi": "image-classification", "vessels": "image-segmentation"}
-    head = {"library_name": "lightning-image-tasks", "tags": [card["task"]]}
-    head["pipeline_tag"] = tag.get(card["task"], "image-to-image")
-    rows = [
-        f"| {entry['stage']} | {entry.get('data', '')} | {name} | {value:.4g} |"
-        for entry in card["metrics"]
-        for name, value in entry["values"].items()
-    ]
-    return README.format(
-        head=yaml.safe_dump(head).strip(),
-        rows="\n".join(rows),
-        text=json.dumps(card, indent=2, ensure_ascii=False),
-        **{key: card[key] or "" for key in ("name", "intended_use", "warning", "protocol")},
-    )
+    tag = {"aoi": "image-classification", "vessels": "image-segmentation"}.get(card["task"])
+    head = {"library_name": "lightning-image-tasks", "pipeline_tag": tag or "image-to-image"}
+    parts = {"head": yaml.safe_dump(head), "warning": card["warning"] or ""}
+    parts["card"] = json.dumps(card, indent=2, ensure_ascii=False)
+    return README.format(**card | parts)
 
 
 def sha256(path: Path) -> str:

@@ -122,8 +122,8 @@ class HeldOutFigures(Callback):
 
     While the held-out batches pass, ``keep`` takes from each what the pictures will need: nothing
     is computed twice, and nothing is drawn before training is over. ``fit`` draws the epoch with
-    the best monitored metric, as in the best checkpoint (of this process, if the run was resumed).
-    Every process keeps; rank 0 draws.
+    the best monitored metric, as in the best checkpoint; what an earlier process has drawn of a run
+    stays until an epoch is better. Every process keeps; rank 0 draws.
     """
 
     def __init__(self) -> None:
@@ -155,6 +155,15 @@ class HeldOutFigures(Callback):
         """
         raise NotImplementedError
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        score = getattr(trainer.checkpoint_callback, "best_model_score", None)
+        drawn = [path.stem for path in (run_folder(trainer) / "figures").glob("*.png")]
+        if score is not None and {*drawn} - {"curves"}:
+            self._best_score = self._sign(trainer) * float(score)
+
+    def _sign(self, trainer: pl.Trainer) -> int:
+        return 1 if getattr(trainer.checkpoint_callback, "mode", "max") == "max" else -1
+
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._passing = []
 
@@ -178,9 +187,8 @@ class HeldOutFigures(Callback):
         checkpoint = trainer.checkpoint_callback
         score = trainer.callback_metrics.get(getattr(checkpoint, "monitor", None) or "")
         if score is not None:
-            sign = 1 if getattr(checkpoint, "mode", "max") == "max" else -1
             # As for the checkpoint, NaN is worse than any number.
-            signed = -math.inf if score.isnan() else sign * float(score)
+            signed = -math.inf if score.isnan() else self._sign(trainer) * float(score)
             if self._best_score is not None and signed <= self._best_score:
                 return
             self._best_score = signed

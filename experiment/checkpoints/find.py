@@ -10,7 +10,7 @@ import yaml
 
 from common.errors import DataError
 from common.paths import expand
-from experiment.checkpoints import hub
+from experiment.checkpoints.hub import WEIGHTS
 from experiment.checkpoints.read import read_checkpoint
 
 log = logging.getLogger(__name__)
@@ -26,9 +26,9 @@ def find_checkpoints(
     """Checkpoint files of ``source``, in its order.
 
     Args:
-        source: "best" or "last" of the newest of ``runs``; a run folder, a file, an exported
-            folder or ``hf://user/name``; a list of these, also as the text ``[a.ckpt, b.ckpt]``; or
-            the folder of a cross-validation, for the best checkpoints of all folds.
+        source: "best" or "last" of the newest of ``runs``; a run folder, a file, or a
+            folder of ``export --format hub``; a list of these, also as the text ``[a.ckpt,
+            b.ckpt]``; or the folder of a cross-validation, for the best checkpoints of all folds.
         which: checkpoint to take of a run folder.
         runs: run folders in which "best" and "last" are searched.
 
@@ -52,9 +52,9 @@ def find_checkpoints(
         if not source or source != paths:
             raise DataError('ckpt_path: not a list of files; give "[a.ckpt, b.ckpt]"')
     if not isinstance(source, str | Path):
-        return [_in_run(one, which) for one in source]
+        return [_in_run(expand(one), which) for one in source]
     path = expand(source)
-    return _of_crossval(path) if (path / CROSSVAL_RECORD).is_file() else [_in_run(source, which)]
+    return _of_crossval(path) if (path / CROSSVAL_RECORD).is_file() else [_in_run(path, which)]
 
 
 def best_checkpoint(last: Path) -> Path:
@@ -71,15 +71,12 @@ def best_checkpoint(last: Path) -> Path:
     return max(others, key=lambda path: path.stat().st_mtime_ns, default=last)
 
 
-def _in_run(source: str | Path, which: Which) -> Path:
-    """``source`` if it is a file, else the checkpoint of the folder or of the hub."""
-    if str(source).startswith(hub.SCHEME):
-        return hub.fetch(str(source))
-    path = expand(source)
+def _in_run(path: Path, which: Which) -> Path:
+    """``path`` if it is a file, else the checkpoint of the folder."""
     if path.is_file():
         return path
-    if (path / hub.WEIGHTS).is_file():
-        return path / hub.WEIGHTS
+    if (path / WEIGHTS).is_file():
+        return path / WEIGHTS
     if not path.is_dir():
         raise DataError(
             f"{path}: no such run or checkpoint; give a run folder, a .ckpt file, best or last"

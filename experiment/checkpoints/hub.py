@@ -12,7 +12,6 @@ import torch
 from common.errors import DataError
 from common.limits import CHECKPOINT_PICKLE_BYTES
 
-SCHEME = "hf://"
 WEIGHTS, SETTINGS = "model.safetensors", "config.json"
 
 
@@ -27,7 +26,7 @@ def fetch(address: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
 
-        name = address.removeprefix(SCHEME).strip("/")
+        name = address.removeprefix("hf://").strip("/")
         return Path(snapshot_download(name, allow_patterns=[WEIGHTS, SETTINGS])) / WEIGHTS
     except ImportError:
         raise DataError(f"{address}: needs huggingface_hub; pip install -e '.[hub]'") from None

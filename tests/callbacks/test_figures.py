@@ -267,6 +267,19 @@ def test_the_first_not_a_number_is_not_the_best_for_ever(tmp_path, first):
     assert callback._best_epoch == 2
 
 
+def test_a_resumed_run_keeps_the_figures_of_a_better_epoch(tmp_path):
+    trainer = fake_trainer(tmp_path, **aoi_data())
+    write_metrics(tmp_path, train__loss=[1, 0.5, 0.4], val__accuracy=[0.5, 0.75, 0.25])
+    for epoch, (best, score) in enumerate(((None, 0.75), (0.75, 0.5), (0.75, 0.8))):
+        trainer.checkpoint_callback.best_model_score = best
+        callback = AOIFigures()
+        callback.on_fit_start(trainer, None)
+        run_epoch(callback, trainer, epoch, aoi_batches(6), score)
+        callback.on_fit_end(trainer, None)
+        shown = {0: 1, 1: 1, 2: 3}[epoch]
+        assert f"epoch {shown}" in pictures(tmp_path)["confusion"]["Title"]
+
+
 def drawn_curves(callback, trainer, monkeypatch):
     """The panels of the curves by title, kept from their file."""
     import matplotlib.figure

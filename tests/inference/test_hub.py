@@ -26,7 +26,11 @@ def folder(trained, tmp_path):
 def cached(folder, tmp_path, monkeypatch):
     """An offline cache that has the folder as ``somebody/defects``."""
     cache = tmp_path / "cache" / "models--somebody--defects"
-    shutil.copytree(folder, cache / "snapshots" / COMMIT)
+    shutil.copytree(folder, cache / "blobs")
+    (cache / "snapshots" / COMMIT).mkdir(parents=True)
+    for path in (cache / "blobs").iterdir():  # as the hub's client lays them
+        blob = path.rename(path.with_name(str(hash(path.name))))
+        (cache / "snapshots" / COMMIT / path.name).symlink_to(blob)
     (cache / "refs").mkdir()
     (cache / "refs" / "main").write_text(COMMIT)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -43,7 +47,7 @@ def test_folder_predicts_and_validates_as_the_checkpoint(folder, trained, tmp_pa
     readme = (folder / "README.md").read_text()
     assert readme.startswith("---\nlibrary_name: ")
     assert "worth nothing on real images" in readme
-    assert "| validation while training |" in readme
+    assert '"stage": "validation while training"' in readme
     main(["validate", *config_args("aoi", tmp_path), f"--ckpt_path={folder}"])
 
 
