@@ -1,6 +1,7 @@
 """Labeled images: AOI defects and any other classes, as `datamodules.aoi_files` finds them."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from common.paths import expand
 from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.aoi_files import (
     AIDEA_NAMES,
+    SPLITS,
     UNLABELED,
     LabeledFiles,
     find_images,
@@ -48,6 +50,8 @@ class AOIDataModule(ImageDataModule):
             synthetic sample.
         predict_dir: plain folder of images, or one image, for ``predict``; null predicts the test
             images.
+        test_dir: other labeled images of the same classes for ``test``: in it the test images, else
+            the validation images, else all; null takes the test images of ``data_dir``.
         recursive: predict the images in the folders below ``predict_dir`` too.
         table: table of the file names and labels, in ``data_dir`` or elsewhere; null looks for one.
         columns: the table's columns of file names and labels; null finds them by their names.
@@ -76,6 +80,7 @@ class AOIDataModule(ImageDataModule):
         self,
         data_dir: str | None = None,
         predict_dir: str | None = None,
+        test_dir: str | None = None,
         recursive: bool = False,
         table: str | None = None,
         columns: list[str] | None = None,
@@ -96,6 +101,7 @@ class AOIDataModule(ImageDataModule):
             draw_sample,
             data_dir,
             predict_dir,
+            test_dir,
             batch_size=batch_size,
             eval_batch_size=batch_size,
             num_workers=num_workers,
@@ -202,7 +208,12 @@ class AOIDataModule(ImageDataModule):
         return files, targets, train, val
 
     def _test_images(self, labeled: bool = False) -> DefectDataset:
-        files = self._find("test")
+        if labeled and self.test_dir is not None:
+            folder = expand(self.test_dir)
+            found = [find_images(folder, split, None, self.columns) for split in SPLITS]
+            files = next(filter(None, reversed(found)), None)
+        else:
+            files = self._find("test")
         if files is None:
             log.warning(
                 "%s: no test images, so the VALIDATION images are taken; they chose the checkpoint",
@@ -239,7 +250,7 @@ class AOIDataModule(ImageDataModule):
 
     def _in_fit(self, split: str, images: Any) -> Dataset | None:
         features = self.features.get(split)
-        return images if features is None else images.with_features(features)
+        return images if features is None else replace(images, features=features)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Augment training images, each by its own draw, and normalize; see the class."""

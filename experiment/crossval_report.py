@@ -1,4 +1,4 @@
-"""What a cross-validation found: pooled scores, crossval.md, out_of_fold.csv."""
+"""What a cross-validation found: pooled scores, and the page of them."""
 
 import math
 import statistics
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.errors import DataError
-from experiment.atomic import write_table, write_text
 from experiment.headline import CONFIDENCE, short, wilson_interval
 
 if TYPE_CHECKING:
@@ -59,21 +58,12 @@ def summary(members: Sequence[dict[str, Any]], images: "pd.DataFrame") -> dict[s
         run), minimum and maximum; ``out_of_fold``, see `pooled`; ``best_epoch``, the median over
         the runs, None where none is known.
     """
-    metrics: dict[str, list[float]] = {}
-    for member in members:
-        for name, value in member["metrics"].items():
-            metrics.setdefault(name, []).append(value)
+    import pandas as pd
+
+    spread = pd.DataFrame([one["metrics"] for one in members]).agg(["mean", "std", "min", "max"])
     epochs = [one["best_epoch"] for one in members if one["best_epoch"] is not None]
     return {
-        "metrics": {
-            name: {
-                "mean": statistics.fmean(values),
-                "std": statistics.stdev(values) if len(values) > 1 else None,
-                "min": min(values),
-                "max": max(values),
-            }
-            for name, values in metrics.items()
-        },
+        "metrics": spread.astype(object).where(spread.notna(), None).to_dict(),
         "out_of_fold": pooled(images),
         "best_epoch": round(statistics.median(epochs)) if epochs else None,
     }
@@ -122,46 +112,21 @@ def _interval(values: np.ndarray) -> tuple[float | None, float | None, str]:
     return float(low), float(high), "bootstrap over images"
 
 
-def write_report(
-    folder: Path,
-    record: dict[str, Any],
-    images: "pd.DataFrame",
-    command: str,
-    more: Sequence[str] = (),
-) -> None:
-    """Write the page and the table.
-
-    Args:
-        folder: of the cross-validation.
-        record: of it, with its `summary`.
-        images: scores of the held-out images.
-        command: that trains on all images.
-        more: lines at the end of the page.
-    """
-    if len(images):
-        write_table(folder / "out_of_fold.csv", list(images.columns), images.values.tolist())
-    write_text(folder / "crossval.md", _page(record, command) + "\n".join(more))
-
-
-def _page(record: dict[str, Any], command: str) -> str:
-    runs, folds = len(record["members"]), record["folds"]
-    lines = [f"# {folds} folds, {runs} runs: {', '.join(record['configs'])}", ""]
+def page(record: dict[str, Any]) -> list[str]:
+    """Lines of ``crossval.md``, of a cross-validation's record with its `summary`."""
+    members = record["members"]
+    title = f"{record['folds']} folds, {len(members)} runs: {', '.join(record['configs'])}"
+    lines = [f"# {title}", ""]
     if record["out_of_fold"]:
         lines += ["| all held-out images | mean | 95 % interval | images |", "|---|---|---|---|"]
-        for name, one in record["out_of_fold"].items():
-            interval = f"{_short(one['low'])} to {_short(one['high'])} ({one['interval']})"
-            lines.append(f"| {name} | {_short(one['value'])} | {interval} | {one['images']} |")
-        lines.append("")
-    columns = ("mean", "std", "min", "max")
-    lines += [
-        f"| over {runs} runs | mean | standard deviation | min | max |",
-        "|---|---|---|---|---|",
-    ]
+    for name, one in record["out_of_fold"].items():
+        interval = f"{_short(one['low'])} to {_short(one['high'])} ({one['interval']})"
+        lines.append(f"| {name} | {_short(one['value'])} | {interval} | {one['images']} |")
+    lines += ["", "| over runs | mean | standard deviation | min | max |", "|---|---|---|---|---|"]
     for name, one in record["metrics"].items():
-        lines.append(f"| {name} | {' | '.join(_short(one[key]) for key in columns)} |")
-    epochs = ", ".join(str(one["best_epoch"]) for one in record["members"])
-    lines += ["", f"Best epochs: {epochs}. {NOTE}", "", "Train on all images:", ""]
-    return "\n".join([*lines, f"    {command}", ""])
+        lines.append(f"| {name} | {' | '.join(map(_short, one.values()))} |")
+    epochs = ", ".join(str(one["best_epoch"]) for one in members)
+    return [*lines, "", f"Best epochs: {epochs}. {NOTE}", ""]
 
 
 def _short(value: float | None) -> str:

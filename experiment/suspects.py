@@ -1,9 +1,5 @@
-"""Images whose label contradicts what was predicted while they were held out, and near-duplicates.
+"""Labels that contradict what was predicted while the image was held out, and near-duplicates."""
 
-In the folder of a cross-validation: ``suspects.csv``, ``suspects.png``, ``duplicates.csv``.
-"""
-
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +18,18 @@ from experiment.plotting import figure, image_grid, show_image
 if TYPE_CHECKING:
     import pandas as pd
 
-log = logging.getLogger(__name__)
-
 MARGIN = 0.3  # of a class's mean self-confidence
-SHOWN = 24  # images on the contact sheet
+SHOWN, COLUMNS = 24, 6  # images on the contact sheet, and in a row of it
 SIDE, ALIKE = 16, 0.995  # px of what is compared, correlation of near-duplicates
-MOST = 20_000  # images that are compared with each other
+MOST = 10_000  # images that are compared with each other
 
 
 def find_suspects(images: "pd.DataFrame") -> "pd.DataFrame":
-    """Images that were held out and predicted as another class, by a margin; the clearest first.
+    """Images that were predicted as another class by a margin; the clearest first.
 
     In the manner of confident learning (Northcutt et al. 2021, arXiv 1911.00068): how sure a
     network has to be is measured by the mean probability that it gives a class's own images. The
-    condition is weaker: the predicted class exceeds the label by `MARGIN` of that, whatever
-    its own probability.
+    condition is weaker: the predicted class exceeds the label by `MARGIN` of that.
 
     Args:
         images: rows with ``ID``, ``label``, the position of the class, and ``p(<class>)`` for each;
@@ -52,21 +45,13 @@ def find_suspects(images: "pd.DataFrame") -> "pd.DataFrame":
     columns = [name for name in means.columns if name.startswith("p(")]
     names = np.array([name[2:-1] for name in columns])
     p, label = means[columns].to_numpy(), means["label"].to_numpy().astype(int)
-    own, predicted = p[np.arange(len(p)), label], p.argmax(axis=1)
-    count = np.bincount(label, minlength=len(names)).clip(1)
-    confidence = np.bincount(label, own, minlength=len(names)) / count
-    score = (p.max(axis=1) - own) / confidence[predicted].clip(1e-6)
-    found = pd.DataFrame(
-        {
-            "ID": means.index,
-            "label": names[label],
-            "predicted": names[predicted],
-            "probability": p.max(axis=1),
-            "label_probability": own,
-            "score": score,
-        }
-    )
-    return found[score > MARGIN].sort_values("score", ascending=False, ignore_index=True)
+    own, most, predicted = p[np.arange(len(p)), label], p.max(axis=1), p.argmax(axis=1)
+    sums, counts = (np.bincount(label, weights, len(names)) for weights in (own, None))
+    score = (most - own) / (sums / counts.clip(1))[predicted].clip(1e-6)
+    found = {"ID": means.index, "label": names[label], "predicted": names[predicted]}
+    found |= {"probability": most, "label_probability": own, "score": score}
+    table = pd.DataFrame(found).sort_values("score", ascending=False, ignore_index=True)
+    return table[table["score"] > MARGIN]
 
 
 def find_duplicates(pixels: np.ndarray) -> list[tuple[int, int, float]]:
@@ -74,23 +59,15 @@ def find_duplicates(pixels: np.ndarray) -> list[tuple[int, int, float]]:
     flat = pixels.reshape(len(pixels), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True).clip(1e-6)
-    found = []
-    for start in range(0, len(flat), 1000):
-        alike = flat[start : start + 1000] @ flat.T
-        rows, columns = np.nonzero(alike > ALIKE)
-        found += [
-            (start + int(i), int(j), float(alike[i, j]))
-            for i, j in zip(rows, columns, strict=True)
-            if start + i < j
-        ]
-    return found
+    alike = np.triu(flat @ flat.T, k=1)
+    return [(int(i), int(j), float(alike[i, j])) for i, j in np.argwhere(alike > ALIKE)]
 
 
 def write_suspects(folder: Path, images: "pd.DataFrame", data: dict[str, Any]) -> list[str]:
-    """Write the tables and the contact sheet of a classifier's cross-validation.
+    """Write ``suspects.csv``, a contact sheet ``suspects.png`` and ``duplicates.csv``.
 
     Args:
-        folder: of the cross-validation.
+        folder: of the cross-validation of a classifier.
         images: see `find_suspects`.
         data: settings of the data module.
 
@@ -98,38 +75,32 @@ def write_suspects(folder: Path, images: "pd.DataFrame", data: dict[str, Any]) -
         Lines of Markdown for the report.
     """
     suspects = find_suspects(images)
-    values = [[f"{x:.4f}" if isinstance(x, float) else x for x in row] for row in suspects.values]
-    write_table(folder / "suspects.csv", list(suspects.columns), values)
+    rows = [[f"{x:.4f}" if isinstance(x, float) else x for x in row] for row in suspects.values]
+    write_table(folder / "suspects.csv", list(suspects.columns), rows)
     given = data.get("data_dir")
     top = cached_sample(draw_sample, 0) if given is None else expand(given)
     files = find_images(top, "train", data.get("table"), data.get("columns"))
     assert files is not None
-    if len(suspects):
-        rows = -(-min(len(suspects), SHOWN) // 6)
-        title = f"Labels that contradict their images ({len(suspects)})"
-        with figure(folder / "suspects.png", (10.8, 2.15 * rows), title) as fig:
-            panels = [axes for row in image_grid(fig, rows, 6) for axes in row]
-            for axes, one in zip(panels, suspects.itertuples(), strict=False):
-                pixels = read_image(files.folder / str(one.ID), "RGB")
-                text = f"label {one.label}\npredicted {one.predicted} {100 * one.probability:.0f} %"
-                show_image(axes, resize_square(pixels, 112) / 255, text)
-    held_out = images.drop_duplicates("ID")
-    names, folds = held_out["ID"].tolist(), held_out["run"].tolist()
-    pairs = []
-    if len(names) <= MOST:
+    lines = ["", f"suspects.csv: {len(suspects)} labels contradict what was predicted."]
+    if rows:
+        lines += ["", "![Suspects](suspects.png)", ""]
+        height = -(-min(len(rows), SHOWN) // COLUMNS)
+        size = (1.8 * COLUMNS, 2.15 * height)
+        with figure(folder / "suspects.png", size, "Labels that contradict their images") as fig:
+            panels = [axes for row in image_grid(fig, height, COLUMNS) for axes in row]
+            for axes, (name, label, predicted, p, *_) in zip(panels, rows, strict=False):
+                pixels = resize_square(read_image(files.folder / name, "RGB"), 112)
+                show_image(axes, pixels / 255, f"label {label}\npredicted {predicted} {p}")
+    held_out, pairs = images.drop_duplicates("ID"), []
+    if len(held_out) <= MOST:
+        names, runs = held_out["ID"].tolist(), held_out["run"].tolist()
         small = [resize_square(read_image(files.folder / name, "L"), SIDE)[0] for name in names]
-        found = find_duplicates(torch.stack(small).numpy())
-        pairs = [
-            (names[i], folds[i], names[j], folds[j], f"{alike:.4f}")
-            for i, j, alike in found
-            if folds[i] != folds[j]
-        ]
+        for i, j, alike in find_duplicates(torch.stack(small).numpy()):
+            if runs[i] != runs[j]:
+                pairs.append((names[i], runs[i], names[j], runs[j], f"{alike:.4f}"))
     write_table(folder / "duplicates.csv", ("ID", "run", "other", "run", "correlation"), pairs)
-    lines = [
-        f"{len(suspects)} labels contradict what was predicted while the image was held out: "
-        "suspects.csv. Look at them first.",
-        f"{len(pairs)} pairs of near-duplicates lie in different folds, which flatters the scores: "
-        "duplicates.csv.",
+    return [
+        *lines,
+        f"duplicates.csv: {len(pairs)} pairs of near-duplicates in different folds.",
+        "",
     ]
-    sheet = ["", "![Suspects](suspects.png)"] if len(suspects) else []
-    return ["", *lines, *sheet, ""]

@@ -67,11 +67,7 @@ class DefectModel(Model[DefectResult]):
             self.explains = self._can_explain(images[:1])
         answers = self.inference.answers(self.network, images, self.explains, self.unknown)
         outputs = {name: values.cpu().numpy() for name, values in answers.items()}
-        card = {
-            "class_names": self.class_names,
-            "resize": self.resize,
-            "unknown_above": self.unknown and self.unknown.threshold,
-        }
+        card = self.card()
         return [
             self.result(card, item, {name: values[i] for name, values in outputs.items()})
             for i, item in enumerate(items)
@@ -154,7 +150,6 @@ class DefectGraph(Graph):
         self.outputs = ("probabilities", *(name for name, there in more.items() if there))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        images = resize_square(channels_first(pixels), self.size, self.resize)
-        images = normalize_defects(images)
+        images = normalize_defects(resize_square(channels_first(pixels), self.size, self.resize))
         answers = self.inference.answers(self.network, images, self.explains, self.unknown)
         return tuple(answers[name] for name in self.outputs)

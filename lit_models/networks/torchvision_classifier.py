@@ -25,7 +25,8 @@ class TorchvisionClassifier(nn.Module):
             statistics do not move either.
 
     Raises:
-        DataError: torchvision has no such network, or it does not end in a ``Linear``.
+        DataError: torchvision has no such network; it does not end in a ``Linear`` (SqueezeNet), or
+            has auxiliary heads (GoogLeNet, Inception).
     """
 
     def __init__(
@@ -42,7 +43,8 @@ class TorchvisionClassifier(nn.Module):
         self.backbone = small_cnn() if name == "small_cnn" else get_model(name, weights=None)
         layers = [(n, m) for n, m in self.backbone.named_modules() if isinstance(m, nn.Linear)]
         if not layers or hasattr(self.backbone, "aux_logits"):
-            raise DataError(f"model.network.name: {name} does not end in one Linear; take another")
+            reason = "has auxiliary heads" if layers else "does not end in a Linear"
+            raise DataError(f"model.network.name: {name} {reason}; take another")
         self._head_name, last = layers[-1]
         self.backbone.set_submodule(self._head_name, nn.Identity())
         self.head = nn.Linear(last.in_features, num_classes)
