@@ -9,10 +9,10 @@ own, so that its peak memory is its own: of the whole process (resident set), an
 before the first batch. With ``--run``, from image files to answers on the CPU, decoding included:
 the programs ``cli.py predict``, ``infer_onnx.py`` and ``infer_openvino.py``, whose start counts and
 whose answers are files, and `load` on a folder and on one image (the median of three); images are
-linked under new names until there are ``--count``. "Differs" is from ``load`` in float32.
-``--data_dir`` has the validation images for 8 bits. With ``--decode`` processor time of
-the reader of all verbs and of torchvision.io, for an image saved as PNG and as JPEG. Prints
-Markdown. Needs the extra ``bench``.
+linked under new names until there are ``--count``. "Differs" is from ``load`` in float32. On a busy
+machine processor time tells more. ``--data_dir`` has the validation images for 8 bits. With
+``--decode`` processor time of the reader of all verbs and of torchvision.io, for an image saved as
+PNG and as JPEG. Prints Markdown. Needs the extra ``bench``.
 """
 
 import argparse
@@ -157,11 +157,12 @@ def ways(run: Path, data_dir: Path, folder: Path, scratch: Path) -> Iterator[tup
         )
 
 
-def seconds_of(call: Callable[[], object]) -> float:
-    """Wall-clock time of a call."""
-    start = time.perf_counter()
+def seconds_of(call: Callable[[], object]) -> tuple[float, float]:
+    """Wall-clock and processor time of a call, and of the programs that it starts."""
+    start = (time.perf_counter(), *os.times()[:4])
     call()
-    return time.perf_counter() - start
+    wall, *processor = np.subtract((time.perf_counter(), *os.times()[:4]), start)
+    return wall, sum(processor)
 
 
 def compare_ways(run: Path, data_dir: Path, images: Path, count: int) -> None:
@@ -175,20 +176,23 @@ def compare_ways(run: Path, data_dir: Path, images: Path, count: int) -> None:
         folder.mkdir()
         for number, path in enumerate(islice(cycle(sorted(images.iterdir())), count)):
             os.symlink(path.resolve(), folder / f"{number:05d}_{path.name}")
-        paths, expected = sorted(folder.iterdir()), None
-        print(f"{count} images\n\n| way | images/s | one image | differs |\n|---|---|---|---|")
+        first, expected, found = min(folder.iterdir()), list[Any](), list[Any]()
+        print(f"{count} images\n\n| way | images/s | processor s per image | one image | differs |")
+        print("|---|---|---|---|---|")
         for way, model in ways(run.resolve(), data_dir, folder, scratch):
+            one = text = ""
             if callable(model):
-                print(f"| {way} | {count / seconds_of(model):.1f} | | |", flush=True)
-                continue
-            ones = [seconds_of(lambda m=model: m.predict(paths[0])) for _ in range(4)]
-            start = time.perf_counter()
-            found = list(model.predict(folder))
-            rate = count / (time.perf_counter() - start)
-            expected = expected or found
-            differences = compare(expected, found)
-            text = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
-            print(f"| {way} | {rate:.1f} | {1000 * median(ones[1:]):.0f} ms | {text} |", flush=True)
+                wall, processor = seconds_of(model)
+            else:
+                times = [seconds_of(lambda m=model: m.predict(first))[0] for _ in range(4)]
+                one = f"{1000 * median(times[1:]):.0f} ms"
+                wall, processor = seconds_of(lambda m=model: found.extend(m.predict(folder)))
+                expected = expected or found[:]
+                differences = compare(expected, found)
+                found.clear()
+                text = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
+            rates = f"{count / wall:.2f} | {processor / count:.2f}"
+            print(f"| {way} | {rates} | {one} | {text} |", flush=True)
 
 
 def compare_decoders(path: Path) -> None:
