@@ -42,6 +42,7 @@ class HeldOut:
         templates: in [0, 1], ``(N, 2, H, W)``.
         blots: real blots in [0, 1], ``(N, 1, H, W)``.
         groups: membrane of each blot.
+        train: the other real blots, likewise.
         styles: measured on the blots, ``(N, 8)``.
         ridge: baseline with the true gray levels, in [0, 1].
         real_std: of mean gray and of contrast over one blot from each of ten membranes.
@@ -54,11 +55,12 @@ class HeldOut:
         parts = (data.train_set.dataset, data.val_set.dataset)
         table = data.folder / "groups.csv"
         groups = [np.array(read_groups(table, [t.stem for t in p.pairs])) for p in parts]
-        (x, y), (self.templates, self.blots) = map(unit, parts)
+        (x, self.train), (self.templates, self.blots) = map(unit, parts)
         self.groups = groups[1]
         self.styles = styles_of(self.blots, self.templates)
-        self.ridge = set_levels(ridge(x, y, self.templates), self.templates, self.styles)
-        self.real_std = real_std(torch.cat([y, self.blots]), np.concatenate(groups))
+        levels = ridge(x, self.train, self.templates)
+        self.ridge = set_levels(levels, self.templates, self.styles)
+        self.real_std = real_std(torch.cat([self.train, self.blots]), np.concatenate(groups))
 
 
 def unit(blots: BlotDataset) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from lit_models.metrics.blot_scores import BlotScores
 from lit_models.networks.styled_blot_discriminator import StyledBlotDiscriminator
 from lit_models.networks.styled_blot_generator import (
     StyledBlotGenerator,
+    blot_seeds,
     complete_styles,
     seeded_blots,
 )
@@ -132,10 +133,16 @@ class StyledBlotGAN(BlotGAN):
         return {"image": fake, "scores": scores.update(fake, real, *logits)}
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """As `BlotGAN.predict_step`, and ``style`` and ``sample`` of each blot."""
+        """As `BlotGAN.predict_step`, and of each blot what is known of it.
+
+        That is ``style``, ``sample`` and ``seed`` ``(N,)``, the blot without grain ``clean``, gray
+        levels 0 to 255, and ``bands``, where template 1 has them, both ``(N, H, W)``.
+        """
         templates, sample = batch["image"], batch["sample"]
         number = (sample - 1).clamp_min(0)
         styles = complete_styles(batch["style"], templates, number, self.style_bank)
-        image = to_gray(seeded_blots(self.generator, templates, styles, number)[1])
+        clean, blots = seeded_blots(self.generator, templates, styles, number)
         named = {"name": batch["name"], "index": batch["index"], "sample": sample}
-        return {**named, "style": styles, "image": image}
+        seeds = {"seed": blot_seeds(templates, number), "style": styles, "image": to_gray(blots)}
+        clean = ((clean[:, 0] + 1) * 127.5).clamp(0, 255)
+        return {**named, **seeds, "clean": clean, "bands": templates[:, 0] < 0}

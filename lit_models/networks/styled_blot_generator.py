@@ -251,11 +251,17 @@ def seeded_blots(
         styles: ``(N, 8)``.
         samples: number ``(N,)`` of each of several blots of one pair, from 0; None: the first.
     """
-    numbers = [0] * len(templates) if samples is None else samples.tolist()
-    pairs, size = zip(_arrays(templates), numbers, strict=True), generator.noise_size(templates)
-    noise = np.stack([draw_noise(checksum(pair, number), size) for pair, number in pairs])
+    size = generator.noise_size(templates)
+    noise = np.stack([draw_noise(seed, size) for seed in blot_seeds(templates, samples)])
     clean, blots = generator(templates, styles, torch.from_numpy(noise).to(templates))
     return clean.float(), blots.float()
+
+
+def blot_seeds(templates: Tensor, samples: Tensor | None = None) -> list[int]:
+    """Seeds of the noise of blots, see `seeded_blots`."""
+    numbers = [0] * len(templates) if samples is None else samples.tolist()
+    pairs = zip(_arrays(templates), numbers, strict=True)
+    return [checksum(pair, number) for pair, number in pairs]
 
 
 def complete_styles(asked: Tensor, templates: Tensor, samples: Tensor, known: Tensor) -> Tensor:
