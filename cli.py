@@ -160,7 +160,8 @@ class CLI(LightningCLI):
             self._load(self.checkpoints)
         folder = results_folder(run, config.ckpt_path, paths, self.verb == "predict")
         self.recorder = RunRecorder(self.parser, config, folder, paths)
-        self.trainer_defaults["callbacks"] = [*standard_callbacks(config, run.task), self.recorder]
+        callbacks = standard_callbacks(config, run.task, given.callbacks or [])
+        self.trainer_defaults["callbacks"] = [*callbacks, self.recorder]
         loggers = [MetricsCSV(folder)] if self.verb == "fit" else []
         if not isinstance(given.logger, bool | None):
             loggers += given.logger if isinstance(given.logger, list) else [given.logger]

@@ -20,7 +20,7 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules import AOIDataModule
-from experiment.crossval_scores import wilson_interval
+from experiment.headline import wilson_interval
 from inference import load
 
 Pixels = np.ndarray  # float64 (H, W), 0 to 255

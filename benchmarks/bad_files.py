@@ -123,7 +123,7 @@ TRAINED_ON = {
 }
 FINE_IMAGES: dict[str, Spoil] = {
     "one bit": _image("1", "PNG"),
-    "CMYK": _image("CMYK", "JPEG"),
+    "16 bits": lambda path: Image.fromarray(np.zeros((32, 32), np.uint16)).save(path, "PNG"),
     "opaque RGBA": _image("RGBA", "PNG"),
     "a palette": _image("P", "PNG"),
     "WebP": _image("RGB", "WEBP", lossless=True),
@@ -133,7 +133,7 @@ IMAGES: dict[str, Spoil] = FINE_IMAGES | {
     "cut off": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
     "a huge header": _huge,
     "transparent": lambda path: Image.new("RGBA", (32, 32), (9, 9, 9, 50)).save(path, "PNG"),
-    "16 bits": lambda path: Image.fromarray(np.zeros((32, 32), np.uint16)).save(path, "PNG"),
+    "CMYK": _image("CMYK", "JPEG"),
     "pages": lambda path: PAGES[0].save(path, "TIFF", save_all=True, append_images=PAGES[1:]),
     "gone": lambda path: path.unlink(),
     "a folder": _instead(lambda path: path.mkdir()),

@@ -1,17 +1,22 @@
-"""Images per second: of the networks by backend, or of the ways to use a trained run.
+"""Images per second: of the networks by backend, of the ways to use a trained model, of decoders.
 
 python benchmarks/inference.py
-python benchmarks/inference.py --run RUN --images FOLDER [--count 200]
+python benchmarks/inference.py --run RUN --data_dir FOLDER --images FOLDER [--count 100]
+python benchmarks/inference.py --decode IMAGE
 
 Networks: eager, torch.compile and ONNX Runtime, with random weights. Each case is a process of its
 own, so that its peak memory is its own: of the whole process (resident set), and above what it took
-before the first batch. With ``--run``, from image files to answers on the CPU in float32, decoding
-included: `load` in a loop and on a folder, the same of an exported ONNX, and the programs
-``cli.py predict`` and ``infer_onnx.py``, whose start counts and whose answers are files; images are
-linked under new names until there are ``--count``. Prints Markdown. Needs the extra ``bench``.
+before the first batch. With ``--run``, from image files to answers on the CPU, decoding included:
+the programs ``cli.py predict``, ``infer_onnx.py`` and ``infer_openvino.py``, whose start counts and
+whose answers are files, and `load` on a folder and on one image (the median of three); images are
+linked under new names until there are ``--count``. "Differs" is from ``load`` in float32.
+``--data_dir`` has the validation images for 8 bits. With ``--decode`` processor time of
+the reader of all verbs and of torchvision.io, for an image saved as PNG and as JPEG. Prints
+Markdown. Needs the extra ``bench``.
 """
 
 import argparse
+import io
 import json
 import os
 import subprocess
@@ -23,9 +28,12 @@ from importlib import import_module
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import numpy as np
 import torch
 import yaml
+from PIL import Image
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -119,31 +127,47 @@ def compare_backends(configs: list[str]) -> None:
             print(f"{head}{case['rate']:.1f} | {case['first']:.1f} s | {memory} |", flush=True)
 
 
-def ways(run: Path, folder: Path, scratch: Path) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Each way to use a run on a folder, ready to be timed."""
+def ways(run: Path, data_dir: Path, folder: Path, scratch: Path) -> Iterator[tuple[str, Any]]:
+    """Each way to use a run: a model, or a program that predicts the folder."""
     from inference import export, load
 
-    def program(*command: str) -> None:
-        done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
+    def program(*command: object) -> Callable[[], None]:
+        def call() -> None:
+            line = [sys.executable, *map(str, command)]
+            done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(f"{' '.join(line)}\n{done.stderr[-2000:]}")
 
-    model = load(run, device="cpu", precision="32-true")
-    exported = export.export(run, "onnx", scratch / "export")
-    onnx = load(exported / "model.onnx")
-    yield "`load(RUN).predict`, one by one", lambda: [model.predict(p) for p in folder.iterdir()]
-    yield "`load(RUN).predict`", lambda: list(model.predict(folder))
-    yield '`load("model.onnx").predict`', lambda: list(onnx.predict(folder))
-    predict = ["cli.py", "predict", f"--config={run / 'config.yaml'}", f"--ckpt_path={run}"]
-    predict += [f"--data.predict_dir={folder}", f"--output={scratch / 'predicted'}"]
-    predict += ["--trainer.accelerator=cpu", "--trainer.precision=32-true"]
-    yield "`cli.py predict`", lambda: program(*predict)
-    infer = [str(exported / "infer_onnx.py"), str(folder), f"--output={scratch / 'inferred'}"]
-    yield "`infer_onnx.py`", lambda: program(*infer)
+        return call
+
+    yield "`load(RUN)`, float32", load(run, device="cpu", precision="32-true")
+    native = hardware.native_precision("cpu")
+    if native != "32-true":
+        yield f"`load(RUN)`, {native}", load(run, device="cpu", precision=native)
+    predict = ["cli.py", "predict", f"--ckpt_path={run}", f"--data.predict_dir={folder}"]
+    predict += ["--trainer.accelerator=cpu", f"--output={scratch / 'predicted'}"]
+    yield "`cli.py predict`", program(*predict)
+    for kind, int8 in (("onnx", False), ("openvino", False), ("openvino", True)):
+        name = f"{kind}, 8 bits" if int8 else kind
+        out = export.export(run, kind, scratch / name, int8, data_dir)
+        yield f"`load(...)`, {name}", load(out / export.FILES[kind])
+        yield (
+            f"`{export.RUNNERS[kind]}`, {name}",
+            program(out / export.RUNNERS[kind], folder, f"--output={scratch / name / 'made'}"),
+        )
 
 
-def compare_ways(run: Path, images: Path, count: int) -> None:
+def seconds_of(call: Callable[[], object]) -> float:
+    """Wall-clock time of a call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def compare_ways(run: Path, data_dir: Path, images: Path, count: int) -> None:
     """Print the table of the ways."""
+    from inference.export import compare
+
     hardware.tune_process()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
@@ -151,12 +175,51 @@ def compare_ways(run: Path, images: Path, count: int) -> None:
         folder.mkdir()
         for number, path in enumerate(islice(cycle(sorted(images.iterdir())), count)):
             os.symlink(path.resolve(), folder / f"{number:05d}_{path.name}")
-        print(f"{count} images\n\n| way | seconds | images/s |\n|---|---|---|", flush=True)
-        for way, call in ways(run.resolve(), folder, scratch):
+        paths, expected = sorted(folder.iterdir()), None
+        print(f"{count} images\n\n| way | images/s | one image | differs |\n|---|---|---|---|")
+        for way, model in ways(run.resolve(), data_dir, folder, scratch):
+            if callable(model):
+                print(f"| {way} | {count / seconds_of(model):.1f} | | |", flush=True)
+                continue
+            ones = [seconds_of(lambda m=model: m.predict(paths[0])) for _ in range(4)]
             start = time.perf_counter()
-            call()
-            seconds = time.perf_counter() - start
-            print(f"| {way} | {seconds:.1f} | {count / seconds:.1f} |", flush=True)
+            found = list(model.predict(folder))
+            rate = count / (time.perf_counter() - start)
+            expected = expected or found
+            differences = compare(expected, found)
+            text = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
+            print(f"| {way} | {rate:.1f} | {1000 * median(ones[1:]):.0f} ms | {text} |", flush=True)
+
+
+def compare_decoders(path: Path) -> None:
+    """Print milliseconds of one thread for each format."""
+    from torchvision.io import ImageReadMode, decode_image
+
+    from common.image_pixels import read
+
+    torch.set_num_threads(1)
+    print("| image | reader of all verbs | torchvision.io | pixels differ by |\n|---|---|---|---|")
+    with Image.open(path) as file:
+        image = file.convert("RGB" if len(file.getbands()) > 1 else "L")
+    for kind in ("PNG", "JPEG"):
+        encoded = io.BytesIO()
+        image.save(encoded, kind)
+        data = encoded.getvalue()
+        tensor = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        mode = ImageReadMode.RGB if image.mode == "RGB" else ImageReadMode.GRAY
+        cells, pixels = [], []
+        for decode, arguments in ((read, (data, image.mode)), (decode_image, (tensor, mode))):
+            times = []
+            for _ in range(50):
+                start = time.process_time()
+                decoded = decode(*arguments)
+                times.append(time.process_time() - start)
+            cells.append(f"{1000 * median(times):.2f} ms")
+            pixels.append(np.asarray(decoded, float).reshape(-1, image.height, image.width))
+        pixels[0] = pixels[0].reshape(image.height, image.width, -1).transpose(2, 0, 1)
+        gap = np.abs(pixels[0] - pixels[1])
+        size = f"{kind}, {image.width}x{image.height} {image.mode}"
+        print(f"| {size} | {' | '.join(cells)} | {gap.max():.0f} |", flush=True)
 
 
 def main() -> None:
@@ -164,14 +227,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--networks", nargs="+", default=[*INPUTS], choices=[*INPUTS])
     parser.add_argument("--case", nargs=2, metavar=("NETWORK", "BACKEND"))
-    parser.add_argument("--run", type=Path, help="folder of a finished training")
+    parser.add_argument("--run", type=Path, help="a finished training, or its checkpoint")
+    parser.add_argument("--data_dir", type=Path, help="its data, if they were moved")
     parser.add_argument("--images", type=Path, help="a folder of images and nothing else")
-    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--decode", type=Path, metavar="IMAGE")
     options = parser.parse_args()
     if options.case:
         print(json.dumps(measure(*options.case)))
     elif options.run:
-        compare_ways(options.run, options.images, options.count)
+        compare_ways(options.run, options.data_dir, options.images, options.count)
+    elif options.decode:
+        compare_decoders(options.decode)
     else:
         compare_backends(options.networks)
 

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "feature_cache": ["FeatureCache"],
         "class_weights": ["ClassWeights"],
         "weight_average": ["WeightAverage"],
-        "temperature_scaling": ["TemperatureScaling"],
+        "after_training": ["TemperatureScaling", "UnknownDetection"],
         "checkpoints": ["BestCheckpoint"],
         "figures.aoi": ["AOIFigures"],
         "figures.vessels": ["VesselFigures"],

@@ -41,13 +41,13 @@ def on_rank_zero(trainer: pl.Trainer, function: Callable[[], T]) -> T:
     Raises:
         DataError: rank 0 raised it; in every process, so that none waits for another.
     """
-    result: tuple[Any, str | None] = (None, None)
+    result: Any = None
     if trainer.is_global_zero:
         try:
-            result = function(), None
+            result = function()
         except DataError as error:
-            result = None, str(error)
-    value, error_text = trainer.strategy.broadcast(result)
-    if error_text is not None:
-        raise DataError(error_text)
-    return value
+            result = error
+    result = trainer.strategy.broadcast(result)
+    if isinstance(result, DataError):
+        raise result
+    return result

@@ -1,23 +1,23 @@
 """Stops a run at the first loss that is not finite, and refuses such weights and outputs."""
 
 import math
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from common.errors import DataError
 from experiment.checkpoints.network import check_finite
 
 
 class NonFiniteGuard(Callback):
-    """Stops ``fit`` at a loss of ``training_step`` that is not finite.
+    """Stops ``fit`` at a loss of ``training_step`` that is not finite, before it is saved.
 
-    It looks every ``log_every_n_steps``, on a single CPU, where that costs no time, in each step,
-    and before anything is validated or saved. Validation, test and prediction refuse weights that
-    are not finite; prediction also refuses such outputs.
+    It looks in each step on a single CPU, elsewhere, where that costs time, every
+    ``log_every_n_steps``. Validation, test and prediction refuse weights that are not finite, and
+    prediction such outputs.
 
     Raises:
         DataError: one line that says where, and what is left to go on from.
@@ -66,12 +66,6 @@ class NonFiniteGuard(Callback):
             )
 
 
-def _floats(values: Any) -> Iterator[Tensor]:
+def _floats(values: Any) -> list[Tensor]:
     """Floating-point tensors in nested dicts and lists."""
-    if isinstance(values, Tensor) and values.is_floating_point():
-        yield values
-    elif isinstance(values, Mapping):
-        yield from _floats(list(values.values()))
-    elif isinstance(values, (list, tuple)):
-        for value in values:
-            yield from _floats(value)
+    return [x for x in tree_leaves(values) if isinstance(x, Tensor) and x.is_floating_point()]

@@ -2,13 +2,12 @@
 
 import logging
 import os
-from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from callbacks.run_recorder import has_begun, run_folder
+from callbacks.run_recorder import run_folder
 from experiment.report import print_scores, write_report
 from experiment.run_results import read_results
 from lit_models.optim.configure import has_validation
@@ -34,7 +33,8 @@ class ReportWriter(Callback):
 
     def _write(self, trainer: pl.Trainer, say: bool) -> None:
         folder, verb = run_folder(trainer), trainer.state.fn or ""
-        if verb == "predict" or not trainer.is_global_zero or not has_begun(trainer):
+        begun = (folder / "run.json").is_file()
+        if verb == "predict" or not trainer.is_global_zero or not begun:
             return
         try:
             if say:
@@ -46,12 +46,12 @@ class ReportWriter(Callback):
         if say:
             best = getattr(trainer.checkpoint_callback, "best_model_path", "")
             if not best and not has_validation(trainer.lightning_module):
-                best = folder / "checkpoints" / "last.ckpt"
+                best = str(folder / "checkpoints" / "last.ckpt")
             where = [f"checkpoint {_relative(best)}"] if best and verb == "fit" else []
-            print("  ".join([*where, f"report {_relative(report)}"]), flush=True)
+            print("  ".join([*where, f"report {_relative(str(report))}"]), flush=True)
 
 
-def _relative(path: str | Path) -> str:
+def _relative(path: str) -> str:
     """``path`` as the user would type it here."""
     relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
+    return path if relative.startswith("..") else relative

@@ -1,13 +1,11 @@
 """Records the resolved config, data, code and machine of a run beside its results."""
 
 import json
-import logging
 import math
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +29,6 @@ from experiment.run_folder import (
 )
 from experiment.run_json import RunJSON
 from experiment.wandb_run import is_disabled, new_wandb_id, start_wandb
-
-log = logging.getLogger(__name__)
 
 
 class RunRecorder(SaveConfigCallback):
@@ -79,11 +75,29 @@ class RunRecorder(SaveConfigCallback):
             logger.folder = self.folder
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._start(trainer, pl_module, "fit")
+        on_rank_zero(trainer, lambda: self._start(trainer, pl_module))
+
+    on_test_start = on_fit_start
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            on_rank_zero(trainer, lambda: self._start(trainer, pl_module))
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        def start() -> Path:
+            source = trainer.datamodule.data_source  # type: ignore[attr-defined]
+            self.folder = open_prediction_folder(self.folder, source, self.config.output)
+            self._start(trainer, pl_module)
+            return self.folder
+
+        self.folder = on_rank_zero(trainer, start)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        for logger in _metrics_loggers(trainer):
-            on_rank_zero(trainer, partial(logger.keep_epochs, trainer.current_epoch))
+        def keep() -> None:
+            for logger in _metrics_loggers(trainer):
+                logger.keep_epochs(trainer.current_epoch)
+
+        on_rank_zero(trainer, keep)
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -93,27 +107,11 @@ class RunRecorder(SaveConfigCallback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._finish(trainer, "finished")
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn == "validate":
-            self._start(trainer, pl_module, "validate")
+    on_test_end = on_fit_end
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "validate":
             self._finish(trainer, "finished")
-
-    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._start(trainer, pl_module, "test")
-
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._finish(trainer, "finished")
-
-    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        source = trainer.datamodule.data_source  # type: ignore[attr-defined]
-        output = self.config.output
-        self.folder = on_rank_zero(
-            trainer, lambda: open_prediction_folder(self.folder, source, output)
-        )
-        self._start(trainer, pl_module, "predict")
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -135,12 +133,11 @@ class RunRecorder(SaveConfigCallback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        if self._record is not None:
-            stopped = isinstance(exception, (KeyboardInterrupt, SIGTERMException))
-            cause = str(exception).partition("\n")[0] or type(exception).__name__
-            with suppress(DataError):  # on a full disk the first error is the one to show
-                status = "interrupted" if stopped else "failed"
-                self._finish(trainer, status, error=None if stopped else cause)
+        stopped = isinstance(exception, (KeyboardInterrupt, SIGTERMException))
+        cause = str(exception).partition("\n")[0] or type(exception).__name__
+        with suppress(DataError):  # on a full disk the first error is the one to show
+            status = "interrupted" if stopped else "failed"
+            self._finish(trainer, status, error=None if stopped else cause)
         self.teardown(trainer, pl_module, "")
         if self._record is None and trainer.is_global_zero and trainer.state.fn != "predict":
             discard_run_folder(self.folder)  # nothing is written yet
@@ -149,14 +146,11 @@ class RunRecorder(SaveConfigCallback):
         if self._lock is not None:
             self._lock.release()
 
-    def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        on_rank_zero(trainer, partial(self._write_start, trainer, pl_module, stage))
-
-    def _write_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        facts = self._facts(trainer, pl_module, stage)
+    def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        facts = self._facts(trainer, pl_module)
         run_json = RunJSON(self.folder / "run.json")
         wandb_id = run_json.record.get("wandb_id")
-        if stage == "fit":
+        if facts["stage"] == "fit":
             config = self.config.clone()
             # Otherwise `fit --config` of this file would resume the run, or start from its weights.
             config.ckpt_path = config.init_from = None
@@ -166,24 +160,29 @@ class RunRecorder(SaveConfigCallback):
             facts["wandb_id"] = wandb_id
         run_json.start(facts)
         self._record = run_json
-        if stage in ("fit", "test") and wandb_id is not None:
+        own = any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
+        if facts["stage"] in ("fit", "test") and wandb_id is not None and not own:
             self._start_wandb(trainer, wandb_id, facts)
 
-    def _facts(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str
-    ) -> dict[str, Any]:
-        data = trainer.datamodule  # type: ignore[attr-defined]
+    def _facts(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         weights = getattr(getattr(pl_module, "network", None), "weights", None)
         checkpoint = str(trainer.ckpt_path) if trainer.ckpt_path else None
         several = {"members": [*map(str, self.members)], "checkpoint": self.config.ckpt_path}
+        copies = {"train": getattr(data, "crops_per_image", 1)}
+        sets = {split: getattr(data, f"{split}_set", None) for split in ("train", "val", "test")}
         return {
-            "stage": stage,
+            "stage": trainer.state.fn.value,  # type: ignore[union-attr]
             "task": self.run.task,
             "config": self.run.config or self.run.task,
             "run": self.folder.name,
             "data": data.data_source,
             "sample": data.is_sample,
-            "images": _images(trainer),
+            "images": {  # not where Lightning's limits skip a part
+                split: len(images) // copies.get(split, 1)
+                for split, images in sets.items()
+                if images is not None and getattr(trainer, f"limit_{split}_batches") == 1.0
+            },
             "classes": pl_module.hparams.get("class_names"),
             "weights": weights if isinstance(weights, str) else None,
             "init_from": self.config.get("init_from"),
@@ -201,8 +200,6 @@ class RunRecorder(SaveConfigCallback):
         }
 
     def _start_wandb(self, trainer: pl.Trainer, wandb_id: str, facts: dict[str, Any]) -> None:
-        if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-            return
         config = {"evaluation_record": facts}
         if facts["stage"] == "fit":
             config = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))
@@ -218,11 +215,9 @@ class RunRecorder(SaveConfigCallback):
         if self._record is None:
             return
         if trainer.state.fn == "fit":
-            checkpoint = trainer.checkpoint_callback
-            best = Path(getattr(checkpoint, "best_model_path", "") or "").name
-            facts["best_checkpoint"] = best or None
-            stopping = trainer.early_stopping_callback
-            reason = getattr(stopping, "stopping_reason_message", None)
+            best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+            facts["best_checkpoint"] = Path(best).name or None
+            reason = getattr(trainer.early_stopping_callback, "stopping_reason_message", None)
             facts["early_stop"] = reason and reason.removesuffix(" Signaling Trainer to stop.")
         elif trainer.state.fn in ("validate", "test"):
             # JSON has no NaN.
@@ -231,33 +226,12 @@ class RunRecorder(SaveConfigCallback):
         self._record.finish(status, **facts)
 
 
-def _images(trainer: pl.Trainer) -> dict[str, int]:
-    """Number of images by split, without the splits of which Lightning's limits skip a part."""
-    data = trainer.datamodule  # type: ignore[attr-defined]
-    copies = {"train": getattr(data, "crops_per_image", 1)}
-    return {
-        split: len(images) // copies.get(split, 1)
-        for split in ("train", "val", "test")
-        if (images := getattr(data, f"{split}_set", None)) is not None
-        and getattr(trainer, f"limit_{split}_batches") == 1.0
-    }
-
-
-def has_begun(trainer: pl.Trainer) -> bool:
-    """Whether a `RunRecorder` of this process has written anything; for rank 0."""
-    recorder = _recorder(trainer)
-    return recorder is not None and recorder._record is not None
-
-
 def run_folder(trainer: pl.Trainer) -> Path:
     """Where this stage's files go: `RunRecorder.folder`, or the trainer's default without one."""
-    recorder = _recorder(trainer)
-    return recorder.folder if recorder else Path(trainer.default_root_dir)
-
-
-def _recorder(trainer: pl.Trainer) -> RunRecorder | None:
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    return next((one for one in callbacks if isinstance(one, RunRecorder)), None)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, RunRecorder):
+            return callback.folder
+    return Path(trainer.default_root_dir)
 
 
 def _metrics_loggers(trainer: pl.Trainer) -> list[MetricsCSV]:

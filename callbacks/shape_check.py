@@ -55,7 +55,7 @@ def check_shapes(network: nn.Module, image: Tensor, target: Tensor | None = None
             with torch.no_grad():
                 made = functional_call(network, copies, pair).shape
             break
-        except (RuntimeError, TypeError, ValueError) as error:
+        except (AssertionError, RuntimeError, TypeError, ValueError) as error:
             cause = " ".join(str(error).split())
     else:
         raise DataError(f"model.network: does not take {given} them: {cause}")

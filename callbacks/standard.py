@@ -1,9 +1,10 @@
 """The callbacks of every run, in addition to those of its config."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, ProgressBar
 
 from callbacks.checkpoints import LastCheckpoint
 from callbacks.compilation import Compilation, ConvolutionLayout
@@ -16,12 +17,13 @@ from callbacks.shape_check import ShapeCheck
 from callbacks.validation_table import ValidationTable
 
 
-def standard_callbacks(config: Any, task: str) -> list[Callback]:
+def standard_callbacks(config: Any, task: str, given: Sequence[Callback]) -> list[Callback]:
     """The standard callbacks.
 
     Args:
         config: options of the command.
         task: task of the run.
+        given: the config's own; a progress bar among them replaces ours.
     """
     callbacks: list[Callback] = [
         ShapeCheck(),
@@ -33,7 +35,8 @@ def standard_callbacks(config: Any, task: str) -> list[Callback]:
     ]
     if config.seed_everything is not False:
         callbacks.append(EpochSeed(int(config.seed_everything)))
-    if config.trainer.enable_progress_bar is not False:
+    own_bar = any(isinstance(callback, ProgressBar) for callback in given)
+    if config.trainer.enable_progress_bar is not False and not own_bar:
         callbacks.append(Progress(task))
     # The report's lines come last, below the bars.
     return [*callbacks, LastCheckpoint(), ReportWriter()]

@@ -21,7 +21,7 @@ VERBS = {
     "predict": ("write predictions as files", "cli"),
     "crossval": ("hold each image out once", "experiment.crossval"),
     "compare": ("one page over several runs", "experiment.compare"),
-    "export": ("one ONNX file", "inference.export"),
+    "export": ("ONNX, OpenVINO or a hub folder", "inference.export"),
     "demo": ("a page in the browser", "demo.server"),
     "compress": ("fundus photographs as AVIF files", "inference.compression"),
 }

@@ -16,6 +16,7 @@ from common.paths import expand
 from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.aoi_files import (
     AIDEA_NAMES,
+    SPLITS,
     UNLABELED,
     LabeledFiles,
     find_images,
@@ -48,6 +49,8 @@ class AOIDataModule(ImageDataModule):
             synthetic sample.
         predict_dir: plain folder of images, or one image, for ``predict``; null predicts the test
             images.
+        test_dir: other labeled images of the same classes for ``test``: in it the test images, else
+            the validation images, else all; null takes the test images of ``data_dir``.
         recursive: predict the images in the folders below ``predict_dir`` too.
         table: table of the file names and labels, in ``data_dir`` or elsewhere; null looks for one.
         columns: the table's columns of file names and labels; null finds them by their names.
@@ -76,6 +79,7 @@ class AOIDataModule(ImageDataModule):
         self,
         data_dir: str | None = None,
         predict_dir: str | None = None,
+        test_dir: str | None = None,
         recursive: bool = False,
         table: str | None = None,
         columns: list[str] | None = None,
@@ -96,6 +100,7 @@ class AOIDataModule(ImageDataModule):
             draw_sample,
             data_dir,
             predict_dir,
+            test_dir,
             batch_size=batch_size,
             eval_batch_size=batch_size,
             num_workers=num_workers,
@@ -154,12 +159,11 @@ class AOIDataModule(ImageDataModule):
             colored = sum(has_color(read_image(path, "RGB")) for path in looked_at)
             self.channels = "rgb" if colored > len(looked_at) / 2 else "gray"
             self.hparams["channels"] = self.channels
-        self.train_set, self.val_set = (
+        self.train_set, val_set = (
             self._dataset(files.folder, files.names[part.numpy()], targets[part])
-            if len(part)
-            else None
             for part in (train, val)
         )
+        self.val_set = val_set if len(val) else None
         classes = len(self.class_names)
         counts, held_out = (targets[part].bincount(minlength=classes) for part in (train, val))
         rank_zero_info(
@@ -173,7 +177,7 @@ class AOIDataModule(ImageDataModule):
             in_words([f"{n} {c}" for n, c in zip(self.class_names, counts.tolist(), strict=True)]),
         )
         for kind, number in (("training", counts), ("validation", held_out)):
-            absent = [self.class_names[i] for i in (number == 0).nonzero().flatten()]
+            absent = [self.class_names[i] for i in (number == 0).nonzero()]
             if absent and number.sum():
                 log.warning("no %s image of %s: no score tells of these", kind, in_words(absent))
 
@@ -203,7 +207,12 @@ class AOIDataModule(ImageDataModule):
         return files, targets, train, val
 
     def _test_images(self, labeled: bool = False) -> DefectDataset:
-        files = self._find("test")
+        if labeled and self.test_dir is not None:
+            folder = expand(self.test_dir)
+            found = [find_images(folder, split, None, self.columns) for split in SPLITS]
+            files = next(filter(None, reversed(found)), None)
+        else:
+            files = self._find("test")
         if files is None:
             log.warning(
                 "%s: no test images, so the VALIDATION images are taken; they chose the checkpoint",

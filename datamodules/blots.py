@@ -162,7 +162,8 @@ class BlotDataModule(ImageDataModule):
             colored = (has_color(one.target.read("RGB")) for one in pairs[:16] if one.target)
             channels = {"auto": "rgb" if any(colored) else "gray"}.get(channels, channels)  # type: ignore[assignment]
         # What was found is kept in checkpoints.
-        self.hparams.update(template_count=self.template_count, channels=channels, folds=folds)
+        found = {"template_count": self.template_count, "channels": channels}
+        self.hparams.update(found, folds=folds and int(folds))
         self.mode: Literal["L", "RGB"] = "RGB" if channels == "rgb" else "L"
         of_one = 3 if channels == "rgb" else 1
         self.pixel_channels = (of_one * self.template_count, of_one)  # of templates and image

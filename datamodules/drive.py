@@ -15,7 +15,7 @@ from common.ranges import BatchSize, FoldCount, Seed
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
 from datamodules.folds import ALL, Fold, fold_split
-from datamodules.fundus_files import FundusFiles, Split, find_photographs, plain_images
+from datamodules.fundus_files import FundusFiles, FundusSet, find_photographs, plain_images
 from datamodules.fundus_input import collate
 from datamodules.synthetic.drive import draw_sample
 from datamodules.transforms import Augmentation
@@ -41,19 +41,15 @@ def _draw(files: Files, count: int, seed: int) -> tuple[Files, Files]:
     return [one for one in files if one not in drawn], [one for one in files if one in drawn]
 
 
-def read_splits(folder: Path, seed: int) -> tuple[str, dict[Split, Files]]:
-    """The layout in words, and the splits; test photographs are drawn where no split is given.
-
-    Raises:
-        DataError: see `find_photographs`.
-    """
+def read_splits(folder: Path, seed: int) -> FundusSet:
+    """`find_photographs`, with test photographs drawn where no split is given."""
     found = find_photographs(folder)
-    splits = dict(found.splits)
-    if (every := splits.pop("undivided", None)) is None:
-        return found.layout, splits
+    if "undivided" not in found.splits:
+        return found
+    every = found.splits["undivided"]
     share = max(1, round(TEST_SHARE * len(every)))
     training, test = _draw(every, share, seed) if len(every) > 2 else (every, every)
-    return f"{found.layout}; no given split", {"training": training, "test": test}
+    return FundusSet(f"{found.layout}; no given split", {"training": training, "test": test})
 
 
 def training_split(
@@ -173,35 +169,28 @@ class FundusDataModule(ImageDataModule):
         self.refuse_to_score_all(stage)
         split = training_split(self.folder, self.val_size, self.seed, self.folds, self.fold)
         layout, splits = read_splits(self.folder, self.seed)
-        counts = (*map(len, split), len(splits.get("test", [])))
-        rank_zero_info(
-            "%s: %s; %d training, %d validation and %d test images%s",
-            self.data_source,
-            layout,
-            *counts,
-            self.split_description,
-        )
+        counts = "%d training, %d validation and %d test images"
+        counts %= (*map(len, split), len(splits.get("test", [])))
+        rank_zero_info(f"{self.data_source}: {layout}; {counts}{self.split_description}")
         return split
 
-    def _test_files(self) -> Files | None:
-        """The test images, None where there are none; all of ``test_dir`` that has no split."""
+    def _test_files(self) -> Files:
+        """The test images, none where there are none; all of ``test_dir`` that has no split."""
         if self.trainer is None or self.trainer.state.fn != "test" or self.test_dir is None:
-            return read_splits(self.folder, self.seed)[1].get("test")
-        found = find_photographs(expand(self.test_dir))
-        split = next(s for s in ("test", "undivided", "training") if s in found.splits)
-        files = found.splits[split]
-        rank_zero_info("%s: %s; %s, %d test images", self.test_dir, found.layout, split, len(files))
+            return read_splits(self.folder, self.seed).splits.get("test", [])
+        layout, splits = find_photographs(expand(self.test_dir))
+        split = next(name for name in ("test", "undivided", "training") if name in splits)
+        files = splits[split]
+        rank_zero_info(f"{self.test_dir}: {layout}; {split}, {len(files)} test images")
         return files
 
-    def _predict_files(self) -> Files:
-        if self.predict_dir is not None:
+    def _unseen_files(self) -> Files:
+        """What ``predict`` or ``test`` is asked for."""
+        if self.trainer and self.trainer.state.fn == "predict" and self.predict_dir is not None:
             return plain_images(expand(self.predict_dir), self.recursive)
-        return self._required_test_files()
-
-    def _required_test_files(self) -> Files:
-        if (test := self._test_files()) is None:
+        if not (files := self._test_files()):
             raise DataError(f"{self.folder}: no test images; give --data.test_dir or predict_dir")
-        return test
+        return files
 
     def _cached(self, dataset: FundusDataset) -> CachedDataset:
         return CachedDataset(dataset, self.crops_per_image, device=self.cache_device)

@@ -34,10 +34,8 @@ class DRIVEReconstructionDataModule(FundusDataModule):
         Raises:
             DataError: see `find_photographs`; no test images.
         """
-        if stage == "predict":
-            self.predict_set = FundusDataset(self._predict_files(), self._read)
-        elif stage == "test":
-            self.test_set = FundusDataset(self._required_test_files(), self._read)
+        if stage in ("predict", "test"):
+            self.predict_set = self.test_set = FundusDataset(self._unseen_files(), self._read)
         else:
             train, val = self._training_files(stage)
             self.val_set = FundusDataset(val, self._read) if val else None

@@ -44,10 +44,10 @@ class DRIVESegmentationDataModule(FundusDataModule):
             DataError: see `find_photographs`, `read_masks`; no drawn vessels where they are needed.
         """
         if stage == "predict":
-            files = [replace(one, vessels=None) for one in self._predict_files()]
+            files = [replace(one, vessels=None) for one in self._unseen_files()]
             self.predict_set = FundusDataset(files, self.inputs.read)
             return
-        test = self._test_files() if stage == "test" else None
+        test = self._test_files() if stage == "test" else []
         if test and test[0].vessels is not None:
             self.test_set = self._checked(test)
             return

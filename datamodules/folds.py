@@ -1,11 +1,15 @@
 """Cross-validation: which samples train, and which are held out."""
 
+import logging
+import warnings
 from typing import Any, Literal
 
 import numpy as np
 from jsonargparse.typing import NonNegativeInt
 
 from common.errors import DataError
+
+log = logging.getLogger(__name__)
 
 # The held-out fold, counted from 0; "all" trains on every sample and holds none out.
 Fold = NonNegativeInt | Literal["all"]
@@ -48,18 +52,20 @@ def fold_split(
         labels: class of each sample, an array ``(count,)``; each fold gets its share of each class.
 
     Raises:
-        DataError: more folds than samples, or than samples of a class.
+        DataError: more folds than samples, or than samples of any class.
     """
     from sklearn.model_selection import KFold, StratifiedKFold
 
-    rarest, kind = count, "training images"
-    if labels is not None:
-        classes, sizes = np.unique(labels, return_counts=True)
-        rarest, kind = int(sizes.min()), f"training images of class {classes[sizes.argmin()]}"
-    if rarest < folds:
+    sizes = np.array([count]) if labels is None else np.bincount(labels)
+    if sizes.max() < folds:
         raise DataError(
-            f"{where}: {rarest} {kind} do not fill {folds} folds; lower data.folds or add images"
+            f"{where}: {sizes.max()} training images{'' if labels is None else ' of a class'} do "
+            f"not fill {folds} folds; lower data.folds or add images"
         )
+    if 0 < (rarest := sizes[sizes > 0].min()) < folds:
+        log.warning("%s: a class of %d images is absent from some of the folds", where, rarest)
     splitter = KFold if labels is None else StratifiedKFold
-    parts = splitter(folds, shuffle=True, random_state=seed).split(np.zeros(count), labels)
-    return list(parts)[fold]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # said above
+        parts = splitter(folds, shuffle=True, random_state=seed).split(np.zeros(count), labels)
+        return list(parts)[fold]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from common.errors import DataError
 from datamodules.images import list_images, say
@@ -75,14 +75,8 @@ class FundusFiles:
         return re.sub(ends, "", _key(self.image), flags=re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class FundusSet:
-    """What a folder holds.
-
-    Args:
-        layout: in words.
-        splits: those that are given, or one that is "undivided".
-    """
+class FundusSet(NamedTuple):
+    """What a folder holds: its layout in words, and the given splits or one that is "undivided"."""
 
     layout: str
     splits: dict[Split, list[FundusFiles]]
@@ -151,26 +145,23 @@ def _read_split(folder: Path) -> tuple[str, list[FundusFiles]]:
     """The layout of a split in words, and its photographs with what belongs to each by name."""
     image_folder = _folder(folder, FOLDERS["image"])
     paths = list_images(image_folder or folder)
-    if image_folder is not None:
-        words = [f"{image_folder.name}/"]
-    else:
-        drawn = {role: [path for path in paths if _is_drawn(path) == role] for role in ENDS}
-        paths = [path for path in paths if _is_drawn(path) is None]
-        words = [f"{len(paths)} photographs"]
-    images = _by_key((_key(path), path) for path in paths)
-    parts: dict[Role, dict[str, Path]] = {}
+    drawn: dict[Role, list[Path]] = {}
     for role in ENDS:
         if image_folder is None:
-            parts[role] = _pair(images, drawn[role])
-            name = next(iter(parts[role].values())).name if parts[role] else ""
+            drawn[role] = [path for path in paths if _is_drawn(path) == role]
         else:
             part = _folder(folder, FOLDERS[role])
-            parts[role] = _pair(images, list_images(part) if part else [])
-            name = f"{part.name}/" if part else ""
-        words += [f"{name} ({WORDS[role]})"] if name else []
-    every = [
-        FundusFiles(path, *(parts[role].get(key) for role in ENDS)) for key, path in images.items()
-    ]
+            drawn[role] = list_images(part) if part else []
+    if image_folder is None:
+        paths = [path for path in paths if _is_drawn(path) is None]
+    words = [f"{image_folder.name}/" if image_folder else f"{len(paths)} photographs"]
+    for role, found in drawn.items():
+        if found:
+            name = f"{found[0].parent.name}/" if image_folder else found[0].name
+            words.append(f"{name} ({WORDS[role]})")
+    images = _by_key((_key(path), path) for path in paths)
+    parts = {role: _pair(images, found) for role, found in drawn.items()}
+    every = [FundusFiles(path, *(parts[r].get(key) for r in ENDS)) for key, path in images.items()]
     return ", ".join(words), every
 
 
@@ -184,19 +175,17 @@ def find_photographs(data_dir: Path) -> FundusSet:
     if not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder")
     folders = {split: _folder(data_dir, names) for split, names in SPLITS.items()}
-    read = {folder.name: _read_split(folder) for folder in folders.values() if folder}
+    read = {split: _read_split(folder) for split, folder in folders.items() if folder}
     if read:
-        layout = "; ".join(f"{name}/: {words}" for name, (words, _) in read.items())
-        splits = {split: read[folder.name][1] for split, folder in folders.items() if folder}
-        return FundusSet(layout, splits)
+        layout = "; ".join(f"{folders[s].name}/: {words}" for s, (words, _) in read.items())  # type: ignore[union-attr]
+        return FundusSet(layout, {split: files for split, (_, files) in read.items()})
     try:
         layout, files = _read_split(data_dir)
     except DataError as error:
         if "holds no image" not in str(error):
             raise
-        paths = list_images(data_dir, recursive=True)
         layout = "photographs in folders below"
-        files = [FundusFiles(path, root=data_dir) for path in paths]
+        files = [FundusFiles(path, root=data_dir) for path in list_images(data_dir, recursive=True)]
     return FundusSet(layout, {"undivided": files})
 
 

@@ -24,7 +24,7 @@ class FundusInput:
     """How a photograph becomes what the network sees; the same in training and prediction.
 
     Args:
-        channels: "gray" (luminance, 1 channel), "green" (1) or "rgb" (3).
+        channels: "gray" (luminance, 1 channel) or "rgb" (3).
         size: squash to size x size px, as the reference does; null keeps the native size.
         diameter: scale without distortion to this diameter of the field of view in px, so that
             vessels of any camera are as wide as in training; best the training's own diameter, for
@@ -37,7 +37,7 @@ class FundusInput:
         DataError: both ``size`` and ``diameter``.
     """
 
-    channels: Literal["gray", "green", "rgb"] = "gray"
+    channels: Literal["gray", "rgb"] = "gray"
     size: ImageSide | None = 512
     diameter: Pixels | None = None
     local_normalization: Pixels | None = None
@@ -92,17 +92,13 @@ class FundusInput:
             found = estimate_fov(pixels.permute(1, 2, 0).numpy())
             fov = tv_tensors.Mask(torch.from_numpy(found)[None])
         resize = v2.Resize(network_size(fov[0].numpy(), self.size, self.diameter), antialias=True)
-        pixels, fov = resize(self.channels_of(pixels), fov)
+        pixels, fov = resize(pixels, fov)
         if vessels is not None:
             item["target"] = resize(vessels)
         image, sharpness = self.normalize(pixels, fov), None
         if self.local_normalization is not None:
             sharpness = fundus.sharpness(image, fov)
         return {**item, "fov": fov, "image": image, "sharpness": sharpness}
-
-    def channels_of(self, pixels: Tensor) -> Tensor:
-        """What the network sees of pixels ``(..., C, H, W)``, see `mode`."""
-        return pixels[..., 1:2, :, :] if self.channels == "green" else pixels
 
     def normalize(self, pixels: Tensor, fov: Tensor) -> Tensor:
         """Float32 ``(..., C, h, w)``, of uint8 pixels and a bool field of view of one size."""

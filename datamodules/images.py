@@ -1,6 +1,9 @@
-"""Finding and reading image files, with errors that name them."""
+"""Finding and reading image files, also in gzip and DICOM, with errors that name them."""
 
+import gzip
+import io
 import os
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -12,9 +15,9 @@ from torchvision import tv_tensors
 
 from common import limits
 from common.errors import DataError
-from common.image_pixels import BadImage, one_line, read, to_array
-from datamodules.wrapped_images import IMAGE_SUFFIXES, is_dicom, read_dicom, unzip
+from common.image_pixels import SEVERAL_PAGES, SUFFIXES, BadImage, one_line, read, to_array
 
+IMAGE_SUFFIXES = (*SUFFIXES, ".gz", ".dcm")
 SHOWN = 5  # names in one line
 
 
@@ -70,8 +73,9 @@ def say(line: str) -> None:
 def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
     """Pixels of an image as uint8 ``(1, H, W)`` for "L" or ``(3, H, W)`` for "RGB".
 
-    The format is told by the content. 16-bit integers and floating point are scaled, gray and
-    color, see `to_8_bits`; EXIF orientation is applied.
+    The format is told by the content; gzip is unpacked, and DICOM needs the extra ``dicom``. 16-bit
+    integers and floating point are scaled, gray and color, see `to_8_bits`; EXIF orientation is
+    applied.
 
     Raises:
         DataError: missing, no regular file, damaged, several pages or frames, transparency,
@@ -80,9 +84,9 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
     try:
         data = _read_bytes(path)
         if path.suffix.lower() == ".gz":
-            data = unzip(data)
-        if is_dicom(data):
-            return _to_tensor(read_dicom(data, mode, limits.IMAGE_PIXELS))
+            data = _unzip(data)
+        if data[128:132] == b"DICM":
+            return _to_tensor(_read_dicom(data, mode))
         return _to_tensor(read(data, mode, most_pixels=limits.IMAGE_PIXELS))
     except BadImage as error:
         raise DataError(f"{path}: {error}") from None
@@ -97,6 +101,37 @@ def _read_bytes(path: Path) -> bytes:
         if (size := path.stat().st_size) > limits.IMAGE_BYTES:
             raise BadImage(f"{size:,} bytes, more than {limits.IMAGE_BYTES:,}; make it smaller")
         return path.read_bytes()
+
+
+def _unzip(data: bytes) -> bytes:
+    try:
+        held = gzip.GzipFile(fileobj=io.BytesIO(data)).read(limits.IMAGE_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadImage(f"not a readable gzip file ({error}); replace it") from None
+    if len(held) > limits.IMAGE_BYTES:
+        raise BadImage(f"more than {limits.IMAGE_BYTES:,} bytes in gzip; make it smaller")
+    return held
+
+
+def _read_dicom(data: bytes, mode: Literal["L", "RGB"]) -> np.ndarray:
+    """One frame, uncompressed, JPEG or JPEG 2000; more than 8 bits are scaled by the bits used."""
+    try:
+        from pydicom import dcmread
+        from pydicom.encaps import get_frame
+    except ImportError:
+        raise BadImage("a DICOM file; pip install -e '.[dicom]' to read it") from None
+    with one_line():
+        file = dcmread(io.BytesIO(data))
+        if int(file.get("NumberOfFrames") or 1) > 1:
+            raise BadImage(SEVERAL_PAGES)
+        if file.file_meta.TransferSyntaxUID.is_encapsulated:
+            frame = get_frame(file.PixelData, 0, number_of_frames=1)
+            return read(frame, mode, ("JPEG", "JPEG2000"), limits.IMAGE_PIXELS)
+        values, most = file.pixel_array, 2**file.BitsStored - 1
+        if file.PhotometricInterpretation == "MONOCHROME1":
+            values = most - values
+        scaled = values if most == 255 else (values * (255 / most)).round().clip(0, 255)
+        return to_array(Image.fromarray(scaled.astype(np.uint8)), mode)
 
 
 def to_pixels(image: Image.Image, mode: Literal["L", "RGB"], name: str) -> tv_tensors.Image:

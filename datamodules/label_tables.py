@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.errors import DataError
-from datamodules.wrapped_images import IMAGE_SUFFIXES
+from datamodules.images import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,9 +13,6 @@ class OwnRequests:
 
     A website whose name resolves to this computer (DNS rebinding) has its own name as ``Host``; one
     that posts here has its own address as ``Origin``.
-
-    Args:
-        app: what it guards.
     """
 
     def __init__(self, app: Any) -> None:
@@ -36,12 +33,7 @@ def is_own(host: str) -> bool:
     """Whether ``host`` (with or without a port) is an IP address or a name of this computer."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
+        names = ("localhost", socket.gethostname().lower(), socket.getfqdn().lower())
+        return name in names or bool(ipaddress.ip_address(name))
     except ValueError:
         return False
-    if name in ("localhost", socket.gethostname().lower(), socket.getfqdn().lower()):
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -1,80 +1,193 @@
 """Drop images on a page of this computer, see a trained model's answers."""
 
+import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
+from torchvision.transforms.v2.functional import to_pil_image
 
 from common.errors import DataError
 from datamodules.blot_style import NAMES
+from datamodules.images import read_image
+from experiment.headline import headline
+from experiment.run_results import RunResults, read_results
 from experiment.tasks import TASKS
 from inference.blots import BlotModel
+from inference.defects import DefectModel
 from inference.examples import examples
-from inference.results import RetinaResult
-from inference.retina import RetinaModel
+from inference.vessels import VesselModel
 
 MOST_PIXELS, MOST_IMAGES = 20_000_000, 20  # of an image, of an upload
 SAMPLE = "**Trained on the built-in synthetic sample: on real images its answers mean nothing.**"
+COARSE = "The map of evidence is coarse: it shows about where the network looked, not the outline."
+REVIEW, UNKNOWN = "below the review limit", "unknown: unlike the training's images"
+COLORS = {REVIEW: "#f59e0b", UNKNOWN: "#f87171"}
+CSS = """
+.grid-wrap {max-height: none !important; min-height: 0 !important; height: auto !important}
+#results .grid-container {grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)) !important}
+#results .thumbnail-item {aspect-ratio: auto !important}
+#examples .gallery-container {margin-top: 20px}
+#examples .grid-container {grid-template-columns: repeat(4, minmax(0, 1fr)) !important}
+"""
 
 
 def build(model: Any) -> gr.Blocks:
-    """What goes in, what comes out, and examples of the training's data."""
-    trained, pairs = model.trained, isinstance(model, BlotModel)
-    task = next(task for task in TASKS.values() if trained.method in task.models)
-    with gr.Blocks(title=task.title, analytics_enabled=False) as page:
-        gr.Markdown(f"## {trained.method}\n\n{task.prompt}")
-        gr.Markdown(SAMPLE, visible=trained.trained_on_sample)
-        given: list[Any] = [gr.File(label="images", file_count="multiple", render=not pairs)]
-        if pairs:
-            how: dict[str, Any] = {"type": "pil", "layers": False, "sources": ["upload"]}
-            how["brush"] = gr.Brush(40, ["#000000"], color_mode="fixed")
-            with gr.Row():
-                names = [f"template {number + 1}" for number in range(model.count)]
-                given = [gr.ImageEditor(label=name, **how) for name in names]
-        styles = style_inputs(model)
-        button = gr.Button("Predict", variant="primary")
-        problems = gr.Textbox(label="not predicted", visible=False)
-        shown = gr.Gallery(show_label=False, columns=1, height="auto", object_fit="contain")
-        pair = gr.ImageSlider(label="photograph | copy", visible=isinstance(model, RetinaModel))
-        numbers = gr.Dataframe(label="numbers", interactive=False, visible=False)
-        found = [[*map(str, x)] if pairs else [[str(x)]] for x in examples(model, 4)]
-        gr.Examples(found, given, label="examples")
-        triggers = [button.click] if pairs else [button.click, given[0].change]
-        answers = [problems, shown, pair, numbers]
-        gr.on(triggers, lambda *x: answer(model, x), given + styles, answers, api_name="predict")
+    """What goes in and examples of it at the left, what comes out at the right; or below."""
+    pairs = isinstance(model, BlotModel)
+    name, text = about(model)
+    with gr.Blocks(title=name, analytics_enabled=False) as page:
+        gr.Markdown(text)
+        gr.Markdown(SAMPLE, visible=model.trained.trained_on_sample)
+        with gr.Row():
+            with gr.Column(min_width=320):
+                file = gr.File(label="images", file_count="multiple", height=160, visible=not pairs)
+                given = template_inputs(model) if pairs else [file]
+                settings = style_inputs(model) + threshold_inputs(model)
+                button = gr.Button("Predict", variant="primary", visible=pairs)
+                found = examples(model, 4 if pairs else 8)
+                if pairs:
+                    gr.Examples([[*map(str, x)] for x in found], given, label="examples")
+                else:
+                    show_examples(found, file)
+            with gr.Column(min_width=320, scale=2):
+                problems = gr.Textbox(label="not predicted", visible=False)
+                how: dict[str, Any] = {"color_map": COLORS, "show_inline_category": False}
+                lines = gr.HighlightedText(show_label=False, visible=False, **how)
+                pair = gr.ImageSlider(format="png", visible=False)
+                shown = gr.Gallery(show_label=False, visible=False, elem_id="results")
+                gr.Markdown(COARSE, visible=isinstance(model, DefectModel))
+                numbers = gr.Dataframe(label="numbers", interactive=False, visible=False)
+        answers = [problems, lines, pair, shown, numbers]
+        triggers = [button.click, file.change]
+        triggers += [slider.release for slider in settings if isinstance(model, VesselModel)]
+        gr.on(triggers, lambda *x: answer(model, x), given + settings, answers, api_name="predict")
     return page
 
 
-def answer(model: Any, given: Sequence[Any]) -> tuple[Any, list[Any], Any, Any]:
-    """What was not predicted and why, pictures, the first pair to compare, and numbers."""
-    inputs, lines, shown, rows, pair = given[0] or [], [], [], [], None
-    count = model.count if isinstance(model, BlotModel) else 2
-    if isinstance(model, BlotModel):
-        kept = [x for x in given[:count] if x and x["composite"]]
-        drawn = [x["composite"].convert("RGBA") for x in kept]
-        papers = [Image.new("RGBA", image.size, "white") for image in drawn]
-        lines = [] if len(drawn) == count else [f"a blot is made of {count} templates; give all"]
-        inputs = [] if lines else [tuple(map(Image.alpha_composite, papers, drawn))]
+def about(model: Any) -> tuple[str, str]:
+    """Title of the page, and what it says of the model: task, run, data and score."""
+    path, given = model.trained.path, model.trained.data.get("data_dir")
+    task = next(task for task in TASKS.values() if model.trained.method in task.models)
+    run, card = path.parent.parent, path.with_suffix(".json")
+    name, score = path.stem, ""
+    if (run / "run.json").is_file():
+        name, score = f"{run.parent.name}/{run.name}", headline(read_results(run))
+    elif card.is_file():  # of shipped weights
+        said = json.loads(card.read_text(encoding="utf-8"))
+        scores = [{"stage": one["stage"], "metrics": one["values"]} for one in said["metrics"]]
+        score = headline(RunResults(run, {"task": said["task"], "evaluations": scores}))
+    data = Path(given).name if given else "the built-in sample"
+    told = f"`{name}`, trained on `{data}`. {score}"
+    return f"{task.title}: {name}", f"## {task.title}\n\n{told}\n\n{task.prompt}"
+
+
+def answer(model: Any, given: Sequence[Any]) -> tuple[Any, ...]:
+    """What was not predicted and why, a line for each image, pictures, and numbers."""
+    pairs = isinstance(model, BlotModel)
+    inputs: Any = [given[: model.count]] if pairs else given[0] or []
+    settings, wrong, results = given[model.count if pairs else 1 :], list[str](), list[Any]()
     for x in inputs[:MOST_IMAGES]:
         try:
-            result = model.predict(x, **chosen_style(given[count:]))
-            # Else Gradio keeps equal pictures in one file, and writes it while another reads it.
-            shown.append(Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"]), "result.png"))
-            result.show().save(shown[-1])
-            if isinstance(result, RetinaResult):
-                pair = pair or (result.image, result.reconstruction)
-            rows.append({"name": result.name, **result.numbers()})
+            results.append(predicted(model, x, settings))
         except DataError as error:
-            lines.append(str(error).replace(f"{Path(str(x)).parent}{os.sep}", ""))
-    lines += [f"{Path(x).name}: more than {MOST_IMAGES} at once" for x in inputs[MOST_IMAGES:]]
+            wrong.append(str(error).replace(f"{Path(str(x)).parent}{os.sep}", ""))
+    wrong += [f"{Path(x).name}: more than {MOST_IMAGES} at once" for x in inputs[MOST_IMAGES:]]
+    pictures = [[(saved(*one), one[0]) for one in result.pictures()] for result in results]
+    # Of a single image the first two are laid over each other.
+    over = len(results) == 1 and not pairs and len(pictures[0]) > 1
+    pair, titles = zip(*pictures[0][:2], strict=True) if over else (None, ())
+    others = [picture for group in pictures for picture in group[2 * over :]]
+    lines = said_of(model, results)
+    rows = [{"name": result.name, **result.numbers()} for result in results]
     table = {"headers": [*rows[0]], "data": [[*row.values()] for row in rows]} if rows else None
-    problems = gr.Textbox("\n".join(lines), visible=bool(lines))
-    return problems, shown, pair, gr.Dataframe(table, visible=bool(rows))
+    return (
+        gr.Textbox("\n".join(wrong), visible=bool(wrong)),
+        gr.HighlightedText(lines, visible=bool(lines)),
+        gr.ImageSlider(pair, label=" | ".join(titles), visible=over),
+        gr.Gallery(others, visible=bool(others)),
+        gr.Dataframe(table, visible=bool(rows)),
+    )
+
+
+def predicted(model: Any, x: Any, settings: Sequence[Any]) -> Any:
+    """The result for a file, or for templates as of `template_inputs`."""
+    if not isinstance(model, BlotModel):
+        result = _of_file(model, x)
+        return replace(result, threshold=settings[0]) if settings else result
+    drawn = [one["composite"].convert("RGBA") for one in x if one and one["composite"]]
+    if len(drawn) < model.count:
+        raise DataError(f"a blot is made of {model.count} templates; give all")
+    papers = [Image.new("RGBA", image.size, "white") for image in drawn]
+    chosen = {"style": dict(zip(NAMES, settings[1:], strict=True))} if any(settings[:1]) else {}
+    return model.predict(tuple(map(Image.alpha_composite, papers, drawn)), **chosen)
+
+
+@lru_cache(maxsize=8)  # for a threshold that is moved; a result takes up to 200 MB
+def _of_file(model: Any, path: str) -> Any:
+    return model.predict(path)  # whose path has a hash of its content
+
+
+def said_of(model: Any, results: Sequence[Any]) -> list[tuple[str, str | float | None]]:
+    """A line for each result that has a caption, with badges."""
+    least = (model.card()["review_below"] or 0) if isinstance(model, DefectModel) else 0
+    lines: list[tuple[str, str | float | None]] = []
+    for result in filter(lambda result: result.caption, results):
+        lines.append((f"{result.name}: {result.caption}", None))
+        if isinstance(model, DefectModel) and result.is_unknown:
+            lines.append((UNKNOWN, UNKNOWN))
+        elif least and result.confidence < least:
+            lines.append((REVIEW, REVIEW))
+        lines.append(("\n", None))
+    return lines
+
+
+def saved(title: str, picture: Image.Image) -> str:
+    """A file of its own: Gradio keeps equal pictures in one file, and may read it half written."""
+    folder = tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"])
+    path = Path(folder, f"{re.sub(r'[^A-Za-z0-9]+', '_', title)[:60]}.png")
+    picture.save(path, compress_level=1)
+    return str(path)
+
+
+def show_examples(paths: Sequence[Path], file: gr.File) -> None:
+    """Thumbnails which, when clicked, are given as ``file``, under names that tell nothing."""
+    folder, copies, thumbnails = tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"]), [], []
+    for number, path in enumerate(paths, start=1):
+        copies.append(shutil.copy(path, Path(folder, f"example_{number}{path.suffix}")))
+        thumbnails.append(to_pil_image(read_image(path, "RGB")))
+        thumbnails[-1].thumbnail((200, 200))
+    look: dict[str, Any] = {"columns": 4, "object_fit": "contain", "allow_preview": False}
+    shelf = gr.Gallery(thumbnails, label="examples", elem_id="examples", buttons=[], **look)
+
+    def chosen(event: gr.SelectData) -> list[str]:
+        return [str(copies[event.index])]
+
+    shelf.select(chosen, None, file, api_visibility="private")
+
+
+def template_inputs(model: BlotModel) -> list[Any]:
+    """Editors in which templates are dropped or drawn."""
+    how: dict[str, Any] = {"type": "pil", "layers": False, "sources": ["upload"]}
+    how["brush"] = gr.Brush(40, ["#000000"], color_mode="fixed")
+    return [gr.ImageEditor(label=f"template {n + 1}", **how) for n in range(model.count)]
+
+
+def threshold_inputs(model: Any) -> list[Any]:
+    """A slider for what is called a vessel, at first where the model has it; or nothing."""
+    if not isinstance(model, VesselModel):
+        return []
+    label = "vessel where the probability is above"
+    return [gr.Slider(0.01, 0.99, model.inference.threshold, step=0.01, label=label)]
 
 
 def style_inputs(model: Any) -> list[Any]:
@@ -93,10 +206,3 @@ def style_inputs(model: Any) -> list[Any]:
             for name, low, middle, high in zip(NAMES, lows, middles, highs, strict=True)
         ]
     return [switch, *sliders]
-
-
-def chosen_style(given: Sequence[Any]) -> dict[str, dict[str, float]]:
-    """What `StyledBlotModel.predict` takes beside the templates; ``given`` as of `style_inputs`."""
-    if not given or not given[0]:
-        return {}
-    return {"style": dict(zip(NAMES, given[1:], strict=True))}

@@ -20,7 +20,6 @@ from inference.loading import add_checkpoint_options, chosen_checkpoint
 MOST_BYTES = "25mb"  # of a file
 KEPT = 3600  # seconds that uploads and pictures are kept
 WAITING = 100  # uploads; those beyond are told to come again
-CSS = ".thumbnail-item {aspect-ratio: auto !important} .grid-wrap {max-height: none !important}"
 THEME = gr.themes.Base(font=["system-ui"], font_mono=["monospace"])  # others fetch their fonts
 
 
@@ -74,7 +73,7 @@ def serve(model: Any, folder: str, **options: Any) -> gr.Blocks:
     options |= {"share": False, "ssr_mode": False, "footer_links": [], "run_history": False}
     options["app_kwargs"] = {"middleware": [Middleware(OwnRequests)]}
     try:
-        blocks.launch(theme=THEME, css=CSS, max_file_size=MOST_BYTES, **options)
+        blocks.launch(theme=THEME, css=page.CSS, max_file_size=MOST_BYTES, **options)
     except OSError as error:
         raise DataError(f"--port: {str(error).partition('. ')[0]}; give another one") from None
     return blocks

@@ -10,6 +10,7 @@ from pytorch_lightning.plugins import TorchCheckpointIO
 from common.paths import expand
 from experiment.atomic import atomic_write
 from experiment.checkpoints import read_checkpoint
+from experiment.checkpoints.hub import write_folder
 from experiment.checkpoints.settings import NOT_FROM_CHECKPOINT
 
 KEPT = (
@@ -21,7 +22,7 @@ KEPT = (
     "hyper_parameters",
     "datamodule_hparams_name",
 )
-CALLBACKS = ("ConvolutionLayout", "TemperatureScaling")  # precision; confidence
+CALLBACKS = ("ConvolutionLayout", "TemperatureScaling", "UnknownDetection")  # for prediction
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -44,12 +45,19 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         with atomic_write(path) as tmp_path:
             tmp_path.write_bytes(buffer.getbuffer())
 
+    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Read as `read_checkpoint` does what is no file of torch."""
+        if Path(path).suffix == ".safetensors":
+            return read_checkpoint(path).content
+        return super().load_checkpoint(path, *args, **kwargs)
+
 
 def write_portable(source: Path, file: Path) -> None:
     """Write the checkpoint ``source`` to ``file`` without what only training needs.
 
     ``fit`` cannot resume it; all else takes it. Optimizers, schedules, progress, raw weights beside
-    an average and folders are left out; of ``data_dir`` the last name stays.
+    an average and folders are left out; of ``data_dir`` the last name stays. A ``.safetensors`` has
+    its settings beside it, see `hub.write_folder`.
 
     Raises:
         DataError: ``source`` cannot be read, or ``file`` cannot be written.
@@ -65,4 +73,7 @@ def write_portable(source: Path, file: Path) -> None:
     callbacks = checkpoint.get("callbacks") or {}
     kept["datamodule_hyper_parameters"] = data
     kept["callbacks"] = {name: callbacks[name] for name in CALLBACKS if name in callbacks}
-    AtomicCheckpointIO().save_checkpoint(kept, file)
+    if file.suffix == ".safetensors":
+        write_folder(kept, file)
+    else:
+        AtomicCheckpointIO().save_checkpoint(kept, file)

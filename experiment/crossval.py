@@ -11,34 +11,24 @@ import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import yaml
 
 from common.config_file import read_section
 from common.errors import DataError, UsageError
 from common.paths import expand
-from experiment.atomic import write_json, writing
+from experiment.atomic import write_json, write_table, write_text, writing
 from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints
 from experiment.compare import write_comparison
-from experiment.crossval_report import summary, write_tables
-from experiment.crossval_scores import IMAGE_TABLE, read_image_tables
+from experiment.crossval_report import IMAGE_TABLE, page, read_image_tables, summary
 from experiment.run_folder import RunSettings, discard_run_folder, lock_run_folder
 from experiment.run_json import read_run_json
 from experiment.run_results import read_results
+from experiment.suspects import write_suspects
 
 Main = Callable[[list[str]], Any]
 OURS = ("--data.fold", "--data.folds", "--seed_everything", "--ckpt_path", "--run.config")
-
-
-class Member(NamedTuple):
-    """One training: fold, from 0, and ``seed_everything``."""
-
-    fold: int
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Name of the run."""
-        return f"fold-{self.fold}_seed-{self.seed}"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -115,31 +105,41 @@ def _cross_validate(
     fixed = [*configs, *given, "--trainer.devices=1", f"--data.folds={options.folds}"]
     fixed += [f"--run.root={folder.parent}", f"--run.config={folder.name}"]
     seeds = range(options.seed, options.seed + options.seeds)
-    members = [Member(fold, seed) for seed in seeds for fold in range(options.folds)]
-    done = {Member(one["fold"], one["seed"]): one for one in record["members"]}
-    for number, member in enumerate(members, start=1):
-        where = f"crossval {number}/{len(members)}: {folder / member.name}"
-        if member in done and (folder / done[member]["checkpoint"]).is_file():
+    members = {
+        folder / f"fold-{fold}_seed-{seed}": {"fold": fold, "seed": seed}
+        for seed in seeds
+        for fold in range(options.folds)
+    }
+    done = {folder / one["checkpoint"].partition("/")[0]: one for one in record["members"]}
+    for number, (run, member) in enumerate(members.items(), start=1):
+        where = f"crossval {number}/{len(members)}: {run}"
+        if run in done and (folder / done[run]["checkpoint"]).is_file():
             print(f"{where}: done before", flush=True)
             continue
         print(where, flush=True)
-        _train(folder / member.name, member, fixed, fit)
-        done[member] = _validate(folder, member, fit)
+        own = f"--data.fold={member['fold']}", f"--seed_everything={member['seed']}"
+        _train(run, [*fixed, *own], fit)
+        done[run] = member | _validate(run, fit)
         record["members"] = [done[one] for one in members if one in done]
         write_json(folder / CROSSVAL_RECORD, record)
     record |= {"status": "finished", "seeds": options.seeds}
-    record["members"] = [done[member] for member in members]
-    runs = [folder / member.name for member in members]
-    images = read_image_tables(runs)
+    record["members"] = [done[run] for run in members]
+    images = read_image_tables(list(members))
     record |= summary(record["members"], images)
     write_json(folder / CROSSVAL_RECORD, record)
+    lines = page(record)
+    if "label" in images:
+        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        lines += write_suspects(folder, images, config["data"]["init_args"])
     command = f"python cli.py fit {shlex.join([*configs, *given])} --data.fold all"
     if record["best_epoch"] is not None:
         command += f" --trainer.max_epochs {record['best_epoch']}"
-    write_tables(folder, record, images, command)
-    write_comparison(runs, folder / "compare.html")
-    print((folder / "crossval.md").read_text(encoding="utf-8"), flush=True)
-    print(f"cross-validation {folder}", flush=True)
+    text = "\n".join([*lines, "Train on all images:", "", f"    {command}", ""])
+    write_text(folder / "crossval.md", text)
+    if len(images):
+        write_table(folder / "out_of_fold.csv", list(images.columns), images.values.tolist())
+    write_comparison(list(members), folder / "compare.html")
+    print(f"{text}\ncross-validation {folder}", flush=True)
 
 
 def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> dict[str, Any]:
@@ -174,12 +174,11 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
     return record
 
 
-def _train(run: Path, member: Member, fixed: Sequence[str], fit: Main) -> None:
+def _train(run: Path, options: Sequence[str], fit: Main) -> None:
     """Train, or resume from the last checkpoint, unless the training is finished."""
     if read_run_json(run / "run.json").get("status") == "finished":
         return
-    own = f"--data.fold={member.fold}", f"--seed_everything={member.seed}"
-    args = ["fit", *fixed, *own, f"--run.name={member.name}"]
+    args = ["fit", *options, f"--run.name={run.name}"]
     last = run / "checkpoints" / "last.ckpt"
     if last.is_file():
         print(f"resumes from {last}", flush=True)
@@ -189,19 +188,16 @@ def _train(run: Path, member: Member, fixed: Sequence[str], fit: Main) -> None:
     fit(args)
 
 
-def _validate(folder: Path, member: Member, fit: Main) -> dict[str, Any]:
+def _validate(run: Path, fit: Main) -> dict[str, Any]:
     """Score the held-out images with the best checkpoint."""
-    run = folder / member.name
     (best,) = find_checkpoints(run)
     (run / IMAGE_TABLE).unlink(missing_ok=True)
     fit(["validate", f"--config={run / 'config.yaml'}", f"--ckpt_path={best}"])
     results = read_results(run)
     scores = [one for one in results.evaluations if one["stage"] == "validate"][-1]["metrics"]
     return {
-        **member._asdict(),
-        "checkpoint": best.relative_to(folder).as_posix(),
+        "checkpoint": best.relative_to(run.parent).as_posix(),
         "best_epoch": results.best_epoch,
         "images": len(read_image_tables([run])),
-        "minutes": results.record.get("minutes"),
         "metrics": scores,
     }

@@ -1,23 +1,49 @@
-"""Tables of a cross-validation: crossval.md, crossval.csv, out_of_fold.csv."""
+"""What a cross-validation found: pooled scores, and the page of them."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiment.atomic import write_table, write_text
-from experiment.crossval_scores import pooled, spread
-from experiment.headline import short
+import numpy as np
+
+from common.errors import DataError
+from experiment.headline import CONFIDENCE, short, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
+IMAGE_TABLE = "validation_images.csv"  # of a run, see callbacks.ValidationTable
+RESAMPLES = 2000
 NOTE = (
     "Each fold is scored at the epoch that was best on it, which flatters by a little. Intervals "
     "(95 %) are for the mean over images as independent draws: Wilson's for proportions, else the "
     "bootstrap over images. They do not cover other training images; the standard deviation over "
     "runs does, although runs share most of their training images."
 )
+
+
+def read_image_tables(runs: Sequence[Path]) -> "pd.DataFrame":
+    """Rows of the runs' `IMAGE_TABLE`: ``ID``, ``run`` and scores; empty where there are none.
+
+    Raises:
+        DataError: one is not a table of numbers.
+    """
+    import pandas as pd
+
+    frames = [pd.DataFrame({"ID": [], "run": []})]
+    for run in runs:
+        path = run / IMAGE_TABLE
+        try:
+            frame = pd.read_csv(path, dtype={"ID": str}, keep_default_na=False)
+            frames.append(frame.astype(dict.fromkeys(frame.columns.drop("ID"), float)))
+        except FileNotFoundError:
+            continue
+        except (KeyError, ValueError):  # pandas' own errors are ValueErrors
+            raise DataError(f"{path}: not a table of scores; run crossval again") from None
+        frames[-1].insert(1, "run", run.name)
+    return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 def summary(members: Sequence[dict[str, Any]], images: "pd.DataFrame") -> dict[str, Any]:
@@ -28,62 +54,82 @@ def summary(members: Sequence[dict[str, Any]], images: "pd.DataFrame") -> dict[s
         images: scores of the held-out images, see `read_image_tables`.
 
     Returns:
-        ``metrics``, the spread of each over the runs; ``out_of_fold``, see `pooled`;
-        ``best_epoch``, the median over the runs, None where none is known.
+        ``metrics``: of each over the runs mean, standard deviation (of the sample; None for one
+        run), minimum and maximum; ``out_of_fold``, see `pooled`; ``best_epoch``, the median over
+        the runs, None where none is known.
     """
-    names = dict.fromkeys(name for one in members for name in one["metrics"])
-    values = {
-        name: [one["metrics"][name] for one in members if name in one["metrics"]] for name in names
-    }
+    import pandas as pd
+
+    spread = pd.DataFrame([one["metrics"] for one in members]).agg(["mean", "std", "min", "max"])
     epochs = [one["best_epoch"] for one in members if one["best_epoch"] is not None]
     return {
-        "metrics": {name: spread(own) for name, own in values.items()},
+        "metrics": spread.astype(object).where(spread.notna(), None).to_dict(),
         "out_of_fold": pooled(images),
         "best_epoch": round(statistics.median(epochs)) if epochs else None,
     }
 
 
-def write_tables(
-    folder: Path, record: dict[str, Any], images: "pd.DataFrame", command: str
-) -> None:
-    """Write them.
+def pooled(images: "pd.DataFrame") -> dict[str, dict[str, Any]]:
+    """Mean of each score over all held-out images, with a 95 % interval.
+
+    Each image counts once: its values under several seeds are averaged first. The interval says how
+    far the mean would move with other images of the same kind, taken as independent; not with other
+    training images. For proportions (each value 0 or 1) it is Wilson's, for other scores the
+    percentile bootstrap's over images.
 
     Args:
-        folder: of the cross-validation.
-        record: of it, with its `summary`.
-        images: scores of the held-out images.
-        command: that trains on all images.
+        images: what `read_image_tables` returned.
+
+    Returns:
+        By score: ``value``, ``low``, ``high`` (None where there is no interval), ``images``,
+        ``interval``.
     """
-    metrics, facts = list(record["metrics"]), ("fold", "seed", "best_epoch", "images")
-    rows = [
-        [one[name] for name in facts] + [one["metrics"].get(name, "") for name in metrics]
-        for one in record["members"]
-    ]
-    write_table(folder / "crossval.csv", (*facts, *metrics), rows)
-    if len(images):
-        write_table(folder / "out_of_fold.csv", list(images.columns), images.values.tolist())
-    write_text(folder / "crossval.md", _page(record, command))
+    found = {}
+    for name in images.columns.drop(["ID", "run"]):
+        if name == "label" or name.startswith("p("):  # for suspects
+            continue
+        values = images.groupby("ID", sort=False)[name].mean().to_numpy()
+        low, high, kind = _interval(values)
+        found[str(name)] = {
+            "value": float(values.mean()),
+            "low": low,
+            "high": high,
+            "images": len(values),
+            "interval": kind,
+        }
+    return found
 
 
-def _page(record: dict[str, Any], command: str) -> str:
-    runs, folds = len(record["members"]), record["folds"]
-    lines = [f"# {folds} folds, {runs} runs: {', '.join(record['configs'])}", ""]
+def _interval(values: np.ndarray) -> tuple[float | None, float | None, str]:
+    count = len(values)
+    if set(values) <= {0.0, 1.0}:
+        return *wilson_interval(round(sum(values)), count), "Wilson"
+    if count < 2 or not all(map(math.isfinite, values)):
+        return None, None, "none"
+    rng = np.random.default_rng(0)
+    means = [values[rng.integers(0, count, count)].mean() for _ in range(RESAMPLES)]
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high), "bootstrap over images"
+
+
+def page(record: dict[str, Any]) -> list[str]:
+    """Lines of ``crossval.md``, of a cross-validation's record with its `summary`."""
+    members = record["members"]
+    title = f"{record['folds']} folds, {len(members)} runs: {', '.join(record['configs'])}"
+    tables: list[list[list[Any]]] = [[], [["metric, over runs", "mean", "deviation", "min", "max"]]]
     if record["out_of_fold"]:
-        lines += ["| all held-out images | mean | 95 % interval | images |", "|---|---|---|---|"]
-        for name, one in record["out_of_fold"].items():
-            interval = f"{_short(one['low'])} to {_short(one['high'])} ({one['interval']})"
-            lines.append(f"| {name} | {_short(one['value'])} | {interval} | {one['images']} |")
-        lines.append("")
-    columns = ("mean", "std", "min", "max")
-    lines += [
-        f"| over {runs} runs | mean | standard deviation | min | max |",
-        "|---|---|---|---|---|",
-    ]
+        tables[0] = [["score, over all held-out images", "mean", "95 % interval", "images"]]
+    for name, one in record["out_of_fold"].items():
+        interval = f"{_short(one['low'])} to {_short(one['high'])} ({one['interval']})"
+        tables[0].append([name, _short(one["value"]), interval, one["images"]])
     for name, one in record["metrics"].items():
-        lines.append(f"| {name} | {' | '.join(_short(one[key]) for key in columns)} |")
-    epochs = ", ".join(str(one["best_epoch"]) for one in record["members"])
-    lines += ["", f"Best epochs: {epochs}. {NOTE}", "", "Train on all images:", ""]
-    return "\n".join([*lines, f"    {command}", ""])
+        tables[1].append([name, *map(_short, one.values())])
+    lines = [f"# {title}", ""]
+    for rows in tables:
+        text = [f"| {' | '.join(map(str, row))} |" for row in rows]
+        lines += [*text[:1], *("|---" * len(row) + "|" for row in rows[:1]), *text[1:], ""]
+    epochs = ", ".join(str(one["best_epoch"]) for one in members)
+    return [*lines, f"Best epochs: {epochs}. {NOTE}", ""]
 
 
 def _short(value: float | None) -> str:

@@ -1,9 +1,9 @@
 """The result of a run in one sentence."""
 
-from experiment.crossval_scores import wilson_interval
 from experiment.metric_names import in_words, main_metrics
 from experiment.run_results import RunResults
 
+CONFIDENCE = 0.95  # of intervals
 SPLITS = {"test": "test", "val": "validation", "train": "training"}
 
 
@@ -40,6 +40,14 @@ def headline(results: RunResults, verb: str = "test") -> str:
     where = region.get(names[0].split("/")[1], "")
     sentence = f"{', '.join(pairs)}{where}, on {images}."
     return sentence[0].upper() + sentence[1:]
+
+
+def wilson_interval(successes: int, count: int) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927)."""
+    from scipy.stats import binomtest  # slow to import
+
+    found = binomtest(successes, count).proportion_ci(CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def plural(count: int, noun: str) -> str:

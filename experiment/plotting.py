@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -25,39 +25,7 @@ SKY, YELLOW, PURPLE = "#56B4E9", "#F0E442", "#CC79A7"
 INK, MUTED = "#1F2328", "#656D76"
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK)
 
-CJK_FONTS = (
-    *("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei"),  # Linux
-    *("Microsoft YaHei", "PingFang SC", "Arial Unicode MS"),  # Windows, macOS
-)
-STYLE: dict[str, Any] = {
-    "figure.dpi": 160,
-    "font.size": 10,
-    "text.color": INK,
-    "axes.edgecolor": "#AFB8C1",
-    "axes.labelcolor": MUTED,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#EAEEF2",
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "axes.xmargin": 0.06,
-    "figure.constrained_layout.w_pad": 0.09,
-    "figure.constrained_layout.h_pad": 0.09,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 4,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-}
+STYLE = Path(__file__).with_name("figures.mplstyle")
 
 
 @contextmanager
@@ -65,19 +33,9 @@ def styled() -> Iterator[None]:
     """matplotlib in the project's style, and as it was afterwards."""
     import matplotlib
 
-    style = STYLE | {"font.family": _fonts()}
-    with matplotlib.rc_context(style):  # type: ignore[arg-type]
+    logging.getLogger("matplotlib.font_manager").setLevel("ERROR")  # not all fonts are installed
+    with matplotlib.rc_context(fname=STYLE):
         yield
-
-
-@cache
-def _fonts() -> list[str]:
-    """DejaVu Sans, then an installed font for the characters that it lacks, such as Chinese."""
-    from matplotlib.font_manager import fontManager
-
-    logging.getLogger("matplotlib.font_manager").setLevel("ERROR")  # it misses weights of some
-    installed = {font.name for font in fontManager.ttflist}
-    return ["DejaVu Sans", *(name for name in CJK_FONTS if name in installed)]
 
 
 @contextmanager
@@ -97,7 +55,8 @@ def figure(
         fig = Figure(figsize=size, layout="constrained")
         yield fig
         if sample:
-            _stamp(fig)
+            stamp = {"color": "#8A3B00", "backgroundcolor": "#FFE3C2", "weight": "bold"}
+            fig.suptitle("SAMPLE DATA (synthetic)", size=9, **stamp)
             caption = f"Sample data (synthetic). {caption}"
         with (
             atomic_write(path) as tmp_path,
@@ -110,28 +69,7 @@ def figure(
 
 @cache
 def _log_missing_characters() -> None:
-    log.warning("no installed font has all characters of the figures; try %s", CJK_FONTS[0])
-
-
-def _stamp(fig: "Figure") -> None:
-    """A label above the drawing, which takes no room from it."""
-    width, height = fig.get_size_inches()
-    fig.set_size_inches(width, height + 0.28)
-    top = height / (height + 0.28)
-    layout = fig.get_layout_engine()
-    if layout is not None:  # the rest of the figure
-        layout.set(rect=(0, 0, 1, top))  # type: ignore[call-arg]
-    fig.text(
-        0.5,
-        (1 + top) / 2,
-        "SAMPLE DATA (synthetic)",
-        ha="center",
-        va="center_baseline",
-        weight="bold",
-        size=9,
-        color="#8A3B00",
-        backgroundcolor="#FFE3C2",
-    )
+    log.warning("no installed font has all characters of the figures; try Noto Sans CJK SC")
 
 
 def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, color: str) -> None:

@@ -33,12 +33,9 @@ COLUMNS = ("ID", "file", "quality", "bytes", "bits_per_pixel", "psnr", "ssim", "
 
 
 class VesselsKept(NamedTuple):
-    """How far the vessels found in a copy are those found in the photograph.
+    """Length of center lines within 2 px of the copy's, and Dice of the masks; NaN without vessels.
 
-    Attributes:
-        length: part of the photograph's center lines that lies within 2 px of the copy's, the
-            tolerance of Gegundez-Arias et al. 2012 (IEEE TMI 31:231); NaN without vessels.
-        dice: of the two masks; NaN without vessels.
+    Source of the tolerance: Gegundez-Arias et al. 2012 (IEEE TMI 31:231).
     """
 
     length: float
@@ -121,7 +118,7 @@ def quality_that_keeps(
 
 
 def vessels_kept(truth: np.ndarray, copy: np.ndarray) -> VesselsKept:
-    """Of the masks ``(H, W)`` bool of a photograph and of its copy."""
+    """How far vessels found in a copy are those of the photograph, by masks ``(H, W)`` bool."""
     from skimage.morphology import skeletonize  # a second to import
 
     lines, found = skeletonize(truth), skeletonize(copy)
@@ -137,20 +134,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="a new folder")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quality", type=int, default=QUALITY, help=f"0 to 100; {QUALITY}")
-    size.add_argument(
-        "--keep_vessels",
-        type=float,
-        help="the smallest files that keep this part of the vessel length, such as 0.98",
-    )
-    parser.add_argument(
-        "--speed", type=int, default=SPEED, help=f"0, smallest files, to 10; {SPEED}"
-    )
-    parser.add_argument(
-        "--subsampling",
-        choices=get_args(Subsampling),
-        default="4:4:4",
-        help="of the color; 4:2:0 makes smaller files for the same vessels, and loses color",
-    )
+    text = "the smallest files that keep this part of the vessel length, such as 0.98"
+    size.add_argument("--keep_vessels", type=float, help=text)
+    text = f"0, smallest files, to 10; {SPEED}"
+    parser.add_argument("--speed", type=int, default=SPEED, help=text)
+    text = "of the color; 4:2:0 makes smaller files for the same vessels, and loses color"
+    choices = get_args(Subsampling)
+    parser.add_argument("--subsampling", choices=choices, default=choices[0], help=text)
     parser.add_argument("--ckpt_path", type=Path, default=VESSELS, help="a model of vessels")
 
 
@@ -175,13 +165,13 @@ def run(options: argparse.Namespace) -> None:
             log.warning("%s: left out: %s", photograph.name, error)
     write_table(folder / "compression.csv", COLUMNS, rows)
     print(f"{len(rows)} files {folder}")
-    if len(rows) < len(photographs):
-        raise DataError(f"{len(photographs) - len(rows)} photographs were left out, see above")
+    if left_out := len(photographs) - len(rows):
+        raise DataError(f"{left_out} photographs were left out, see above")
 
 
 def _compress_file(path: Path, folder: Path, vessels: VesselModel, options: Any) -> list[Any]:
     """Write the file of a photograph; its row of `COLUMNS`."""
-    from lit_models.metrics.image_scores import image_scores
+    from lit_models.metrics.image_scores import image_scores  # torchmetrics takes a second
 
     image, quality, settings = _read(path), options.quality, (options.speed, options.subsampling)
     if options.keep_vessels is not None:
@@ -190,8 +180,8 @@ def _compress_file(path: Path, folder: Path, vessels: VesselModel, options: Any)
     with atomic_write(folder / f"{path.stem}.avif") as half:
         half.write_bytes(data)
     copy = decode(data)
-    kept = vessels_kept(vessels.predict(image).mask, vessels.predict(copy).mask)
     scores = image_scores(to_tensor(copy)[None], to_tensor(image)[None])
+    kept = vessels_kept(*(vessels.predict(one).mask for one in (image, copy)))
     figures = [8 * len(data) / image.width / image.height, *map(float, scores.values()), *kept]
     return [path.name, f"{path.stem}.avif", quality, len(data), *(f"{x:.4f}" for x in figures)]
 

@@ -19,6 +19,7 @@ from inference.results import DefectResult
 from lit_models.networks.torchvision_classifier import TorchvisionClassifier
 from lit_models.postprocessing.defects import DefectPostprocessor, review_threshold
 from lit_models.postprocessing.ensemble import Ensemble, mean_of_classes
+from lit_models.postprocessing.unknown import UnknownScore
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class DefectModel(Model[DefectResult]):
         mode: "L" where the model sees gray, "RGB" where it sees color.
         resize: how images become square, see `resize_square`.
         inference: how the network is asked.
+        unknown: tells images unlike any in training; None where it was not fitted.
     """
 
     average = staticmethod(mean_of_classes)
@@ -50,6 +52,8 @@ class DefectModel(Model[DefectResult]):
         )
         self.inference = DefectPostprocessor(**(self.trained.model.get("inference") or {}))
         self.explains: bool | None = None  # not known before the first batch
+        state = self.trained.callbacks.get("UnknownDetection")
+        self.unknown = UnknownScore(**state).to(self.settings.device) if state else None
 
     def read(self, x: Any, name: str) -> Item:
         pixels, name = read_pixels(x, self.mode, name)
@@ -61,9 +65,9 @@ class DefectModel(Model[DefectResult]):
         images = normalize_defects(images.to(self.settings.device))
         if self.explains is None:
             self.explains = self._can_explain(images[:1])
-        answers = self.inference.answers(self.network, images, self.explains)
+        answers = self.inference.answers(self.network, images, self.explains, self.unknown)
         outputs = {name: values.cpu().numpy() for name, values in answers.items()}
-        card = {"class_names": self.class_names, "resize": self.resize}
+        card = self.card()
         return [
             self.result(card, item, {name: values[i] for name, values in outputs.items()})
             for i, item in enumerate(items)
@@ -73,7 +77,7 @@ class DefectModel(Model[DefectResult]):
         """Whether the activation maps' means are the logits, but for bias and precision."""
         network = self.network
         if isinstance(network, TorchvisionClassifier):
-            logits, maps = network.class_activation_maps(images)
+            logits, maps, _ = network.class_activation_maps(images)
             if maps is not None:
                 found = maps.mean(dim=(2, 3)) + network.head.bias.float() - logits.float()
                 if bool(found.abs().max() <= 0.02 * maps.abs().mean(dim=(2, 3)).max()):
@@ -90,19 +94,26 @@ class DefectModel(Model[DefectResult]):
     ) -> DefectResult:
         names, p, maps = card["class_names"], outputs["probabilities"], outputs.get("activations")
         label = int(p.argmax())
-        probabilities = dict(zip(names, p.tolist(), strict=True))
-        activation = None if maps is None else maps[label]
-        shown, resize = item["shown"], card["resize"]
-        return DefectResult(item["name"], names[label], probabilities, shown, activation, resize)
+        return DefectResult(
+            item["name"],
+            names[label],
+            dict(zip(names, p.tolist(), strict=True)),
+            item["shown"],
+            None if maps is None else maps[label],
+            card["resize"],
+            unknown=float(outputs["unknown"]) if "unknown" in outputs else None,
+            unknown_above=card.get("unknown_above"),
+        )
 
     def card(self) -> dict[str, Any]:
-        columns = ["ID", "label", "confidence"]
+        columns = ["ID", "label", "confidence", *(["unknown"] if self.unknown else [])]
         tables = {"predictions": ["ID", "Label"], "probabilities": [*columns, *self.class_names]}
         kept, review_below = self.trained.callbacks.get("TemperatureScaling") or {}, None
         if "confidence" in kept:
             # Confidence above which at most 1 % of the validation images were wrong.
-            below = review_threshold(kept["confidence"], kept["correct"], 0.01)
-            review_below, tables["review"] = min(below, 2.0), columns
+            review_below = min(review_threshold(kept["confidence"], kept["correct"], 0.01), 2.0)
+        if kept or self.unknown:
+            tables["review"] = [*columns, "reason"]
         return {
             "mode": self.mode,
             "class_names": self.class_names,
@@ -112,6 +123,7 @@ class DefectModel(Model[DefectResult]):
             "tta": self.inference.tta,
             "temperature": self.inference.temperature or 1.0,
             "review_below": review_below,
+            "unknown_above": self.unknown and self.unknown.threshold,
             "tables": tables,
         }
 
@@ -126,16 +138,18 @@ class DefectModel(Model[DefectResult]):
 
 
 class DefectGraph(Graph):
-    """Probabilities ``(N, K)``; where the model explains also class activation maps."""
+    """What `DefectPostprocessor.answers` gives of the pixels of files."""
 
     def __init__(self, model: DefectModel) -> None:
         super().__init__(model.network)
         self.size, self.resize = model.size, model.resize
         self.inference, self.explains = model.inference, bool(model.explains)
         self.inputs = {"pixels": pixels_example(model.mode)}
-        self.outputs = ("probabilities", *(["activations"] if self.explains else []))
+        self.unknown = model.unknown
+        more = {"activations": self.explains, "unknown": self.unknown is not None}
+        self.outputs = ("probabilities", *(name for name, there in more.items() if there))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        images = resize_square(channels_first(pixels), self.size, self.resize)
-        answers = self.inference.answers(self.network, normalize_defects(images), self.explains)
+        images = normalize_defects(resize_square(channels_first(pixels), self.size, self.resize))
+        answers = self.inference.answers(self.network, images, self.explains, self.unknown)
         return tuple(answers[name] for name in self.outputs)

@@ -16,20 +16,21 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def examples(model: "Model[Any]", count: int) -> list[Any]:
+def examples(model: "Model[Any]", count: int, folder: Path | None = None) -> list[Any]:
     """Inputs of `Model.predict`, spread evenly over the images; of the test split if any.
 
-    They are the training's, or where that folder is gone the built-in sample's.
+    They are those of ``folder``, by default the training's, or where it is gone the built-in
+    sample's.
 
     Raises:
         DataError: the sample cannot be drawn.
     """
-    given, found = model.trained.data.get("data_dir"), None
+    given, found = folder or model.trained.data.get("data_dir"), None
     if given is not None:
         try:
             found = model.example_inputs(expand(given))
         except DataError as error:
-            log.warning("the training's images are gone (%s); those of the sample instead", error)
+            log.warning("no images (%s); those of the sample instead", error)
     found = found or model.example_inputs(cached_sample(import_module(model.sample).draw_sample, 0))
     count = min(count, len(found))
     return [found[i * len(found) // count] for i in range(count)]

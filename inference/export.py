@@ -8,6 +8,7 @@ the checkpoint predicts (in float32) on images of the run's own data.
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -23,19 +24,32 @@ import torch
 from torch.export import ExportedProgram
 
 from common import image_pixels
-from common.errors import DataError
+from common.errors import DataError, UsageError
 from common.paths import expand
 from experiment.atomic import writing
 from experiment.checkpoint_io import write_portable
 from experiment.checkpoints import find_checkpoints
 from experiment.run_folder import prediction_parent
 from inference.examples import examples
+from inference.exported_model import ExportedModel, load_exported
 from inference.graph import MORE_INPUTS, Graph
 from inference.loading import add_checkpoint_options, chosen_checkpoint, load
-from inference.model_card import model_card, sha256
-from inference.onnx_model import ExportedModel, load_onnx
+from inference.model_card import model_card, readme, sha256
+from inference.quantize import CALIBRATED, ValidationImages, write_openvino
 
-FILES = {"onnx": "model.onnx", "torch_export": "model.pt2", "checkpoint": "model.ckpt"}
+FILES = {
+    "onnx": "model.onnx",
+    "openvino": "model.xml",
+    "torch_export": "model.pt2",
+    "checkpoint": "model.ckpt",
+    "hub": "model.safetensors",
+}
+RUNNERS = {"onnx": "infer_onnx.py", "openvino": "infer_openvino.py"}
+PACKAGES = {  # by the extra that has them
+    "export": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("onnx", "onnxscript", "openvino", "nncf"),
+    "hub": ("safetensors",),
+}
 OPSET = 18  # the first whose Resize has antialias
 CHECKED = 8  # images
 # Greatest differences allowed. A resized pixel may be off by one gray level, see `graph`.
@@ -50,49 +64,67 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``export``."""
     add_checkpoint_options(parser)
     parser.add_argument("--format", choices=list(FILES), default="onnx")
+    parser.add_argument("--int8", action="store_true", help="8-bit integers, of --format openvino")
     parser.add_argument("--output", type=Path, help="folder; export/ in the run's by default")
+    parser.add_argument(
+        "--data_dir", type=Path, help="images to check on; the training's by default"
+    )
 
 
 def run(options: argparse.Namespace) -> Path:
     """Export what the options ask for, and return the folder; see `export`."""
-    return export(chosen_checkpoint(options), options.format, options.output)
+    settings = options.format, options.output, options.int8, options.data_dir
+    return export(chosen_checkpoint(options), *settings)
 
 
-def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path:
-    """Write a trained model as ``model.onnx``, ``model.pt2`` or ``model.ckpt``, with its card.
+def export(
+    source: Path,
+    kind: str = "onnx",
+    output: Path | None = None,
+    int8: bool = False,
+    data_dir: Path | None = None,
+) -> Path:
+    """Write a trained model as the file of `FILES`, with its card.
 
     Args:
         source: run folder or checkpoint.
-        kind: "onnx", which has a runner beside it, "torch_export" or "checkpoint".
+        kind: "onnx" and "openvino", which have a runner beside them, "torch_export", "checkpoint",
+            or "hub", a folder as ``huggingface_hub`` uploads it.
         output: folder; ``export/`` in the run's folder by default. Files of an earlier export are
             replaced, and only when the new ones are whole and checked.
+        int8: quantize the weights and activations of "openvino" on validation images.
+        data_dir: images to check on, in a layout of the training's; None: those of the training.
 
     Raises:
-        DataError: no such checkpoint, a package is missing, a network that cannot be exported, or
-            a difference above the tolerance.
+        DataError: no such checkpoint, a package is missing, a network that cannot be exported, a
+            difference above the tolerance, or 8 bits that score below the 95 % interval of float.
     """
-    for package in ("onnx", "onnxscript", "onnxruntime") if kind == "onnx" else ():
+    if int8 and kind != "openvino":
+        raise UsageError(f"--int8: not of --format {kind}; give --format openvino")
+    extra = "export" if kind == "onnx" else kind
+    for package in PACKAGES.get(extra, ()):
         try:
             import_module(package)  # now, and not after a minute of tracing
         except ImportError:
-            raise DataError(f"{package} is missing; pip install -e '.[export]'") from None
+            raise DataError(f"{package} is missing; pip install -e '.[{extra}]'") from None
     (path,) = find_checkpoints(source)
     folder = expand(output or prediction_parent(path) / "export")
     model: Any = load(path, device="cpu", precision="32-true")
-    images = examples(model, CHECKED)
+    validation = ValidationImages(model.trained, data_dir) if int8 else None
+    images = examples(model, CHECKED, data_dir)
     expected = [model.predict(x) for x in images]  # before all else: a classifier may explain then
     graph = model.graph().eval()
-    card = model_card(model, graph)
+    card = model_card(model, graph) | ({"precision": "int8"} if int8 else {})
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".half-") as half:
             file = Path(half, FILES[kind])
-            if kind == "checkpoint":
+            if kind in ("checkpoint", "hub"):
                 write_portable(path, file)
                 exported: Any = load(file, device="cpu", precision="32-true")
             else:
-                exported = _write(graph, card, file, kind)
+                exported = _write(graph, card, file, kind, validation)
             try:
                 differences = compare(expected, [exported.predict(x) for x in images])
             except RuntimeError as error:  # torch's and onnxruntime's
@@ -100,10 +132,13 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
                 raise DataError(f"{folder}: not exported, it does not run ({cause})") from None
             parity = ", ".join(f"{name} {value:.3g}" for name, value in differences.items())
             parity = f"parity with the checkpoint on {len(images)} images: {parity}"
-            if not all(value <= TOLERANCES[name] for name, value in differences.items()):
+            within = all(value <= TOLERANCES[name] for name, value in differences.items())
+            if validation is not None:
+                parity = f"{parity}\n{validation.check(model, exported)}"
+            elif not within:
                 raise DataError(f"{folder}: not exported, {parity}, more than is allowed")
             card["parity"] = {"images": len(images), **differences}
-            card["files"] = {file.name: sha256(file)}
+            card["files"] = {made.name: sha256(made) for made in sorted(Path(half).iterdir())}
             _write_beside(Path(half), card, kind)
             for made in sorted(Path(half).iterdir()):
                 os.replace(made, folder / made.name)
@@ -116,7 +151,9 @@ def export(source: Path, kind: str = "onnx", output: Path | None = None) -> Path
     return folder
 
 
-def _write(graph: Graph, card: dict[str, Any], file: Path, kind: str) -> ExportedModel:
+def _write(
+    graph: Graph, card: dict[str, Any], file: Path, kind: str, validation: ValidationImages | None
+) -> ExportedModel:
     try:
         program = trace(graph)
     except Exception as error:  # whatever torch cannot trace
@@ -127,12 +164,18 @@ def _write(graph: Graph, card: dict[str, Any], file: Path, kind: str) -> Exporte
         return ExportedModel(_calls(torch.export.load(file)), card, file)
     onnx = _to_onnx(program, graph)
     onnx.model.metadata_props["model_card"] = json.dumps(card)
-    onnx.save(file, external_data=False)
-    return load_onnx(file)
+    if kind == "onnx":
+        onnx.save(file, external_data=False)
+    else:
+        paths = validation.paths[:CALIBRATED] if validation else []
+        feeds = [ExportedModel(_calls(program), card, file).inputs(path) for path in paths]
+        write_openvino(onnx.model_proto.SerializeToString(), card, file, feeds)
+    return load_exported(file)
 
 
 def trace(graph: Graph) -> ExportedProgram:
     """The graph of any batch, height and width, but where the network's size is fixed."""
+    logging.getLogger("torch.fx.experimental.symbolic_shapes").setLevel(logging.ERROR)
     with torch.no_grad():
         program = torch.export.export(
             graph,
@@ -202,9 +245,11 @@ def compare(expected: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:
 def _write_beside(folder: Path, card: dict[str, Any], kind: str) -> None:
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     name = "model.json" if kind == "onnx" else f"{FILES[kind]}.json"  # both may lie in one folder
+    if kind == "hub":
+        name, text = "README.md", readme(card)
     (folder / name).write_text(text, encoding="utf-8")
-    if kind == "onnx":
-        shutil.copy(Path(__file__).with_name("infer_onnx.py"), folder)
+    if kind in RUNNERS:
+        shutil.copy(Path(__file__).with_name("infer_onnx.py"), folder / RUNNERS[kind])
         shutil.copy(image_pixels.__file__, folder)
         for needed in MORE_INPUTS.keys() & card["inputs"].keys():
             shutil.copy(str(MORE_INPUTS[needed].__file__), folder)

@@ -1,4 +1,7 @@
-"""Predict with an exported model: infer_onnx.py IMAGES | FOLDER | TEMPLATE1 TEMPLATE2 [--output]"""
+"""Predict with the exported model beside this file: IMAGES | FOLDER | TEMPLATE1 TEMPLATE2
+
+As infer_onnx.py it takes model.onnx and onnxruntime, as infer_openvino.py model.xml and openvino.
+"""
 
 import csv
 import json
@@ -10,7 +13,6 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 
 try:
@@ -19,9 +21,11 @@ except ImportError:  # in the project
     from common import image_pixels
 
 BESIDE = {"fov": "field_of_view", "noise": "blot_draws"}  # by input
-OUTPUTS = {"probabilities", "activations", "probability", "uncertainty", "image", "psnr", "ssim"}
+OUTPUTS = {"probabilities", "activations", "unknown", "probability", "uncertainty", "image"}
+OUTPUTS |= {"psnr", "ssim"}
 NEEDED = {  # in the card, by input, output or what else is in it
     "probabilities": ("class_names", "labels", "review_below"),
+    "unknown": ("unknown_above",),
     "probability": ("threshold",),
     "fov": ("size", "diameter"),
     "noise": ("size", "style_bank", "noise"),
@@ -32,15 +36,27 @@ FORMULA = re.compile(r"[=+\-@\t\r](?![\d.]+(e[+-]?\d+)?$)")  # that a spreadshee
 
 
 def session(path):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone
-    providers = onnxruntime.get_available_providers()
-    model = onnxruntime.InferenceSession(path, options, providers=providers)
-    text = model.get_modelmeta().custom_metadata_map.get("model_card", "null")
+    if path.suffix == ".xml":
+        import openvino
+
+        model = openvino.Core().read_model(path)
+        compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        names = [[one.any_name for one in some] for some in (model.inputs, model.outputs)]
+        text = model.get_rt_info("model_card").astype(str)
+        run = lambda feeds: [*compiled(feeds).values()]  # noqa: E731
+    else:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors alone
+        providers = onnxruntime.get_available_providers()
+        model = onnxruntime.InferenceSession(path, options, providers=providers)
+        names = [[one.name for one in some] for some in (model.get_inputs(), model.get_outputs())]
+        text = model.get_modelmeta().custom_metadata_map.get("model_card", "null")
+        run = lambda feeds: model.run(None, feeds)  # noqa: E731
     card = json.loads(text)
-    names = ([one.name for one in some] for some in (model.get_inputs(), model.get_outputs()))
     check(card, *names)
-    return lambda feeds: model.run(None, feeds), card
+    return run, card
 
 
 def check(card, inputs, outputs):  # ValueError for a card that is not one of these inputs, outputs
@@ -64,6 +80,7 @@ def check(card, inputs, outputs):  # ValueError for a card that is not one of th
         "class_names": lambda x: texts(x) and x,
         "labels": lambda x: isinstance(x, list) and len(x) == len(card["class_names"]),
         "review_below": lambda x: x is None or number(x, 0, 2),
+        "unknown_above": lambda x: x is None or number(x, 0, 1),
         "threshold": lambda x: number(x, 0, 1),
         "templates": lambda x: texts(x) and len(x) == 2,
         "size": lambda x: x is None or number(x, 1, 16384, int),
@@ -82,7 +99,7 @@ def check(card, inputs, outputs):  # ValueError for a card that is not one of th
             raise ValueError(f"the model card's {key!r} is missing or wrong")
 
 
-def ask(run, card, images, modules):  # answers and inputs by name, of uint8 (H, W) or (H, W, 3)
+def inputs_of(card, images, modules):  # by name, of uint8 (H, W) or (H, W, 3)
     pixels = images[0]
     if "templates" in card:
         if len({x.shape for x in images}) > 1:
@@ -92,6 +109,11 @@ def ask(run, card, images, modules):  # answers and inputs by name, of uint8 (H,
     feeds = {"pixels": pixels}
     for module in modules:
         feeds |= module.more_inputs(pixels, card)
+    return feeds
+
+
+def ask(run, card, images, modules):  # answers and inputs by name
+    feeds = inputs_of(card, images, modules)
     answers = [answer[0] for answer in run({name: value[None] for name, value in feeds.items()})]
     if any(np.isnan(answer).any() for answer in answers):
         raise ValueError("the model's output is not a number; export it again")
@@ -151,9 +173,13 @@ def write(folder, name, answers, card):  # gives the row of each table
     if "probabilities" in answers:
         p = answers["probabilities"]
         sure = [name, card["class_names"][p.argmax()], f"{p.max():.6f}"]
+        reasons = ["confidence"] if p.max() < (card["review_below"] or 0) else []
+        if "unknown" in answers:
+            sure.append(f"{answers['unknown']:.6f}")
+            reasons += ["unknown"] if answers["unknown"] > card["unknown_above"] else []
         rows = {"predictions": [name, card["labels"][p.argmax()]]}
         rows["probabilities"] = sure + [f"{x:.6f}" for x in p]
-        return rows | ({"review": sure} if p.max() < (card["review_below"] or 0) else {})
+        return rows | ({"review": [*sure, " ".join(reasons)]} if reasons else {})
     if "probability" in answers:
         mask = answers["probability"] > card["threshold"]
         files = [save(np.uint8(mask) * 255, "_mask.png")]
@@ -175,7 +201,8 @@ def main():
     parser.add_argument("--output", type=Path, default=Path("predictions"))
     options = parser.parse_args()
     try:
-        run, card = session(Path(__file__).with_name("model.onnx"))
+        suffix = ".xml" if Path(__file__).stem == "infer_openvino" else ".onnx"
+        run, card = session(Path(__file__).with_name(f"model{suffix}"))
         modules = [import_module(BESIDE[name]) for name in card["inputs"] if name in BESIDE]
         found = inputs(options.images, card)
     except (OSError, ValueError) as error:

@@ -14,6 +14,7 @@ from common.errors import DataError
 from common.paths import expand
 from experiment.checkpoints import Checkpoint, Checkpoints, find_checkpoints
 from experiment.checkpoints.find import Source
+from experiment.checkpoints.hub import fetch
 from experiment.checkpoints.network import build_network, check_finite
 from experiment.hardware import native_memory_format, native_precision
 from experiment.run_folder import RunSettings
@@ -21,7 +22,7 @@ from experiment.tasks import TASKS
 from inference.model import AUTOCAST, Model, Settings
 
 if TYPE_CHECKING:
-    from inference.onnx_model import ExportedModel
+    from inference.exported_model import ExportedModel
 
 PRECISIONS = ("32-true", *AUTOCAST)
 
@@ -36,9 +37,10 @@ def load(
     """A trained model, ready to predict.
 
     Args:
-        source: a run folder, which stands for its best checkpoint, a ``.ckpt`` file, or the
-            ``.onnx`` that ``cli.py export`` wrote, to which the arguments below do not apply. Of
-            several runs or files, or a cross-validation's folder, the average answers.
+        source: a run folder, which stands for its best checkpoint, a ``.ckpt`` file, a folder of
+            ``export --format hub`` or ``hf://user/name``; or the ``.onnx`` or ``.xml`` that
+            ``cli.py export`` wrote, to which the arguments below do not apply. Of several runs or
+            files, or a cross-validation's folder, the average answers.
         device: "auto" takes a CUDA GPU if there is one, else the CPU.
         precision: "32-true", "bf16-mixed" or "16-mixed"; None takes that of the training where the
             device computes in it natively, else "32-true".
@@ -51,10 +53,12 @@ def load(
             names a class of a package that is not trusted; a device that is not there; members
             of an ensemble that differ, or are of a method whose outputs have no average.
     """
-    if isinstance(source, str | Path) and Path(source).suffix == ".onnx":
-        from inference.onnx_model import load_onnx
+    if isinstance(source, str | Path) and Path(source).suffix in (".onnx", ".xml"):
+        from inference.exported_model import load_exported
 
-        return load_onnx(expand(source))
+        return load_exported(expand(source))
+    if isinstance(source, str) and source.startswith("hf://"):
+        source = fetch(source)
     checkpoints = Checkpoints.open(source)
     how = device, precision, batch_size
     models = [_load(one, _settings(one, *how), trusted) for one in checkpoints.members]

@@ -1,10 +1,12 @@
 """The model card ``model.json`` of an exported model."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from common.paths import expand
 from experiment.checkpoints import Checkpoint
@@ -16,6 +18,25 @@ from inference.graph import Graph
 from inference.model import Model
 
 SAMPLE = "built-in synthetic sample"
+README = """\
+---
+{head}---
+# {name}
+
+{intended_use} {warning}
+
+```python
+from inference import load
+
+model = load("hf://user/name")  # or the folder of this file
+```
+
+Metrics, by {protocol}, and settings:
+
+```json
+{card}
+```
+"""
 
 
 def model_card(model: Model[Any], graph: Graph) -> dict[str, Any]:
@@ -54,6 +75,15 @@ def model_card(model: Model[Any], graph: Graph) -> dict[str, Any]:
         "git_revision": {"training": record.get("git_revision"), "export": git_revision()},
         "torch": torch.__version__,
     }
+
+
+def readme(card: dict[str, Any]) -> str:
+    """The card as ``README.md`` of a model on the Hugging Face hub."""
+    tag = {"aoi": "image-classification", "vessels": "image-segmentation"}.get(card["task"])
+    head = {"library_name": "lightning-image-tasks", "pipeline_tag": tag or "image-to-image"}
+    parts = {"head": yaml.safe_dump(head), "warning": card["warning"] or ""}
+    parts["card"] = json.dumps(card, indent=2, ensure_ascii=False)
+    return README.format(**card | parts)
 
 
 def sha256(path: Path) -> str:

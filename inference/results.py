@@ -18,11 +18,24 @@ from lit_models.postprocessing.vessel_measures import MeasuredVessels, measure_v
 
 
 class DisplayMixin:
-    """Shows itself in a notebook: ``show`` draws it, ``numbers`` says what is known in numbers."""
+    """Shows itself in a notebook; ``numbers`` says what is known in numbers."""
+
+    @property
+    def caption(self) -> str:
+        """One line about the result."""
+        return ""
+
+    def pictures(self) -> list[tuple[str, Image.Image]]:
+        """Titles and pictures, beginning with what was given."""
+        raise NotImplementedError
+
+    def show(self) -> Image.Image:
+        """The pictures beside each other, and the caption."""
+        return show.panels(self.pictures(), self.caption)
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
-        self.show().save(file, "PNG")  # type: ignore[attr-defined]
+        self.show().save(file, "PNG")
         return file.getvalue()
 
 
@@ -39,6 +52,9 @@ class DefectResult(DisplayMixin):
             units of the logit: its mean, plus a constant, is the logit. None where the network has
             none, see `DefectModel`.
         resize: how the image became square for the network, see `resize_square`.
+        unknown: 0 to 1, how unlike the training images, see `UnknownScore`; None where the
+            checkpoint does not tell.
+        unknown_above: score above which an image is called unknown.
     """
 
     name: str
@@ -47,6 +63,13 @@ class DefectResult(DisplayMixin):
     image: Image.Image = field(repr=False)
     activation: np.ndarray | None = field(repr=False)
     resize: Resize = field(default="squash", repr=False)
+    unknown: float | None = None
+    unknown_above: float | None = field(default=None, repr=False)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the image is unlike any in training, whatever the confidence."""
+        return self.unknown is not None and self.unknown > (self.unknown_above or 0)
 
     @property
     def confidence(self) -> float:
@@ -56,7 +79,11 @@ class DefectResult(DisplayMixin):
     def numbers(self) -> dict[str, Any]:
         """The label, and probabilities in per cent."""
         sure = {name: f"{100 * p:.1f} %" for name, p in self.probabilities.items()}
-        return {"label": self.label, "confidence": sure[self.label], **sure}
+        found = {"label": self.label, "confidence": sure[self.label]}
+        if self.unknown is not None:
+            answer = "yes" if self.is_unknown else "no"
+            found["unknown"] = f"{answer} ({self.unknown:.3f}, limit {self.unknown_above:.3f})"
+        return {**found, **sure}
 
     @cached_property
     def heatmap(self) -> np.ndarray | None:
@@ -69,14 +96,19 @@ class DefectResult(DisplayMixin):
         seen = F.interpolate(torch.from_numpy(self.activation)[None, None], size, mode="bilinear")
         return F.pad(seen, [-left, -right, -top, -bottom])[0, 0].numpy()
 
-    def show(self) -> Image.Image:
-        """The image, where the evidence for its class is, and the most probable classes."""
-        parts = [(self.name, self.image)]
+    @property
+    def caption(self) -> str:
+        """The three most probable classes."""
+        likely = sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:3]
+        return ", ".join(f"{name} {100 * p:.1f} %" for name, p in likely)
+
+    def pictures(self) -> list[tuple[str, Image.Image]]:
+        """The image, and where the evidence for its class is."""
+        found = [(self.name, self.image)]
         if self.heatmap is not None:
             evidence = show.blended(self.image, show.colored(self.heatmap))
-            parts.append((f"evidence for {self.label}", evidence))
-        likely = sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:3]
-        return show.panels(parts, ", ".join(f"{name} {100 * p:.1f} %" for name, p in likely))
+            found.append((f"evidence for {self.label}", evidence))
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,14 +151,19 @@ class VesselResult(DisplayMixin):
         values = {k: f"{v:.4g}" for k, v in asdict(self.measures.regions["whole"]).items()}
         return {**values, "quality": ", ".join(self.measures.quality), "above": self.threshold}
 
-    def show(self) -> Image.Image:
+    @property
+    def caption(self) -> str:
+        """The share of vessel."""
+        share = self.mask[estimate_fov(np.array(self.image))].mean()
+        return f"{100 * share:.1f} % of the field of view is vessel"
+
+    def pictures(self) -> list[tuple[str, Image.Image]]:
         """The photograph, its vessels, and where the views disagree."""
-        found = show.marked(self.image, self.mask)
-        parts = [(self.name, self.image), ("vessels", found)]
-        parts.append(("probability", show.colored(self.probability, 1)))
+        found = [(self.name, self.image), ("vessels", show.marked(self.image, self.mask))]
+        found.append(("probability", show.colored(self.probability, 1)))
         if self.uncertainty is not None:
-            parts.append(("uncertainty (0 to 0.25)", show.colored(self.uncertainty, 0.25)))
-        return show.panels(parts, f"{100 * self.mask.mean():.1f} % of the pixels are vessel")
+            found.append(("uncertainty (0 to 0.25)", show.colored(self.uncertainty, 0.25)))
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,13 +199,17 @@ class RetinaResult(DisplayMixin):
         """Both scores."""
         return {"PSNR in dB": f"{self.psnr:.2f}", "SSIM": f"{self.ssim:.4f}"}
 
-    def show(self) -> Image.Image:
+    @property
+    def caption(self) -> str:
+        """Both scores."""
+        return f"PSNR {self.psnr:.2f} dB, SSIM {self.ssim:.4f}"
+
+    def pictures(self) -> list[tuple[str, Image.Image]]:
         """The photograph, its copy, and five times their difference."""
         pair = [np.array(i.convert("RGB")).astype(int) for i in (self.image, self.reconstruction)]
         difference = np.abs(pair[0] - pair[1]).max(axis=2) / 255
-        parts = [(self.name, self.image), ("copy", self.reconstruction)]
-        parts.append(("difference x 5", show.colored(difference, 0.2)))
-        return show.panels(parts, f"PSNR {self.psnr:.2f} dB, SSIM {self.ssim:.4f}")
+        found = [(self.name, self.image), ("copy", self.reconstruction)]
+        return [*found, ("difference x 5", show.colored(difference, 0.2))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +234,7 @@ class BlotResult(DisplayMixin):
         style = {name: f"{value:.3g}" for name, value in (self.style or {}).items()}
         return {"width": self.image.width, "height": self.image.height, **style}
 
-    def show(self) -> Image.Image:
+    def pictures(self) -> list[tuple[str, Image.Image]]:
         """The templates and the blot."""
         names = (*(f"template {i + 1}" for i in range(len(self.templates))), "blot")
-        return show.panels(list(zip(names, (*self.templates, self.image), strict=True)))
+        return list(zip(names, (*self.templates, self.image), strict=True))

@@ -19,7 +19,7 @@ from inference.inputs import read_pixels
 from inference.model import Item, Model
 from inference.results import RetinaResult
 from lit_models.postprocessing.ensemble import mean_of_images
-from lit_models.postprocessing.pixels import native_images, to_uint8_image, to_unit
+from lit_models.postprocessing.pixels import native_images, reconstruct, to_uint8_image, to_unit
 
 
 class RetinaModel(Model[RetinaResult]):
@@ -44,13 +44,10 @@ class RetinaModel(Model[RetinaResult]):
 
     def run(self, items: Sequence[Item]) -> list[RetinaResult]:
         batch = collate(items)
-        sizes = zip(batch["input_size"].tolist(), batch["native_size"].tolist(), strict=True)
-        images = batch["image"].to(self.settings.device)
+        batch["image"] = batch["image"].to(self.settings.device)
         results = []
-        for item, image, ((h, w), native) in zip(items, images, sizes, strict=True):
-            truth = image[None, :, :h, :w]
-            copy = self.network(truth).float()
-            made = to_uint8_image(native_images(copy, native))[0].numpy()
+        for item, (copy, truth) in zip(items, reconstruct(self.network, batch), strict=True):
+            made = to_uint8_image(native_images(copy, item["native_size"].tolist()))[0].numpy()
             pair = {"copy": to_unit(copy).cpu(), "truth": to_unit(truth).cpu()}
             results.append(self.result({}, item, {"image": made, **pair}))
         return results

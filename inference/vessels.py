@@ -104,7 +104,7 @@ class VesselGraph(Graph):
         self.outputs = ("probability", *(["uncertainty"] if self.inference.tta > 1 else []))
 
     def forward(self, pixels: Tensor, fov: Tensor | None = None) -> tuple[Tensor, ...]:
-        images = self.settings.channels_of(channels_first(pixels))
+        images = channels_first(pixels)
         native = size = list(images.shape[-2:])
         if self.settings.size is not None:
             size = [self.settings.size, self.settings.size]

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lit_models.losses.adversarial import AdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores
-from lit_models.metrics.image_mean import ImageMean
+from lit_models.metrics.image_scores import ImageMean
 from lit_models.networks.diff_augment import DiffAugment
 from lit_models.optim.configure import build_optimizer, total_steps, wrap_optimizer_errors
 from lit_models.optim.schedules import StepSchedule

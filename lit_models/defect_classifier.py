@@ -16,6 +16,8 @@ from lit_models.metrics.classification_scores import ClassificationScores, score
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
 from lit_models.postprocessing.defects import DefectPostprocessor
+from lit_models.postprocessing.ensemble import Ensemble
+from lit_models.postprocessing.unknown import UnknownScore
 
 CLASS_NAMES = ("normal", "void", "horizontal", "vertical", "edge", "particle")
 
@@ -53,6 +55,7 @@ class DefectClassifier(pl.LightningModule):
         self.network, self.loss = network(len(class_names)), loss
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.inference = inference
+        self.unknown: UnknownScore | None = None  # see callbacks.UnknownDetection
         stages = ("train/", "val/", "test/")
         self.scores = nn.ModuleDict({stage: ClassificationScores(class_names) for stage in stages})
 
@@ -61,6 +64,14 @@ class DefectClassifier(pl.LightningModule):
         load_pretrained: Any = getattr(self.network, "load_pretrained", None)
         if load_pretrained is not None and self.trainer.ckpt_path is None:
             load_pretrained()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take what tells unknown images, if it is for these views and this temperature."""
+        state = checkpoint.get("callbacks", {}).get("UnknownDetection")
+        settings = checkpoint.get("hyper_parameters", {}).get("inference") or {}
+        fits = DefectPostprocessor(**settings) == self.inference
+        single = not isinstance(self.network, Ensemble)
+        self.unknown = UnknownScore(**state) if state and fits and single else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(N, K)``."""
@@ -84,9 +95,12 @@ class DefectClassifier(pl.LightningModule):
         else:
             log_probs = self.inference.log_probabilities(self, batch["image"])
         self._scores(stage).update(log_probs, target, F.nll_loss(log_probs, target))
-        scores = scores_by_image(log_probs, target)
+        probabilities = log_probs.exp()
+        scores = scores_by_image(log_probs, target) | {"label": target}
+        for name, p in zip(self.hparams["class_names"], probabilities.T, strict=True):
+            scores[f"p({name})"] = p  # for experiment.suspects
         outputs = {"target": target, "index": batch["index"], "scores": scores}
-        return {"probabilities": log_probs.exp(), **outputs}
+        return {"probabilities": probabilities, **outputs}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         return self._evaluate(batch, "val/")
@@ -95,9 +109,9 @@ class DefectClassifier(pl.LightningModule):
         return self._evaluate(batch, "test/")
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """``name``, ``index``, and the class ``probabilities`` ``(N, K)``."""
-        log_probs = self.inference.log_probabilities(self, batch["image"])
-        return {"name": batch["name"], "index": batch["index"], "probabilities": log_probs.exp()}
+        """``name``, ``index``, and `DefectPostprocessor.answers`."""
+        answers = self.inference.answers(self.network, batch["image"], unknown=self.unknown)
+        return {"name": batch["name"], "index": batch["index"], **answers}
 
     def on_train_epoch_end(self) -> None:
         self._log("train/")

@@ -3,20 +3,18 @@
 Reference method: a convolutional autoencoder with skips at three levels, MSE, Adam at 1e-3.
 """
 
+from itertools import product
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
-import torch
-import torch.nn.functional as F
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from lit_models.metrics.image_mean import ImageMean
-from lit_models.metrics.image_scores import by_image, image_scores
+from lit_models.metrics.image_scores import ImageMean, by_image, image_scores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
-from lit_models.postprocessing.pixels import native_images, to_unit
+from lit_models.postprocessing.pixels import native_images, reconstruct, to_unit
 
 
 class ImageReconstructor(pl.LightningModule):
@@ -49,10 +47,8 @@ class ImageReconstructor(pl.LightningModule):
         self.network, self.loss = network, loss
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.train_loss = ImageMean()
-        names = [
-            f"{stage}/{name}" for stage in ("val", "test") for name in ("loss", "psnr", "ssim")
-        ]
-        self.scores = nn.ModuleDict({name: ImageMean() for name in names})
+        names = product(("val", "test"), ("loss", "psnr", "ssim"))
+        self.scores = nn.ModuleDict({"/".join(name): ImageMean() for name in names})
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstruction ``(N, C, H, W)``, not clamped."""
@@ -65,16 +61,11 @@ class ImageReconstructor(pl.LightningModule):
         return loss
 
     def _evaluate(self, batch: dict[str, Any], stage: str) -> dict[str, Any]:
-        copies, per_image = [], []
-        for image, (h, w) in zip(batch["image"], batch["input_size"].tolist(), strict=True):
-            truth = image[None, :, :h, :w]
-            copy, truth = self(truth).float(), truth.float()
-            scores = {"loss": self.loss(copy, truth), **image_scores(to_unit(copy), to_unit(truth))}
-            per_image.append(scores)
-            for name, value in scores.items():
-                self.scores[f"{stage}/{name}"].update(value)  # type: ignore[operator]
-            copies.append(F.pad(copy[0], (0, image.shape[-1] - w, 0, image.shape[-2] - h)))
-        return {"reconstruction": torch.stack(copies), "scores": by_image(per_image)}
+        pairs = [*reconstruct(self, batch)]
+        scores = [{"loss": self.loss(*pair), **image_scores(*map(to_unit, pair))} for pair in pairs]
+        for name, value in ((name, value) for one in scores for name, value in one.items()):
+            self.scores[f"{stage}/{name}"].update(value)  # type: ignore[operator]
+        return {"reconstruction": [copy[0] for copy, _ in pairs], "scores": by_image(scores)}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         return self._evaluate(batch, "val")
@@ -89,26 +80,23 @@ class ImageReconstructor(pl.LightningModule):
             ``name``; ``index``; ``image``, a list of ``(C, H, W)`` float32 in [0, 1], resized back
             if the input was resized; ``psnr`` (dB) and ``ssim``, lists of floats, as `test` has.
         """
-        result: dict[str, Any] = {"name": batch["name"], "index": batch["index"]}
-        result |= {"image": [], "psnr": [], "ssim": []}
-        sizes = zip(batch["input_size"].tolist(), batch["native_size"].tolist(), strict=True)
-        for image, ((h, w), native) in zip(batch["image"], sizes, strict=True):
-            truth = image[None, :, :h, :w]
-            copy = self.network(truth).float()
-            result["image"].append(native_images(copy, native)[0])
-            for score, value in image_scores(to_unit(copy), to_unit(truth)).items():
-                result[score].append(float(value))
-        return result
+        pairs, sizes = [*reconstruct(self, batch)], batch["native_size"].tolist()
+        images = [native_images(copy, s)[0] for (copy, _), s in zip(pairs, sizes, strict=True)]
+        scores = by_image([image_scores(*map(to_unit, pair)) for pair in pairs])
+        listed = {name: values.tolist() for name, values in scores.items()}
+        return {"name": batch["name"], "index": batch["index"], "image": images, **listed}
 
     def on_train_epoch_end(self) -> None:
         self.log("train/loss", self.train_loss)
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict({k: v for k, v in self.scores.items() if k.startswith("val/")})  # type: ignore[misc]
+        self._log("val/")
 
     def on_test_epoch_end(self) -> None:
-        self.log_dict({k: v for k, v in self.scores.items() if k.startswith("test/")})  # type: ignore[misc]
+        self._log("test/")
+
+    def _log(self, stage: str) -> None:
+        self.log_dict({k: v for k, v in self.scores.items() if k.startswith(stage)})  # type: ignore[misc]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        parameters = self.parameters()
-        return configure_optimizer(self, parameters, self.optimizer, self.lr_scheduler)
+        return configure_optimizer(self, self.parameters(), self.optimizer, self.lr_scheduler)

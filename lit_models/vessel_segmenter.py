@@ -10,8 +10,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from lit_models.metrics.image_mean import ImageMean
-from lit_models.metrics.image_scores import by_image
+from lit_models.metrics.image_scores import ImageMean, by_image
 from lit_models.metrics.vessel_scores import VesselScores
 from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule

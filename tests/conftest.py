@@ -2,13 +2,14 @@
 
 import csv
 import gc
+import json
 import os
 import runpy
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -207,6 +208,65 @@ def one_run(root: Path) -> Path:
     """The only run folder below ``root``."""
     (folder,) = root.glob("*/*/run.json")
     return folder.parent
+
+
+@pytest.fixture(scope="session")
+def one_epoch(tmp_path_factory):
+    """Images, and the folder of the runs of one that has trained an epoch on them."""
+    from cli import main
+
+    root = tmp_path_factory.mktemp("one_epoch")
+    images = write_aoi(root / "images")
+    options = ["--trainer.max_epochs=1", "--data.seed=3", "--model.optimizer.lr=0.1"]
+    options.append("--run.wandb=disabled")  # before `quiet_machine`
+    main(["fit", *aoi_args(images, root / "runs", *options)])
+    return images, root / "runs"
+
+
+@pytest.fixture
+def finished(one_epoch, tmp_path):
+    """A copy of that run, and a function that makes arguments for more of its kind."""
+    images, runs = one_epoch
+    shutil.copytree(runs, tmp_path / "runs")
+
+    def args(*more):
+        return aoi_args(images, tmp_path / "runs", *more)
+
+    return one_run(tmp_path / "runs"), args
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    """All files below a folder."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def write_run(
+    folder: Path,
+    rows: list[dict],
+    monitor: tuple[str, str],
+    callbacks: Sequence[dict] = (),
+    lr: float = 0.001,
+    num_workers: int = 0,
+    **record: object,
+) -> Path:
+    """A run folder as ``fit`` leaves it: ``run.json``, ``config.yaml`` and ``metrics.csv``."""
+    folder.mkdir(parents=True)
+    options = dict(zip(("monitor", "mode"), monitor, strict=True))
+    best = {"class_path": "callbacks.BestCheckpoint", "init_args": options}
+    config = {
+        "model": {"class_path": "lit_models.DefectClassifier", "init_args": {"lr": lr}},
+        "data": {"class_path": "AOIDataModule", "init_args": {"num_workers": num_workers}},
+        "trainer": {"callbacks": [{"class_path": "callbacks.AOIFigures"}, best, *callbacks]},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    facts = {"task": "aoi", "data": "/data", "sample": False, "status": "finished"}
+    (folder / "run.json").write_text(json.dumps({**facts, **record}))
+    with (folder / "metrics.csv").open("w", newline="") as file:
+        header = dict.fromkeys(["epoch", "step", *(name for row in rows for name in row)])
+        writer = csv.DictWriter(file, list(header))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
 
 
 @pytest.fixture

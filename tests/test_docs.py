@@ -40,12 +40,6 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(file.read_text()), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_pages_are_short(page):
-    allowed = {"README.md": 150, "extending.md": 350}.get(page.name, 250)  # a complete fifth task
-    assert len(page.read_text().splitlines()) <= allowed
-
-
 def parts(expected, actual):
     """Whether a config says all that an excerpt of it says."""
     if isinstance(expected, dict):
@@ -62,10 +56,8 @@ def test_quoted_yaml_is_in_the_config(page):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_are_short_and_have_no_outputs(path):
-    cells = json.loads(path.read_text())["cells"]
-    assert len(cells) <= (10 if path.parent.name == "notebooks" else 14)
-    for cell in cells:
+def test_notebooks_have_no_outputs(path):
+    for cell in json.loads(path.read_text())["cells"]:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
 

@@ -50,7 +50,8 @@ def test_a_fifth_task_is_four_files(tmp_path):
     added = re.findall(r"^At the end of `(\S+)`\n\n```python\n(.*?)^```", text, re.M | re.S)
     for path, content in added:
         (copy / path).write_text((copy / path).read_text() + content)
-    env = os.environ | {"PYTHONPATH": str(copy)}  # before the installed project
+    # Before the installed project; and where the page keeps its examples.
+    env = os.environ | {"PYTHONPATH": str(copy), "GRADIO_TEMP_DIR": str(tmp_path)}
     command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -2,41 +2,14 @@
 
 import csv
 import json
-import shutil
 
 import pytest
 import torch
-from conftest import aoi_args, config_args, one_run, stopped_fit, write_aoi
+from conftest import aoi_args, config_args, files, one_run, stopped_fit, write_aoi
 
 from benchmarks import tiny_data
 from cli import main
 from common.errors import DataError
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """The images and the folder of the runs of one that has trained an epoch."""
-    root = tmp_path_factory.mktemp("trained")
-    images = write_aoi(root / "images")
-    options = [
-        "--trainer.max_epochs=1",
-        "--run.wandb=disabled",
-        "--model.optimizer.lr=0.1",
-    ]
-    main(["fit", *aoi_args(images, root / "runs", "--data.seed=3", *options)])
-    return images, root / "runs"
-
-
-@pytest.fixture
-def finished(trained, tmp_path):
-    """A copy of that run, and a function that makes arguments for more of its kind."""
-    images, runs = trained
-    shutil.copytree(runs, tmp_path / "runs")
-
-    def args(*more):
-        return aoi_args(images, tmp_path / "runs", *more)
-
-    return one_run(tmp_path / "runs"), args
 
 
 def read_metrics(folder):
@@ -109,10 +82,6 @@ def test_all_that_has_a_state_comes_back(config, tmp_path):
         assert all(name.startswith("generator.") for name in moved), "D is not averaged"
         assert whole["global_step"] == 8, "two updates a batch"
     assert read_metrics(folders[0]) == read_metrics(folders[1])
-
-
-def files(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_second_run_leaves_the_first_alone(finished):
@@ -190,31 +159,6 @@ def test_the_config_of_a_resumed_run_starts_a_new_one(finished):
     main(["fit", *args("--trainer.max_epochs=2", "--ckpt_path=last")])
     main(["fit", f"--config={folder / 'config.yaml'}", "--trainer.max_epochs=1"])
     assert len(list(folder.parent.iterdir())) == 2
-
-
-def test_a_checkpoint_of_another_method_is_refused_before_anything_is_written(finished, tmp_path):
-    folder, _ = finished
-    before = files(folder)
-    last = folder / "checkpoints" / "last.ckpt"
-    with pytest.raises(DataError, match="a DefectClassifier's checkpoint, this config is"):
-        main(["fit", *config_args("vessels", tmp_path, f"--ckpt_path={last}")])
-    assert files(folder) == before
-
-
-@pytest.mark.parametrize("part", ["network", "optimizer", "loss"])
-def test_a_checkpoint_cannot_name_code_to_run(finished, tmp_path, part):
-    """A stranger's checkpoint names classes; only those that fit the part's type are built."""
-    folder, args = finished
-    bad, touched = checkpoint(folder), tmp_path / "touched"
-    for class_path in ("subprocess.Popen", "os.system", "torch.utils.cpp_extension.load"):
-        arguments = {"args": ["touch", str(touched)]}
-        bad["hyper_parameters"][part] = {"class_path": class_path, "init_args": arguments}
-        torch.save(bad, folder / "bad.ckpt")
-        with pytest.raises(DataError) as caught:
-            main(["validate", *args(f"--ckpt_path={folder}/bad.ckpt")])
-        assert class_path in str(caught.value)
-        assert "\n" not in str(caught.value)
-    assert not touched.exists()
 
 
 def test_a_requeued_slurm_job_continues_its_own_run(tmp_path, monkeypatch):

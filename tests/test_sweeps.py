@@ -52,15 +52,6 @@ def test_the_sweeps_command_line_trains(small, tmp_path, monkeypatch):
     assert sweep["metric"]["name"] in cli.trainer.callback_metrics
 
 
-def test_a_sweeps_run_has_the_agents_id(monkeypatch):
-    from experiment.wandb_run import new_wandb_id
-
-    monkeypatch.setenv("WANDB_RUN_ID", "abc")
-    assert new_wandb_id() != "abc"
-    monkeypatch.setenv("WANDB_SWEEP_ID", "s")
-    assert new_wandb_id() == "abc"
-
-
 def test_the_optuna_example(small, tmp_path, monkeypatch):
     optuna = pytest.importorskip("optuna")
     example = ROOT / "configs" / "sweeps" / "optuna_aoi.py"

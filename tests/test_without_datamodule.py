@@ -1,4 +1,4 @@
-"""Each module trains from plain loaders: nothing in it asks for a data module."""
+"""Modules train from plain loaders without a data module; those of blots in their own tests."""
 
 import pytest
 import pytorch_lightning as pl
@@ -7,24 +7,9 @@ from conftest import adam
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lit_models import (
-    BlotGAN,
-    DefectClassifier,
-    ImageReconstructor,
-    StyledBlotGAN,
-    VesselSegmenter,
-)
-from lit_models.losses import BCEAdversarialLoss, FocalTverskyLoss, MSESSIMLoss
-from lit_models.networks import (
-    AutoEncoder,
-    ReferenceDiscriminator,
-    ReferenceGenerator,
-    StyledBlotDiscriminator,
-    StyledBlotGenerator,
-    TorchvisionClassifier,
-    UNet,
-)
-from lit_models.networks.styled_blot_generator import typical_style
+from lit_models import DefectClassifier, ImageReconstructor, VesselSegmenter
+from lit_models.losses import FocalTverskyLoss
+from lit_models.networks import AutoEncoder, TorchvisionClassifier, UNet
 
 
 def classifier(num_classes):
@@ -43,11 +28,6 @@ def photograph(index):
     return fundus_item(index) | {"image": torch.rand(3, 32, 32) * 2 - 1}
 
 
-def styled_blot(index):
-    blot = {"image": torch.rand(2, 32, 32), "target": torch.rand(1, 32, 32), "index": index}
-    return {**blot, "style": typical_style(), "membrane": index}
-
-
 CASES = {
     "aoi": (
         lambda: DefectClassifier(classifier, nn.CrossEntropyLoss(), adam),
@@ -60,23 +40,6 @@ CASES = {
     "retina": (
         lambda: ImageReconstructor(AutoEncoder(widths=(4, 8)), nn.MSELoss(), adam),
         photograph,
-    ),
-    "blots": (
-        lambda: BlotGAN(
-            ReferenceGenerator, ReferenceDiscriminator, BCEAdversarialLoss(), adam, adam
-        ),
-        lambda i: {"image": torch.rand(2, 32, 32), "target": torch.rand(1, 32, 32), "index": i},
-    ),
-    "styled blots": (
-        lambda: StyledBlotGAN(
-            StyledBlotGenerator(4),
-            StyledBlotDiscriminator(4),
-            adversarial_loss=BCEAdversarialLoss(),
-            generator_optimizer=adam,
-            discriminator_optimizer=adam,
-            reconstruction_loss=MSESSIMLoss(),
-        ),
-        styled_blot,
     ),
 }
 

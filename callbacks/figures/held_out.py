@@ -15,7 +15,7 @@ from callbacks.gather import gather
 from callbacks.run_recorder import run_folder
 from experiment import plotting
 from experiment.atomic import write_table
-from experiment.metric_names import in_words
+from experiment.metric_names import in_words, main_metrics
 from experiment.plotting import BLUE, VERMILION, mark_best, percent_axis, plot_by_epoch
 from experiment.run_results import RunResults, read_results
 
@@ -122,8 +122,8 @@ class HeldOutFigures(Callback):
 
     While the held-out batches pass, ``keep`` takes from each what the pictures will need: nothing
     is computed twice, and nothing is drawn before training is over. ``fit`` draws the epoch with
-    the best monitored metric, as in the best checkpoint (of this process, if the run was resumed).
-    Every process keeps; rank 0 draws.
+    the best monitored metric, as in the best checkpoint; what an earlier process has drawn of a run
+    stays until an epoch is better. Every process keeps; rank 0 draws.
     """
 
     def __init__(self) -> None:
@@ -144,8 +144,9 @@ class HeldOutFigures(Callback):
         raise NotImplementedError
 
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
-        """Draw what ``metrics.csv`` says."""
-        raise NotImplementedError
+        """Draw what ``metrics.csv`` says: losses, and the task's first main metric."""
+        scores = main_metrics(results.task, "val", results.by_epoch)
+        draw_curves(trainer, results, scores[0] if scores else "")
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         """Draw what was kept of all batches.
@@ -153,6 +154,15 @@ class HeldOutFigures(Callback):
         Figures are named ``prefix`` and something, titled something and ``where``.
         """
         raise NotImplementedError
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        score = getattr(trainer.checkpoint_callback, "best_model_score", None)
+        drawn = [path.stem for path in (run_folder(trainer) / "figures").glob("*.png")]
+        if score is not None and {*drawn} - {"curves"}:
+            self._best_score = self._sign(trainer) * float(score)
+
+    def _sign(self, trainer: pl.Trainer) -> int:
+        return 1 if getattr(trainer.checkpoint_callback, "mode", "max") == "max" else -1
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._passing = []
@@ -177,9 +187,8 @@ class HeldOutFigures(Callback):
         checkpoint = trainer.checkpoint_callback
         score = trainer.callback_metrics.get(getattr(checkpoint, "monitor", None) or "")
         if score is not None:
-            sign = 1 if getattr(checkpoint, "mode", "max") == "max" else -1
             # As for the checkpoint, NaN is worse than any number.
-            signed = -math.inf if score.isnan() else sign * float(score)
+            signed = -math.inf if score.isnan() else self._sign(trainer) * float(score)
             if self._best_score is not None and signed <= self._best_score:
                 return
             self._best_score = signed

@@ -4,40 +4,30 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
-from callbacks.figures.held_out import HeldOutFigures, draw_curves, figure
+from callbacks.figures.held_out import HeldOutFigures, figure
 from experiment.plotting import image_grid, show_image
-from experiment.run_results import RunResults
 
+SHOWN = 3  # photographs
 FACTORS = (100, 50, 20, 10, 5, 2, 1)  # by which differences may be amplified
 
 
 class RetinaFigures(HeldOutFigures):
     """Loss and PSNR by epoch, and originals beside their reconstructions.
 
-    ``validation_step`` and ``test_step`` return ``reconstruction`` ``(N, 3, H, W)`` in [-1, 1].
-
-    Args:
-        images: photographs that are shown.
+    ``validation_step`` and ``test_step`` return ``reconstruction``: copies ``(3, h, w)`` in [-1, 1]
+    without padding.
     """
 
-    def __init__(self, images: int = 3) -> None:
-        super().__init__()
-        self.images = images
-
-    def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> Any:
+    def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> list[Tensor]:
         """Pairs uint8 ``(2, 3, H, W)`` of an original and its reconstruction."""
-        missing = self.images - sum(len(part) for part in kept)
-        if missing <= 0:
-            return None
-        originals, sizes = batch["image"][:missing], batch["input_size"].tolist()
-        copies = outputs["reconstruction"][:missing]
-        pairs = torch.stack([originals.float(), copies.float()], dim=1)
-        pixels = ((pairs.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
-        return [pair[..., :h, :w] for pair, (h, w) in zip(pixels, sizes, strict=False)]
-
-    def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
-        draw_curves(trainer, results, "val/psnr", "{:.2f} dB")
+        pairs = []
+        for copy, image in zip(outputs["reconstruction"], batch["image"], strict=True):
+            original = image[:, : copy.shape[1], : copy.shape[2]]
+            pair = torch.stack([original.float(), copy]).clamp(-1, 1)
+            pairs.append(((pair + 1) * 127.5).round().to(torch.uint8).cpu())
+        return pairs[: SHOWN - sum(map(len, kept))]
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         pairs = [(pair / 255).unbind() for part in kept for pair in part]

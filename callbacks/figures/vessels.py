@@ -7,15 +7,14 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_dtype
 
-from callbacks.figures.held_out import HeldOutFigures, draw_curves, figure, write_rows
+from callbacks.figures.held_out import HeldOutFigures, figure, write_rows
 from datamodules.fundus_files import FundusFiles
 from datamodules.fundus_masks import read_masks
 from datamodules.images import read_image
 from datamodules.transforms.field_of_view import estimate_fov
-from experiment.metric_names import main_metrics
 from experiment.plotting import SKY, VERMILION, YELLOW, image_grid, show_image
-from experiment.run_results import RunResults
 
+SHOWN = 4  # photographs
 SCORES = {"dice": "Dice", "sensitivity": "sensitivity", "specificity": "specificity"}
 ERRORS = {"hit": SKY, "miss": VERMILION, "false alarm": YELLOW}
 
@@ -39,15 +38,9 @@ class VesselFigures(HeldOutFigures):
 
     ``validation_step`` and ``test_step`` return ``probability``, a map for each photograph, and
     ``scores``, see `VesselScores.update`.
-
-    Args:
-        images: photographs that are shown.
     """
 
-    def __init__(self, images: int = 4) -> None:
-        super().__init__()
-        self.images = images
-        self.threshold = 0.5  # the module's, from the first batch on
+    threshold = 0.5  # the module's, from the first batch on
 
     def keep(
         self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]
@@ -55,17 +48,13 @@ class VesselFigures(HeldOutFigures):
         self.threshold = float(trainer.lightning_module.inference.threshold)  # type: ignore[union-attr, arg-type]
         scores = outputs["scores"]
         region = "fov" if "fov/dice_image_mean" in scores else "full_image"
-        left = self.images - sum(map(len, kept))
+        left = SHOWN - sum(map(len, kept))
         results = []
         for i, place in enumerate(batch["index"].tolist()):
             own = [float(scores[f"{region}/{name}_image_mean"][i]) for name in SCORES]
             shown = outputs["probability"][i].float().cpu() if i < left else None
             results.append(ImageResult(place, own, shown))
         return results
-
-    def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
-        scores = main_metrics("vessels", "val", results.by_epoch)
-        draw_curves(trainer, results, scores[0] if scores else "")
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         from matplotlib.colors import to_rgb
@@ -76,7 +65,7 @@ class VesselFigures(HeldOutFigures):
         every = [(one, files[one.place]) for part in kept for one in part]
         rows = [(own.name, *(f"{x:.4f}" for x in one.scores)) for one, own in every]
         write_rows(trainer, f"{prefix}photographs", ("photograph", *SCORES.values()), rows)
-        shown = every[: self.images]
+        shown = every[:SHOWN]
         estimated = "" if shown[0][1].fov else ", estimated because there is no mask of it"
         caption = f"The blue line is the field of view{estimated}."
         size, title = (7.2, 2.5 * len(shown) + 0.5), f"Vessels and errors ({where})"

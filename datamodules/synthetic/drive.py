@@ -27,29 +27,23 @@ def draw_sample(folder: Path, seed: int) -> None:
     for split, first, count in (("training", 21, TRAINING), ("test", 1, TEST)):
         for number in range(first, first + count):
             rng = np.random.default_rng([seed, number])
-            photograph, vessels, fov, second = draw_eye(rng)
+            photograph, vessels, fov = draw_eye(rng)
             stem = f"{number:02d}_{split}"
             _save(photograph, folder / split / "images" / f"{stem}.tif")
             _save(vessels, folder / split / "1st_manual" / f"{number:02d}_manual1.gif")
             _save(fov, folder / split / "mask" / f"{stem}_mask.gif")
-            if split == "test":
-                _save(second, folder / split / "2nd_manual" / f"{number:02d}_manual2.gif")
 
 
 def _save(pixels: Array, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if pixels.dtype != bool:
-        Image.fromarray(pixels).save(path, compression="tiff_lzw")
-    elif path.parent.name == "2nd_manual":  # a palette of nearly black and white, as in the set
-        image = Image.fromarray(pixels.astype(np.uint8), "P")
-        image.putpalette([3, 3, 3, 253, 253, 253])
-        image.save(path)
-    else:
+    if pixels.dtype == bool:
         Image.fromarray(pixels.astype(np.uint8) * 255).save(path)
+    else:
+        Image.fromarray(pixels).save(path, compression="tiff_lzw")
 
 
-def draw_eye(rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
-    """One drawing: RGB uint8 ``(H, W, 3)``, and bool ``(H, W)`` vessels, FOV, second observer."""
+def draw_eye(rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """One drawing: RGB uint8 ``(H, W, 3)``, and bool ``(H, W)`` vessels and field of view."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     center = np.array([WIDTH / 2, HEIGHT / 2]) + rng.uniform(-2, 2, 2)
     radius = 0.478 * WIDTH
@@ -105,8 +99,7 @@ def draw_eye(rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
     edge = np.clip(radius - from_center + 0.5, 0, 1)[..., None]
     picture = ndimage.gaussian_filter(picture * edge, (0.45, 0.45, 0))
     picture += rng.normal(0, 1, picture.shape) * np.array([2.2, 2.6, 3.0]) * (0.25 + 0.75 * edge)
-    second = _second_observer(rng, tree) & fov
-    return np.clip(picture + 2, 0, 255).astype(np.uint8), vessels, fov, second
+    return np.clip(picture + 2, 0, 255).astype(np.uint8), vessels, fov
 
 
 @dataclass
@@ -209,17 +202,3 @@ def _coverage(tree: list[Vessel]) -> Array:
             pen.ellipse([cx - r, cy - r, cx + r, cy + r], fill=1)
     fine = np.asarray(canvas, np.float32).reshape(HEIGHT, FINE, WIDTH, FINE)
     return fine.mean(axis=(1, 3))
-
-
-def _second_observer(rng: np.random.Generator, tree: list[Vessel]) -> Array:
-    """A less careful drawing: some thin vessels left out, widths and places a little off."""
-    drawn = [
-        Vessel(
-            vessel.points + rng.normal(0, 0.35, 2),
-            vessel.radii * rng.uniform(0.8, 1.3),
-            vessel.vein,
-        )
-        for vessel in tree
-        if rng.random() < np.clip(vessel.radii[0], 0.65, 1)
-    ]
-    return _coverage(drawn) >= 0.5

@@ -17,32 +17,12 @@ class PanelCorruption(Augmentation):
 
     Of an image uint8 ``(1, H, W)``, each kind with a random strength up to the one given, in the
     manner of Hendrycks and Dietterich 2019 (arXiv 1903.12261). Lengths are parts of the shorter
-    side: an image that is resized afterwards is damaged alike. 0 leaves a kind out.
+    side: an image that is resized afterwards is damaged alike. Each kind is a function of
+    `corruptions`, whose docstring says what its strength means; 0 leaves it out.
 
     Args:
         probability: that an image is damaged at all.
         max_corruptions: greatest number of kinds in one image.
-        noise: standard deviation in gray levels at mid-gray, of the sensor, of its photons or of
-            speckle; in grains of a pixel up to 1/50 of the side.
-        impulses: part of the pixels, or of the rows or columns, that are black or white.
-        stripes: standard deviation in gray levels of an offset of each row, or column, or of
-            wider ones; of either sign, or all lighter or all darker.
-        texture: standard deviation in gray levels of a pattern of one frequency, in one direction
-            or in all.
-        exposure: contrast, brightness and gamma; at 1 by factors up to 2 and by 64 gray levels.
-        equalization: how far gray levels move to those that are all equally frequent.
-        light: gray levels between the lightest and darkest place, of a gradient, of dark corners
-            or of a smooth random field.
-        haze: part of the contrast that a smooth veil of any gray hides.
-        blur: standard deviation of a Gaussian; a lens out of focus has twice that radius.
-        motion: length of the path.
-        sharpening: times that the difference from a blurred image is added.
-        quantization: gray levels from one to the next that is left.
-        wobble: greatest shift along the rows, or columns, that changes from one to the next.
-        low_resolution: the side is reduced by up to 1 / (1 - low_resolution).
-        compression: JPEG quality falls by up to 100 times this.
-        occlusion: side of a gray, black or white patch.
-        hairs: greatest number of curved lines, up to 1/100 wide.
     """
 
     def __init__(

@@ -10,6 +10,7 @@ import yaml
 
 from common.errors import DataError
 from common.paths import expand
+from experiment.checkpoints.hub import WEIGHTS
 from experiment.checkpoints.read import read_checkpoint
 
 log = logging.getLogger(__name__)
@@ -25,9 +26,9 @@ def find_checkpoints(
     """Checkpoint files of ``source``, in its order.
 
     Args:
-        source: "best" or "last" of the newest of ``runs``; a run folder or a file; a list of these,
-            also as the text ``[a.ckpt, b.ckpt]``; or the folder of a cross-validation, for the best
-            checkpoints of all folds.
+        source: "best" or "last" of the newest of ``runs``; a run folder, a file, or a
+            folder of ``export --format hub``; a list of these, also as the text ``[a.ckpt,
+            b.ckpt]``; or the folder of a cross-validation, for the best checkpoints of all folds.
         which: checkpoint to take of a run folder.
         runs: run folders in which "best" and "last" are searched.
 
@@ -71,9 +72,11 @@ def best_checkpoint(last: Path) -> Path:
 
 
 def _in_run(path: Path, which: Which) -> Path:
-    """``path`` if it is a file, else the checkpoint of the run folder."""
+    """``path`` if it is a file, else the checkpoint of the folder."""
     if path.is_file():
         return path
+    if (path / WEIGHTS).is_file():
+        return path / WEIGHTS
     if not path.is_dir():
         raise DataError(
             f"{path}: no such run or checkpoint; give a run folder, a .ckpt file, best or last"

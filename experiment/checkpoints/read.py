@@ -11,6 +11,7 @@ from torch import Tensor
 
 from common.errors import DataError
 from common.limits import CHECKPOINT_PICKLE_BYTES, CHECKPOINT_VALUES
+from experiment.checkpoints.hub import read_folder
 from experiment.run_json import read_run_json
 
 ADVICE = "give a checkpoint of a run"
@@ -62,9 +63,12 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not path.is_file():
         raise DataError(f"{path}: no such checkpoint; give a run, a file, last or best")
     try:
-        _check_archive(path)
-        mapped = sys.platform != "win32"  # where a mapped file could not be replaced
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        if path.suffix == ".safetensors":
+            content: Any = read_folder(path)
+        else:
+            _check_archive(path)
+            mapped = sys.platform != "win32"  # where a mapped file could not be replaced
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # whatever torch meets in a file that is not its own
         code = "nsupported" in str(error)
         cause = "it contains objects that would run code" if code else "damaged"

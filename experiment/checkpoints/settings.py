@@ -64,15 +64,16 @@ class Checkpoints:
                 preprocessing.
         """
         members = [read_checkpoint(path) for path in find_checkpoints(source, which, runs)]
-        first, *others = [_shared_settings(member) for member in members]
-        for member, other in zip(members[1:], others, strict=True):
-            for name in {**first, **other}:
-                if first.get(name) != other.get(name):
-                    raise DataError(
-                        f"{member.path}: {name} is {other.get(name)}, but {first.get(name)} in "
-                        f"{members[0].path}; members of an ensemble have one network and one "
-                        "preprocessing"
-                    )
+        first = _shared_settings(members[0])
+        for member in members[1:]:
+            other = _shared_settings(member)
+            name = next((n for n in {**first, **other} if first.get(n) != other.get(n)), None)
+            if name is not None:
+                raise DataError(
+                    f"{member.path}: {name} is {other.get(name)}, but {first.get(name)} in "
+                    f"{members[0].path}; members of an ensemble have one network and one "
+                    "preprocessing"
+                )
         return cls(members)
 
     @property
@@ -142,9 +143,8 @@ def log_overrides(given: "Namespace", used: "Namespace") -> None:
         for name in sorted(before.keys() | after.keys()):
             if name in FITTED and before.get(name) in (None, "auto"):
                 continue
-            if before.get(name) != after.get(name):
-                values = name, after.get(name), before.get(name)
-                log.warning("%s is the checkpoint's %r, not %r", *values)
+            if (own := after.get(name)) != before.get(name):
+                log.warning("%s is the checkpoint's %r, not %r", name, own, before.get(name))
 
 
 def _shared_settings(checkpoint: Checkpoint) -> dict[str, Any]:

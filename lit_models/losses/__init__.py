@@ -10,9 +10,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "BCEAdversarialLoss",
             "CenteredBCEAdversarialLoss",
         ],
-        "bce_dice": ["BCEDiceLoss"],
-        "focal_tversky": ["FocalTverskyLoss"],
         "mse_ssim": ["MSESSIMLoss"],
+        "overlap": ["BCEDiceLoss", "FocalTverskyLoss"],
         "spectrum": ["SpectrumLoss"],
     },
 )

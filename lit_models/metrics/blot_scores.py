@@ -8,7 +8,7 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
-from lit_models.metrics.image_mean import ImageMean
+from lit_models.metrics.image_scores import ImageMean
 from lit_models.metrics.kid import BlotKID
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchmetrics import ClasswiseWrapper, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
-from lit_models.metrics.image_mean import ImageMean
+from lit_models.metrics.image_scores import ImageMean
 
 
 def scores_by_image(log_probs: Tensor, target: Tensor) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torchmetrics.classification import (
     MulticlassJaccardIndex,
 )
 
-from lit_models.metrics.image_mean import ImageMean
+from lit_models.metrics.image_scores import ImageMean
 
 
 class BinnedAUROC(BinaryAUROC):

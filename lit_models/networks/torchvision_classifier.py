@@ -25,7 +25,8 @@ class TorchvisionClassifier(nn.Module):
             statistics do not move either.
 
     Raises:
-        DataError: torchvision has no such network, or it does not end in a ``Linear``.
+        DataError: torchvision has no such network; it does not end in a ``Linear`` (SqueezeNet), or
+            has auxiliary heads (GoogLeNet, Inception).
     """
 
     def __init__(
@@ -42,7 +43,8 @@ class TorchvisionClassifier(nn.Module):
         self.backbone = small_cnn() if name == "small_cnn" else get_model(name, weights=None)
         layers = [(n, m) for n, m in self.backbone.named_modules() if isinstance(m, nn.Linear)]
         if not layers or hasattr(self.backbone, "aux_logits"):
-            raise DataError(f"model.network.name: {name} does not end in one Linear; take another")
+            reason = "has auxiliary heads" if layers else "does not end in a Linear"
+            raise DataError(f"model.network.name: {name} {reason}; take another")
         self._head_name, last = layers[-1]
         self.backbone.set_submodule(self._head_name, nn.Identity())
         self.head = nn.Linear(last.in_features, num_classes)
@@ -79,8 +81,10 @@ class TorchvisionClassifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return cast(Tensor, self.head(self.features(images)))
 
-    def class_activation_maps(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Logits, and where they come from: the last feature map weighted by the head's rows.
+    def class_activation_maps(self, images: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Logits, where they come from, and the features.
+
+        The maps are the last feature map, weighted by the head's rows.
 
         Where the head sees the mean of that map (global average pooling), this is exact: the mean
         of a class's map, plus the head's bias, is its logit. Elsewhere it means nothing. Source:
@@ -88,7 +92,8 @@ class TorchvisionClassifier(nn.Module):
         (arXiv 1512.04150).
 
         Returns:
-            ``(N, K)`` and float32 ``(N, K, h, w)``, None where the map has not the head's channels.
+            ``(N, K)``; float32 ``(N, K, h, w)``, None where the map has not the head's channels;
+            ``(N, F)``.
         """
         maps = [images]
         pooled = False
@@ -103,15 +108,16 @@ class TorchvisionClassifier(nn.Module):
 
         hooks = [module.register_forward_hook(keep) for module in self.backbone.modules()]
         try:
-            logits = self(images)
+            features = self.features(images)
         finally:
             for hook in hooks:
                 hook.remove()
         weight, last = self.head.weight.float(), maps[0].float()
+        logits = self.head(features)
         if last.shape[1] != weight.shape[1]:
-            return logits, None
+            return logits, None, features
         with torch.autocast(images.device.type, enabled=False):
-            return logits, torch.einsum("kf,nfhw->nkhw", weight, last)
+            return logits, torch.einsum("kf,nfhw->nkhw", weight, last), features
 
 
 def small_cnn() -> nn.Sequential:

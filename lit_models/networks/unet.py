@@ -94,21 +94,6 @@ class EncoderDecoder(nn.Module):
         self.merge = nn.ModuleList(DoubleConv(2 * o if skips else o, o, norm) for _, o in steps)
         self.out = nn.Conv2d(widths[0], out_channels, 3, padding=1)
 
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """Features of each level, full resolution first; H and W are multiples of ``factor``."""
-        features = [self.down[0](x)]
-        for level in self.down[1:]:
-            features.append(level(F.max_pool2d(features[-1], 2)))
-        return features
-
-    def decode(self, features: Sequence[Tensor]) -> Tensor:
-        """Output from what `encode` returns; without skips only the last entry is read."""
-        x = features[-1]
-        for i, (up, merge) in enumerate(zip(self.up, self.merge, strict=True)):
-            x = up(x)
-            x = merge(torch.cat([features[-2 - i], x], dim=1) if self.skips else x)
-        return self.out(x)
-
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, out_channels, H, W)``, for any H and W.
 
@@ -119,7 +104,14 @@ class EncoderDecoder(nn.Module):
         padding = (0, -width % self.factor, 0, -height % self.factor)
         if any(padding):
             x = F.pad(x, padding, mode="replicate")
-        return self.decode(self.encode(x))[..., :height, :width]
+        features = [self.down[0](x)]
+        for level in self.down[1:]:
+            features.append(level(F.max_pool2d(features[-1], 2)))
+        x = features.pop()
+        for up, merge in zip(self.up, self.merge, strict=True):
+            x, skip = up(x), features.pop()
+            x = merge(torch.cat([skip, x], dim=1) if self.skips else x)
+        return self.out(x)[..., :height, :width]
 
 
 class UNet(EncoderDecoder):

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from common.errors import DataError
-from lit_models.networks.torchvision_classifier import TorchvisionClassifier
+from lit_models.postprocessing.unknown import UnknownScore
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,8 @@ class DefectPostprocessor:
                 "to leave the probabilities as they are"
             )
 
-    def logits(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Logits of each view ``(V, N, K)``, float32, of images ``(N, 3, H, W)``."""
-        return torch.stack([network(view).float() for view in self._views(images)])
-
     def from_logits(self, logits: Tensor) -> Tensor:
-        """Logarithms of the probabilities ``(N, K)`` from what `logits` returns."""
+        """Logarithms of the probabilities ``(N, K)`` from logits of each view ``(V, N, K)``."""
         log_probs = (logits / (self.temperature or 1.0)).log_softmax(dim=2)
         if len(log_probs) == 1:
             return log_probs[0]
@@ -50,32 +46,54 @@ class DefectPostprocessor:
 
     def log_probabilities(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logarithms of the probabilities ``(N, K)``, float32, of images ``(N, 3, H, W)``."""
-        return self.from_logits(self.logits(network, images))
+        return self.from_logits(torch.stack([network(x).float() for x in self._views(images)]))
+
+    def features_and_logits(self, network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What the head sees of the first view ``(N, F)``, and the logits of each ``(V, N, K)``.
+
+        F is 0 where the network has no ``features`` and ``head``. Both float32.
+        """
+        views = self._views(images)
+        if not hasattr(network, "features"):
+            logits = torch.stack([network(view).float() for view in views])
+            return logits.new_empty(len(images), 0), logits
+        features = [network.features(view) for view in views]
+        logits = torch.stack([network.head(one).float() for one in features])
+        return features[0].float(), logits
 
     def answers(
-        self, network: nn.Module, images: Tensor, explain: bool = False
+        self,
+        network: Any,
+        images: Tensor,
+        explain: bool = False,
+        unknown: UnknownScore | None = None,
     ) -> dict[str, Tensor]:
         """What is said of images ``(N, 3, H, W)``, float32.
 
         Args:
-            network: a `TorchvisionClassifier` where it is to explain.
+            network: with ``features`` and ``head`` for ``unknown``; a `TorchvisionClassifier` with
+                `TorchvisionClassifier.class_activation_maps` to explain.
             images: as it takes them.
-            explain: also give the class activation maps; see
-                `TorchvisionClassifier.class_activation_maps` for where there are any.
+            explain: give ``activations``.
+            unknown: gives ``unknown``.
 
         Returns:
-            ``probabilities`` ``(N, K)``; ``activations`` ``(N, K, h, w)``, averaged over the views,
-            of the bare logits, before the temperature.
+            ``probabilities`` ``(N, K)``; ``activations`` ``(N, K, h, w)``, class activation maps
+            averaged over the views, of the bare logits, before the temperature; ``unknown``
+            ``(N,)``, see `UnknownScore`.
         """
-        if not explain:
-            return {"probabilities": self.log_probabilities(network, images).exp()}
-        logits, maps = [], []
-        for view, axes in zip(self._views(images), _MIRRORS, strict=False):
-            of_view, map_of_view = cast(TorchvisionClassifier, network).class_activation_maps(view)
-            logits.append(of_view.float())
-            maps.append(cast(Tensor, map_of_view).flip(axes))
-        probabilities = self.from_logits(torch.stack(logits)).exp()
-        return {"probabilities": probabilities, "activations": torch.stack(maps).mean(dim=0)}
+        if explain:
+            parts = [network.class_activation_maps(view) for view in self._views(images)]
+            features, logits = parts[0][2], torch.stack([part[0].float() for part in parts])
+        else:
+            features, logits = self.features_and_logits(network, images)
+        found = {"probabilities": self.from_logits(logits).exp()}
+        if explain:
+            maps = [part[1].flip(axes) for part, axes in zip(parts, _MIRRORS, strict=False)]
+            found["activations"] = torch.stack(maps).mean(dim=0)
+        if unknown is not None:
+            found["unknown"] = unknown(features, found["probabilities"])
+        return found
 
     def _views(self, images: Tensor) -> list[Tensor]:
         return [images.flip(axes) for axes in _MIRRORS] if self.tta else [images]

@@ -87,3 +87,5 @@ def attach_ensemble(model: Any, ensemble: Ensemble) -> None:
     model.network = ensemble
     if hasattr(getattr(model, "inference", None), "temperature"):
         model.inference = replace(model.inference, temperature=None)
+    if hasattr(model, "unknown"):
+        model.unknown = None  # it is for the features of one network

@@ -170,14 +170,15 @@ def vessel_batch(files, index):
     return {"probability": [probability], "scores": scores}, batch
 
 
-def test_vessels(tmp_path):
+def test_vessels(tmp_path, monkeypatch):
+    monkeypatch.setattr("callbacks.figures.vessels.SHOWN", 2)
     files = [write_files(tmp_path, str(i)) for i in range(3)]
     trainer = fake_trainer(
         tmp_path, sample=True, monitor="val/loss", mode="min", val_set=SimpleNamespace(files=files)
     )
     names = {"val__fov__dice_pooled": [0.1, 0.2], "train__loss": [1, 0.5], "val__loss": [1, 0.7]}
     write_metrics(tmp_path, **names)
-    callback = VesselFigures(images=2)
+    callback = VesselFigures()
     batches = [vessel_batch(one, i) for i, one in enumerate(files)]
     run_epoch(callback, trainer, 0, batches, 1.0)
     run_epoch(callback, trainer, 1, batches, 0.7)
@@ -192,15 +193,22 @@ def test_vessels(tmp_path):
     assert float(rows[2]["sensitivity"]) == pytest.approx(float(sensitivity), abs=1e-4)
 
 
-def test_retina(tmp_path):
+def test_retina(tmp_path, monkeypatch):
+    monkeypatch.setattr("callbacks.figures.retina.SHOWN", 2)
     trainer = fake_trainer(tmp_path, monitor="val/psnr")
     write_metrics(tmp_path, train__loss=[0.1, 0.03], val__loss=[0.11, 0.006], val__psnr=[16, 28])
     images = torch.rand(1, 3, 32, 32) * 2 - 1
     batch = {"image": images, "input_size": torch.tensor([[30, 28]])}
-    callback = RetinaFigures(images=2)
+    callback = RetinaFigures()
     for epoch, psnr in enumerate((16.0, 28.0)):
         noisy = images + 0.2 / (epoch + 1) * torch.randn_like(images)
-        run_epoch(callback, trainer, epoch, [({"reconstruction": noisy}, batch)] * 3, psnr)
+        run_epoch(
+            callback,
+            trainer,
+            epoch,
+            [({"reconstruction": [*noisy[..., :30, :28]]}, batch)] * 3,
+            psnr,
+        )
     assert [tuple(pair.shape) for part in callback._best for pair in part] == [(2, 3, 30, 28)] * 2
     callback.on_fit_end(trainer, None)
     found = pictures(tmp_path)
@@ -257,6 +265,19 @@ def test_the_first_not_a_number_is_not_the_best_for_ever(tmp_path, first):
     for epoch, score in enumerate((first, 0.5, float("nan"), 0.4)):
         run_epoch(callback, trainer, epoch, aoi_batches(6), score)
     assert callback._best_epoch == 2
+
+
+def test_a_resumed_run_keeps_the_figures_of_a_better_epoch(tmp_path):
+    trainer = fake_trainer(tmp_path, **aoi_data())
+    write_metrics(tmp_path, train__loss=[1, 0.5, 0.4], val__accuracy=[0.5, 0.75, 0.25])
+    for epoch, (best, score) in enumerate(((None, 0.75), (0.75, 0.5), (0.75, 0.8))):
+        trainer.checkpoint_callback.best_model_score = best
+        callback = AOIFigures()
+        callback.on_fit_start(trainer, None)
+        run_epoch(callback, trainer, epoch, aoi_batches(6), score)
+        callback.on_fit_end(trainer, None)
+        shown = {0: 1, 1: 1, 2: 3}[epoch]
+        assert f"epoch {shown}" in pictures(tmp_path)["confusion"]["Title"]
 
 
 def drawn_curves(callback, trainer, monkeypatch):

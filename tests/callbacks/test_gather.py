@@ -18,14 +18,14 @@ def trainer(rank=0, sent=None):
 def test_rank_zero_alone_works_and_all_know():
     assert on_rank_zero(trainer(), lambda: "folder") == "folder"
     never = lambda: pytest.fail("called")  # noqa: E731
-    assert on_rank_zero(trainer(1, ("folder", None)), never) == "folder"
+    assert on_rank_zero(trainer(1, "folder"), never) == "folder"
 
 
 def test_an_error_of_rank_zero_is_everyones():
     def fail():
         raise DataError("no room")
 
-    for process, function in ((trainer(), fail), (trainer(1, (None, "no room")), fail)):
+    for process, function in ((trainer(), fail), (trainer(1, DataError("no room")), fail)):
         with pytest.raises(DataError, match=r"^no room$"):
             on_rank_zero(process, function)
 

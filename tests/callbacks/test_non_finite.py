@@ -80,12 +80,6 @@ def test_where_asking_costs_time_it_is_asked_before_anything_is_saved(tmp_path, 
         guard.on_train_epoch_end(engine, module)
 
 
-def test_finite_losses_train_to_the_end(tmp_path):
-    engine = trainer(tmp_path)
-    engine.fit(Line(), batches())
-    assert engine.current_epoch == 4
-
-
 @pytest.mark.parametrize("stage", ["validate", "test", "predict"])
 def test_weights_that_are_not_finite_are_refused(tmp_path, stage):
     module = Line()

@@ -1,11 +1,10 @@
 """What a run leaves on disk, through the real command line."""
 
 import json
-import shutil
 
 import pytest
 import yaml
-from conftest import aoi_args, config_args, one_run, write_aoi
+from conftest import aoi_args, config_args, files, one_run
 from PIL import Image
 from pytorch_lightning.callbacks import Callback
 
@@ -15,40 +14,15 @@ from common.errors import DataError
 from experiment.run_folder import lock_run_folder
 
 
-def files(folder):
-    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
 def record(folder):
     return json.loads((folder / "run.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Images, and a run of two epochs on them that nothing but `run` touches."""
-    folder = tmp_path_factory.mktemp("trained")
-    images = write_aoi(folder / "images")
-    short = ["--trainer.max_epochs=2", "--run.wandb=disabled"]
-    main(["fit", *aoi_args(images, folder / "runs", *short)])
-    return images, one_run(folder / "runs")
-
-
-@pytest.fixture
-def aoi_folder(trained):
-    return trained[0]
-
-
-@pytest.fixture
-def run(trained, tmp_path):
-    folder = tmp_path / "runs" / "aoi" / trained[1].name
-    shutil.copytree(trained[1], folder)
-    return folder
-
-
-def test_training_is_recorded(run, aoi_folder):
+def test_training_is_recorded(finished, one_epoch):
+    run, _ = finished
     found = record(run)
     assert (found["task"], found["config"], found["stage"]) == ("aoi", "aoi", "fit")
-    assert (found["data"], found["sample"]) == (str(aoi_folder), False)
+    assert (found["data"], found["sample"]) == (str(one_epoch[0]), False)
     assert found["status"] == "finished"
     assert found["best_checkpoint"].startswith("epoch=")
     assert found["weights"] == "random"
@@ -56,13 +30,13 @@ def test_training_is_recorded(run, aoi_folder):
     assert yaml.safe_load((run / "config.yaml").read_text())["ckpt_path"] is None
 
 
-def test_evaluations_touch_neither_metrics_nor_the_best_epoch(run, aoi_folder):
-    args = aoi_args(aoi_folder, run.parent.parent)
+def test_evaluations_touch_neither_metrics_nor_the_best_epoch(finished):
+    run, args = finished
     trained = record(run)
     metrics = (run / "metrics.csv").read_bytes()
     checkpoints = files(run / "checkpoints")
     for stage, which in (("validate", "last"), ("test", "best"), ("test", "last")):
-        cli = main([stage, *args, f"--ckpt_path={which}"])
+        cli = main([stage, *args(f"--ckpt_path={which}")])
         found = record(run)
         newest = found.pop("evaluations")[-1]
         assert found == trained
@@ -75,8 +49,9 @@ def test_evaluations_touch_neither_metrics_nor_the_best_epoch(run, aoi_folder):
     assert files(run / "checkpoints") == checkpoints
 
 
-def test_predictions_have_folders_of_their_own(run, aoi_folder, tmp_path):
-    args = aoi_args(aoi_folder, tmp_path / "runs", "--ckpt_path=best")
+def test_predictions_have_folders_of_their_own(finished, tmp_path):
+    run, args = finished
+    args = args("--ckpt_path=best")
     before = files(run)
     new = tmp_path / "new images"
     new.mkdir()
@@ -116,11 +91,12 @@ def test_prediction_from_the_built_in_sample_says_so_and_others_do_not(tmp_path)
     assert record(folder)["sample"] is True
 
 
-def test_a_checkpoint_from_elsewhere_leaves_no_run_where_it_predicts(run, aoi_folder, tmp_path):
+def test_a_checkpoint_from_elsewhere_leaves_no_run_where_it_predicts(finished, one_epoch, tmp_path):
+    run, _ = finished
     elsewhere = tmp_path / "downloads"
     elsewhere.mkdir()
     (run / "checkpoints" / "last.ckpt").rename(elsewhere / "model.ckpt")
-    args = aoi_args(aoi_folder, tmp_path / "other", f"--ckpt_path={elsewhere / 'model.ckpt'}")
+    args = aoi_args(one_epoch[0], tmp_path / "other", f"--ckpt_path={elsewhere / 'model.ckpt'}")
     main(["predict", *args])
     assert not (tmp_path / "other").exists()
     assert (elsewhere / "predictions" / "images" / "predictions.csv").exists()
@@ -128,14 +104,14 @@ def test_a_checkpoint_from_elsewhere_leaves_no_run_where_it_predicts(run, aoi_fo
     assert record(one_run(tmp_path / "other"))["evaluations"][0]["stage"] == "test"
 
 
-def test_an_unreadable_image_is_listed(run, aoi_folder, tmp_path):
+def test_an_unreadable_image_is_listed(finished, tmp_path):
+    run, args = finished
     new = tmp_path / "new"
     new.mkdir()
     Image.new("L", (40, 40), 120).save(new / "a.png")
     (new / "b.png").write_bytes(b"no image")
-    args = aoi_args(aoi_folder, tmp_path / "runs", "--ckpt_path=best")
     with pytest.raises(DataError, match=r"skipped\.csv: 1 "):
-        main(["predict", *args, f"--data.predict_dir={new}"])
+        main(["predict", *args("--ckpt_path=best", f"--data.predict_dir={new}")])
     folder = run / "predictions" / "new"
     lines = (folder / "skipped.csv").read_text().splitlines()
     assert lines[0] == "ID,reason"
@@ -173,43 +149,38 @@ def test_a_failed_run_says_why_and_goes_on(aoi_folder, tmp_path, capsys):
     assert (folder / "metrics.csv").read_text().count("\n") == 5
 
 
-@pytest.mark.parametrize("damage", ["half a line", "no record", "no table"])
-def test_half_a_line_is_dropped_on_resuming_and_other_damage_named(run, aoi_folder, damage):
-    args = aoi_args(aoi_folder, run.parent.parent, "--trainer.max_epochs=3", "--ckpt_path=last")
-    metrics = run / "metrics.csv"
-    whole = metrics.read_text()
-    if damage == "half a line":
-        metrics.write_text(whole + "2,0.")
-    else:
-        name, line = {
-            "no record": ("run.json", "not readable"),
-            "no table": ("metrics.csv", "not a text file"),
-        }[damage]
+def test_half_a_line_is_dropped_on_resuming_and_other_damage_named(finished):
+    run, args = finished
+    args = args("--trainer.max_epochs=2", "--ckpt_path=last")
+    whole = {name: (run / name).read_text() for name in ("run.json", "metrics.csv")}
+    for name, line in (("run.json", "not readable"), ("metrics.csv", "not a text file")):
         (run / name).write_bytes(b"{\xff\xfe")
         with pytest.raises(DataError, match=f"{name}: {line}"):
             main(["fit", *args])
-        return
+        (run / name).write_text(whole[name])
+    (run / "metrics.csv").write_text(whole["metrics.csv"] + "1,0.")
     main(["fit", *args])
-    assert metrics.read_text().startswith(whole)
+    assert (run / "metrics.csv").read_text().startswith(whole["metrics.csv"])
     assert record(run)["status"] == "finished"
 
 
-def test_two_trainings_of_one_run_are_refused(run, aoi_folder):
+def test_two_trainings_of_one_run_are_refused(finished):
+    run, args = finished
     before = files(run)
-    args = aoi_args(aoi_folder, run.parent.parent, "--trainer.max_epochs=3", "--ckpt_path=last")
     with lock_run_folder(run), pytest.raises(DataError, match="another process is training here"):
-        main(["fit", *args])
+        main(["fit", *args("--trainer.max_epochs=2", "--ckpt_path=last")])
     assert files(run) == {**before, run / ".lock": b""}
 
 
-def test_wandb_keeps_its_id(run, aoi_folder, monkeypatch):
+def test_wandb_keeps_its_id(finished, monkeypatch):
+    run, args = finished
     started = []
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setattr(run_recorder, "start_wandb", lambda *given: started.append(given))
     # A project of the name that one of the loggers once had.
-    args = aoi_args(aoi_folder, run.parent.parent, "--run.project=aoi", "--ckpt_path=last")
+    args = args("--run.project=aoi", "--ckpt_path=last")
+    main(["fit", *args, "--trainer.max_epochs=2"])
     main(["fit", *args, "--trainer.max_epochs=3"])
-    main(["fit", *args, "--trainer.max_epochs=4"])
     main(["test", *args])
     assert [given[1] for given in started] == [run] * 3
     assert [given[2] for given in started] == [record(run)["wandb_id"]] * 3

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import aoi_args, config_args, one_run, write_aoi
 
-from callbacks.temperature_scaling import fit_temperature
+from callbacks.after_training import fit_temperature
 from cli import main
 from experiment.checkpoints import read_checkpoint
 from inference import load
@@ -88,33 +88,6 @@ def test_the_temperature_is_that_of_the_validation_images(config, fitted, caplog
         assert kept["confidence"].shape == kept["correct"].shape == (36,)
         assert load(path, device="cpu").inference.temperature == temperature
         assert f"{path.name}: temperature {temperature:.2f}, expected calibration" in caplog.text
-
-
-def test_a_better_likelihood_than_without(fitted, confusing):
-    run = fitted("aoi")
-    best = load(run, device="cpu").trained.path
-    args = ["validate", *aoi_args(confusing, run.parent.parent, *FIT[1:]), f"--ckpt_path={best}"]
-    with_it = main(args).trainer.callback_metrics["val/loss"]
-    without = main([*args, "--model.inference.temperature=1"]).trainer.callback_metrics["val/loss"]
-    assert float(with_it) < float(without)
-
-
-def test_confidence_is_the_same_in_predict(fitted, confusing, tmp_path):
-    """Of the validation images as plain images, by the command line."""
-    run = fitted("aoi_best")
-    best = load(run).trained.path
-    kept, _ = held_out_confidence(best)
-    output = tmp_path / "out"
-    args = config_args("aoi_best", run.parent.parent, f"--output={output}", "--data.batch_size=8")
-    images = f"--data.predict_dir={confusing / 'train_images'}"
-    main(["predict", *args, images, f"--ckpt_path={best}"])
-    rows = table(output / "probabilities.csv")
-    predicted = torch.tensor([float(row["confidence"]) for row in rows])
-    distance = (kept[:, None] - predicted).abs().min(dim=1).values
-    assert float(distance.max()) < 1e-5
-    assert list(rows[0])[:3] == ["ID", "label", "confidence"]
-    for row in rows:
-        assert row[row["label"]] == row["confidence"]
 
 
 @pytest.mark.parametrize("max_error", [0.0, 0.3, 0.99])

@@ -10,6 +10,7 @@ from PIL import Image
 
 from callbacks import AOIWriter, BlotWriter, RetinaWriter, VesselWriter
 from datamodules.blot_style import NAMES
+from datamodules.fundus_files import FundusFiles
 
 MODULE = SimpleNamespace(
     hparams={"class_names": ["good", "bad"]},
@@ -61,7 +62,12 @@ def test_vessels(tmp_path):
     fov = torch.ones(2, 2, dtype=torch.bool)
     batch = {"name": ["a/b.c.tif"], "index": torch.tensor([0]), "probability": [p], "fov": [fov]}
     batch["sharpness"] = [0.05]
+    Image.new("RGB", (2, 2), "red").save(tmp_path / "c.tif")
+    photographs = SimpleNamespace(files=[FundusFiles(tmp_path / "c.tif")])
+    MODULE.trainer = SimpleNamespace(datamodule=SimpleNamespace(predict_set=photographs))
     predict(tmp_path, VesselWriter(), [batch])
+    overlay = pixels(tmp_path / "overlays/a/b.c.png")
+    assert (overlay == [255, 0, 0]).all(axis=2).tolist() == [[True, False], [True, False]]
     header, *rows = table(tmp_path / "vessels.csv")
     assert header[:3] == ["ID", "region", "density"]
     assert [row[:3] for row in rows[:2]] == [

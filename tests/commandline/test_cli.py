@@ -39,12 +39,14 @@ def test_the_users_loggers_log_beside_ours(aoi_folder, tmp_path):
         ("EMAWeightAveraging", "decay=0.9"),
         ("StochasticWeightAveraging", "swa_lrs=0.001", "swa_epoch_start=0.5"),
         ("Timer", "duration=00:01:00:00"),
+        ("TQDMProgressBar",),
     ],
     ids=lambda options: options[0],
 )
 def test_lightnings_own_callbacks(aoi_folder, tmp_path, options):
     name, *values = options
     more = [f"--trainer.callbacks+={name}", *(f"--trainer.callbacks.{v}" for v in values)]
+    more.append("--trainer.enable_progress_bar=true")
     cli.main(["fit", *aoi_args(aoi_folder, tmp_path, *SHORT, *more)])
     checkpoints = one_run(tmp_path) / "checkpoints"
     cli.main(["validate", *aoi_args(aoi_folder, tmp_path, f"--ckpt_path={checkpoints}")])

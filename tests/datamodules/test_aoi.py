@@ -170,3 +170,20 @@ def test_folders_below_are_predicted_on_demand(module, aoi_folder, ready):
     (batch,) = data.predict_dataloader()
     assert batch["name"][0] == "test_images/test_00000.png"
     assert len(batch["name"]) == 60
+
+
+def test_another_folder_is_tested(module, tmp_path, ready):
+    """With the same classes: its test images, else all."""
+    for name in ("class 0", "class 3"):
+        for number in range(3):
+            _draw(tmp_path / "line 2", "#777777", f"{name}/{number}.png")
+    data = ready(module(test_dir=str(tmp_path / "line 2")), "test")
+    assert data.data_source == str(tmp_path / "line 2")
+    assert data.test_set.targets.tolist() == [0, 0, 0, 3, 3, 3]
+    _draw(tmp_path / "line 2", "#777777", "test/class 5/0.png")
+    assert ready(module(test_dir=str(tmp_path / "line 2")), "test").test_set.targets.tolist() == [5]
+    _draw(tmp_path / "line 3", "#777777", "scratch/0.png")
+    with pytest.raises(
+        DataError, match=r"label 'scratch' of scratch/0\.png is none of the classes"
+    ):
+        ready(module(test_dir=str(tmp_path / "line 3")), "test")

@@ -85,7 +85,7 @@ def test_settings_are_plain_values_that_a_checkpoint_loads_as_weights_alone(modu
     expected = set(module.__init__.__annotations__)
     if "kwargs" in expected:  # handed on
         expected |= set(module.__base__.__init__.__annotations__)
-    assert names == expected - {"return", "kwargs"}
+    assert names == expected - {"return", "args", "kwargs"}
     assert {name for name in names if name in NOT_FROM_CHECKPOINT} >= {
         "data_dir",
         "batch_size",

@@ -20,14 +20,6 @@ class Counting(Dataset):
         return {"image": torch.full((100,), float(index)), "name": "x", "pair": (torch.ones(0),)}
 
 
-def test_items_are_read_once_and_the_same():
-    source = Counting()
-    kept = CachedDataset(source)
-    for _ in range(3):
-        assert [float(kept[i]["image"][0]) for i in range(len(kept))] == [0, 1, 2, 3, 4]
-    assert source.reads == 5
-
-
 def test_items_are_gone_through_again():
     kept = CachedDataset(Counting(), repeats=3)
     assert len(kept) == 15

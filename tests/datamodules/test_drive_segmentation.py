@@ -14,14 +14,6 @@ def module(folder, **options):
     return DRIVESegmentationDataModule(str(folder), **{"val_size": 2, **options})
 
 
-def test_estimated_fov_where_there_is_no_mask_of_it(flat, ready):
-    data = ready(module(flat, inputs=NATIVE), "test")
-    batch = next(iter(data.test_dataloader()))
-    assert batch["native_fov"] == [None]
-    assert batch["fov"].any()
-    assert not batch["fov"].all()
-
-
 def test_a_folder_without_splits_is_divided_or_another_cameras_test_set(flat, ready, caplog):
     folder = flat / "train"
     assert len(ready(module(folder), "fit").train_set) == 2
@@ -29,25 +21,15 @@ def test_a_folder_without_splits_is_divided_or_another_cameras_test_set(flat, re
         "images/, masks/ (vessels); no given split; 2 training, 2 validation and 1" in caplog.text
     )
     assert len(ready(module(folder), "test").test_set) == 1
+    batch = next(iter(ready(module(flat, inputs=NATIVE), "test").test_dataloader()))
+    assert batch["native_fov"] == [None]
+    assert batch["fov"].any()
+    assert not batch["fov"].all(), "estimated"
     assert len(ready(module(flat, test_dir=str(folder)), "test").test_set) == 5
     with pytest.raises(
         DataError, match=r"images: no drawn vessels to score with; expected images/"
     ):
         ready(module(flat, test_dir=str(folder / "images")), "test")
-
-
-def test_validation_split_by_seed(official, ready):
-    def names(seed):
-        data = ready(module(official, seed=seed))
-        sets = data.train_set.dataset, data.val_set
-        return [{files.name for files in one.files} for one in sets]
-
-    train, val = names(1)
-    assert len(train) == 4
-    assert len(val) == 2
-    assert not train & val
-    assert names(1) == [train, val]
-    assert any(names(seed)[1] != val for seed in range(2, 6))
 
 
 @pytest.mark.parametrize("val_size", [6, 7])
@@ -94,7 +76,7 @@ def test_a_validation_split_that_leaves_nothing_is_refused(official, ready, val_
         ),
     ],
 )
-@pytest.mark.parametrize("seed", [0, 1, 2, 3])  # 22 in training or in validation
+@pytest.mark.parametrize("seed", [0, 2])  # 22 in training or in validation
 def test_bad_files_stop_before_training_and_are_named(
     official, fundus, ready, spoil, cause, named, seed
 ):
@@ -152,7 +134,7 @@ def test_augmentation_is_joint_and_each_sample_has_its_own(official, fundus, rea
         module(
             official,
             batch_size=2,
-            inputs=FundusInput("green", size=None),
+            inputs=FundusInput("gray", size=None),
             augmentation=FundusAugmentation(crop, noise=0, other_camera_prob=0, **still),
             crops_per_image=3,
         )
@@ -171,16 +153,12 @@ def test_augmentation_is_joint_and_each_sample_has_its_own(official, fundus, rea
     assert not torch.equal(out["target"][0], out["target"][1])
     torch.manual_seed(0)
     assert torch.equal(data.on_after_batch_transfer([item, item], 0)["image"], out["image"])
+    whole = next(iter(data.val_dataloader()))
+    assert data.on_after_batch_transfer(whole, 0) is whole, "evaluation is not augmented"
     batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     assert batch["target"].min() == 0
     assert 0.9 < batch["target"].max() <= 1
     assert len(batch["name"]) == len(batch["index"]) == 2
-
-
-def test_evaluation_is_not_augmented(official, ready):
-    data = ready(module(official, augmentation=FundusAugmentation()))
-    batch = next(iter(data.val_dataloader()))
-    assert data.on_after_batch_transfer(batch, 0) is batch
 
 
 def test_plain_folder_for_prediction(tmp_path, fundus, ready):
@@ -194,14 +172,6 @@ def test_plain_folder_for_prediction(tmp_path, fundus, ready):
     fundus.write(tmp_path, "a.jpg", fundus.photograph(1))
     with pytest.raises(DataError, match=r"a\.jpg.*a\.png"):
         ready(data, "predict")
-
-
-def test_same_names_in_folders_below_are_told_apart(tmp_path, fundus, ready):
-    for folder in ("left", "right"):
-        fundus.write(tmp_path / folder, "a.png", fundus.photograph(1))
-    data = DRIVESegmentationDataModule(predict_dir=str(tmp_path), recursive=True, inputs=NATIVE)
-    batches = list(ready(data, "predict").predict_dataloader())
-    assert [batch["name"] for batch in batches] == [["left/a.png"], ["right/a.png"]]
 
 
 def test_prediction_needs_no_vessels(official, ready):

@@ -33,8 +33,16 @@ def test_each_class_is_spread_evenly_and_the_seed_shuffles():
 def test_too_many_folds():
     with pytest.raises(DataError, match="here: 4 training images do not fill 5 folds"):
         fold_split("here", 5, 0, 0, 4)
-    with pytest.raises(DataError, match="here: 2 training images of class 1 do not fill 3"):
-        fold_split("here", 3, 0, 0, 9, np.repeat([0, 1], [7, 2]))
+    with pytest.raises(DataError, match="here: 7 training images of a class do not fill 8"):
+        fold_split("here", 8, 0, 0, 9, np.repeat([0, 1], [7, 2]))
+
+
+def test_a_rare_class_is_absent_from_some_folds(caplog, recwarn):
+    labels = np.repeat([0, 2], [7, 2])
+    held_out = [labels[fold_split("here", 3, fold, 0, 9, labels)[1]] for fold in range(3)]
+    assert sorted(np.concatenate(held_out)) == labels.tolist()
+    assert "here: a class of 2 images is absent from some of the folds" in caplog.text
+    assert not recwarn
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_sets_as_they_are_downloaded(tmp_path, names, split):
 
 def test_splits_that_are_not_given_are_drawn_by_person(tmp_path):
     write(tmp_path, *(f"Image_{n:02d}{side}.jpg" for n in range(1, 15) for side in "LR"))
-    _, splits = read_splits(tmp_path, seed=0)
+    splits = read_splits(tmp_path, seed=0).splits
     train, val = training_split(tmp_path, 4, seed=0)
     folded = training_split(tmp_path, 4, 0, folds=3, fold=1)
     for parts in ((train, val, splits["test"]), (*folded, splits["test"])):
@@ -137,6 +137,7 @@ def test_files_that_do_not_pair_are_named(tmp_path, names, message):
         (["images/a.png", "masks/a.png"], False, ["a.png"]),
         (["x/images/a.png", "x/1st_manual/a.png"], True, ["x/images/a.png"]),
         (["masks/a.png"], True, ["masks/a.png"]),
+        (["left/a.png", "right/a.png"], True, ["left/a.png", "right/a.png"]),
     ],
 )
 def test_predict_leaves_drawings_out_and_says_so(tmp_path, caplog, names, recursive, kept):

@@ -6,7 +6,6 @@ from torchvision.transforms import v2
 from datamodules.preprocessing import (
     MEAN,
     STD,
-    blot_input,
     normalize_defects,
     photograph_input,
     resize_square,
@@ -30,10 +29,3 @@ def test_photographs():
     assert plain.shape == (3, 37, 50)
     torch.testing.assert_close(plain, pixels(3) / 127.5 - 1)
     assert photograph_input(pixels(3), 16).shape == (3, 16, 16)
-
-
-def test_blots():
-    found = blot_input(pixels(2), 16)
-    assert found.shape == (2, 16, 16)
-    assert found.dtype == torch.float32
-    assert -1 <= float(found.min()) < float(found.max()) <= 1

@@ -1,9 +1,13 @@
+"""Checkpoints are written whole, and without what only training needs."""
+
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from common.errors import DataError
-from experiment.checkpoint_io import write_portable
+from experiment.checkpoint_io import AtomicCheckpointIO, write_portable
 from experiment.checkpoints import read_checkpoint
 from inference import export, load
 from inference.examples import examples
@@ -36,8 +40,16 @@ def test_nothing_of_the_machine_is_in_it(trained, tmp_path):
     assert not kept.keys() & {"optimizer_states", "lr_schedulers", "loops", "current_model_state"}
 
 
-def test_a_damaged_source_leaves_nothing(tmp_path):
-    (tmp_path / "bad.ckpt").write_bytes(b"no zip")
-    with pytest.raises(DataError, match=r"bad\.ckpt: not a checkpoint"):
-        write_portable(tmp_path / "bad.ckpt", tmp_path / "portable.ckpt")
-    assert not (tmp_path / "portable.ckpt").exists()
+def test_a_failed_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"a": torch.ones(1)}, path)
+
+    def half(self, data):
+        self.open("wb").write(data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(DataError, match=r"last\.ckpt: cannot be written \(No space left"):
+        AtomicCheckpointIO().save_checkpoint({"a": torch.zeros(1)}, path)
+    assert torch.load(path, weights_only=True)["a"] == 1
+    assert list(tmp_path.iterdir()) == [path]

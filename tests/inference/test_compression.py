@@ -34,14 +34,6 @@ def test_files_are_avif_of_the_photograph_s_size_and_better_ones_larger(photogra
     assert decode(files[0]).size == photograph.size
 
 
-def test_thin_color_survives():
-    """Lines of 1 px that differ in color alone, which files of half-size color average away."""
-    pixels = np.full((64, 64, 3), (160, 80, 60), np.uint8)
-    pixels[:, ::2] = (120, 100, 60)
-    copy = np.asarray(decode(compress(Image.fromarray(pixels), 95)), int)
-    assert np.abs(copy - pixels).mean() < 4
-
-
 def test_length_is_of_center_lines_and_dice_of_masks():
     truth = np.zeros((30, 40), bool)
     truth[10:13, 5:35] = True

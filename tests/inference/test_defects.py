@@ -1,7 +1,5 @@
 """Class activation maps are exact where the head sees a global average, and nowhere else."""
 
-import dataclasses
-
 import pytest
 import torch
 
@@ -26,14 +24,15 @@ def model(name, tmp_path, **inference):
 AVERAGING = "resnet18 regnet_y_400mf efficientnet_b0 densenet121 mobilenet_v2 shufflenet_v2_x0_5"
 
 
-@pytest.mark.parametrize("name", [*AVERAGING.split(), "swin_t"])
+@pytest.mark.parametrize("name", [*AVERAGING.split(), "swin_t", "small_cnn"])
 def test_a_map_s_mean_is_the_logit(name):
     torch.manual_seed(0)
     network = TorchvisionClassifier(3, name, weights="random", frozen=False).eval()
     images = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
-        logits, maps = network.class_activation_maps(images)
+        logits, maps, features = network.class_activation_maps(images)
         torch.testing.assert_close(logits, network(images))
+        torch.testing.assert_close(features, network.features(images))
     assert min(maps.shape[-2:]) > 1
     torch.testing.assert_close(maps.mean((2, 3)) + network.head.bias, logits)
 
@@ -76,13 +75,3 @@ def test_views_are_mirrored_back(tmp_path):
         assert torch.equal(logs, inference.answers(network, images)["probabilities"])
     torch.testing.assert_close(mirrored_logs, logs)
     torch.testing.assert_close(mirrored, maps.flip(3))
-
-
-def test_the_temperature_is_the_checkpoint_s(tmp_path):
-    pixels = torch.randint(255, (40, 50), dtype=torch.uint8).numpy()
-    plain = model("resnet18", tmp_path).predict(pixels)
-    flat = model("resnet18", tmp_path, temperature=1000.0).predict(pixels)
-    assert flat.label == plain.label
-    assert flat.confidence < plain.confidence
-    assert flat.confidence == pytest.approx(1 / 3, abs=0.01)
-    assert dataclasses.asdict(model("resnet18", tmp_path).inference)["temperature"] is None

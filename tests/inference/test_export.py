@@ -20,8 +20,8 @@ from datamodules.blot_style import NAMES
 from inference import export, infer_onnx, load
 from inference.blots import BlotGraph
 from inference.examples import examples
+from inference.exported_model import ExportedModel
 from inference.model_card import model_card
-from inference.onnx_model import ExportedModel
 
 # Where importing torch fails, as it does for the users of an exported model.
 WITHOUT_TORCH = """
@@ -102,11 +102,13 @@ def test_runner_without_torch_writes_what_predict_writes(
         assert rows[0] == rows[1]
     assert len(list(tmp_path.glob("alone/*.csv"))) == len(list(written.glob("[!v]*.csv")))
     if config == "aoi":
-        read = {"delimiter": ",", "skiprows": 1, "usecols": range(2, 9)}
+        read = {"delimiter": ",", "skiprows": 1, "usecols": range(2, 10)}
         found, expected = (
             np.loadtxt(f / "probabilities.csv", **read) for f in (tmp_path / "alone", written)
         )
-        assert np.abs(found - expected).max() < 0.01
+        differences = np.abs(found - expected).max(axis=0)
+        assert differences[1] < 0.04, "unknown: a rank among 84 validation images"
+        assert np.delete(differences, 1).max() < 0.01
     same_pixels(tmp_path / "alone", written, limit)
 
 

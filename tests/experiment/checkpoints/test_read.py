@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from common.errors import DataError
-from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints.network import check_weights_fit
 from experiment.checkpoints.read import check_not_finished, read_checkpoint
 
@@ -37,41 +36,29 @@ class Code:
         return (Path.touch, (Path("ran"),))
 
 
-def write_bad(kind, path):
-    torch.save(content(), path)
-    whole = path.read_bytes()
-    match kind:
-        case "text":
-            path.write_text("no checkpoint")
-        case "empty":
-            path.write_bytes(b"")
-        case "truncated":
-            path.write_bytes(whole[: len(whole) // 2])
-        case "list":
-            torch.save([1, 2], path)
-        case "image":
-            Image.new("L", (8, 8)).save(path, format="png")
-        case "weights":
-            torch.save({"weight": torch.zeros(3)}, path)
-        case "pickle":
-            path.write_bytes(pickle.dumps(Code()))
-        case "code":
-            torch.save({**content(), "more": Code()}, path)
-        case "folder":
-            path.unlink()
-            path.mkdir()
-        case "missing":
-            path.unlink()
+def image(path):
+    Image.new("L", (8, 8)).save(path, format="png")
 
 
-KINDS = ["text", "empty", "truncated", "list", "image", "weights", "pickle", "code"]
+WRITERS = {
+    "text": lambda path: path.write_text("no checkpoint"),
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:1000]),
+    "list": lambda path: torch.save([1, 2], path),
+    "image": image,
+    "weights": lambda path: torch.save({"weight": torch.zeros(3)}, path),
+    "pickle": lambda path: path.write_bytes(pickle.dumps(Code())),
+    "code": lambda path: torch.save({**content(), "more": Code()}, path),
+    "missing": lambda path: path.unlink(),
+}
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "folder", "missing"])
+@pytest.mark.parametrize("kind", WRITERS)
 def test_what_is_no_checkpoint_is_one_line(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "last.ckpt"
-    write_bad(kind, path)
+    torch.save(content(), path)
+    WRITERS[kind](path)
     with pytest.raises(DataError, match=rf"^{path}: ") as caught:
         read_checkpoint(path)
     assert "\n" not in str(caught.value)
@@ -80,19 +67,14 @@ def test_what_is_no_checkpoint_is_one_line(tmp_path, monkeypatch, kind):
     assert ("run code" in str(caught.value)) == (kind == "code")
 
 
-@pytest.mark.parametrize("epochs", [4, -1, None])
-def test_a_run_with_epochs_left_goes_on(tmp_path, epochs):
-    check_not_finished(lightning_checkpoint(tmp_path), epochs)
-
-
-@pytest.mark.parametrize("epochs", [3, 2])
-def test_a_finished_run_says_what_to_raise(tmp_path, epochs):
-    with pytest.raises(DataError, match=rf"its 3 epochs; raise trainer.max_epochs \(now {epochs}"):
-        check_not_finished(lightning_checkpoint(tmp_path), epochs)
-
-
-def test_bare_weights_cannot_be_trained_on(tmp_path):
+def test_a_run_goes_on_while_it_has_epochs_left(tmp_path):
     checkpoint = lightning_checkpoint(tmp_path)
+    for epochs in (4, -1, None):
+        check_not_finished(checkpoint, epochs)
+    for epochs in (3, 2):
+        line = rf"its 3 epochs; raise trainer.max_epochs \(now {epochs}"
+        with pytest.raises(DataError, match=line):
+            check_not_finished(checkpoint, epochs)
     del checkpoint.content["optimizer_states"]
     with pytest.raises(DataError, match=r"a\.ckpt: weights only; .* fit cannot resume it"):
         check_not_finished(checkpoint, 9)
@@ -152,18 +134,3 @@ def test_weights_of_another_network_are_named(tmp_path, size, name):
         return
     with pytest.raises(DataError, match=rf"^. of its weights are not .*: {name} is"):
         check_weights_fit(checkpoint.weights, model.state_dict())
-
-
-def test_a_failed_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):
-    path = tmp_path / "last.ckpt"
-    AtomicCheckpointIO().save_checkpoint({"a": torch.ones(1)}, path)
-
-    def half(self, data):
-        self.open("wb").write(data[:10])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", half)
-    with pytest.raises(DataError, match=r"last\.ckpt: cannot be written \(No space left"):
-        AtomicCheckpointIO().save_checkpoint({"a": torch.zeros(1)}, path)
-    assert torch.load(path, weights_only=True)["a"] == 1
-    assert list(tmp_path.iterdir()) == [path]

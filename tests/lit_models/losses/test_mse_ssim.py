@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lit_models.losses import BCEDiceLoss, FocalTverskyLoss, MSESSIMLoss
+from lit_models.losses import MSESSIMLoss
 
 
 def test_equal_images_cost_nothing_and_each_term_has_its_weight():
@@ -15,10 +15,3 @@ def test_equal_images_cost_nothing_and_each_term_has_its_weight():
     assert MSESSIMLoss(3.0, 2.0)(image, other) == pytest.approx(float(3 * mse + 2 * ssim), rel=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
         assert MSESSIMLoss(0.0, 1.0)(image, other) == ssim
-
-
-def test_bce_dice_is_the_sum():
-    logits, truth = torch.randn(2, 1, 8, 8), (torch.rand(2, 1, 8, 8) > 0.5).float()
-    bce = F.binary_cross_entropy_with_logits(logits, truth)
-    dice = FocalTverskyLoss(0.5, 0.5, exponent=1.0)(logits, truth)
-    assert BCEDiceLoss(2.0)(logits, truth) == pytest.approx(float(bce + 2 * dice))

@@ -26,13 +26,6 @@ def test_frozen_is_all_but_the_head_and_stays_in_eval_mode():
     assert whole.backbone.training
 
 
-def test_the_small_network_has_class_activation_maps():
-    network = TorchvisionClassifier(6, "small_cnn", "random", frozen=False).eval()
-    logits, maps = network.class_activation_maps(torch.randn(2, 3, 64, 64))
-    assert maps.shape == (2, 6, 4, 4)
-    torch.testing.assert_close(maps.mean((2, 3)) + network.head.bias, logits)
-
-
 def load(path):
     TorchvisionClassifier(6, weights=str(path)).load_pretrained()
 

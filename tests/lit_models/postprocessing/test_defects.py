@@ -37,7 +37,7 @@ def test_no_infinite_loss_where_a_probability_underflows():
 def test_the_temperature_divides_the_logits_of_each_view(tta):
     images = torch.randn(3, 3, 8, 8)
     found = DefectPostprocessor(tta, temperature=2.5).log_probabilities(Corner(), images)
-    logits = DefectPostprocessor(tta).logits(Corner(), images)
+    _, logits = DefectPostprocessor(tta).features_and_logits(Corner(), images)
     assert logits.shape == (4 if tta else 1, 3, 2)
     torch.testing.assert_close(found.exp(), (logits / 2.5).softmax(-1).mean(0))
     one = DefectPostprocessor(tta, temperature=1.0).log_probabilities(Corner(), images)

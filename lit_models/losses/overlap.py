@@ -1,6 +1,7 @@
-"""The Focal Tversky loss, its weights named by what they weigh."""
+"""Losses of overlap: Focal Tversky, its weights named by what they weigh, and Dice."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.ranges import NonNegativeFinite, PositiveFinite
@@ -60,3 +61,17 @@ class FocalTverskyLoss(nn.Module):
             # 1 - TI without the cancellation of two nearly equal numbers.
             loss = (self.fn_weight * fn + self.fp_weight * fp) / bottom
             return loss.clamp_min(1e-6).pow(self.exponent).mean()
+
+
+class BCEDiceLoss(nn.Module):
+    """Binary cross-entropy on logits plus ``dice_weight`` times the Dice loss."""
+
+    def __init__(self, dice_weight: NonNegativeFinite = 1.0) -> None:
+        super().__init__()
+        self.dice_weight = dice_weight
+        self.dice = FocalTverskyLoss(fn_weight=0.5, fp_weight=0.5, exponent=1.0)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Scalar float32 loss; shapes as `FocalTverskyLoss` takes them."""
+        bce = F.binary_cross_entropy_with_logits(logits.float(), target.float())
+        return bce + self.dice_weight * self.dice(logits, target)

@@ -1,4 +1,4 @@
-"""Predicts with an exported model through onnxruntime; same results as a checkpoint."""
+"""Predicts with an exported model through onnxruntime or openvino; same results as a checkpoint."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from common.errors import DataError
 from common.read_ahead import read_ahead
 from experiment.tasks import task_of
 from inference.graph import MORE_INPUTS
+from inference.infer_onnx import ask, inputs_of, session
 from inference.loading import model_class
 
 Run = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
@@ -43,13 +44,19 @@ class ExportedModel:
         read = (self.kind.pixels(one, self.card["mode"], f"image {i}") for i, one in images)
         return (self._answer(*one) for one in read_ahead(read))
 
-    def _answer(self, pixels: list[Tensor], name: str) -> Any:
-        from inference.infer_onnx import ask  # needs onnxruntime
+    def inputs(self, x: Any) -> dict[str, np.ndarray]:
+        """What the graph takes for one image, a batch of 1."""
+        pixels, _ = self.kind.pixels(x, self.card["mode"], "image")
+        return {name: x[None] for name, x in inputs_of(*self._given(pixels)).items()}
 
+    def _given(self, pixels: list[Tensor]) -> tuple[Any, ...]:
         arrays = [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p in pixels]
         modules = [MORE_INPUTS[name] for name in self.card["inputs"] if name in MORE_INPUTS]
+        return self.card, arrays, modules
+
+    def _answer(self, pixels: list[Tensor], name: str) -> Any:
         try:
-            outputs = ask(self.run, self.card, arrays, modules)
+            outputs = ask(self.run, *self._given(pixels))
         except ValueError as error:
             raise DataError(f"{name}: {error}") from None
         shown = tuple(to_pil_image(one) for one in pixels)
@@ -60,23 +67,22 @@ class ExportedModel:
         return f"{type(self).__name__}({self.path}, {self.card['task']}, {self.card['name']})"
 
 
-def load_onnx(path: Path) -> ExportedModel:
-    """An exported ``.onnx``, on what onnxruntime finds.
+def load_exported(path: Path) -> ExportedModel:
+    """An exported ``.onnx`` or ``.xml``, on what onnxruntime finds or on the CPU.
 
     Raises:
-        DataError: no such file, none that `inference.export` wrote, onnxruntime is missing.
+        DataError: no such file, none that `inference.export` wrote, a package is missing.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; give one that `cli.py export` wrote")
     try:
-        from inference.infer_onnx import session
-
         run, card = session(path)
         return ExportedModel(run, card, path)
-    except ImportError:
-        raise DataError(f"{path}: needs onnxruntime; pip install -e '.[export]'") from None
+    except ImportError as error:
+        extra = "openvino" if path.suffix == ".xml" else "export"
+        raise DataError(f"{path}: {error}; pip install -e '.[{extra}]'") from None
     except DataError:
         raise
-    except Exception as error:  # whatever onnxruntime meets in a file that is not its own
-        cause = str(error).partition("\n")[0]
+    except Exception as error:  # whatever it meets in a file that is not its own
+        cause = str(error).strip().partition("\n")[0]
         raise DataError(f"{path}: cannot be loaded ({cause}); export it again") from None

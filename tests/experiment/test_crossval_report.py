@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from common.errors import DataError
-from experiment.crossval_scores import pooled, read_image_tables, spread
+from experiment.crossval_report import pooled, read_image_tables, summary
 
 
 def table(images, **scores):
@@ -37,9 +37,11 @@ def test_an_image_counts_once_whatever_the_number_of_seeds():
     assert pooled(table("a", dice=[0.2]))["dice"]["low"] is None, "no interval from one image"
 
 
-def test_spread():
-    assert spread([1.0, 3.0]) == {"mean": 2.0, "std": math.sqrt(2), "min": 1.0, "max": 3.0}
-    assert spread([1.0])["std"] is None
+def test_spread_over_runs():
+    members = [{"metrics": {"loss": x}, "best_epoch": x} for x in (1.0, 3.0)]
+    spread = {"mean": 2.0, "std": math.sqrt(2), "min": 1.0, "max": 3.0}
+    assert summary(members, table("a", loss=[1.0]))["metrics"] == {"loss": spread}
+    assert summary(members[:1], table("a", loss=[1.0]))["metrics"]["loss"]["std"] is None
 
 
 def test_a_table_that_is_none(tmp_path):

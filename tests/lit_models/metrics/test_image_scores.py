@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lit_models.metrics.image_mean import ImageMean
+from lit_models.metrics.image_scores import ImageMean
 
 
 def test_batches_count_by_their_images():
