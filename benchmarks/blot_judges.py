@@ -1,6 +1,7 @@
 """Outside judges of generated blots: isolation forests that have seen real blots alone.
 
-python benchmarks/blot_judges.py runs/blots_style/*/checkpoints/last.ckpt --data_dir ../shared/data/blots
+python benchmarks/blot_judges.py runs/blots_style/*/checkpoints/last.ckpt \
+    --data_dir ../shared/data/blots
 
 For each checkpoint and the fold that it held out: a forest is fitted on the real blots of the
 training membranes, then tells held-out real blots from blots generated for their templates with

@@ -67,8 +67,7 @@ class StyledBlotGAN(BlotGAN):
     def forward(self, templates: Tensor, styles: Tensor | None = None) -> Tensor:
         """Blots ``(N, 1, H, W)`` in [-1, 1] for templates and styles; None draws them."""
         if styles is None:
-            asked = templates.new_full((len(templates), 8), torch.nan)
-            first = torch.zeros(len(templates), dtype=torch.long)
+            asked, first = templates.new_full((len(templates), 8), torch.nan), [0] * len(templates)
             styles = complete_styles(asked, templates, first, self.style_bank)
         return self.generator(templates, styles)[1]
 
@@ -105,11 +104,9 @@ class StyledBlotGAN(BlotGAN):
         return self.discriminator.score(view)
 
     def on_validation_epoch_start(self) -> None:
-        """Cut D's logits between those of training blots and of blots generated in their style.
-
-        A running mean over training batches would lag: one step of D moves all logits by more than
-        the distance of real and generated blots.
-        """
+        """Cut D's logits between those of training blots and of blots generated in their style."""
+        # A running mean over training batches would lag: one step of D moves all logits by more
+        # than the distance of real and generated blots.
         trainer = self.trainer
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
@@ -118,13 +115,12 @@ class StyledBlotGAN(BlotGAN):
             items = [data[i] for i in range(0, len(data), -(-len(data) // self.centering_blots))]
             keys = ("image", "style", "target")
             self._centering = [torch.stack([item[key] for item in items]) for key in keys]
-        logits: tuple[list[Tensor], list[Tensor]] = [], []
+        logits = []
         parts = (x.to(self.device).split(40) for x in self._centering)
         for templates, styles, real in zip(*parts, strict=True):
             fake = seeded_blots(self.generator, templates, styles)[1]
-            for images, kind in zip((real, fake), logits, strict=True):
-                kind.append(self.discriminator(templates, styles, images))
-        self.discriminator.set_middle(*(torch.cat(kind) for kind in logits))
+            logits.append([self.discriminator(templates, styles, x) for x in (real, fake)])
+        self.discriminator.set_middle(*map(torch.cat, zip(*logits, strict=True)))
 
     def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real, styles = batch["image"], batch["target"], batch["style"]
@@ -133,16 +129,14 @@ class StyledBlotGAN(BlotGAN):
         return {"image": fake, "scores": scores.update(fake, real, *logits)}
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """As `BlotGAN.predict_step`, and of each blot what is known of it.
+        """As `BlotGAN.predict_step`, with ``style``, ``sample`` and ``seed`` of each blot.
 
-        That is ``style``, ``sample`` and ``seed`` ``(N,)``, the blot without grain ``clean``, gray
-        levels 0 to 255, and ``bands``, where template 1 has them, both ``(N, H, W)``.
+        ``clean`` has no grain, gray levels 0 to 255; ``bands`` is template 1; both ``(N, H, W)``.
         """
         templates, sample = batch["image"], batch["sample"]
-        number = (sample - 1).clamp_min(0)
+        number = (sample - 1).clamp_min(0).tolist()
         styles = complete_styles(batch["style"], templates, number, self.style_bank)
         clean, blots = seeded_blots(self.generator, templates, styles, number)
-        named = {"name": batch["name"], "index": batch["index"], "sample": sample}
-        seeds = {"seed": blot_seeds(templates, number), "style": styles, "image": to_gray(blots)}
-        clean = ((clean[:, 0] + 1) * 127.5).clamp(0, 255)
-        return {**named, **seeds, "clean": clean, "bands": templates[:, 0] < 0}
+        known = {"clean": ((clean[:, 0] + 1) * 127.5).clamp(0, 255), "bands": templates[:, 0] < 0}
+        known |= {"seed": blot_seeds(templates, number), "style": styles, "sample": sample}
+        return {"name": batch["name"], "index": batch["index"], "image": to_gray(blots), **known}

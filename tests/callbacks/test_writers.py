@@ -64,7 +64,7 @@ def test_vessels(tmp_path):
     batch["sharpness"] = [0.05]
     Image.new("RGB", (2, 2), "red").save(tmp_path / "c.tif")
     photographs = SimpleNamespace(files=[FundusFiles(tmp_path / "c.tif")])
-    MODULE.trainer = SimpleNamespace(datamodule=SimpleNamespace(predict_set=photographs))
+    MODULE.trainer.datamodule = SimpleNamespace(predict_set=photographs)
     predict(tmp_path, VesselWriter(), [batch])
     overlay = pixels(tmp_path / "overlays/a/b.c.png")
     assert (overlay == [255, 0, 0]).all(axis=2).tolist() == [[True, False], [True, False]]
