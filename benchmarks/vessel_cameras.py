@@ -18,7 +18,7 @@ from PIL import Image
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.drive import training_split
+from datamodules.fundus_splits import training_split
 from datamodules.fundus_files import FundusFiles
 from datamodules.fundus_masks import read_mask
 from inference import load

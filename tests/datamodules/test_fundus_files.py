@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from common.errors import DataError
-from datamodules.drive import read_splits, training_split
+from datamodules.fundus_splits import read_splits, training_split
 from datamodules.fundus_files import find_photographs, plain_images
 
 
