@@ -123,7 +123,7 @@ TRAINED_ON = {
 }
 FINE_IMAGES: dict[str, Spoil] = {
     "one bit": _image("1", "PNG"),
-    "16 bits": lambda path: Image.fromarray(np.zeros((32, 32), np.uint16)).save(path, "PNG"),
+    "16 bits": lambda path: Image.open(path).convert("L").convert("I;16").save(path, "PNG"),
     "opaque RGBA": _image("RGBA", "PNG"),
     "a palette": _image("P", "PNG"),
     "WebP": _image("RGB", "WEBP", lossless=True),

@@ -2,8 +2,9 @@
 
 import logging
 import math
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -24,6 +25,15 @@ from lit_models.postprocessing.unknown import UnknownScore, nearest_distance
 
 log = logging.getLogger(__name__)
 RANGE = (0.05, 20.0)  # of temperatures
+RANKED = 10_000  # validation images that others are ranked among, at most
+
+
+class Fitted(NamedTuple):
+    """What was fitted: state of the callback, settings of prediction, and a line for the log."""
+
+    state: dict[str, Any]
+    inference: DefectPostprocessor
+    summary: str
 
 
 class AfterTraining(Callback):
@@ -32,16 +42,15 @@ class AfterTraining(Callback):
     Training is left as it was: a resumed run continues as if nothing had been fitted.
     """
 
-    def fit_to(self, trainer: pl.Trainer, pl_module: Any, checkpoint: Checkpoint) -> dict[str, Any]:
-        """Fit, and change ``checkpoint.content``, which is then written on rank 0.
+    def fit_to(
+        self, trainer: pl.Trainer, pl_module: Any, inference: DefectPostprocessor
+    ) -> Fitted | None:
+        """Fit to a checkpoint; None leaves it as it is.
 
         Args:
             trainer: in the state of validation; every process calls this.
             pl_module: in eval mode, with the checkpoint's weights.
-            checkpoint: what was read from the file.
-
-        Returns:
-            State of this callback in the checkpoint; empty leaves the file as it is.
+            inference: the checkpoint's settings.
         """
         raise NotImplementedError
 
@@ -54,22 +63,35 @@ class AfterTraining(Callback):
         training = [module for module in pl_module.modules() if module.training]
         pl_module.eval()
         trainer.validating = True  # else the datamodule takes its images for training ones
+        weights, fitted = dict[str, Tensor](), None
         try:
-            for path in paths:
-                self._fit_to_file(trainer, pl_module, path)
+            for checkpoint in map(read_checkpoint, paths):
+                if not _equal(weights, checkpoint.weights):  # the last may be the best
+                    weights = checkpoint.weights
+                    pl_module.load_state_dict(weights)
+                    settings = checkpoint.model.get("inference") or {}
+                    fitted = self.fit_to(trainer, pl_module, DefectPostprocessor(**settings))
+                if fitted is not None:
+                    self._write(trainer, checkpoint, fitted)
         finally:
             trainer.training = True
             pl_module.load_state_dict(current)
             for module in training:
                 module.training = True
 
-    def _fit_to_file(self, trainer: pl.Trainer, pl_module: Any, path: Path) -> None:
-        checkpoint = read_checkpoint(path)
-        pl_module.load_state_dict(checkpoint.weights)
-        if state := self.fit_to(trainer, pl_module, checkpoint):
-            content = checkpoint.content
-            content["callbacks"][self.state_key] = state
-            on_rank_zero(trainer, lambda: AtomicCheckpointIO().save_checkpoint(content, path))
+    def _write(self, trainer: pl.Trainer, checkpoint: Checkpoint, fitted: Fitted) -> None:
+        content = checkpoint.content
+        content["hyper_parameters"]["inference"] = asdict(fitted.inference)
+        content["callbacks"][self.state_key] = fitted.state
+        log.info("%s: %s", checkpoint.path.name, fitted.summary)
+        save = AtomicCheckpointIO().save_checkpoint
+        on_rank_zero(trainer, lambda: save(content, checkpoint.path))
+
+
+def _equal(weights: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
+    return weights.keys() == others.keys() and all(
+        torch.equal(value, others[name]) for name, value in weights.items()
+    )
 
 
 class TemperatureScaling(AfterTraining):
@@ -82,32 +104,29 @@ class TemperatureScaling(AfterTraining):
     and ``correct`` of these images, by which `review_threshold` chooses what to look at again.
     """
 
-    def fit_to(self, trainer: pl.Trainer, pl_module: Any, checkpoint: Checkpoint) -> dict[str, Any]:
-        inference: DefectPostprocessor = pl_module.inference
+    def fit_to(
+        self, trainer: pl.Trainer, pl_module: Any, inference: DefectPostprocessor
+    ) -> Fitted | None:
         _, logits, target = held_out(trainer, pl_module)
         if not len(target):
             log.warning("temperature: not fitted, there are no validation images")
-            return {}
-        temperature = fit_temperature(logits, target)
-        parameters = checkpoint.content["hyper_parameters"]
-        settings = dict(parameters.get("inference") or {})
-        parameters["inference"] = {**settings, "temperature": temperature}
+            return None
+        fitted = replace(inference, temperature=fit_temperature(logits, target))
         before, after = (
-            DefectPostprocessor(inference.tta, value).from_logits(logits).exp()
-            for value in (1.0, temperature)
+            settings.from_logits(logits).exp()
+            for settings in (replace(inference, temperature=1.0), fitted)
         )
         errors = [
-            multiclass_calibration_error(p, target, num_classes=p.shape[1]) for p in (before, after)
+            float(multiclass_calibration_error(p, target, num_classes=p.shape[1]))
+            for p in (before, after)
         ]
-        log.info(
-            "%s: temperature %.2f, expected calibration error %.3f -> %.3f on %d validation images",
-            checkpoint.path.name,
-            temperature,
-            *errors,
-            len(target),
-        )
         confidence, labels = after.max(dim=1)
-        return {"confidence": confidence, "correct": labels == target}
+        return Fitted(
+            {"confidence": confidence, "correct": labels == target},
+            fitted,
+            f"temperature {fitted.temperature:.2f}, expected calibration error {errors[0]:.3f} -> "
+            f"{errors[1]:.3f} on {len(target)} validation images",
+        )
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
@@ -116,7 +135,7 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
     Source: Guo et al., "On calibration of modern neural networks", 2017 (arXiv 1706.04599).
 
     Args:
-        logits: of each view ``(V, N, K)``, as `DefectPostprocessor.logits` returns them.
+        logits: of each view ``(V, N, K)``, see `DefectPostprocessor.features_and_logits`.
         target: classes ``(N,)``.
 
     Returns:
@@ -151,24 +170,24 @@ class UnknownDetection(AfterTraining):
     ) -> None:
         self.false_alarms, self.megabytes = false_alarms, megabytes
 
-    def fit_to(self, trainer: pl.Trainer, pl_module: Any, checkpoint: Checkpoint) -> dict[str, Any]:
+    def fit_to(
+        self, trainer: pl.Trainer, pl_module: Any, inference: DefectPostprocessor
+    ) -> Fitted | None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         network = pl_module.network
         features, logits, _ = held_out(trainer, pl_module)
         if not features.numel():
             log.warning("unknown: not fitted, there are no validation images or no features")
-            return {}
-        settings = checkpoint.content["hyper_parameters"].get("inference") or {}
-        probabilities = DefectPostprocessor(**settings).from_logits(logits).exp()
-        if "train" in data.features:
-            known = data.features["train"]
-        else:
+            return None
+        known = data.features.get("train")
+        if known is None:
             (known,) = over_images(
                 trainer, data.train_set, lambda batch: (network.features(batch["image"]),)
             )
         room = max(1, int(self.megabytes * 1e6 / 2 / known.shape[1]))  # 2 bytes a number
-        drawn = torch.randperm(len(known), generator=torch.Generator().manual_seed(0))[:room]
-        known = F.normalize(known[drawn.sort().values], dim=1).half()
+        known = F.normalize(known[_draw(len(known), room)], dim=1).half()
+        some = _draw(len(features), RANKED)
+        features, probabilities = features[some], inference.from_logits(logits[:, some]).exp()
         state = {
             "features": known,
             "doubts": 1 - probabilities.amax(dim=1),
@@ -176,14 +195,15 @@ class UnknownDetection(AfterTraining):
         }
         scores = UnknownScore(**state, threshold=1.0)(features, probabilities)
         threshold = float(scores.quantile(1 - self.false_alarms, interpolation="higher"))
-        log.info(
-            "%s: images are unknown above %.3f, as %d of %d validation images are",
-            checkpoint.path.name,
-            threshold,
-            int((scores > threshold).sum()),
-            len(scores),
-        )
-        return {**state, "threshold": threshold}
+        found = int((scores > threshold).sum())
+        summary = f"unknown above {threshold:.3f}, as {found} of {len(scores)} validation images"
+        return Fitted({**state, "threshold": threshold}, inference, summary)
+
+
+def _draw(count: int, most: int) -> Tensor:
+    """Positions of at most so many samples, sorted."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return order[:most].sort().values
 
 
 def held_out(trainer: pl.Trainer, pl_module: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,7 +17,9 @@ from callbacks.shape_check import ShapeCheck
 from callbacks.validation_table import ValidationTable
 
 
-def standard_callbacks(config: Any, task: str, given: Sequence[Callback]) -> list[Callback]:
+def standard_callbacks(
+    config: Any, task: str, given: Sequence[Callback] | Callback
+) -> list[Callback]:
     """The standard callbacks.
 
     Args:
@@ -35,7 +37,8 @@ def standard_callbacks(config: Any, task: str, given: Sequence[Callback]) -> lis
     ]
     if config.seed_everything is not False:
         callbacks.append(EpochSeed(int(config.seed_everything)))
-    own_bar = any(isinstance(callback, ProgressBar) for callback in given)
+    several = given if isinstance(given, list) else [given]  # jsonargparse allows a single one
+    own_bar = any(isinstance(callback, ProgressBar) for callback in several)
     if config.trainer.enable_progress_bar is not False and not own_bar:
         callbacks.append(Progress(task))
     # The report's lines come last, below the bars.

@@ -23,9 +23,8 @@ from common.errors import DataError, UsageError
 
 # Errors of the operating system that the user can do something about.
 REFUSED = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.EROFS}
-FULL = {errno.ENOSPC, errno.EDQUOT}
+REFUSED |= {errno.ENOSPC, errno.EDQUOT}
 SIGNALS = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
-PATIENCE = 30.0  # seconds until rank 0 has ended
 
 
 def run_and_exit(main: Callable[[], object]) -> NoReturn:
@@ -83,10 +82,8 @@ def _line_of(error: Exception) -> str | None:
     """The line for the user; None for a bug, which needs its traceback."""
     if isinstance(error, DataError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in FULL:
-        return f"{error.filename or 'output'}: {error.strerror}; free some space"
-    if isinstance(error, OSError) and error.filename and error.errno in REFUSED:
-        return f"{error.filename}: {error.strerror}; change that or give another path"
+    if isinstance(error, OSError) and error.errno in REFUSED:
+        return f"{error.filename or 'output'}: {error.strerror}; change that or give another path"
     if "LOCAL_RANK" in os.environ and re.search("gloo|nccl", str(error), re.IGNORECASE):
         return "another process has ended; see its line"
     return None
@@ -97,6 +94,6 @@ def _wait_for_rank_zero(parent: int) -> None:
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_initialized():
         distributed.destroy_process_group()  # what rank 0 waits for will not come
-    end = time.monotonic() + PATIENCE
-    while os.getppid() == parent and time.monotonic() < end:
-        time.sleep(0.1)
+    for _ in range(300):
+        if os.getppid() == parent:
+            time.sleep(0.1)

@@ -1,11 +1,11 @@
 """``fit --help --config X`` shows the most used options, ``--help all`` all of them."""
 
-import argparse
-import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
+from jsonargparse._parameter_resolvers import get_signature_parameters
 
 from experiment.checkpoints.class_paths import find_class
 
@@ -14,46 +14,42 @@ FIRST_PAGE = """config ckpt_path data.data_dir data.predict_dir data.batch_size 
     model.network.weights model.network.widths model.optimizer.lr model.inference.threshold
     model.inference.tta trainer.max_epochs trainer.devices trainer.accelerator trainer.precision
     seed_everything run.root run.name run.wandb output"""
+Option = tuple[str, Any, str]  # name, value and description
 
 
 def print_help(parser: ArgumentParser, args: Sequence[str]) -> None:
     """Print help and exit where ``args`` contain ``--help``."""
-    wanted = {"-h", "--help"} & {*args}
-    if not wanted:
+    if not {"-h", "--help"} & {*args}:
         return
-    others = [arg for arg in args if arg not in (*wanted, "all")]
-    parsers = [parser]
+    others = [arg for arg in args if arg not in ("-h", "--help", "all")]
+    config = parser.get_defaults()
     if any(arg.startswith(("-c", "--config")) for arg in others):
         config = parser.parse_args(others)
-        for part in ("model", "data"):
-            parsers += _class_parsers(config[part], part)
-    if "all" in args:
-        print("\n\n".join(one.format_help().strip() for one in parsers))
-        sys.exit()
+    options: list[Option] = [(a.dest, config.get(a.dest), str(a.help)) for a in parser._actions]
+    for part in ("model", "data"):
+        if config.get(part):
+            options += _options_of(None, config[part].as_dict(), part)
     print(f"usage: {parser.prog} --config FILE_OR_NAME [--OPTION VALUE ...]\n")
-    options = {action.dest: (one, action) for one in parsers for action in one._actions}
-    for name in filter(options.__contains__, FIRST_PAGE.split()):
-        one, action = options[name]
-        print(f"  --{name:<26} {one.get_defaults().get(name)!s:<22} {action.help}")
-    print("\nWith --config also the config's options are shown; --help all shows all there are.")
+    for name, value, text in options:
+        said = " ".join(text.split())
+        if "all" in args and not isinstance(value, Namespace):
+            print(f"  --{name:<26} {value!s:<22} {said}")
+        elif name in FIRST_PAGE.split():
+            print(f"  --{name:<26} {value!s:<22} {said.partition('. ')[0]}")
+    if "all" not in args:
+        print("\nWith --config the config's options, too; --help all shows all there are.")
     sys.exit()
 
 
-def _class_parsers(spec: Namespace, name: str) -> Iterator[ArgumentParser]:
-    """Parsers for the options of a class and of the classes in its arguments."""
-    found = find_class(spec.class_path)
-    given = spec.get("init_args", Namespace()).as_dict()
-    inner = {k for k, v in given.items() if isinstance(v, dict) and "class_path" in v}
-    # Arguments that the model gives: an optimizer's parameters, the number of classes ...
-    parameters = inspect.signature(found).parameters.values()
-    later = {p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
-    parser = ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
-    parser.add_class_arguments(
-        found, name, skip=inner | (later - given.keys()), fail_untyped=False, instantiate=False
-    )
-    known = {action.dest for action in parser._actions}
-    defaults = {f"{name}.{key}": value for key, value in given.items()}
-    parser.set_defaults({key: value for key, value in defaults.items() if key in known})
-    yield parser
-    for key in sorted(inner):
-        yield from _class_parsers(spec.init_args[key], f"{name}.{key}")
+def _options_of(kind: Any, given: Mapping[str, Any], name: str) -> Iterator[Option]:
+    """Options of a class and of the classes and groups in its arguments."""
+    if "class_path" in given:
+        kind, given = find_class(given["class_path"]), given.get("init_args") or {}
+    for parameter in get_signature_parameters(kind):
+        value, option = given.get(parameter.name), f"{name}.{parameter.name}"
+        if isinstance(value, Mapping):
+            if "class_path" in value:
+                yield option, value["class_path"], parameter.doc or ""
+            yield from _options_of(parameter.annotation, value, option)
+        elif parameter.name in given:  # others the model gives, such as an optimizer's parameters
+            yield option, value, parameter.doc or ""

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import yaml
@@ -44,9 +45,10 @@ VALUE = re.compile(
     re.DOTALL,
 )
 UNKNOWN = re.compile(
-    r"Option '(?P<own>.+?)'|Group '(?P<group>.+?)' does not accept option '(?P<member>.+)'"
-    r"|unrecognized arguments: --(?P<word>[^\s=]+)"
+    r"Option '(.+?)'|Group '(.+?)' does not accept option '(.+)'"
+    r"|unrecognized arguments: --([^\s=]+)"
 )
+CONFIG = ("--config", "-c")
 
 
 class OneLineParser(LightningArgumentParser):
@@ -104,22 +106,20 @@ class OneLineParser(LightningArgumentParser):
             return outer + inner[1], inner[2], inner[3] and outer + inner[3]
         if key:
             return key[1], self._bad_value(key[1], message[key.end() :]), ""
-        if found := UNKNOWN.match(message):
-            name = ".".join(part for part in found.groups() if part).removesuffix("+")
+        if unknown := UNKNOWN.match(message):
+            name = ".".join(part for part in unknown.groups() if part).removesuffix("+")
             return name, "unknown", nearest_option(name, self._options())
-        if required := re.match(r"the following arguments are required: (.+)", message):
-            return required[1], "missing; give it, or a --config FILE that has it", ""
         if argument := re.match(r"argument (?:-c/)?--([^:]+): (.+)", message):
             return argument[1], argument[2].replace("expected one argument", "needs a value"), ""
-        if word := re.match(r"unrecognized arguments: (\S*)", message):
-            return "", f"{word[1]!r} is not an option; options begin with --", ""
-        return "", message.replace("\n", " ")[:200], ""
+        if required := re.match(r"the following arguments are required: (.+)", message):
+            return required[1], "missing; give it, or a --config FILE that has it", ""
+        word = message.removeprefix("unrecognized arguments: ")
+        return "", f"{word.partition(' ')[0]!r} is not an option; options begin with --", ""
 
     def _bad_value(self, option: str, report: str) -> str:
         kind = getattr(self._options().get(option), "_typehint", None)
         if kind is None:
-            group = "Unable to load config" in report
-            return "must be a group of options" if group else report.replace("\n", " ")[:200]
+            return "must be a group of options"
         found = VALUE.search(report)
         value, words = found[found.lastindex or 1] if found else "", in_words(kind)
         if words.startswith(CLASS) and re.fullmatch(r"(?!None)(\w+\.)*[^\W\d]\w*", value):
@@ -140,22 +140,22 @@ class OneLineParser(LightningArgumentParser):
 
 
 def _configs(args: Sequence[str]) -> Iterator[str]:
-    for arg, following in zip(args, [*args, ""][1:], strict=True):
+    for arg, following in pairwise([*args, ""]):
         name, _, value = arg.partition("=")
-        if name in ("--config", "-c"):
+        if name in CONFIG:
             yield value or following
 
 
 def _place(option: str, args: Sequence[str]) -> str:
     """ "FILE, line N: " if a config set ``option`` last, "" if the command line did."""
-    for number, arg in reversed([*enumerate(args)]):
-        name = arg.partition("=")[0]
-        for path in _configs(args[number : number + 2]) if name in ("--config", "-c") else ():
-            if option in (lines := read_config(path)[1]):
-                return f"{path}, line {lines[option]}: "
-        if f"{option}.".startswith(f"{name.lstrip('-').rstrip('+')}."):
-            return ""
-    return ""
+    place = ""
+    for number, arg in enumerate(args):
+        for path in _configs(args[number : number + 2]) if arg.startswith(CONFIG) else ():
+            lines = read_config(path)[1]
+            place = f"{path}, line {lines[option]}: " if option in lines else place
+        if f"{option}.".startswith(f"{arg.partition('=')[0][2:].rstrip('+')}."):
+            place = ""
+    return place
 
 
 @contextmanager
@@ -167,7 +167,7 @@ def one_line_of(*kinds: type[Exception], option: str = "") -> Iterator[None]:
     except DataError:
         raise
     except caught as error:
-        line = str(error).strip().partition("\n")[0]
+        line = str(error).strip().partition("\n")[0][:300]
         raise UsageError(f"{option}: {line}" if option else line) from None
     except Exception as error:
         if not isinstance(error, OSError) and (name := _stock_callback(error)):

@@ -41,7 +41,7 @@ def class_problem(path: str, words: str, report: str) -> str:
     if "is not allowed" in report:
         return f"{path} is not allowed; give {words}"
     module, _, name = path.rpartition(".")
-    missing = "has no attribute" in report or not module
+    missing = re.search("has no attribute|No .* attribute", report) or not module
     for home in (module, *HOMES.split()) if missing else ():
         for near in get_close_matches(name, dir(sys.modules.get(home)), 3, 0.7):
             if isinstance(getattr(sys.modules[home], near), type):

@@ -1,6 +1,7 @@
 """Labeled images: AOI defects and any other classes, as `datamodules.aoi_files` finds them."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -249,7 +250,7 @@ class AOIDataModule(ImageDataModule):
 
     def _in_fit(self, split: str, images: Any) -> Dataset | None:
         features = self.features.get(split)
-        return images if features is None else images.with_features(features)
+        return images if features is None else replace(images, features=features)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Augment training images, each by its own draw, and normalize; see the class."""

@@ -1,5 +1,6 @@
 """Labeled images as items."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +12,12 @@ from datamodules.images import read_image
 from datamodules.preprocessing import Resize, resize_square
 
 
+@dataclass(eq=False)
 class DefectDataset(Dataset[dict[str, Any]]):
     """Images of one folder with their classes.
 
-    Items are ``image`` uint8 ``(1 or 3, size, size)``, ``target``, ``name`` and ``index``; in place
-    of the image ``features`` float32 ``(F,)`` in the copies of `with_features`.
+    Items are ``image`` uint8 ``(1 or 3, size, size)``, ``target``, ``name`` and ``index``; with
+    ``features`` these, float32 ``(F,)``, in place of the image.
 
     Args:
         folder: where the files are.
@@ -24,28 +26,21 @@ class DefectDataset(Dataset[dict[str, Any]]):
         size: side in px that images are resized to.
         mode: "L" reads gray, "RGB" color.
         resize: see `resize_square`.
-        features: ``(N, F)`` of the images, which then take their place.
+        features: of a frozen backbone ``(N, F)``.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        names: np.ndarray,
-        targets: Tensor,
-        size: int,
-        mode: Literal["L", "RGB"] = "L",
-        resize: Resize = "squash",
-        features: Tensor | None = None,
-    ) -> None:
-        self.folder, self.names, self.targets = folder, names, targets
-        self.size, self.mode, self.resize = size, mode, resize
-        self.features = features
-        self.in_memory = features is not None  # a worker could only pass them on
+    folder: Path
+    names: np.ndarray
+    targets: Tensor
+    size: int
+    mode: Literal["L", "RGB"] = "L"
+    resize: Resize = "squash"
+    features: Tensor | None = None
 
-    def with_features(self, features: Tensor) -> "DefectDataset":
-        """The same images, as their features alone."""
-        settings = self.size, self.mode, self.resize
-        return DefectDataset(self.folder, self.names, self.targets, *settings, features)
+    @property
+    def in_memory(self) -> bool:
+        """Whether a worker process could only pass items on."""
+        return self.features is not None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
 from common.errors import DataError
-from datamodules.blot_style import NAMES
 from datamodules.images import read_image
 from experiment.headline import headline
 from experiment.run_results import RunResults, read_results
@@ -52,7 +50,10 @@ def build(model: Any) -> gr.Blocks:
             with gr.Column(min_width=320):
                 file = gr.File(label="images", file_count="multiple", height=160, visible=not pairs)
                 given = template_inputs(model) if pairs else [file]
-                settings = style_inputs(model) + threshold_inputs(model)
+                settings: list[Any] = []
+                if isinstance(model, VesselModel):
+                    label = "vessel where the probability is above"
+                    settings = [gr.Slider(0.01, 0.99, model.inference.threshold, label=label)]
                 button = gr.Button("Predict", variant="primary", visible=pairs)
                 found = examples(model, 4 if pairs else 8)
                 if pairs:
@@ -69,7 +70,7 @@ def build(model: Any) -> gr.Blocks:
                 numbers = gr.Dataframe(label="numbers", interactive=False, visible=False)
         answers = [problems, lines, pair, shown, numbers]
         triggers = [button.click, file.change]
-        triggers += [slider.release for slider in settings if isinstance(model, VesselModel)]
+        triggers += [slider.release for slider in settings]
         gr.on(triggers, lambda *x: answer(model, x), given + settings, answers, api_name="predict")
     return page
 
@@ -128,8 +129,7 @@ def predicted(model: Any, x: Any, settings: Sequence[Any]) -> Any:
     if len(drawn) < model.count:
         raise DataError(f"a blot is made of {model.count} templates; give all")
     papers = [Image.new("RGBA", image.size, "white") for image in drawn]
-    chosen = {"style": dict(zip(NAMES, settings[1:], strict=True))} if any(settings[:1]) else {}
-    return model.predict(tuple(map(Image.alpha_composite, papers, drawn)), **chosen)
+    return model.predict(tuple(map(Image.alpha_composite, papers, drawn)))
 
 
 @lru_cache(maxsize=8)  # for a threshold that is moved; a result takes up to 200 MB
@@ -180,29 +180,3 @@ def template_inputs(model: BlotModel) -> list[Any]:
     how: dict[str, Any] = {"type": "pil", "layers": False, "sources": ["upload"]}
     how["brush"] = gr.Brush(40, ["#000000"], color_mode="fixed")
     return [gr.ImageEditor(label=f"template {n + 1}", **how) for n in range(model.count)]
-
-
-def threshold_inputs(model: Any) -> list[Any]:
-    """A slider for what is called a vessel, at first where the model has it; or nothing."""
-    if not isinstance(model, VesselModel):
-        return []
-    label = "vessel where the probability is above"
-    return [gr.Slider(0.01, 0.99, model.inference.threshold, step=0.01, label=label)]
-
-
-def style_inputs(model: Any) -> list[Any]:
-    """A switch and a slider for each number, over the range of the training's blots; or nothing.
-
-    They begin at the median. While the switch is off the style is drawn.
-    """
-    if not hasattr(model, "known_rows"):
-        return []
-    known = model.known_rows()[:, 1:]
-    lows, middles, highs = np.quantile(known, [0, 0.5, 1], axis=0).round(2).tolist()
-    switch = gr.Checkbox(label="set the style (else it is drawn as real blots have it)")
-    with gr.Accordion("style", open=False):
-        sliders = [
-            gr.Slider(low, max(high, low + 0.01), middle, label=name.replace("_", " "))
-            for name, low, middle, high in zip(NAMES, lows, middles, highs, strict=True)
-        ]
-    return [switch, *sliders]

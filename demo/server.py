@@ -10,7 +10,7 @@ import gradio as gr
 from PIL import Image
 from starlette.middleware import Middleware
 
-from common.errors import DataError, UsageError
+from common.errors import DataError
 from common.image_pixels import FORMATS
 from demo import page
 from demo.guard import OwnRequests
@@ -44,13 +44,9 @@ def run(options: argparse.Namespace) -> None:
 def _check_address(host: str, port: int) -> None:
     """Refuse what Gradio would try for a minute; DataError."""
     try:
-        with socket.create_server((host, port)):
-            pass
-    except OverflowError:
-        raise UsageError(f"--port: {port}; give 1 to 65535") from None
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"--host {host} --port {port or 7860}: {reason}; give others") from None
+        socket.create_server((host, port)).close()
+    except (OSError, OverflowError) as error:
+        raise DataError(f"--host {host} --port {port or 7860}: {error}; give others") from None
 
 
 async def _refuse_address(url: str, cache_dir: str) -> str:

@@ -116,20 +116,17 @@ def page(record: dict[str, Any]) -> list[str]:
     """Lines of ``crossval.md``, of a cross-validation's record with its `summary`."""
     members = record["members"]
     title = f"{record['folds']} folds, {len(members)} runs: {', '.join(record['configs'])}"
-    tables: list[list[list[Any]]] = [[], [["metric, over runs", "mean", "deviation", "min", "max"]]]
+    lines = [f"# {title}", ""]
     if record["out_of_fold"]:
-        tables[0] = [["score, over all held-out images", "mean", "95 % interval", "images"]]
+        lines += ["| all held-out images | mean | 95 % interval | images |", "|---|---|---|---|"]
     for name, one in record["out_of_fold"].items():
         interval = f"{_short(one['low'])} to {_short(one['high'])} ({one['interval']})"
-        tables[0].append([name, _short(one["value"]), interval, one["images"]])
+        lines.append(f"| {name} | {_short(one['value'])} | {interval} | {one['images']} |")
+    lines += ["", "| over runs | mean | standard deviation | min | max |", "|---|---|---|---|---|"]
     for name, one in record["metrics"].items():
-        tables[1].append([name, *map(_short, one.values())])
-    lines = [f"# {title}", ""]
-    for rows in tables:
-        text = [f"| {' | '.join(map(str, row))} |" for row in rows]
-        lines += [*text[:1], *("|---" * len(row) + "|" for row in rows[:1]), *text[1:], ""]
+        lines.append(f"| {name} | {' | '.join(map(_short, one.values()))} |")
     epochs = ", ".join(str(one["best_epoch"]) for one in members)
-    return [*lines, f"Best epochs: {epochs}. {NOTE}", ""]
+    return [*lines, "", f"Best epochs: {epochs}. {NOTE}", ""]
 
 
 def _short(value: float | None) -> str:

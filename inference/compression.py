@@ -3,6 +3,7 @@
 import argparse
 import io
 import logging
+from bisect import bisect_left
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -68,11 +69,11 @@ def compress(
         if not 0 <= value <= most:
             raise UsageError(f"{name}: {value}; give 0 to {most}")
     image = _read(photograph)
+    settings: dict[str, Any] = {"speed": speed, "subsampling": subsampling}
     if keep_vessels is not None:
-        quality = quality_that_keeps(keep_vessels, image, vessels, speed, subsampling)
+        quality = quality_that_keeps(keep_vessels, image, vessels, **settings)
     file = io.BytesIO()
-    settings = {"quality": quality, "speed": speed, "subsampling": subsampling}
-    image.save(file, "AVIF", **settings, advanced=TUNE)
+    image.save(file, "AVIF", quality=quality, **settings, advanced=TUNE)
     return file.getvalue()
 
 
@@ -83,11 +84,7 @@ def decode(data: bytes) -> Image.Image:
 
 
 def quality_that_keeps(
-    keep_vessels: float,
-    image: Image.Image,
-    vessels: VesselModel | None,
-    speed: int = SPEED,
-    subsampling: Subsampling = "4:4:4",
+    keep_vessels: float, image: Image.Image, vessels: VesselModel | None, **settings: Any
 ) -> int:
     """The least quality, by bisection, at which a copy keeps so much of the vessel length; or 100.
 
@@ -95,8 +92,7 @@ def quality_that_keeps(
         keep_vessels: of `VesselsKept.length`, above 0 and at most 1.
         image: the photograph.
         vessels: finds the vessels.
-        speed: see `compress`.
-        subsampling: see `compress`.
+        **settings: ``speed`` and ``subsampling`` of `compress`.
 
     Raises:
         DataError: no vessels; ``keep_vessels`` out of its range.
@@ -108,13 +104,12 @@ def quality_that_keeps(
     truth = vessels.predict(image).mask
     if not truth.any():
         raise DataError("no vessels found, so none to keep; give a quality")
-    low, high = -1, 100
-    while high - low > 1:
-        middle = (low + high) // 2
-        copy = decode(compress(image, middle, speed, subsampling))
-        kept = vessels_kept(truth, vessels.predict(copy).mask).length
-        low, high = (low, middle) if kept >= keep_vessels else (middle, high)
-    return high
+
+    def keeps(quality: int) -> bool:
+        copy = decode(compress(image, quality, **settings))
+        return vessels_kept(truth, vessels.predict(copy).mask).length >= keep_vessels
+
+    return bisect_left(range(100), True, key=keeps)
 
 
 def vessels_kept(truth: np.ndarray, copy: np.ndarray) -> VesselsKept:
@@ -173,10 +168,11 @@ def _compress_file(path: Path, folder: Path, vessels: VesselModel, options: Any)
     """Write the file of a photograph; its row of `COLUMNS`."""
     from lit_models.metrics.image_scores import image_scores  # torchmetrics takes a second
 
-    image, quality, settings = _read(path), options.quality, (options.speed, options.subsampling)
+    image, quality = _read(path), options.quality
+    settings = {"speed": options.speed, "subsampling": options.subsampling}
     if options.keep_vessels is not None:
-        quality = quality_that_keeps(options.keep_vessels, image, vessels, *settings)
-    data = compress(image, quality, *settings)
+        quality = quality_that_keeps(options.keep_vessels, image, vessels, **settings)
+    data = compress(image, quality, **settings)
     with atomic_write(folder / f"{path.stem}.avif") as half:
         half.write_bytes(data)
     copy = decode(data)

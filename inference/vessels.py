@@ -116,5 +116,5 @@ class VesselGraph(Graph):
         padding = (0, -size[1] % 32, 0, -size[0] % 32)
         images, inside = F.pad(images, padding), F.pad(inside.float(), padding) > 0
         found = self.inference.predict(self.network, images, inside, self.fov_only)
-        cropped = [maps[..., : size[0], : size[1]] for maps in found if maps is not None]
+        cropped = [maps[..., : size[0], : size[1]] for maps in found.values()]
         return tuple(resample_maps(maps, native)[:, 0] for maps in cropped)

@@ -93,7 +93,7 @@ class VesselSegmenter(pl.LightningModule):
 
     def _evaluate(self, batch: dict[str, Any], scores: VesselScores) -> dict[str, Any]:
         inputs = batch["image"], batch["fov"], self.fov_only
-        probability, _ = self.inference.predict(self.network, *inputs)
+        probability = self.inference.predict(self.network, *inputs)["probability"]
         scores.loss.update(self._loss(probability.logit(1e-6), batch), len(probability))
         natives = native_maps(probability, batch["input_size"], batch["native_size"])
         truth = batch["native_target"], batch["native_fov"]

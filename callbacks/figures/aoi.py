@@ -19,6 +19,7 @@ from callbacks.figures.held_out import (
 from experiment.plotting import INK, image_grid, show_image
 from experiment.run_results import RunResults
 
+SHOWN = 12  # pictures in a grid
 MAX_NUMBERS, MAX_NAMES = 16, 64  # classes whose images are counted, and named, in the matrix
 
 
@@ -26,16 +27,8 @@ class AOIFigures(HeldOutFigures):
     """Curves, confusion matrix, most confident mistakes, examples; tables of classes and mistakes.
 
     ``validation_step`` and ``test_step`` return ``probabilities`` ``(N, K)``, ``target`` and
-    ``index`` ``(N,)``; the module has ``hparams.class_names``.
-
-    Args:
-        mistakes: pictures in the grid of mistakes, at most; the table has all of them.
-        examples: pictures in the grid of examples, at most.
+    ``index`` ``(N,)``; the module has ``hparams.class_names``. The table of mistakes has all.
     """
-
-    def __init__(self, mistakes: int = 12, examples: int = 12) -> None:
-        super().__init__()
-        self.mistakes, self.examples = mistakes, examples
 
     def keep(
         self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]
@@ -63,25 +56,17 @@ class AOIFigures(HeldOutFigures):
         images = data.test_set if prefix else data.val_set
         order = confidence.argsort(descending=True)
         wrong = order[(predicted != labels)[order]].tolist()
-        rows = [
-            (
-                images.name(int(indices[i])),
-                class_names[int(labels[i])],
-                class_names[int(predicted[i])],
-                f"{confidence[i]:.4f}",
-            )
-            for i in wrong
-        ]
+        names = [images.name(index) for index in indices.tolist()]
+        truth, answers = ([class_names[i] for i in x.tolist()] for x in (labels, predicted))
+        rows = [(names[i], truth[i], answers[i], f"{confidence[i]:.4f}") for i in wrong]
         header = ("image", "true class", "predicted class", "confidence")
         write_rows(trainer, f"{prefix}mistakes", header, rows)
         by_class = [(labels == label).nonzero().flatten().tolist() for label in range(count)]
-        each = max(1, self.examples // count)
+        each = max(1, SHOWN // count)
+        examples = [i for part in by_class for i in part[:each]]
         grids = {
-            "mistakes": (f"Most confident mistakes ({where})", wrong[: self.mistakes]),
-            "examples": (
-                f"Examples of each class ({where})",
-                [i for part in by_class for i in part[:each]][: self.examples],
-            ),
+            "mistakes": (f"Most confident mistakes ({where})", wrong[:SHOWN]),
+            "examples": (f"Examples of each class ({where})", examples[:SHOWN]),
         }
         for name, (title, shown) in grids.items():
             if not shown:
@@ -95,9 +80,8 @@ class AOIFigures(HeldOutFigures):
                 panels = [axes for row in image_grid(fig, lines, columns) for axes in row]
                 for axes, i in zip(panels, shown, strict=False):
                     image = to_dtype(images[int(indices[i])]["image"], torch.float32, scale=True)
-                    truth, answer = class_names[int(labels[i])], class_names[int(predicted[i])]
-                    text = f"{answer} {100 * confidence[i]:.0f} %"
-                    show_image(axes, image, f"true {truth}\npredicted {text}")
+                    text = f"{answers[i]} {100 * confidence[i]:.0f} %"
+                    show_image(axes, image, f"true {truth[i]}\npredicted {text}")
 
 
 def _write_classes(

@@ -51,49 +51,37 @@ class VesselPostprocessor:
             raise DataError("model.inference.scales: empty; give 1.0 to look at an image as it is")
 
     def predict(
-        self,
-        network: nn.Module,
-        images: Tensor,
-        fov: Tensor | None = None,
-        fov_only: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
+        self, network: nn.Module, images: Tensor, fov: Tensor, fov_only: bool = False
+    ) -> dict[str, Tensor]:
         """Probability, and how far the views of an image disagree. Can be exported.
 
         Args:
             network: gives logits ``(N, 1, H, W)``.
             images: as the network takes them.
-            fov: bool ``(N, 1, H, W)``, the pixels that count for a scale's confidence; None: all.
+            fov: bool ``(N, 1, H, W)``, the pixels that count for a scale's confidence.
             fov_only: nothing outside the field of view is vessel.
 
         Returns:
-            Probability and standard deviation over the views (0 to 0.5; None where there is one
-            view), float32 ``(N, 1, H, W)``.
+            ``probability`` and, with test-time augmentation, ``uncertainty``, the standard
+            deviation over the views (0 to 0.5), float32 ``(N, 1, H, W)``.
         """
-        if fov is None:
-            fov = torch.ones_like(images[:, :1], dtype=torch.bool)
         maps = self._at_best_scale(network, images, fov)
-        if fov_only:
-            maps = [one * fov for one in maps]
-        return maps[0], maps[1] if self.tta > 1 else None
+        kinds = ("probability", "uncertainty")[: len(maps)]
+        return {k: one * fov if fov_only else one for k, one in zip(kinds, maps, strict=True)}
 
     def predict_native(
         self, network: nn.Module, batch: dict[str, Any], fov_only: bool
     ) -> dict[str, list[Tensor]]:
-        """Maps of each photograph at the size of its file.
+        """What `predict` returns of each photograph, float32 ``(H, W)`` at the size of its file.
 
         Args:
             network: gives logits ``(N, 1, H, W)``.
             batch: of photographs, see `datamodules.fundus_input.collate`.
             fov_only: nothing outside the field of view is vessel.
-
-        Returns:
-            ``probability`` and, with test-time augmentation, ``uncertainty``, see `predict`: lists
-            of float32 ``(H, W)``.
         """
         found = self.predict(network, batch["image"], batch["fov"], fov_only)
-        kinds = zip(("probability", "uncertainty"), found, strict=True)
         sizes = batch["input_size"], batch["native_size"]
-        return {kind: native_maps(maps, *sizes) for kind, maps in kinds if maps is not None}
+        return {kind: native_maps(maps, *sizes) for kind, maps in found.items()}
 
     def _at_best_scale(self, network: nn.Module, images: Tensor, fov: Tensor) -> list[Tensor]:
         if len(self.scales) == 1:

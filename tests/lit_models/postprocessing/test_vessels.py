@@ -8,6 +8,10 @@ from lit_models.networks import UNet
 from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps
 
 
+def asked(inference, net, images):
+    return inference.predict(net, images, torch.ones_like(images[:, :1], dtype=torch.bool))
+
+
 def network():
     torch.manual_seed(0)
     return UNet(widths=(4, 8)).eval()
@@ -17,7 +21,7 @@ def network():
 def test_tiles_agree_with_the_whole():
     tiled = VesselPostprocessor(tile=64)
     images = torch.randn(1, 1, 150, 203)
-    a, b = (i.predict(network(), images)[0] for i in (VesselPostprocessor(), tiled))
+    a, b = (asked(i, network(), images)["probability"] for i in (VesselPostprocessor(), tiled))
     assert a.shape == b.shape == images.shape
     # But for what convolutions see beyond a tile's edge.
     assert (a - b).abs().mean() < 0.05 * a.std()
@@ -34,10 +38,12 @@ def test_tiles_agree_with_the_whole():
 def test_views_are_turned_back(tta):
     averaged = VesselPostprocessor(tta=tta)
     images = torch.randn(1, 1, 32, 48)
-    mirrored = averaged.predict(network(), images.flip(-1))[0].flip(-1)
-    found = averaged.predict(network(), images)[0]
+    mirrored = asked(averaged, network(), images.flip(-1))["probability"].flip(-1)
+    found = asked(averaged, network(), images)["probability"]
     assert torch.allclose(found, mirrored, atol=1e-6)
-    assert not torch.allclose(found, VesselPostprocessor().predict(network(), images)[0], atol=1e-4)
+    assert not torch.allclose(
+        found, asked(VesselPostprocessor(), network(), images)["probability"], atol=1e-4
+    )
 
 
 @torch.no_grad()
@@ -51,9 +57,9 @@ def test_the_scale_of_highest_confidence_is_taken_for_each_image():
     inference = VesselPostprocessor(scales=[1.0, 0.5])
     high, low = torch.randn(2, 1, 64, 48), torch.randn(2, 1, 32, 48)
     for images, scale in ((high, 0.5), (low, 1.0)):
-        p = inference.predict(Confident(), images)[0]
+        p = asked(inference, Confident(), images)["probability"]
         assert p.shape == images.shape
-        alone = VesselPostprocessor(scales=[scale]).predict(Confident(), images)[0]
+        alone = asked(VesselPostprocessor(scales=[scale]), Confident(), images)["probability"]
         assert torch.equal(p, alone)
 
 
@@ -92,11 +98,11 @@ def test_the_spread_is_that_of_the_views(scales):
             seen.append(self.network(x))
             return seen[-1]
 
-    mean, spread = VesselPostprocessor(tta=4, scales=scales).predict(Watched(), images)
+    mean, spread = asked(VesselPostprocessor(tta=4, scales=scales), Watched(), images).values()
     assert mean.shape == spread.shape == images.shape
     assert 0 <= float(spread.min()) <= float(spread.max()) <= 0.5
     assert torch.equal(
-        mean, VesselPostprocessor(tta=4, scales=scales).predict(network(), images)[0]
+        mean, asked(VesselPostprocessor(tta=4, scales=scales), network(), images)["probability"]
     )
     if scales == [1.0]:
         axes = [(), (-1,), (-2,), (-2, -1)]
