@@ -18,9 +18,9 @@ from PIL import Image
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.drive import training_split
 from datamodules.fundus_files import FundusFiles
 from datamodules.fundus_masks import read_mask
+from datamodules.fundus_splits import training_split
 from inference import load
 
 Pixels = np.ndarray  # float64 (H, W, 3), 0 to 255
