@@ -122,18 +122,10 @@ def test_an_ensembles_scores_are_its_own(crossvalidated, caplog, tmp_path):
     assert own["evaluations"][0]["metrics"] == record["evaluations"][0]["metrics"]
 
 
-def test_ensembles_that_cannot_be(crossvalidated, tmp_path):
+def test_a_training_continues_one_checkpoint(crossvalidated):
     folder, args = crossvalidated
     with pytest.raises(UsageError, match="fit continues one"):
         main(["fit", *args, f"--ckpt_path={folder}"])
-    other = ["--run.name=other", "--trainer.max_epochs=1", "--data.image_size=40"]
-    main(["fit", *args, f"--run.root={tmp_path}", *other, "--trainer.limit_train_batches=1"])
-    files = [folder / "fold-0_seed-42", tmp_path / "aoi" / "other"]
-    line = r"other/checkpoints/.*: data.image_size is 40, but 32 in "
-    with pytest.raises(DataError, match=line):
-        main(["test", *args, f"--ckpt_path=[{','.join(map(str, files))}]"])
-    with pytest.raises(DataError, match=line):
-        load(files)
 
 
 def test_images_are_averaged_too(tmp_path):
