@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from callbacks.gather import on_rank_zero
 from callbacks.run_recorder import run_folder
+from common.errors import DataError
 from experiment.atomic import writing
 from lit_models.optim.configure import has_validation
 
@@ -87,6 +89,7 @@ class LastCheckpoint(Checkpoint):
 
     def __init__(self) -> None:
         self._path = Path()
+        self._epoch: int | None = None  # whose checkpoint was written last
         self._plateau: list[float | None] = []  # metric for the first step, by schedule
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -99,6 +102,7 @@ class LastCheckpoint(Checkpoint):
         self._plateau = []
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epoch = trainer.current_epoch
         trainer.save_checkpoint(self._path.with_name(".last.ckpt"), weights_only=False)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -106,6 +110,13 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._publish(trainer)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        if self._epoch is not None and trainer.current_epoch > self._epoch:  # its rows are logged
+            with suppress(DataError):  # the exception is the one to show
+                self._publish(trainer)
 
     def _publish(self, trainer: pl.Trainer) -> None:
         written = self._path.with_name(".last.ckpt")
