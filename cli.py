@@ -100,7 +100,7 @@ class CLI(LightningCLI):
         print_help(parser, args)  # type: ignore[arg-type]
         args = [str(arg).replace("--model.init_from", "--init_from", 1) for arg in args]  # type: ignore[union-attr]
         if any(arg.startswith("--model.class_names") for arg in args):
-            raise UsageError("model.class_names: is linked to the data's; give data.class_names")
+            raise UsageError("model.class_names: comes from the data; give data.class_names")
         super().parse_arguments(parser, args)
         check_values(self.config.as_dict(), self.verb)
         given = (re.match(r"--model\.(?:init_args\.)?inference\.?(\w*)", arg) for arg in args)
@@ -113,7 +113,7 @@ class CLI(LightningCLI):
         training, run = self.verb == "fit", RunSettings(**self.config.run.as_dict())
         given = self.config.ckpt_path
         if self.config.init_from and (given or not training):
-            raise UsageError("init_from: starts a new fit, without --ckpt_path")
+            raise UsageError("init_from: starts a new fit; leave --ckpt_path out")
         if training and given in (None, "auto"):
             runs = run.existing if given else [requeued_run(run)]
             if not any(one and (one / "checkpoints" / "last.ckpt").is_file() for one in runs):
@@ -132,9 +132,7 @@ class CLI(LightningCLI):
         """Take model and preprocessing from the (first) checkpoint, and log what that overrides."""
         given, lead = self.config.clone(), checkpoints.lead
         if self.verb == "validate" and not checkpoints.share_validation:
-            log.warning(
-                "%s: others trained on its validation images; this score flatters", lead.path
-            )
+            log.warning("%s: this score flatters, others trained on its images", lead.path)
         whole = self.config.as_dict()
         for part, init_args in checkpoints.settings(given, self.inference_given).items():
             whole[part]["init_args"] |= init_args

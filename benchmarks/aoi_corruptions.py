@@ -5,14 +5,16 @@
 The validation images of each checkpoint's own split, damaged at their native size before anything
 else, by a seed. "Trained" are kinds that `datamodules.transforms.PanelCorruption` has too, "new"
 kinds that no training sees. Prints a Markdown table with Wilson's 95 % intervals; of several
-checkpoints a column each.
+checkpoints a column each. ``--views 1 2 4`` sets how many views each of them sees.
 """
 
 import argparse
 import io
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
@@ -252,8 +254,11 @@ def main() -> None:
     parser.add_argument("checkpoints", nargs="+", help="runs or checkpoints of one split")
     parser.add_argument("--data_dir", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--views", nargs="+", type=int, default=[], choices=[1, 2, 4])
     options = parser.parse_args()
-    models = [load(path) for path in options.checkpoints]
+    models: list[Any] = [load(path) for path in options.checkpoints]
+    for model, views in zip(models, options.views, strict=False):
+        model.inference = replace(model.inference, tta=views > 1, views=max(views, 2))
     split = {k: v for k, v in models[0].trained.data.items() if k in ("val_fraction", "seed")}
     names = models[0].class_names
     data = AOIDataModule(str(options.data_dir), class_names=names, num_workers=0, **split)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
@@ -42,6 +42,7 @@ class HeldOut:
         templates: in [0, 1], ``(N, 2, H, W)``.
         blots: real blots in [0, 1], ``(N, 1, H, W)``.
         groups: membrane of each blot.
+        train: the other real blots, likewise.
         styles: measured on the blots, ``(N, 8)``.
         ridge: baseline with the true gray levels, in [0, 1].
         real_std: of mean gray and of contrast over one blot from each of ten membranes.
@@ -54,11 +55,12 @@ class HeldOut:
         parts = (data.train_set.dataset, data.val_set.dataset)
         table = data.folder / "groups.csv"
         groups = [np.array(read_groups(table, [t.stem for t in p.pairs])) for p in parts]
-        (x, y), (self.templates, self.blots) = map(unit, parts)
+        (x, self.train), (self.templates, self.blots) = map(unit, parts)
         self.groups = groups[1]
         self.styles = styles_of(self.blots, self.templates)
-        self.ridge = set_levels(ridge(x, y, self.templates), self.templates, self.styles)
-        self.real_std = real_std(torch.cat([y, self.blots]), np.concatenate(groups))
+        predicted = ridge(x, self.train, self.templates)
+        self.ridge = set_levels(predicted, self.templates, self.styles)
+        self.real_std = real_std(torch.cat([self.train, self.blots]), np.concatenate(groups))
 
 
 def unit(blots: BlotDataset) -> tuple[Tensor, Tensor]:
@@ -75,11 +77,8 @@ def ridge(train: Tensor, targets: Tensor, held_out: Tensor, penalty: float = 100
         patches = F.unfold(F.pad(templates, [3] * 4, mode="replicate"), 7)
         return patches.transpose(1, 2).flatten(0, 1).double()
 
-    x, y = windows(train), targets.flatten().double()
-    mean, offset = x.mean(0), y.mean()
-    x -= mean
-    weights = torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1]), x.T @ (y - offset))
-    predicted = (windows(held_out) - mean) @ weights + offset
+    model = Ridge(penalty).fit(windows(train), targets.flatten().double())
+    predicted = torch.from_numpy(model.predict(windows(held_out)))
     return predicted.float().view(-1, 1, *held_out.shape[2:])
 
 
@@ -218,12 +217,11 @@ def std(blots: Tensor) -> np.ndarray:
 
 def real_std(blots: Tensor, groups: np.ndarray) -> np.ndarray:
     """`std` of a blot from each of ten membranes, the mean of 200 choices."""
-    rng, names = np.random.default_rng(0), np.unique(groups)
-    chosen = [
-        [rng.choice(np.flatnonzero(groups == name)) for name in rng.permutation(names)[:SAMPLES]]
-        for _ in range(200)
-    ]
-    return np.mean([std(blots[some]) for some in chosen], axis=0)
+    rng, names, found = np.random.default_rng(0), np.unique(groups), []
+    for _ in range(200):
+        some = rng.permutation(names)[:SAMPLES]
+        found.append(std(blots[[rng.choice(np.flatnonzero(groups == name)) for name in some]]))
+    return np.mean(found, axis=0)
 
 
 def sampled_styles(model: BlotGAN, count: int, seed: list[int]) -> np.ndarray:

@@ -17,8 +17,7 @@ sys.path.insert(0, str(ROOT))
 ON_THE_WAY = (
     "datamodules.aoi",
     "datamodules.blots",
-    "datamodules.drive_segmentation",
-    "datamodules.drive_reconstruction",
+    "datamodules.drive",
     "lit_models.defect_classifier",
     "lit_models.vessel_segmenter",
     "lit_models.blot_gan",

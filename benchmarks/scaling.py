@@ -28,6 +28,7 @@ CASES += [(4, 112, 0), (4, 112, 1)]
 def first_step() -> float:
     """Seconds from the command to the end of the first training step of the AOI sample."""
     limits = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1"]
+    limits += ["--model.network.weights=random"]
     record = clocked("aoi", "val/accuracy", [*limits, "--trainer.limit_val_batches=1"])
     return record["first_step"] - record["started"]
 

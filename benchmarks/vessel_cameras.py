@@ -9,7 +9,7 @@ the best one for each camera, which needs its labels. Prints Markdown.
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,11 @@ from PIL import Image
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.drive import training_split
 from datamodules.fundus_files import FundusFiles
 from datamodules.fundus_masks import read_mask
+from datamodules.fundus_splits import training_split
+from datamodules.images import read_image
+from datamodules.transforms.field_of_view import estimate_fov
 from inference import load
 
 Pixels = np.ndarray  # float64 (H, W, 3), 0 to 255
@@ -71,17 +73,19 @@ def dice(called: np.ndarray, truth: np.ndarray) -> float:
     return 2 * float((called & truth).sum()) / float(called.sum() + truth.sum())
 
 
-def masks(photographs: list[FundusFiles]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Vessels and field of view of each photograph, bool ``(H, W)``."""
-    truths, inside = [], []
-    for files in photographs:
-        size = torch.Size(Image.open(files.image).size[::-1])
-        truths.append(read_mask(files.vessels, files.image, size)[0].numpy())
-        inside.append(read_mask(files.fov, files.image, size, full=True)[0].numpy())
-    return truths, inside
+def drawn(files: FundusFiles) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """First and second observer's vessels, and the field of view, bool ``(H, W)``."""
+    pixels = read_image(files.image, "RGB")
+    size = pixels.shape[-2:]
+    assert files.vessels is not None, f"{files.image}: no drawn vessels"
+    first = read_mask(files.vessels, files.image, size)[0].numpy()
+    second = files.second and read_mask(files.second, files.image, size)[0].numpy()
+    if files.fov is None:
+        return first, second, estimate_fov(pixels.permute(1, 2, 0).numpy())
+    return first, second, read_mask(files.fov, files.image, size, full=True)[0].numpy()
 
 
-def within(maps: list[np.ndarray], inside: list[np.ndarray]) -> np.ndarray:
+def within(maps: Sequence[np.ndarray], inside: Sequence[np.ndarray]) -> np.ndarray:
     """Values of all maps inside their fields of view, concatenated."""
     return np.concatenate([one[i] for one, i in zip(maps, inside, strict=True)])
 
@@ -97,7 +101,7 @@ def main() -> None:
     split = {key: model.trained.data.get(key) for key in ("val_size", "seed", "folds", "fold")}
     _, held_out = training_split(options.data_dir, *split.values())
     threshold = model.inference.threshold
-    truths, inside = masks(held_out)
+    truths, _, inside = zip(*map(drawn, held_out), strict=True)
     truth = within(truths, inside)
     print(f"{len(held_out)} validation images\n")
     print(f"| camera | Dice at {threshold:g} | best | at | vessel fraction | drawn |")

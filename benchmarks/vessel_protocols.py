@@ -20,10 +20,10 @@ from PIL import Image
 from scipy import ndimage
 from skimage.morphology import skeletonize
 from torch import Tensor
+from vessel_cameras import drawn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.fundus_files import FundusFiles, find_photographs
-from datamodules.fundus_masks import read_mask
 from lit_models.metrics.vessel_scores import RegionScores
 
 SCORES = ("dice", "iou", "mean_iou", "sensitivity", "specificity", "accuracy", "auroc")
@@ -112,16 +112,15 @@ def main() -> None:
     test = find_photographs(args.data_dir).splits["test"]
     methods = {"predictions": Protocols()}
     for files in test:
-        size = torch.Size(Image.open(files.image).size[::-1])
-        truth = read_mask(files.vessels, files.image, size)[0].as_subclass(Tensor)
-        fov = None
-        if files.fov is not None:
-            fov = read_mask(files.fov, files.image, size, full=True)[0].as_subclass(Tensor)
+        first, second, inside = drawn(files)
+        truth, fov = torch.from_numpy(first), torch.from_numpy(inside) if files.fov else None
         methods["predictions"].add(*read_maps(args.predictions, files), truth, fov)
-        if files.second is not None:
-            drawn = read_mask(files.second, files.image, size)[0].as_subclass(Tensor)
-            human = methods.setdefault("second observer", Protocols())
-            human.add(drawn.float(), drawn, truth, fov)
+        if second is not None:
+            human, mask = (
+                methods.setdefault("second observer", Protocols()),
+                torch.from_numpy(second),
+            )
+            human.add(mask.float(), mask, truth, fov)
     print(f"{len(test)} test images of {args.data_dir}\n\n{table(methods)}")
 
 

@@ -21,13 +21,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from vessel_cameras import THRESHOLDS, dice
+from vessel_cameras import THRESHOLDS, dice, drawn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.fundus_files import FundusFiles, find_photographs
-from datamodules.fundus_masks import read_mask
-from datamodules.images import read_image
-from datamodules.transforms.field_of_view import estimate_fov
+from datamodules.fundus_files import find_photographs
 from inference import load
 from lit_models.postprocessing.vessel_measures import MEASURES, MeasuredVessels, measure_vessels
 
@@ -38,18 +35,6 @@ def group(name: str) -> str:
     """Whether the eye is healthy, as far as the file's name says so."""
     kind = re.sub(r".*_", "", Path(name).stem)
     return "healthy" if kind in HEALTHY else "diseased" if kind in DISEASED else "not told"
-
-
-def drawn(files: FundusFiles) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """First and second observer's vessels, and the field of view, bool ``(H, W)``."""
-    pixels = read_image(files.image, "RGB")
-    size = pixels.shape[-2:]
-    assert files.vessels is not None, f"{files.image}: no drawn vessels"
-    first = read_mask(files.vessels, files.image, size)[0].numpy()
-    second = files.second and read_mask(files.second, files.image, size)[0].numpy()
-    if files.fov is None:
-        return first, second, estimate_fov(pixels.permute(1, 2, 0).numpy())
-    return first, second, read_mask(files.fov, files.image, size, full=True)[0].numpy()
 
 
 def agreement(found: np.ndarray, first: np.ndarray) -> list[str]:
@@ -75,7 +60,8 @@ def report(model: Any, folder: Path) -> None:
     threshold, centerline = model.inference.threshold, model.inference.centerline
     groups: dict[str, list[tuple[np.ndarray, ...]]] = {}
     observers: dict[str, list[MeasuredVessels]] = {"first": [], "network": [], "second": []}
-    for files in find_photographs(folder).splits["test"]:
+    splits = find_photographs(folder).splits
+    for files in splits.get("test") or splits.get("undivided") or splits["training"]:
         first, second, fov = drawn(files)
         p = model.predict(files.image).probability
         own = measure_vessels(p, fov, threshold, centerline)

@@ -88,16 +88,12 @@ class LastCheckpoint(Checkpoint):
     """
 
     def __init__(self) -> None:
-        self._folder = Path()
+        self._path = Path()
         self._epoch: int | None = None  # whose checkpoint was written last
         self._plateau: list[float | None] = []  # metric for the first step, by schedule
 
-    @property
-    def _written(self) -> Path:
-        return self._folder / ".last.ckpt"
-
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._folder = run_folder(trainer) / "checkpoints"
+        self._path = run_folder(trainer) / "checkpoints" / "last.ckpt"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for schedule, value in zip(trainer.lr_scheduler_configs, self._plateau, strict=False):
@@ -107,7 +103,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch = trainer.current_epoch
-        trainer.save_checkpoint(self._written, weights_only=False)
+        trainer.save_checkpoint(self._path.with_name(".last.ckpt"), weights_only=False)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._publish(trainer)
@@ -123,8 +119,9 @@ class LastCheckpoint(Checkpoint):
                 self._publish(trainer)
 
     def _publish(self, trainer: pl.Trainer) -> None:
-        if trainer.is_global_zero and self._written.exists():
-            os.replace(self._written, self._folder / "last.ckpt")
+        written = self._path.with_name(".last.ckpt")
+        if trainer.is_global_zero and written.exists():
+            os.replace(written, self._path)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -28,7 +28,7 @@ from experiment.run_folder import (
     open_prediction_folder,
 )
 from experiment.run_json import RunJSON
-from experiment.wandb_run import is_disabled, new_wandb_id, start_wandb
+from experiment.wandb_run import new_wandb_id, start_wandb
 
 
 class RunRecorder(SaveConfigCallback):
@@ -155,9 +155,7 @@ class RunRecorder(SaveConfigCallback):
             # Otherwise `fit --config` of this file would resume the run, or start from its weights.
             config.ckpt_path = config.init_from = None
             write_text(self.folder / "config.yaml", self.parser.dump(config, skip_none=False))
-            if wandb_id is None and not is_disabled(self.run):
-                wandb_id = new_wandb_id()
-            facts["wandb_id"] = wandb_id
+            facts["wandb_id"] = wandb_id = wandb_id or new_wandb_id()
         run_json.start(facts)
         self._record = run_json
         own = any(isinstance(logger, WandbLogger) for logger in trainer.loggers)

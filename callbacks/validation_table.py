@@ -30,9 +30,9 @@ class ValidationTable(Callback):
         scores = outputs.get("scores") if isinstance(outputs, dict) else None
         if trainer.state.fn != "validate" or not scores:
             return
-        columns = [values.tolist() for values in scores.values()]
-        for index, name, *values in zip(
-            batch["index"].tolist(), batch["name"], *columns, strict=True
+        columns = zip(*(values.tolist() for values in scores.values()), strict=True)
+        for index, name, values in zip(
+            batch["index"].tolist(), batch["name"], columns, strict=True
         ):
             self._rows.append((index, name, dict(zip(scores, values, strict=True))))
 

@@ -85,7 +85,7 @@ def _line_of(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno in REFUSED:
         return f"{error.filename or 'output'}: {error.strerror}; change that or give another path"
     if "LOCAL_RANK" in os.environ and re.search("gloo|nccl", str(error), re.IGNORECASE):
-        return "another process has ended; see its line"
+        return "another process of this training has ended; see its error"
     return None
 
 

@@ -46,8 +46,8 @@ def class_problem(path: str, words: str, report: str) -> str:
         for near in get_close_matches(name, dir(sys.modules.get(home)), 3, 0.7):
             if isinstance(getattr(sys.modules[home], near), type):
                 return f"{path} does not exist; did you mean {home}.{near}?"
-    cause = report.partition("No module named ")[2].partition("\n")[0].split(".")[0]
-    return f"must be {words}, not {path}" + (f" (no module named {cause})" if cause else "")
+    cause = re.search(r"No module named '([\w.]+)'", report)
+    return f"must be {words}, not {path}" + (f" (no module named {cause[1]})" if cause else "")
 
 
 def nearest_option(name: str, options: Iterable[str]) -> str:

@@ -6,8 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "aoi": ["AOIDataModule"],
-        "drive_segmentation": ["DRIVESegmentationDataModule"],
-        "drive_reconstruction": ["DRIVEReconstructionDataModule"],
+        "drive": ["DRIVESegmentationDataModule", "DRIVEReconstructionDataModule"],
         "blots": ["BlotDataModule"],
         "styled_blots": ["StyledBlotDataModule"],
     },

@@ -153,22 +153,20 @@ class BlotDataModule(ImageDataModule):
         if target is not None and target in (templates or []):
             raise DataError(f"data.target: {target} is a template too; a template is not the blot")
         self.target, self.templates = target, templates
-        self.size = size
-        self.augmentation = augmentation
+        self.size, self.augmentation = size, augmentation
         self.membrane_of: dict[str, str] = {}  # by stem, once the folds are made
-        self.template_count: int | None = template_count
+        self.template_count = 0 if template_count is None else int(template_count)
         if template_count is None or channels == "auto":
             pairs = [] if data_dir is None else self._pairs(self.folder)
-            self.template_count = template_count or (len(pairs[0].templates) if pairs else 2)
+            self.template_count = self.template_count or (len(pairs[0].templates) if pairs else 2)
             colored = (has_color(one.target.read("RGB")) for one in pairs[:16] if one.target)
             channels = {"auto": "rgb" if any(colored) else "gray"}.get(channels, channels)  # type: ignore[assignment]
         # What was found is kept in checkpoints.
-        found = {"template_count": int(self.template_count or 0), "channels": channels}
+        found = {"template_count": self.template_count, "channels": channels}
         self.hparams.update(found, folds=folds and int(folds))
         self.mode: Literal["L", "RGB"] = "RGB" if channels == "rgb" else "L"
         of_one = 3 if channels == "rgb" else 1
-        # Of templates and image.
-        self.pixel_channels = (of_one * int(self.template_count or 0), of_one)
+        self.pixel_channels = (of_one * self.template_count, of_one)  # of templates and image
 
     def make_dataset(self, pairs: Sequence[Pair], size: int | None) -> BlotDataset:
         """Items of some of the pairs."""
@@ -204,15 +202,14 @@ class BlotDataModule(ImageDataModule):
 
     def _pairs(self, root: Path, split: Literal["train", "val", "test"] = "train") -> list[Pair]:
         """Those of a split; none where it is not given."""
-        if self.target is None:
-            roles = find_roles(root, split)
-        else:
-            roles = (self.target, tuple(self.templates or ())) if split == "train" else None
+        roles = find_roles(root, split) if self.target is None else None
+        if self.target is not None and split == "train":
+            roles = (self.target, tuple(self.templates or ()))
         return [] if roles is None else self._checked(find_pairs(root, roles[1], roles[0]))
 
     def _checked(self, pairs: list[Pair]) -> list[Pair]:
         count = len(pairs[0].templates)
-        if self.template_count not in (None, count):
+        if self.template_count not in (0, count):
             path = pairs[0].templates[0].path.parent
             raise DataError(
                 f"{path}: {count} templates for an image; the model takes {self.template_count}"
@@ -222,9 +219,8 @@ class BlotDataModule(ImageDataModule):
     def _split(self) -> tuple[list[Pair], list[Pair]]:
         """Training and held-out pairs."""
         pairs = self._pairs(self.folder)
-        groups = [pair.stem for pair in pairs]
-        table = self.folder / "groups.csv"
-        if table.is_file():
+        groups, table = [pair.stem for pair in pairs], self.folder / "groups.csv"
+        if by_membrane := table.is_file():
             groups = read_groups(table, groups)
         self.membrane_of = {p.stem: group for p, group in zip(pairs, groups, strict=True)}
         if self.trains_on_all:
@@ -234,7 +230,7 @@ class BlotDataModule(ImageDataModule):
             train, held_out, how = pairs, self._pairs(self.folder, "val"), "as given"
         else:
             if len(set(groups)) < self.folds:
-                kind = "membranes" if table.is_file() else "pairs"
+                kind = "membranes" if by_membrane else "pairs"
                 raise DataError(
                     f"{self.folder}: {len(set(groups))} {kind} do not fill {self.folds} folds; "
                     "lower data.folds or add data"
@@ -242,7 +238,7 @@ class BlotDataModule(ImageDataModule):
             fold_of = assign_folds(groups, self.folds, self.seed)
             held_out = [pairs[i] for i in np.flatnonzero(fold_of == self.fold)]
             train = [pairs[i] for i in np.flatnonzero(fold_of != self.fold)]
-            how = "by membrane" if table.is_file() else "at random: no groups.csv"
+            how = "by membrane" if by_membrane else "at random: no groups.csv"
         rank_zero_info(
             "%s: %s, %s to %s; %d training and %d held-out pairs, split %s",
             self.data_source,

@@ -1,7 +1,8 @@
-"""Fundus photographs by split: what segmentation and reconstruction have in common."""
+"""Fundus photographs, for segmentation of their vessels and for reconstruction."""
 
+import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,77 +12,20 @@ from torch.utils.data import Dataset
 
 from common.errors import DataError
 from common.paths import expand
-from common.ranges import BatchSize, FoldCount, Seed
+from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
-from datamodules.folds import ALL, Fold, fold_split
-from datamodules.fundus_files import FundusFiles, FundusSet, find_photographs, plain_images
-from datamodules.fundus_input import collate
+from datamodules.folds import Fold
+from datamodules.fundus_files import LAYOUTS, FundusFiles, find_photographs, plain_images
+from datamodules.fundus_input import FundusInput, collate
+from datamodules.fundus_masks import read_masks
+from datamodules.fundus_splits import Files, read_splits, training_split
+from datamodules.images import read_image
+from datamodules.preprocessing import photograph_input
 from datamodules.synthetic.drive import draw_sample
 from datamodules.transforms import Augmentation
 
-TEST_SHARE = 0.2  # of the persons, where no test photographs are given
-
-Files = list[FundusFiles]
-
-
-def _by_person(files: Files) -> list[Files]:
-    persons: dict[str, Files] = {}
-    for one in files:
-        persons.setdefault(one.person, []).append(one)
-    return list(persons.values())
-
-
-def _draw(files: Files, count: int, seed: int) -> tuple[Files, Files]:
-    """The rest, and ``count`` photographs or a few more: both eyes of a person stay together."""
-    persons, drawn = _by_person(files), set[FundusFiles]()
-    for person in torch.randperm(len(persons), generator=torch.Generator().manual_seed(seed)):
-        if len(drawn) < count:
-            drawn.update(persons[int(person)])
-    return [one for one in files if one not in drawn], [one for one in files if one in drawn]
-
-
-def read_splits(folder: Path, seed: int) -> FundusSet:
-    """`find_photographs`, with test photographs drawn where no split is given."""
-    found = find_photographs(folder)
-    if "undivided" not in found.splits:
-        return found
-    every = found.splits["undivided"]
-    share = max(1, round(TEST_SHARE * len(every)))
-    training, test = _draw(every, share, seed) if len(every) > 2 else (every, every)
-    return FundusSet(f"{found.layout}; no given split", {"training": training, "test": test})
-
-
-def training_split(
-    folder: Path, val_size: int, seed: int, folds: int | None = None, fold: Any = None
-) -> tuple[Files, Files]:
-    """Training and validation images, those that are given or ``val_size`` drawn by ``seed``.
-
-    With ``folds``, the part ``fold`` of so many in place of ``val_size`` images; with fold "all"
-    none.
-
-    Raises:
-        DataError: no training folder, or too few images in it.
-    """
-    layout, splits = read_splits(folder, seed)
-    files, own = splits.get("training"), splits.get("validation", [])
-    if files is None:
-        raise DataError(f"{folder}: training photographs are not there, only {layout}")
-    if fold == ALL:
-        return [*files, *own], []
-    if folds is not None:
-        persons = _by_person([*files, *own])
-        parts = fold_split(folder, folds, fold, seed, len(persons))
-        train, val = ([one for i in part for one in persons[i]] for part in parts)
-        return train, val
-    if own:
-        return files, own
-    if not 0 < val_size < (count := len(_by_person(files))):
-        raise DataError(
-            f"{folder}: {len(files)} training images of {count} persons, so data.val_size is 1 "
-            f"to {count - 1}, not {val_size}"
-        )
-    return _draw(files, val_size, seed)
+log = logging.getLogger(__name__)
 
 
 class FundusDataset(Dataset[dict[str, Any]]):
@@ -194,3 +138,128 @@ class FundusDataModule(ImageDataModule):
 
     def _cached(self, dataset: FundusDataset) -> CachedDataset:
         return CachedDataset(dataset, self.crops_per_image, device=self.cache_device)
+
+
+class DRIVESegmentationDataModule(FundusDataModule):
+    """Fundus photographs with their drawn vessels.
+
+    Batches hold ``image`` float32 ``(N, C, H, W)``, ``target`` and ``fov`` bool ``(N, 1, H, W)``
+    (augmented training targets are float32 from 0 to 1), ``name`` and ``index``; those of
+    evaluation further ``input_size``, ``native_size`` int64 ``(N, 2)`` and the lists
+    ``native_target``, ``native_fov``, see `FundusInput.read` and `collate`. No ``target`` where no
+    vessels are drawn, nor in prediction. Where the test images have no drawings, ``test`` takes the
+    validation images.
+
+    Args:
+        *args: see `FundusDataModule`.
+        inputs: how a photograph becomes what the network sees.
+        **kwargs: see `FundusDataModule`.
+    """
+
+    def __init__(self, *args: Any, inputs: FundusInput = FundusInput(), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.inputs = inputs
+
+    def setup(self, stage: str) -> None:
+        """Build the data sets; every file is read once here, so that a bad one stops us here.
+
+        Raises:
+            DataError: see `find_photographs`, `read_masks`; no drawn vessels where they are needed.
+        """
+        if stage == "predict":
+            files = [replace(one, vessels=None) for one in self._unseen_files()]
+            self.predict_set = FundusDataset(files, self.inputs.read)
+            return
+        test = self._test_files() if stage == "test" else []
+        if test and test[0].vessels is not None:
+            self.test_set = self._checked(test)
+            return
+        if stage == "test" and self.test_dir is not None:
+            raise DataError(f"{self.test_dir}: no drawn vessels to score with; expected {LAYOUTS}")
+        if stage == "test":
+            log.warning(
+                "%s: no test images with drawn vessels, so the VALIDATION images are scored, which "
+                "chose the checkpoint; --data.test_dir takes others",
+                self.data_source,
+            )
+        train, val = self._training_files(stage)
+        if train[0].vessels is None:
+            raise DataError(f"{self.folder}: no drawn vessels to train on; expected {LAYOUTS}")
+        self.val_set = self.test_set = self._checked(val) if val else None
+        if stage == "fit":
+            self.train_set = self._cached(FundusDataset(train, self.inputs.read))
+
+    def _checked(self, files: list[FundusFiles]) -> FundusDataset:
+        for one in files:
+            read_masks(one, read_image(one.image, "L").shape[-2:])
+        if files[0].fov is None:
+            rank_zero_info(
+                "%s: no FOV masks, so scores are of the full image only", self.data_source
+            )
+        return FundusDataset(files, self.inputs.read)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:
+        """Augment training images, each by its own draw; see the class."""
+        if self.augmentation is None or not isinstance(batch, list):
+            return self.in_precision(batch)
+        masks = [torch.cat([item["target"], item["fov"]]).float() for item in batch]
+        images, mask = self.augmentation.batch(
+            [item["image"].float() for item in batch],
+            masks,
+            [item["fov_pixels"] for item in batch],
+        )
+        made = {
+            "image": images,
+            "target": mask[:, :1],
+            # A pixel that is only partly of the field of view does not count.
+            "fov": mask[:, 1:] > 0.99,
+            "name": [item["name"] for item in batch],
+            "index": torch.tensor([item["index"] for item in batch]),
+        }
+        return self.in_precision(made)
+
+
+class DRIVEReconstructionDataModule(FundusDataModule):
+    """Fundus photographs in color, normalized with mean and standard deviation 0.5; no masks.
+
+    Batches hold ``image`` float32 ``(N, 3, H, W)`` in [-1, 1], which is the ``target`` too, H and W
+    multiples of 32, ``name`` and ``index``; those of whole images further ``input_size`` int64
+    ``(N, 2)``, before padding to that, and ``native_size`` of the file.
+
+    Args:
+        *args: see `FundusDataModule`.
+        size: squash to size x size px, as the reference does; null keeps the native size.
+        **kwargs: see `FundusDataModule`.
+    """
+
+    def __init__(self, *args: Any, size: ImageSide | None = 512, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.size = size
+
+    def setup(self, stage: str) -> None:
+        """Build the data sets of a stage.
+
+        Raises:
+            DataError: see `find_photographs`; no test images.
+        """
+        if stage in ("predict", "test"):
+            self.predict_set = self.test_set = FundusDataset(self._unseen_files(), self._read)
+        else:
+            train, val = self._training_files(stage)
+            self.val_set = FundusDataset(val, self._read) if val else None
+            if stage == "fit":
+                self.train_set = self._cached(FundusDataset(train, self._read))
+
+    def _read(self, files: FundusFiles) -> dict[str, Any]:
+        pixels = read_image(files.image, "RGB")
+        image = photograph_input(pixels, self.size)
+        return {"image": image, "native_size": torch.tensor(pixels.shape[-2:])}
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:
+        """Augment training images, each by its own draw; an image is its own target."""
+        if isinstance(batch, list):
+            assert self.augmentation is not None
+            image = torch.stack([self.augmentation(item["image"].float()) for item in batch])
+            index = torch.tensor([item["index"] for item in batch])
+            batch = {"image": image, "name": [item["name"] for item in batch], "index": index}
+        return self.in_precision({**batch, "target": batch["image"]})

@@ -27,8 +27,8 @@ from inference.vessels import VesselModel
 
 MOST_PIXELS, MOST_IMAGES = 20_000_000, 20  # of an image, of an upload
 SAMPLE = "**Trained on the built-in synthetic sample: on real images its answers mean nothing.**"
-COARSE = "The map of evidence is coarse: it shows about where the network looked, not the outline."
-REVIEW, UNKNOWN = "below the review limit", "unknown: unlike the training's images"
+COARSE = "A map of evidence is coarse: it shows about where the network looked, not an outline."
+REVIEW, UNKNOWN = "below the review limit", "unknown: unlike the training images"
 COLORS = {REVIEW: "#f59e0b", UNKNOWN: "#f87171"}
 CSS = """
 .grid-wrap {max-height: none !important; min-height: 0 !important; height: auto !important}

@@ -58,13 +58,24 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             tmp_path.unlink(missing_ok=True)
 
 
-def write_images(folder: Path, pictures: Mapping[str, Any]) -> None:
-    """Write arrays, uint8 or uint16 ``(H, W)`` or uint8 ``(H, W, 3)``, by their files' names."""
-    from PIL import Image
+def write_images(
+    folder: Path, pictures: Mapping[str, Any], text: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays, uint8 or uint16 ``(H, W)`` or uint8 ``(H, W, 3)``, by their files' names.
 
+    Args:
+        folder: of the files.
+        pictures: arrays by name.
+        text: text chunks of PNG files.
+    """
+    from PIL import Image, PngImagePlugin
+
+    chunks = PngImagePlugin.PngInfo()
+    for keyword, value in (text or {}).items():
+        chunks.add_text(keyword, value)
     for name, pixels in pictures.items():
         with atomic_write(folder / name) as tmp_path:
-            Image.fromarray(pixels).save(tmp_path)
+            Image.fromarray(pixels).save(tmp_path, pnginfo=chunks)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -49,16 +49,20 @@ def run(options: argparse.Namespace) -> Path:
 def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Path:
     """Write one page over the runs in ``folders``: their results, and the settings that differ.
 
-    Their order has no effect. A folder that is not a run, or cannot be read, is left out with a
-    line in the log.
+    Their order has no effect. A folder that is not a run is left out with a line in the log.
 
     Args:
         output: the page; by default ``compare.html`` beside the first run by name.
 
     Raises:
-        DataError: nothing to compare, or runs of several tasks.
+        DataError: nothing to compare, runs of several tasks, or a damaged file in one.
     """
-    runs = _read(sorted({expand(folder).resolve() for folder in folders}))
+    runs = []
+    for folder in sorted({expand(folder).resolve() for folder in folders}):
+        if (folder / "run.json").is_file():
+            runs.append(read_results(folder))
+        else:
+            log.warning("%s: left out, no run folder (run.json)", folder)
     if not runs:
         raise DataError(f"{folders[0]}: no run folder (run.json) among those given")
     tasks = sorted({run.task for run in runs})
@@ -85,19 +89,6 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
     )
     write_text(path, page)
     return path
-
-
-def _read(folders: Sequence[Path]) -> list[RunResults]:
-    found = []
-    for folder in folders:
-        if not (folder / "run.json").is_file():
-            log.warning("%s: left out, no run folder (run.json)", folder)
-            continue
-        try:
-            found.append(read_results(folder))
-        except (DataError, OSError) as error:
-            log.warning("left out: %s", error)
-    return found
 
 
 def _rank(run: RunResults, metric: str, mode: str) -> float:

@@ -23,7 +23,7 @@ def headline(results: RunResults, verb: str = "test") -> str:
         return ""
     count = (record.get("images") or {}).get(stage)
     kind = f"{'synthetic ' if record.get('sample') else ''}{SPLITS[stage]}"
-    images = f"{kind} images" if count is None else plural(count, f"{kind} image")
+    images = f"{kind} images" if count is None else f"{count:,} {kind} image{'s' * (count != 1)}"
     right = metrics.get(f"{stage}/accuracy", 0) * (count or 0)
     if results.task == "aoi" and count and abs(right - round(right)) < 0.01:
         low, high = (100 * limit for limit in wilson_interval(round(right), count))
@@ -48,11 +48,6 @@ def wilson_interval(successes: int, count: int) -> tuple[float, float]:
 
     found = binomtest(successes, count).proportion_ci(CONFIDENCE, method="wilson")
     return float(found.low), float(found.high)
-
-
-def plural(count: int, noun: str) -> str:
-    """ "1 image", "2 images"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def short(value: float) -> str:

@@ -31,15 +31,11 @@ def in_words(metric: str, stage: bool = True) -> str:
         metric: as it is logged.
         stage: begin with the stage.
     """
-    first, *region, name = metric.split("/")
-    name, is_mean = name.removesuffix("_image_mean"), name.endswith("_image_mean")
-    name = name.removesuffix("_pooled")
-    words = [WORDS.get(name, name.replace("_", " ")), *(WORDS.get(one, one) for one in region)]
-    if is_mean:
-        words.append("(mean over images)")
-    if stage:
-        words.insert(0, WORDS.get(first, first))
-    return " ".join(words)
+    first, *region, name = metric.removesuffix("_pooled").split("/")
+    plain = name.removesuffix("_image_mean")
+    mean = ["(mean over images)"] if plain != name else []
+    words = [WORDS.get(one, one.replace("_", " ")) for one in (first, plain, *region)]
+    return " ".join([*words, *mean][0 if stage else 1 :])
 
 
 def main_metrics(task: str, stage: str, logged: Iterable[str]) -> list[str]:

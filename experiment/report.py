@@ -2,27 +2,20 @@
 
 import base64
 import csv
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from experiment.atomic import write_text
-from experiment.headline import SPLITS, headline, plural, short
+from experiment.headline import SPLITS, headline, short
 from experiment.metric_names import in_words, main_metrics
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import task_of
 
-log = logging.getLogger(__name__)
-
 STAGES = {"validate": "Validation", "test": "Test"}
 SAMPLE = "built-in sample (synthetic)"
-TABLES = {  # written beside the figures
-    "classes": "Classes",
-    "photographs": "Photographs",
-    "mistakes": "mistakes",
-}
 MAX_ROWS = 200  # of a table of images
+SPLIT_BY = ("folds", "fold", "val_fraction", "val_size", "seed")
 DETAILS = (
     *("Command", "Started", "Finished", "Config", "Seed", "Precision", "Accelerator", "Devices"),
     *("Machine", "Git revision", "Versions"),
@@ -87,44 +80,24 @@ def write_report(run_dir: str | Path) -> Path:
 def _facts(results: RunResults) -> list[tuple[str, Any]]:
     record, settings = results.record, results.settings
     counts, classes = record.get("images") or {}, record.get("classes") or ()
-    sizes = (settings.get(f"data.{name}") for name in ("image_size", "size", "inputs.size"))
-    rates = {
-        name.removeprefix("model.").removesuffix(".lr"): f"{value:g}"
-        for name, value in settings.items()
-        if name.endswith("optimizer.lr")
-    }
-    several = ", ".join(f"{rate} ({name})" for name, rate in rates.items())
+    sizes = [settings.get(f"data.{name}") for name in ("image_size", "size", "inputs.size")]
+    split = {name: settings.get(f"data.{name}") for name in SPLIT_BY}
+    rates = {name[6:-3]: value for name, value in settings.items() if name.endswith("optimizer.lr")}
     planned, reason = settings.get("trainer.max_epochs"), record.get("early_stop")
     epochs = f"{results.last_epoch} of {planned}" if planned else str(results.last_epoch)
     return [
         ("Data", SAMPLE if record.get("sample") else record.get("data")),
         ("Images", ", ".join(f"{count:,} {SPLITS[name]}" for name, count in counts.items())),
         ("Classes", f"{len(classes)}: {', '.join(classes)}" if classes else ""),
-        ("Split", _split(settings)),
+        ("Split", ", ".join(f"{k} {v}" for k, v in split.items() if v is not None)),
         ("Image size", next((f"{size} px" for size in sizes if size), "")),
-        ("Learning rate", several if len(rates) > 1 else "".join(rates.values())),
+        ("Learning rate", ", ".join(f"{value:g} ({name})" for name, value in rates.items())),
         ("Epochs", f"{epochs}, stopped early: {reason}" if reason else epochs),
         ("Initial weights", record.get("weights")),
         ("Duration", duration(record.get("minutes"))),
         ("Best checkpoint", record.get("best_checkpoint")),
         ("Stopped by", record.get("error")),
     ]
-
-
-def _split(settings: Mapping[str, Any]) -> str:
-    """How images were held out, where the data do not say it themselves."""
-    names = ("fold", "folds", "seed", "val_fraction", "val_size")
-    fold, folds, seed, fraction, count = (settings.get(f"data.{name}") for name in names)
-    if fold == "all":
-        return "none: all images are trained on"
-    if folds is not None:
-        return f"fold {fold} of {folds}, seed {seed}"
-    if fold is not None:
-        return f"fold {fold} by seed {seed} if the data name no validation images"
-    if fraction is None and count is None:
-        return ""
-    part = plural(count or 0, "image") if fraction is None else f"{100 * fraction:g} %"
-    return f"{part} for validation, drawn by seed {seed} if the data name none"
 
 
 def _training(results: RunResults) -> dict[str, Any]:
@@ -167,14 +140,13 @@ def _scores(
 
 
 def _tables(folder: Path) -> Iterator[dict[str, Any]]:
-    """The tables beside the figures."""
+    """The tables beside the figures, such as ``test_mistakes.csv``."""
     for path in sorted(folder.glob("[!.]*.csv")):
-        kind, tested = path.stem.removeprefix("test_"), path.stem.startswith("test_")
         with path.open(newline="", encoding="utf-8") as file:
             header, *rows = csv.reader(file)
-        title = f"{TABLES.get(kind, kind)} ({'test' if tested else 'validation'})"
+        stage = "test" if path.stem.startswith("test_") else "validation"
         yield {
-            "title": f"{len(rows):,} {title}" if kind == "mistakes" else title,
+            "title": f"{path.stem.removeprefix('test_').capitalize()} ({stage}): {len(rows):,}",
             "header": header,
             "rows": rows[:MAX_ROWS],
             "count": len(rows),
@@ -190,21 +162,14 @@ def _figures(folder: Path) -> Iterator[dict[str, Any]]:
         folder.glob("[!.]*.png"),  # not what a killed process was about to write
         key=lambda path: (path.stem.startswith("test"), path.stem != "curves", path.stem),
     ):
-        try:
-            with Image.open(path, formats=("PNG",)) as image:
-                image.load()
-                text = getattr(image, "text", {})
-                width, height = image.size
-        except OSError as error:
-            log.warning("%s: left out of the report (%s)", path, error)
-            continue
-        yield {
-            "base64": base64.b64encode(path.read_bytes()).decode(),
-            "title": text.get("Title", path.stem),
-            "caption": text.get("Description", ""),
-            "width": width,
-            "height": height,
-        }
+        with Image.open(path, formats=("PNG",)) as image:
+            yield {
+                "base64": base64.b64encode(path.read_bytes()).decode(),
+                "title": image.info.get("Title", path.stem),
+                "caption": image.info.get("Description", ""),
+                "width": image.width,
+                "height": image.height,
+            }
 
 
 def print_scores(results: RunResults, verb: str) -> None:

@@ -35,14 +35,12 @@ def finish_wandb() -> Iterator[None]:
             wandb.finish(exit_code=status)
 
 
-def is_disabled(run: RunSettings) -> bool:
-    """Whether ``run.wandb`` or ``WANDB_MODE`` disables W&B."""
-    return "disabled" in (run.wandb, os.environ.get("WANDB_MODE"))
-
-
-def wandb_mode(run: RunSettings) -> Literal["online", "offline"]:
+def wandb_mode(run: RunSettings) -> Literal["online", "offline", "disabled"]:
     """Mode by ``run.wandb``, ``WANDB_MODE`` and whether there is an API key. Never prompts."""
-    if run.wandb == "offline" or os.environ.get("WANDB_MODE", "online") not in ("", "online"):
+    wanted = {run.wandb, os.environ.get("WANDB_MODE") or "online"}
+    if "disabled" in wanted:
+        return "disabled"
+    if wanted != {"auto", "online"}:
         return "offline"
     import wandb
 
@@ -68,13 +66,14 @@ def start_wandb(
     Returns:
         The logger; None where W&B is disabled or does not start.
     """
-    if is_disabled(run):
+    wanted = wandb_mode(run)
+    if wanted == "disabled":
         return None
     import wandb
 
     # Seconds to wait for a server that accepts and never answers.
     settings = wandb.Settings(init_timeout=30, finish_timeout=120, silent=True, console="off")
-    for mode in dict.fromkeys((wandb_mode(run), "offline")):
+    for mode in dict.fromkeys((wanted, "offline")):
         logger = WandbLogger(
             project=run.project,
             save_dir=folder,

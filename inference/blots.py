@@ -170,7 +170,7 @@ class StyledBlotModel(BlotModel):
         return results if self.samples > 1 else [result for [result] in results]
 
     def _results(self, item: Item) -> list[BlotResult]:
-        number = torch.arange(self.samples)
+        number = range(self.samples)
         templates = item["image"].to(self.settings.device).expand(self.samples, -1, -1, -1)
         asked = torch.from_numpy(self.asked).to(templates).expand(self.samples, -1)
         styles = complete_styles(asked, templates, number, self.trained.weights["style_bank"])

@@ -13,8 +13,8 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -115,40 +115,46 @@ def export(
     expected = [model.predict(x) for x in images]  # before all else: a classifier may explain then
     graph = model.graph().eval()
     card = model_card(model, graph) | ({"precision": "int8"} if int8 else {})
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".half-") as half:
-            file = Path(half, FILES[kind])
-            if kind in ("checkpoint", "hub"):
-                write_portable(path, file)
-                exported: Any = load(file, device="cpu", precision="32-true")
-            else:
-                exported = _write(graph, card, file, kind, validation)
-            try:
-                differences = compare(expected, [exported.predict(x) for x in images])
-            except RuntimeError as error:  # torch's and onnxruntime's
-                cause = str(error).strip().partition("\n")[0]
-                raise DataError(f"{folder}: not exported, it does not run ({cause})") from None
-            parity = ", ".join(f"{name} {value:.3g}" for name, value in differences.items())
-            parity = f"parity with the checkpoint on {len(images)} images: {parity}"
-            within = all(value <= TOLERANCES[name] for name, value in differences.items())
-            if validation is not None:
-                parity = f"{parity}\n{validation.check(model, exported)}"
-            elif not within:
-                raise DataError(f"{folder}: not exported, {parity}, more than is allowed")
-            card["parity"] = {"images": len(images), **differences}
-            card["files"] = {made.name: sha256(made) for made in sorted(Path(half).iterdir())}
-            _write_beside(Path(half), card, kind)
-            for made in sorted(Path(half).iterdir()):
-                os.replace(made, folder / made.name)
-    except BaseException:
-        if not any(folder.iterdir()):
-            folder.rmdir()
-        raise
+    with _replacing(folder) as made:
+        file = made / FILES[kind]
+        if kind in ("checkpoint", "hub"):
+            write_portable(path, file)
+            exported: Any = load(file, device="cpu", precision="32-true")
+        else:
+            exported = _write(graph, card, file, kind, validation)
+        try:
+            differences = compare(expected, [exported.predict(x) for x in images])
+        except RuntimeError as error:  # torch's and onnxruntime's
+            cause = str(error).strip().partition("\n")[0]
+            raise DataError(f"{folder}: not exported, it does not run ({cause})") from None
+        parity = ", ".join(f"{name} {value:.3g}" for name, value in differences.items())
+        parity = f"parity with the checkpoint on {len(images)} images: {parity}"
+        if validation is not None:
+            parity = f"{parity}\n{validation.check(model, exported)}"
+        elif not all(value <= TOLERANCES[name] for name, value in differences.items()):
+            raise DataError(f"{folder}: not exported, {parity}, more than is allowed")
+        card["parity"] = {"images": len(images), **differences}
+        card["files"] = {one.name: sha256(one) for one in sorted(made.iterdir())}
+        _write_beside(made, card, kind)
     print(parity)
     print(f"exported {folder / FILES[kind]}")
     return folder
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A folder beside others in ``folder``, whose files go there if nothing fails."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".half-") as half:
+                yield Path(half)
+                for made in sorted(Path(half).iterdir()):
+                    os.replace(made, folder / made.name)
+        except BaseException:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+            raise
 
 
 def _write(

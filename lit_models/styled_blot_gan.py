@@ -13,6 +13,7 @@ from lit_models.metrics.blot_scores import BlotScores
 from lit_models.networks.styled_blot_discriminator import StyledBlotDiscriminator
 from lit_models.networks.styled_blot_generator import (
     StyledBlotGenerator,
+    blot_seeds,
     complete_styles,
     seeded_blots,
 )
@@ -66,8 +67,7 @@ class StyledBlotGAN(BlotGAN):
     def forward(self, templates: Tensor, styles: Tensor | None = None) -> Tensor:
         """Blots ``(N, 1, H, W)`` in [-1, 1] for templates and styles; None draws them."""
         if styles is None:
-            asked = templates.new_full((len(templates), 8), torch.nan)
-            first = torch.zeros(len(templates), dtype=torch.long)
+            asked, first = templates.new_full((len(templates), 8), torch.nan), [0] * len(templates)
             styles = complete_styles(asked, templates, first, self.style_bank)
         return self.generator(templates, styles)[1]
 
@@ -104,11 +104,9 @@ class StyledBlotGAN(BlotGAN):
         return self.discriminator.score(view)
 
     def on_validation_epoch_start(self) -> None:
-        """Cut D's logits between those of training blots and of blots generated in their style.
-
-        A running mean over training batches would lag: one step of D moves all logits by more than
-        the distance of real and generated blots.
-        """
+        """Cut D's logits between those of training blots and of blots generated in their style."""
+        # A running mean over training batches would lag: one step of D moves all logits by more
+        # than the distance of real and generated blots.
         trainer = self.trainer
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
@@ -117,13 +115,12 @@ class StyledBlotGAN(BlotGAN):
             items = [data[i] for i in range(0, len(data), -(-len(data) // self.centering_blots))]
             keys = ("image", "style", "target")
             self._centering = [torch.stack([item[key] for item in items]) for key in keys]
-        logits: tuple[list[Tensor], list[Tensor]] = [], []
+        logits = []
         parts = (x.to(self.device).split(40) for x in self._centering)
         for templates, styles, real in zip(*parts, strict=True):
             fake = seeded_blots(self.generator, templates, styles)[1]
-            for images, kind in zip((real, fake), logits, strict=True):
-                kind.append(self.discriminator(templates, styles, images))
-        self.discriminator.set_middle(*(torch.cat(kind) for kind in logits))
+            logits.append([self.discriminator(templates, styles, x) for x in (real, fake)])
+        self.discriminator.set_middle(*map(torch.cat, zip(*logits, strict=True)))
 
     def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real, styles = batch["image"], batch["target"], batch["style"]
@@ -132,10 +129,14 @@ class StyledBlotGAN(BlotGAN):
         return {"image": fake, "scores": scores.update(fake, real, *logits)}
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """As `BlotGAN.predict_step`, and ``style`` and ``sample`` of each blot."""
+        """As `BlotGAN.predict_step`, with ``style``, ``sample`` and ``seed`` of each blot.
+
+        ``clean`` has no grain, gray levels 0 to 255; ``bands`` is template 1; both ``(N, H, W)``.
+        """
         templates, sample = batch["image"], batch["sample"]
-        number = (sample - 1).clamp_min(0)
+        number = (sample - 1).clamp_min(0).tolist()
         styles = complete_styles(batch["style"], templates, number, self.style_bank)
-        image = to_gray(seeded_blots(self.generator, templates, styles, number)[1])
-        named = {"name": batch["name"], "index": batch["index"], "sample": sample}
-        return {**named, "style": styles, "image": image}
+        clean, blots = seeded_blots(self.generator, templates, styles, number)
+        known = {"clean": ((clean[:, 0] + 1) * 127.5).clamp(0, 255), "bands": templates[:, 0] < 0}
+        known |= {"seed": blot_seeds(templates, number), "style": styles, "sample": sample}
+        return {"name": batch["name"], "index": batch["index"], "image": to_gray(blots), **known}

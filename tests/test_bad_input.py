@@ -1,11 +1,8 @@
 """Whatever is wrong with the input, a person sees one line; benchmarks/bad_inputs.py has more."""
 
 import json
-import pickle
-from pathlib import Path
 
 import pytest
-import torch
 from conftest import ROOT, aoi_args, as_processes, config_args, one_run, stopped_fit
 
 from benchmarks import tiny_data
@@ -113,44 +110,6 @@ def test_a_config_that_would_fill_the_memory(tmp_path, caplog, verb, text, line)
     with pytest.raises(DataError) as caught:
         verbs.main([verb, str(given)])
     assert line in f"{caught.value} {caplog.text}"
-
-
-class Runs:
-    def __reduce__(self):
-        return Path.touch, (Path("ran"),)
-
-
-def test_bad_checkpoints(aoi_folder, tmp_path, monkeypatch):
-    main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=1")])
-    whole = one_run(tmp_path) / "checkpoints/last.ckpt"
-    monkeypatch.chdir(tmp_path)
-    good = torch.load(whole, weights_only=True)
-    state = {f"x.{name}": value for name, value in good["state_dict"].items()}
-    torch.save({**good, "state_dict": state}, "names.ckpt")
-    torch.save({k: v for k, v in good.items() if k != "state_dict"}, "weightless.ckpt")
-    torch.save(good["state_dict"], "bare.ckpt")
-    torch.save({**good, "hyper_parameters": [1]}, "list.ckpt")
-    torch.save(Runs(), "code.ckpt")
-    Path("pickle.ckpt").write_bytes(pickle.dumps(Runs()))
-    Path("cut.ckpt").write_bytes(whole.read_bytes()[:10000])
-    flipped = bytearray(whole.read_bytes())
-    flipped[len(flipped) // 2] ^= 255
-    Path("flipped.ckpt").write_bytes(flipped)
-    for name, line in {
-        "names": "of its weights are not those of this model",
-        "weightless": "not a checkpoint of Lightning",
-        "bare": "bare weights",
-        "list": "damaged (hyper_parameters",
-        "code": "it contains objects that would run code",
-        "pickle": "not a checkpoint that can be read",
-        "cut": "damaged",
-        "flipped": "damaged",
-    }.items():
-        args = aoi_args(aoi_folder, tmp_path, f"--ckpt_path={name}.ckpt")
-        told = line_of("test", *args)
-        assert line in told
-        assert "weights_only" not in told
-    assert not Path("ran").exists()
 
 
 def test_a_corrupt_image_with_workers_and_in_two_processes(aoi_folder, tmp_path):

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric, MetricCollection, SumMetric
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import (
     BinaryAccuracy,
     BinaryAUROC,
@@ -73,11 +73,11 @@ class RegionScores(nn.Module):
             "specificity": BinarySpecificity(**unchecked),
             "accuracy": BinaryAccuracy(**unchecked),
         }
+        maps: dict[str, Metric] = {"auroc": BinnedAUROC(**unchecked)}
+        if find_threshold:
+            maps["best_threshold"] = BestThreshold(**unchecked)
         self.image_mean = nn.ModuleDict({name: ImageMean() for name in (*masks, "auroc")})
-        self.masks = MetricCollection({**masks})
-        self.auroc = BinnedAUROC(**unchecked)
-        self.best_threshold = BestThreshold(**unchecked) if find_threshold else None
-        self.images = SumMetric()
+        self.masks, self.maps = MetricCollection({**masks}), nn.ModuleDict(maps)
 
     def update(self, probability: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """Add one image: flat float32 probabilities and 0/1 integers of its pixels.
@@ -87,24 +87,22 @@ class RegionScores(nn.Module):
         """
         # Not by torchmetrics' own threshold: one value above 1 and it takes all for logits.
         called = (probability > self.threshold).long()
-        own = {**self.masks(called, truth), "auroc": self.auroc(probability, truth)}
+        own = {name: metric(probability, truth) for name, metric in self.maps.items()}
+        own.pop("best_threshold", None)
+        own = {**self.masks(called, truth), **own}
         for name, value in own.items():
             cast(ImageMean, self.image_mean[name]).update(value)
-        if self.best_threshold is not None:
-            self.best_threshold.update(probability, truth)
-        self.images.update(1)
         return own
 
     def compute_and_reset(self) -> dict[str, Tensor]:
         """The scores over all processes; empty if none of them had an image."""
-        metrics: dict[str, Any] = {f"{name}_pooled": m for name, m in self.masks.items()}
-        metrics |= {"auroc_pooled": self.auroc, "best_threshold_pooled": self.best_threshold}
+        pooled = (*self.masks.items(), *self.maps.items())
+        metrics: dict[str, Any] = {f"{name}_pooled": metric for name, metric in pooled}
         metrics |= {f"{name}_image_mean": metric for name, metric in self.image_mean.items()}
-        some = self.images.compute() > 0
-        values = {name: metric.compute() for name, metric in metrics.items() if metric is not None}
-        for metric in filter(None, (*metrics.values(), self.images)):
+        values = {name: metric.compute() for name, metric in metrics.items()}
+        for metric in metrics.values():
             metric.reset()
-        return values if some else {}
+        return {} if values["dice_image_mean"].isnan() else values
 
 
 class VesselScores(nn.Module):

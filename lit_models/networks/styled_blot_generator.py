@@ -4,9 +4,11 @@ It refines `render_blot`, a blot made from template and style without learning. 
 [-1, 1], styles ``(N, 8)`` in the order of `datamodules.blot_style.NAMES`, both float32: grain of a
 tenth of a gray level would drown in less.
 
-`seeded_blots` and `complete_styles` are how blots are sampled: by the pixels of their templates, so
-that a pair gives the same blot alone, in a batch and in any process.
+Blots are sampled by `seeded_blots` and `complete_styles`, whose draws depend on the pixels of the
+templates: a pair gives the same blot alone, in a batch and in any process.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,12 +19,11 @@ from torch import Tensor, nn
 from common.ranges import NonNegativeFinite
 from datamodules.blot_draws import checksum, draw_noise, draw_styles
 
-# Mean and standard deviation of real blots' styles as the network takes them: strengths of grain as
-# log2(1/8 + gray levels).
+# Of real blots' styles as the network takes them: strengths of grain as log2(1/8 + gray levels).
 STYLE_MEAN = (187.0, 54.0, 0.0, 0.0, 3.2, 0.0, 0.6, -0.3)
 STYLE_SCALE = (32.0, 40.0, 12.0, 14.0, 2.0, 1.2, 0.9, 1.3)
 BANDS = 9  # of `color_noise`
-# What white noise in each band contributes to middle and fine grain before anything is learned.
+# Of middle and fine grain in each band before anything is learned.
 SHARES = ((0.8, 0, 0, 0, 0, 0, 0, 0, 0), (0, 0.4, 0.2, 0.4, 0.4, 0.2, 0.2, 0.2, 0.1))
 
 
@@ -70,8 +71,7 @@ def render_blot(templates: Tensor, styles: Tensor) -> Tensor:
 
 def grain_strengths(styles: Tensor) -> tuple[Tensor, Tensor]:
     """Standard deviations ``(N, 1, 1, 1)`` of fine and middle grain, of images in [-1, 1]."""
-    fine, middle = (styles[:, i, None, None, None] / 127.5 for i in (5, 6))
-    return fine, middle
+    return styles[:, 5, None, None, None] / 127.5, styles[:, 6, None, None, None] / 127.5
 
 
 def split_grain(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,8 +141,7 @@ class StyledBlotGenerator(nn.Module):
     """U-Net that refines the output of `render_blot` and adds grain; the identity at first.
 
     The style modulates each level (FiLM), where noise enters too. Grain is white noise in nine
-    bands of frequency, whose strength at each pixel the network gives. Fully convolutional, for
-    sides of 16 px or more.
+    bands of frequency, whose strength at each pixel the network gives. For sides of 16 px or more.
 
     Args:
         width: channels at full resolution; twice and four times that below.
@@ -185,15 +184,15 @@ class StyledBlotGenerator(nn.Module):
 
     def noise_size(self, templates: Tensor) -> tuple[int, int, int]:
         """Channels, height and width of the noise for templates; sides are padded to a multiple."""
-        sides = (side + self.multiple - 1 for side in templates.shape[-2:])
         # Not -(-side // multiple): ONNX divides negative numbers otherwise.
-        height, width = (side // self.multiple * self.multiple for side in sides)
+        sides = ((side + self.multiple - 1) // self.multiple for side in templates.shape[-2:])
+        height, width = (side * self.multiple for side in sides)
         return self.noise_channels, height, width
 
     def forward(
         self, templates: Tensor, styles: Tensor, noise: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The blots without and with grain, the second as 8 bits hold it, ``(N, 1, H, W)``.
+        """The blots without and with grain, the latter as 8 bits hold it, ``(N, 1, H, W)``.
 
         Args:
             templates: ``(N, 2, H, W)`` in [-1, 1].
@@ -241,7 +240,7 @@ class StyledBlotGenerator(nn.Module):
 
 
 def seeded_blots(
-    generator: StyledBlotGenerator, templates: Tensor, styles: Tensor, samples: Tensor | None = None
+    generator: StyledBlotGenerator, templates: Tensor, styles: Tensor, samples: Sequence[int] = ()
 ) -> tuple[Tensor, Tensor]:
     """Blots without and with grain, float32 ``(N, 1, H, W)`` in [-1, 1].
 
@@ -249,16 +248,24 @@ def seeded_blots(
         generator: in eval mode.
         templates: ``(N, 2, H, W)`` in [-1, 1].
         styles: ``(N, 8)``.
-        samples: number ``(N,)`` of each of several blots of one pair, from 0; None: the first.
+        samples: number of each of several blots of one pair, from 0; else the first.
     """
-    numbers = [0] * len(templates) if samples is None else samples.tolist()
-    pairs, size = zip(_arrays(templates), numbers, strict=True), generator.noise_size(templates)
-    noise = np.stack([draw_noise(checksum(pair, number), size) for pair, number in pairs])
+    size = generator.noise_size(templates)
+    noise = np.stack([draw_noise(seed, size) for seed in blot_seeds(templates, samples)])
     clean, blots = generator(templates, styles, torch.from_numpy(noise).to(templates))
     return clean.float(), blots.float()
 
 
-def complete_styles(asked: Tensor, templates: Tensor, samples: Tensor, known: Tensor) -> Tensor:
+def blot_seeds(templates: Tensor, samples: Sequence[int] = ()) -> list[int]:
+    """Seeds of the noise of blots, see `seeded_blots`; that of the first also draws styles."""
+    arrays = templates.detach().float().cpu().numpy()
+    numbers = samples or [0] * len(arrays)
+    return [checksum(pair, number) for pair, number in zip(arrays, numbers, strict=True)]
+
+
+def complete_styles(
+    asked: Tensor, templates: Tensor, samples: Sequence[int], known: Tensor
+) -> Tensor:
     """Styles ``(N, 8)`` with what is not asked for drawn as the known ones are distributed.
 
     The first of a pair's blots are of one membrane each, see `draw_styles`.
@@ -266,13 +273,13 @@ def complete_styles(asked: Tensor, templates: Tensor, samples: Tensor, known: Te
     Args:
         asked: ``(N, 8)``, NaN where a number is to be drawn.
         templates: ``(N, 2, H, W)`` in [-1, 1].
-        samples: number ``(N,)`` of each of several blots of one pair, from 0.
+        samples: number of each of several blots of one pair, from 0.
         known: ``(M, 9)``, see `known_styles`.
     """
     rows = known_styles(known)
     drawn = [
-        draw_styles(rows[:, 1:], rows[:, 0], number + 1, [checksum(pair)])[-1]
-        for pair, number in zip(_arrays(templates), samples.tolist(), strict=True)
+        draw_styles(rows[:, 1:], rows[:, 0], number + 1, [seed])[-1]
+        for seed, number in zip(blot_seeds(templates), samples, strict=True)
     ]
     return torch.where(asked.isnan(), torch.from_numpy(np.stack(drawn)).to(asked), asked)
 
@@ -291,7 +298,3 @@ def typical_style() -> Tensor:
     """Style ``(8,)`` of a blot in the middle of the real ones."""
     style = torch.tensor(STYLE_MEAN)
     return torch.cat([style[:5], 2 ** style[5:] - 0.125])
-
-
-def _arrays(templates: Tensor) -> np.ndarray:
-    return templates.detach().float().cpu().numpy()

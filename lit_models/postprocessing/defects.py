@@ -1,8 +1,9 @@
 """Class probabilities of an image, and class activation maps."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ class DefectPostprocessor:
     Args:
         tta: test-time augmentation: average the probabilities over the image and its three mirror
             images.
+        views: of ``tta``: 4, or 2 for the image and the one turned by 180 degrees, in half the time
+            and, on damaged panels, as often right (docs/speed.md).
         temperature: divides the logits, so that the probabilities are as sure as they are right
             (Guo et al. 2017, arXiv 1706.04599); null takes the one that ``TemperatureScaling``
             fitted, which the checkpoint holds, or else 1.
@@ -28,6 +31,7 @@ class DefectPostprocessor:
 
     tta: bool = False
     temperature: float | None = None
+    views: Literal[2, 4] = 4
 
     def __post_init__(self) -> None:
         if self.temperature is not None and not 0 < self.temperature < math.inf:
@@ -89,17 +93,22 @@ class DefectPostprocessor:
             features, logits = self.features_and_logits(network, images)
         found = {"probabilities": self.from_logits(logits).exp()}
         if explain:
-            maps = [part[1].flip(axes) for part, axes in zip(parts, _MIRRORS, strict=False)]
+            maps = [part[1].flip(axes) for part, axes in zip(parts, self._axes, strict=True)]
             found["activations"] = torch.stack(maps).mean(dim=0)
         if unknown is not None:
             found["unknown"] = unknown(features, found["probabilities"])
         return found
 
+    @property
+    def _axes(self) -> Sequence[tuple[int, ...]]:
+        """Which are mirrored in each view."""
+        mirrored = ((), (3,), (2,), (2, 3))
+        if not self.tta:
+            return mirrored[:1]
+        return mirrored if self.views == 4 else (mirrored[0], mirrored[3])
+
     def _views(self, images: Tensor) -> list[Tensor]:
-        return [images.flip(axes) for axes in _MIRRORS] if self.tta else [images]
-
-
-_MIRRORS: tuple[tuple[int, ...], ...] = ((), (3,), (2,), (2, 3))
+        return [images.flip(axes) for axes in self._axes]
 
 
 def review_threshold(confidence: Tensor, correct: Tensor, max_error: float) -> float:

@@ -26,7 +26,6 @@ def test_training_is_recorded(finished, one_epoch):
     assert found["status"] == "finished"
     assert found["best_checkpoint"].startswith("epoch=")
     assert found["weights"] == "random"
-    assert found["wandb_id"] is None
     assert yaml.safe_load((run / "config.yaml").read_text())["ckpt_path"] is None
 
 

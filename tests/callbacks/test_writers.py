@@ -15,6 +15,7 @@ from datamodules.fundus_files import FundusFiles
 MODULE = SimpleNamespace(
     hparams={"class_names": ["good", "bad"]},
     inference=SimpleNamespace(threshold=0.5, centerline=None),
+    trainer=SimpleNamespace(ckpt_path="runs/first/checkpoints/last.ckpt"),
 )
 
 
@@ -63,7 +64,7 @@ def test_vessels(tmp_path):
     batch["sharpness"] = [0.05]
     Image.new("RGB", (2, 2), "red").save(tmp_path / "c.tif")
     photographs = SimpleNamespace(files=[FundusFiles(tmp_path / "c.tif")])
-    MODULE.trainer = SimpleNamespace(datamodule=SimpleNamespace(predict_set=photographs))
+    MODULE.trainer.datamodule = SimpleNamespace(predict_set=photographs)
     predict(tmp_path, VesselWriter(), [batch])
     overlay = pixels(tmp_path / "overlays/a/b.c.png")
     assert (overlay == [255, 0, 0]).all(axis=2).tolist() == [[True, False], [True, False]]
@@ -110,6 +111,7 @@ def test_blots(tmp_path):
     predict(tmp_path, BlotWriter(), [batch])
     assert table(tmp_path / "predictions.csv") == [["ID", "image"], ["bg_1.png", "bg_1.png"]]
     assert pixels(tmp_path / "bg_1.png").tolist() == image[0, 0].tolist()
+    assert "first/checkpoints/last.ckpt" in Image.open(tmp_path / "bg_1.png").text["Source"]
 
 
 def test_several_blots_of_a_pair_and_their_styles(tmp_path):
@@ -120,6 +122,8 @@ def test_several_blots_of_a_pair_and_their_styles(tmp_path):
             "sample": torch.tensor([1, 2]),
             "style": torch.arange(8.0).expand(2, -1) + torch.tensor([[0.0], [100.25]]),
             "image": torch.full((2, 1, 3, 4 + number), number, dtype=torch.uint8),
+            "clean": torch.full((2, 3, 4 + number), float(number)),
+            "bands": torch.zeros(2, 3, 4 + number, dtype=torch.bool),
         }
         for number, name in ((1, "b"), (0, "a"))
     ]

@@ -96,7 +96,7 @@ def test_each_process_of_several_names_its_rank(capsys, monkeypatch):
     assert status_of(raising(DataError("x.png: corrupt"))) == 1
     assert capsys.readouterr().err == "error: rank 1: x.png: corrupt\n"
     assert status_of(raising(RuntimeError("[gloo/pair.cc] Connection closed by peer"))) == 1
-    assert "another process has ended" in capsys.readouterr().err
+    assert "another process of this training has ended" in capsys.readouterr().err
     assert status_of(raising(KeyError("bug"))) == 1
     assert "Traceback" in capsys.readouterr().err
 

@@ -81,7 +81,7 @@ def line_of(parser, *args):
         (["--epochs"], "epochs: needs a value"),
         (["--epo=3"], "epo: unknown"),
         (["word"], "'word' is not an option; options begin with --"),
-        (["--model.loss=nowhere.L1Loss"], "not nowhere.L1Loss (no module named 'nowhere')"),
+        (["--model.loss=nowhere.L1Loss"], "not nowhere.L1Loss (no module named nowhere)"),
         (["--model.loss=L1Loss!"], "must be a subclass of Module, not 'L1Loss!'"),
         (
             ["--model.optimizer=torch.nn.L1Loss"],

@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from common.errors import DataError
-from datamodules.drive import read_splits, training_split
 from datamodules.fundus_files import find_photographs, plain_images
+from datamodules.fundus_splits import read_splits, training_split
 
 
 def test_official_layout_pairs_by_name(official):

@@ -60,15 +60,13 @@ def test_runs_are_ranked_by_what_all_have_in_whatever_order(tmp_path):
     assert order(path) == ["b", "../aoi_best/a", "a"]
 
 
-def test_what_is_no_run_is_left_out_with_a_line(tmp_path, caplog):
+def test_what_is_no_run_is_left_out_and_damage_is_named(tmp_path, caplog):
     good = write(tmp_path / "good", curve=[0.5])
-    broken = write(tmp_path / "broken", curve=[0.5])
-    (broken / "run.json").write_text("{")
-    damaged = write(tmp_path / "damaged", curve=[0.5])
-    (damaged / "metrics.csv").write_bytes(b"\xff\xfe")
-    bad = [broken, damaged, tmp_path / "gone"]
-    assert order(compare.write_comparison([*bad, good])) == ["good"]
-    assert [sum(str(folder) in line for line in caplog.messages) for folder in bad] == [1, 1, 1]
+    assert order(compare.write_comparison([tmp_path / "gone", good])) == ["good"]
+    assert f"{tmp_path / 'gone'}: left out" in caplog.text
+    (good / "metrics.csv").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"good/metrics\.csv: not a text file"):
+        compare.write_comparison([good])
 
 
 def test_runs_without_training_or_with_nan_come_last(tmp_path):

@@ -8,13 +8,7 @@ import pytest
 from conftest import ROOT
 
 from experiment.run_folder import RunSettings
-from experiment.wandb_run import (
-    finish_wandb,
-    is_disabled,
-    new_wandb_id,
-    start_wandb,
-    wandb_mode,
-)
+from experiment.wandb_run import finish_wandb, new_wandb_id, start_wandb, wandb_mode
 
 PROCESS = """
 import sys, time
@@ -62,22 +56,20 @@ def test_ids_differ_but_for_a_sweep_which_chooses_its_own(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("setting", "environment", "disabled"),
+    ("setting", "environment", "mode"),
     [
-        ("auto", "disabled", True),
-        ("disabled", "online", True),
-        ("offline", "online", False),
-        ("auto", "dryrun", False),
+        ("auto", "disabled", "disabled"),
+        ("disabled", "online", "disabled"),
+        ("offline", "online", "offline"),
+        ("auto", "dryrun", "offline"),
     ],
 )
-def test_disabled_and_offline(monkeypatch, tmp_path, setting, environment, disabled):
+def test_disabled_and_offline(monkeypatch, tmp_path, setting, environment, mode):
     monkeypatch.setenv("WANDB_MODE", environment)
     run = RunSettings("aoi", wandb=setting)
-    assert is_disabled(run) == disabled
-    if disabled:
+    assert wandb_mode(run) == mode
+    if mode == "disabled":
         assert start_wandb(run, tmp_path, "x", {}, []) is None
-    else:
-        assert wandb_mode(run) == "offline"
 
 
 def test_a_run_that_will_not_start_is_a_warning(monkeypatch, tmp_path, caplog):

@@ -65,13 +65,14 @@ def test_the_heatmap_is_of_the_label_and_of_the_image_s_size(tmp_path):
     assert result.confidence == pytest.approx(float(logits.softmax(0)[label]), abs=1e-6)
 
 
-def test_views_are_mirrored_back(tmp_path):
+@pytest.mark.parametrize(("count", "axes"), [(4, (3,)), (2, (2, 3))])
+def test_views_are_mirrored_back(count, axes, tmp_path):
     network = model("resnet18", tmp_path).network
     images = torch.randn(1, 3, 64, 64)
-    inference = DefectPostprocessor(tta=True)
+    inference = DefectPostprocessor(tta=True, views=count)
     with torch.inference_mode():
         logs, maps = inference.answers(network, images, explain=True).values()
-        mirrored_logs, mirrored = inference.answers(network, images.flip(3), True).values()
+        mirrored_logs, mirrored = inference.answers(network, images.flip(axes), True).values()
         assert torch.equal(logs, inference.answers(network, images)["probabilities"])
     torch.testing.assert_close(mirrored_logs, logs)
-    torch.testing.assert_close(mirrored, maps.flip(3))
+    torch.testing.assert_close(mirrored, maps.flip(axes))

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -296,21 +297,26 @@ def fails(feeds):
     raise RuntimeError("an assertion\nof many lines")
 
 
+def full(file):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 FORWARD = BlotGraph.forward
 
 
 @pytest.mark.parametrize(
     ("part", "instead", "message"),
     [
-        ("inference.blots.BlotGraph.forward", otherwise, r"parity .* more than is allowed$"),
-        ("inference.export._calls", lambda program: fails, r"it does not run \(an assertion\)$"),
+        ("inference.blots.BlotGraph.forward", otherwise, "not exported, .* more than is allowed"),
+        ("inference.export._calls", lambda program: fails, r"it does not run \(an assertion\)"),
+        ("inference.export.sha256", full, r"cannot be written \(No space left on device\)"),
     ],
 )
 def test_what_differs_or_does_not_run_leaves_nothing(
     part, instead, message, trained, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(part, instead)
-    with pytest.raises(DataError, match=rf"out: not exported, {message}"):
+    with pytest.raises(DataError, match=rf"out: .*{message}"):
         export.export(trained("blots"), "torch_export", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -3,10 +3,11 @@ import pytest
 import torch
 
 from common.errors import DataError
-from datamodules import DRIVESegmentationDataModule
+from datamodules import DRIVEReconstructionDataModule, DRIVESegmentationDataModule
 from datamodules.fundus_input import FundusInput
-from datamodules.transforms import FundusAugmentation
+from datamodules.transforms import FundusAugmentation, RandomCropFlip
 
+MASK = "1st_manual/22_manual1.gif"
 NATIVE = FundusInput("rgb", size=None)
 
 
@@ -39,55 +40,34 @@ def test_a_validation_split_that_leaves_nothing_is_refused(official, ready, val_
 
 
 @pytest.mark.parametrize(
-    ("spoil", "cause", "named"),
+    ("file", "made", "cause"),
     [
-        (lambda d, f: (d / "1st_manual/22_manual1.gif").unlink(), "has no mask", "1st_manual/22"),
-        (lambda d, f: (d / "mask/22_training_mask.gif").unlink(), "has no mask", "mask/22"),
-        (lambda d, f: (d / "images/22_training.tif").unlink(), "has no image", "images/22"),
-        (
-            lambda d, f: f.write(d / "images", "22_training.png", f.photograph(1)),
-            "two files",
-            "22_training.png",
-        ),
-        (
-            lambda d, f: f.write(d / "1st_manual", "22_manual1.gif", np.ones((8, 9), np.uint8)),
-            "9x8 px",
-            "22_training.tif of 40x44",
-        ),
-        (
-            lambda d, f: f.write(d / "1st_manual", "22_manual1.gif", np.zeros(f.size, np.uint8)),
-            "empty mask",
-            "22_training.tif",
-        ),
-        (
-            lambda d, f: f.write(d / "1st_manual", "22_manual1.gif", f.photograph(3)[..., 0]),
-            "not a binary mask",
-            "22_training.tif",
-        ),
-        (
-            lambda d, f: f.write(d / "1st_manual", "22_manual1.gif", 255 - f.vessels(22)),
-            "is vessel, and",
-            "22_training.tif",
-        ),
-        (
-            lambda d, f: (d / "images/22_training.tif").write_bytes(b"II*\0broken"),
-            "not a readable image",
-            "22_training.tif",
-        ),
+        ("1st_manual/22_manual1.gif", None, "has no mask .*1st_manual/22"),
+        ("mask/22_training_mask.gif", None, "has no mask .*mask/22"),
+        ("images/22_training.tif", None, "has no image .*images/22"),
+        ("images/22_training.png", lambda f: f.photograph(1), "two files"),
+        ("images/22_training.tif", lambda f: b"II*\0broken", r"22_training\.tif: not a readable"),
+        (MASK, lambda f: np.ones((8, 9), np.uint8), "9x8 px for .*22_training.tif of 40x44"),
+        (MASK, lambda f: np.zeros(f.size, np.uint8), "empty mask .*22_training.tif"),
+        (MASK, lambda f: f.photograph(3)[..., 0], "not a binary mask .*22_training.tif"),
+        (MASK, lambda f: 255 - f.vessels(22), "22_training.tif is vessel, and"),
     ],
 )
 @pytest.mark.parametrize("seed", [0, 2])  # 22 in training or in validation
 def test_bad_files_stop_before_training_and_are_named(
-    official, fundus, ready, spoil, cause, named, seed
+    official, fundus, ready, file, made, cause, seed
 ):
-    spoil(official / "training", fundus)
-    with pytest.raises(DataError) as error:
+    path = official / "training" / file
+    if made is None:
+        path.unlink()
+    elif isinstance(pixels := made(fundus), bytes):
+        path.write_bytes(pixels)
+    else:
+        fundus.write(path.parent, path.name, pixels)
+    with pytest.raises(DataError, match=cause) as error:
         ready(module(official, seed=seed))
-    message = str(error.value)
-    assert cause in message
-    assert named in message
-    assert "22_" in message
-    assert "\n" not in message
+    assert "22_" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_without_drawn_test_vessels_validation_is_scored_and_said(official, ready, caplog):
@@ -180,3 +160,43 @@ def test_prediction_needs_no_vessels(official, ready):
     assert "target" not in batch
     assert batch["native_target"] == [None]
     assert batch["native_fov"][0].any()
+
+
+@pytest.fixture
+def bare(official):
+    """The layout without any masks."""
+    for split in ("training", "test"):
+        for part in ("1st_manual", "mask"):
+            for path in (official / split / part).iterdir():
+                path.unlink()
+    return official
+
+
+def test_it_needs_no_masks(bare, fundus, ready):
+    data = ready(DRIVEReconstructionDataModule(str(bare), val_size=2, size=64))
+    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert batch["image"].shape == (1, 3, 64, 64)
+    assert batch["image"].min() == -1
+    assert batch["native_size"].tolist() == [list(fundus.size)]
+    assert torch.equal(batch["target"], batch["image"])
+    assert len(list(ready(data, "test").test_dataloader())) == 3
+
+
+def test_crops_are_their_own_targets(bare, ready):
+    data = ready(
+        DRIVEReconstructionDataModule(
+            str(bare),
+            val_size=2,
+            size=64,
+            batch_size=2,
+            crops_per_image=5,
+            augmentation=RandomCropFlip(16),
+        )
+    )
+    assert len(data.train_set) == 5 * 4
+    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert batch["image"].shape == (2, 3, 16, 16)
+    assert batch["target"] is batch["image"]
+    assert batch["index"].shape == (2,)
+    whole = next(iter(data.val_dataloader()))
+    assert data.on_after_batch_transfer(whole, 0)["image"].shape == (1, 3, 64, 64)
