@@ -16,7 +16,6 @@ import shutil
 import sys
 import tempfile
 import time
-import zoneinfo  # noqa: F401  # whose file the user who owns nothing cannot read
 from collections import Counter
 from pathlib import Path
 
