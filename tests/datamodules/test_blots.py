@@ -239,20 +239,24 @@ def write_pairs(root, *folders, side=16, color=False, joined=False):
         (("A/train", "B/train", "A/test", "B/test"), {}, (1, 1), 10),
         (("",), {"joined": True, "color": True}, (3, 3), 0),
         (("train", "test"), {"joined": True}, (1, 1), 10),
+        (("train", "val"), {"joined": True}, (1, 1), 0),
+        (("trainA", "trainB", "valA", "valB"), {}, (1, 1), 0),
     ],
 )
 def test_pairs_in_other_layouts(tmp_path, make, folders, options, channels, tests):
     root = write_pairs(tmp_path, *folders, **options)
     data = make(root)
     assert data.pixel_channels == channels
-    assert (len(data.train_set), len(data.val_set)) == (8, 2)
+    given = {"val", "valA"} & {*folders}
+    assert (len(data.train_set), len(data.val_set)) == ((10, 10) if given else (8, 2))
+    assert len(make(root, folds=5).val_set) == 2, "as cross-validation asks"
     item, pair = data.train_set[0], data.train_set.dataset.pairs[0]
     assert (len(item["image"]), len(item["target"])) == channels
     pixels = torch.from_numpy(np.atleast_3d(np.array(Image.open(pair.target.path)))).permute(
         2, 0, 1
     )
     assert torch.equal(item["target"], pixels[..., -16:] / 127.5 - 1)
-    assert len(make(root, "test").test_set) == (tests or 2)
+    assert len(make(root, "test").test_set) == (tests or len(data.val_set))
     assert (data.hparams["channels"], data.hparams["template_count"]) == (
         "rgb" if channels[1] == 3 else "gray",
         channels[0] // channels[1],
