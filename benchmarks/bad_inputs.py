@@ -16,7 +16,6 @@ import shutil
 import sys
 import tempfile
 import time
-import zoneinfo  # noqa: F401  # whose file the user who owns nothing cannot read
 from collections import Counter
 from pathlib import Path
 
@@ -82,11 +81,11 @@ class Stage:
                 shutil.copytree(run, here / name)
         case.spoil(here)
         names = {"here": here, "data": here / "data", "run": here / "run", "other": here / "other"}
-        args = [
+        filled = [
             re.sub(r"\{(here|data|run|other)\}", lambda match: str(names[match[1]]), arg)
             for arg in case.args
         ]
-        args = [args[0], *options, *args[1:]]
+        args = [filled[0], *options, *filled[1:]]
         before = (lambda: os.setuid(NOBODY)) if case.nobody else None
         outcome = forked.run(args, here, case.env, before=before)
         left = ""
@@ -103,7 +102,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--every", type=int, default=1, help="take only each n-th case")
     parser.add_argument("--only", default="", help="only cases that this pattern is found in")
-    parser.add_argument("--verbose", action="store_true", help="print each case's line")
     options = parser.parse_args()
     forked.warm_up()
     start = time.monotonic()
@@ -118,8 +116,6 @@ def main() -> None:
             outcome, left = stage.run(case, stage.root / "cases" / str(number))
             found = classify(outcome)
             line = outcome.output.strip().rpartition("\n")[2][:400]
-            if options.verbose:
-                print(f"{found:9} {outcome.seconds:4.1f} s  {case}\n          {line}", flush=True)
             good = found == "silent" if case.fine else found in ("line", "usage")
             if not good or "code" in left or (left and found == "usage"):
                 failed.append(f"{found} {left}: {kind}: {case}\n    {line}")

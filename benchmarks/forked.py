@@ -29,6 +29,7 @@ ON_THE_WAY = (
     "matplotlib.backends.backend_agg",
     "encodings.unicode_escape",
     "encodings.utf_8_sig",
+    "pandas",
 )
 
 

@@ -43,16 +43,6 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-def one_line(outcome: forked.Outcome) -> list[str]:
-    """What is wrong with how a run that lost something ended."""
-    wrong = []
-    if outcome.status != 1:
-        wrong.append(f"status {outcome.status}")
-    if "Traceback" in outcome.output or outcome.output.count("error: ") != 1:
-        wrong.append(f"not one line: {outcome.output[-2000:]}")
-    return wrong
-
-
 def interrupted_and_resumed(
     root: Path,
     name: str,
@@ -73,7 +63,9 @@ def interrupted_and_resumed(
     wait_for(lambda: list(here.glob("runs/*/*/checkpoints/last.ckpt")))
     run = finished_run(here)
     harm(pid, run)
-    wrong = one_line(forked.wait(pid, args, here, 120))
+    ended = forked.wait(pid, args, here, 120)
+    good = ended.status == 1 and ended.output.count("error: ") == 1
+    wrong = [] if good and "Traceback" not in ended.output else [ended.output[-2000:]]
     heal(run)
     torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     (here / "output.txt").unlink()
@@ -100,13 +92,9 @@ def read_only(root: Path) -> list[str]:
         for folder in (run, *(path for path in run.rglob("*") if path.is_dir())):
             folder.chmod(mode)
 
-    return interrupted_and_resumed(
-        root,
-        "read-only",
-        lambda pid, run: modes(run, 0o555),
-        lambda run: modes(run, 0o777),
-        lambda: os.geteuid() or os.setuid(NOBODY),  # root, whom no permission stops
-    )
+    harm, heal = lambda pid, run: modes(run, 0o555), lambda run: modes(run, 0o777)
+    before = lambda: os.geteuid() or os.setuid(NOBODY)  # noqa: E731  # root, whom none stops
+    return interrupted_and_resumed(root, "read-only", harm, heal, before)
 
 
 def silent_server(root: Path) -> list[str]:
@@ -115,11 +103,8 @@ def silent_server(root: Path) -> list[str]:
     here.mkdir()
     args = [arg for arg in options(CONFIG, root / "data", EPOCHS) if "wandb" not in arg]
     with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
-        env = {
-            "WANDB_MODE": "online",
-            "WANDB_API_KEY": "0" * 40,
-            "WANDB_BASE_URL": f"http://127.0.0.1:{server.getsockname()[1]}",
-        }
+        env = {"WANDB_MODE": "online", "WANDB_API_KEY": "0" * 40}
+        env["WANDB_BASE_URL"] = f"http://127.0.0.1:{server.getsockname()[1]}"
         done = forked.run(["fit", *args], here, env, timeout=400)
     if done.status:
         return [f"status {done.status}: {done.output[-2000:]}"]

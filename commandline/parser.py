@@ -41,7 +41,7 @@ yaml.SafeDumper.add_multi_representer(  # such as a Timer's interval in config.y
 # Values and unknown options in jsonargparse's messages.
 VALUE = re.compile(
     r"class_path[= ]'([^']+)'|(?:Given|Got) value: (?!Name)(.*?)(?:\n  Subclass|\Z)"
-    r"|: (\S+) does not conform|base 10: '(.*)'|path string: (\S+)|Import path (\S+) does",
+    r"|: (\S+) does not conform|base 10: '(.*)'|path string: (\S+)",
     re.DOTALL,
 )
 UNKNOWN = re.compile(

@@ -93,8 +93,7 @@ def _key(path: Path) -> str:
 
 def _is_drawn(path: Path) -> Role | None:
     """What the end of a file's name says that it shows; None for a photograph."""
-    ends = ENDS.items()
-    found = (role for role, end in ends if re.search(rf"[_.]({end})$", _stem(path), re.IGNORECASE))
+    found = (r for r, end in ENDS.items() if re.search(rf"(?i)[_.]({end})$", _stem(path)))
     return next(found, None)
 
 

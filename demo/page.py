@@ -134,7 +134,7 @@ def predicted(model: Any, x: Any, settings: Sequence[Any]) -> Any:
 
 @lru_cache(maxsize=8)  # for a threshold that is moved; a result takes up to 200 MB
 def _of_file(model: Any, path: str) -> Any:
-    return model.predict(path)  # whose path has a hash of its content
+    return model.predict(path)
 
 
 def said_of(model: Any, results: Sequence[Any]) -> list[tuple[str, str | float | None]]:
@@ -161,16 +161,15 @@ def saved(title: str, picture: Image.Image) -> str:
 
 def show_examples(paths: Sequence[Path], file: gr.File) -> None:
     """Thumbnails which, when clicked, are given as ``file``, under names that tell nothing."""
-    folder, copies, thumbnails = tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"]), [], []
-    for number, path in enumerate(paths, start=1):
-        copies.append(shutil.copy(path, Path(folder, f"example_{number}{path.suffix}")))
-        thumbnails.append(to_pil_image(read_image(path, "RGB")))
-        thumbnails[-1].thumbnail((200, 200))
+    thumbnails = [to_pil_image(read_image(path, "RGB")) for path in paths]
+    for thumbnail in thumbnails:
+        thumbnail.thumbnail((200, 200))
     look: dict[str, Any] = {"columns": 4, "object_fit": "contain", "allow_preview": False}
     shelf = gr.Gallery(thumbnails, label="examples", elem_id="examples", buttons=[], **look)
 
     def chosen(event: gr.SelectData) -> list[str]:
-        return [str(copies[event.index])]
+        folder, path = tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"]), paths[event.index]
+        return [str(shutil.copy(path, Path(folder, f"example_{event.index + 1}{path.suffix}")))]
 
     shelf.select(chosen, None, file, api_visibility="private")
 

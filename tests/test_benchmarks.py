@@ -67,6 +67,9 @@ def test_blots_are_scored(tmp_path, table):
     assert 50 < scores["detector, all, %"] <= 100
     assert 0 < scores["L1, ridge, true levels"] < scores["L1, true style"]
     assert scores["Dice, real"] <= 1
+    judged = table("blot_judges.py", checkpoint, "--data_dir", tmp_path / "blots")
+    assert [row[1] for row in judged] == ["generated"] * 2 + ["ridge"] * 2
+    assert all(0 <= float(value) <= 1 for row in judged for value in row[3:])
 
 
 def test_maps_are_scored_by_protocol(tmp_path, table):
@@ -166,3 +169,18 @@ def test_steps_are_timed_and_counted(table):
     rate, milliseconds, operations = map(float, row[2:5])
     assert rate * milliseconds == pytest.approx(1000, rel=0.05)
     assert 150 < operations < 700
+
+
+SMALL_AOI = ["--options", "--model.network.name=tiny", "--model.network.weights=random"]
+SMALL_AOI += ["--data.image_size=32", "--data.num_workers=0", "--trainer.max_epochs=2"]
+
+
+def test_unknown_images_and_wrong_labels_are_looked_for(aoi_folder, table, printed):
+    foreign = aoi_folder / "test_images"
+    given = ["--data_dir", aoi_folder, "--foreign", foreign, "--classes", 1, *SMALL_AOI]
+    first, mean = table("unknown.py", *given)
+    assert first[1:] == mean[1:]
+    assert len(first) == 7
+    assert all(0 <= float(value) <= 1 for value in first[1:])
+    given = ["--data_dir", str(aoi_folder), "--share", "0.1", *SMALL_AOI]
+    assert "5 of 48 labels changed, " in printed("benchmarks/label_errors.py", *given)[-1]

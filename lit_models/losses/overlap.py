@@ -39,8 +39,6 @@ class FocalTverskyLoss(nn.Module):
         smooth: PositiveFinite = 1.0,
     ) -> None:
         super().__init__()
-        if min(fn_weight, fp_weight) < 0 or exponent <= 0 or smooth <= 0:
-            raise ValueError("weights of Focal Tversky are >= 0, its exponent and smooth > 0")
         self.fn_weight, self.fp_weight = fn_weight, fp_weight
         self.exponent, self.smooth = exponent, smooth
 

@@ -21,8 +21,6 @@ class DoubleConv(nn.Sequential):
     """Two 3x3 convolutions, each with BatchNorm (``norm="batch"``) and ReLU; keeps H and W."""
 
     def __init__(self, in_channels: int, out_channels: int, norm: Norm = "batch") -> None:
-        if norm not in ("batch", "none"):
-            raise ValueError(f"norm is {norm!r}; take 'batch' or 'none'")
         layers: list[nn.Module] = []
         for channels in (in_channels, out_channels):
             # BatchNorm subtracts the mean, and with it any bias before it.

@@ -108,20 +108,16 @@ class VesselPostprocessor:
             sides = [_scaled(side, scale) for side in size]
             scaled = F.interpolate(images.float(), sides, mode="bilinear", antialias=True)
             images = scaled.to(images.dtype)
-        total, squares = torch.zeros(()), torch.zeros(())
         mirrors: list[tuple[int, ...]] = [(), (-1,), (-2,), (-2, -1)][:views]
-        view = 0
+        found: list[Tensor] = []
         for turns in range(max(1, views // 4)):
             turned = images.rot90(turns, (-2, -1))
             every = self._logits(network, [turned.flip(axes) for axes in mirrors])
             for logits, axes in zip(every, mirrors, strict=True):
-                probability = logits.flip(axes).rot90(-turns, (-2, -1)).sigmoid()
-                if view:  # Welford's sum of squares: a difference of sums loses small deviations
-                    surprise = probability - total / view
-                    squares = squares.to(logits) + surprise.square() * (view / (view + 1))
-                total = total.to(logits) + probability
-                view += 1
-        maps = [total / views] if views == 1 else [total / views, (squares / views).sqrt()]
+                found.append(logits.flip(axes).rot90(-turns, (-2, -1)).sigmoid())
+        maps = [sum(found[1:], found[0]) / views]
+        if views > 1:
+            maps.append(torch.stack(found).std(dim=0, correction=0))
         return maps if scale == 1 else [resample_maps(one, size) for one in maps]
 
     def _logits(self, network: nn.Module, views: Sequence[Tensor]) -> Iterator[Tensor]:
@@ -145,13 +141,9 @@ class VesselPostprocessor:
         for rows in self.spans(height):
             for columns in self.spans(width):
                 logits = network(images[..., rows, columns]).float()
-                ramps = (
-                    torch.arange(1, n + 1, device=total.device).minimum(
-                        torch.arange(n, 0, -1, device=total.device)
-                    )
-                    for n in logits.shape[-2:]
-                )
-                down, across = (ramp.clamp_max(self.tile // 8).float() for ramp in ramps)
+                sides = (torch.arange(1, n + 1, device=total.device) for n in logits.shape[-2:])
+                ramps = (side.minimum(side.flip(0)).clamp_max(self.tile // 8) for side in sides)
+                down, across = (ramp.float() for ramp in ramps)
                 weight = (down[:, None] * across).square()
                 total[..., rows, columns] += weight * logits
                 weights[..., rows, columns] += weight

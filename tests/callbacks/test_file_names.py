@@ -1,6 +1,7 @@
 """Names of files that are no UTF-8, or that a spreadsheet would run."""
 
 import csv
+import json
 import os
 import shutil
 
@@ -34,3 +35,5 @@ def test_every_file_is_predicted_or_skipped(config, trained, predict, tmp_path):
     ):
         with path.open(newline="", encoding="utf-8") as file:
             assert sorted(row["ID"] for row in csv.DictReader(file)) == sorted(expected)
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (record["status"], record["skipped"]) == ("finished", 1)

@@ -49,22 +49,6 @@ def test_only_training_is_augmented(module, ready):
     assert torch.equal(plain, data.normalize(batch["image"]))
 
 
-def test_cached_features_take_the_place_of_images(module, ready):
-    data = ready(module(num_workers=2))
-    data.features = {
-        "train": torch.rand(len(data.train_set), 7),
-        "val": torch.rand(len(data.val_set), 7),
-    }
-    loader = data.train_dataloader()
-    assert loader.num_workers == 0
-    batch = next(iter(loader))
-    assert set(batch) == {"features", "target", "name", "index"}
-    assert torch.equal(batch["features"], data.features["train"][batch["index"]])
-    assert torch.equal(batch["target"], data.train_set.targets[batch["index"]])
-    assert data.on_after_batch_transfer(batch, 0) is batch
-    assert next(iter(data.val_dataloader()))["features"].shape == (6, 7)
-
-
 def test_missing_layout_is_named(module, aoi_folder, ready):
     (aoi_folder / "train_images" / "train_00005.png").unlink()
     with pytest.raises(

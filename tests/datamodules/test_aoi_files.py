@@ -3,13 +3,11 @@ import csv
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, write_aoi
+from conftest import write_aoi
 from PIL import Image
 
 from common.errors import DataError
 from datamodules.aoi_files import AIDEA_NAMES, UNLABELED, find_images, stratified_split
-
-REAL = ROOT.parent / "shared" / "data" / "AOI"
 
 
 def write_csv(path, *rows, **options):
@@ -170,9 +168,3 @@ def test_split_is_stratified_seeded_and_complete():
     assert train.equal(again[0])
     assert val.equal(again[1])
     assert not val.equal(stratified_split(labels, 0.15, seed=1)[1])
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="needs the real AOI tables in ../shared/data/AOI")
-def test_real_tables():
-    with pytest.raises(DataError, match="2,522 of the 2,528 images"):
-        find_images(REAL, "train")

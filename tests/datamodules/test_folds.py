@@ -5,12 +5,11 @@ import torch
 from common.errors import DataError
 from datamodules import (
     AOIDataModule,
-    BlotDataModule,
     DRIVEReconstructionDataModule,
     DRIVESegmentationDataModule,
 )
 from datamodules.aoi_files import stratified_split
-from datamodules.folds import check_fold, fold_split
+from datamodules.folds import fold_split
 
 
 def test_each_sample_is_held_out_once():
@@ -58,25 +57,8 @@ def test_folds_that_do_not_go_together(folds, fold, line):
         AOIDataModule(folds=folds, fold=fold)
 
 
-def test_what_goes_together():
-    for folds, fold in ((None, None), (None, "all"), (5, "all"), (5, 4)):
-        check_fold(folds, fold)
-
-
 def held_out(data):
     return [data.val_set.name(i) for i in range(len(data.val_set))]
-
-
-def test_aoi_folds_hold_each_image_out_once(aoi_folder, ready):
-    names = []
-    for fold in range(4):
-        data = ready(AOIDataModule(str(aoi_folder), folds=4, fold=fold, num_workers=0))
-        names += held_out(data)
-        assert len(data.train_set) == 36
-        assert data.val_set.targets.bincount().tolist() == [2] * 6
-        trained = {data.train_set.name(i) for i in range(36)}
-        assert not trained & {*held_out(data)}
-    assert len(names) == len({*names}) == 48
 
 
 def test_without_folds_the_split_is_what_it_was(aoi_folder, official, ready):
@@ -99,20 +81,3 @@ def test_drive_folds_are_of_images(kind, official, ready):
     assert sorted(names) == [f"{n}_training.tif" for n in range(21, 27)]
     with pytest.raises(DataError, match="6 training images do not fill 7 folds"):
         ready(kind(str(official), folds=7, fold=0))
-
-
-def test_all_trains_on_everything(aoi_folder, official, blots, ready, caplog):
-    for data, count in (
-        (AOIDataModule(str(aoi_folder), fold="all", num_workers=0), 48),
-        (DRIVESegmentationDataModule(str(official), fold="all"), 6),
-        (DRIVEReconstructionDataModule(str(official), fold="all", size=32), 6),
-        (BlotDataModule(str(blots), fold="all", size=16), 10),
-    ):
-        caplog.clear()
-        ready(data)
-        assert len(data.train_set) == count
-        assert data.val_set is None
-        assert data.val_dataloader() == []
-        assert "NO VALIDATION" in caplog.text
-        with pytest.raises(DataError, match="none are held out to score"):
-            ready(data, "validate")

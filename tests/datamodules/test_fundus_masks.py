@@ -1,15 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from PIL import Image
 
 from common.errors import DataError
 from datamodules.fundus_files import FundusFiles, find_photographs
-from datamodules.fundus_input import FundusInput
 from datamodules.fundus_masks import read_mask, read_masks
-
-REAL = ROOT.parent / "shared" / "data" / "DRIVE"
 
 
 def test_second_observer_is_a_palette_file_of_two_near_black_and_white_grays(official, fundus):
@@ -71,14 +67,3 @@ def test_inverted_and_swapped_masks_are_refused(tmp_path, fundus, vessels, fov, 
     with pytest.raises(DataError, match=rf"vessels\.png: .*{message}") as error:
         read_masks(files, fundus.size)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="needs the DRIVE set in ../shared/data/DRIVE")
-def test_real_set():
-    splits = find_photographs(REAL).splits
-    assert [len(splits[split]) for split in ("training", "test")] == [20, 20]
-    files = splits["test"][0]
-    assert files.second is not None
-    item = FundusInput("gray", 512).read(files)
-    assert item["native_size"].tolist() == [584, 565]
-    assert 0.08 < item["native_target"][item["native_fov"]].float().mean() < 0.2

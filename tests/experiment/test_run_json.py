@@ -7,13 +7,6 @@ from experiment.run_json import RunJSON
 FIT = {"stage": "fit", "task": "aoi", "data": "d", "command": "one", "checkpoint": None}
 
 
-def test(path, checkpoint, **facts):
-    return {"stage": "test", "task": "aoi", "data": "d", "checkpoint": checkpoint, **facts}
-
-
-test.__test__ = False
-
-
 def read(path):
     return json.loads(path.read_text())
 
@@ -41,55 +34,38 @@ def test_training_over_three_processes(tmp_path):
     assert (record["status"], record["best_checkpoint"]) == ("finished", "epoch=1.ckpt")
 
 
+def evaluate(path, checkpoint, stage="test", **facts):
+    record = RunJSON(path)
+    record.start({"stage": stage, "task": "aoi", "data": "d", "checkpoint": checkpoint})
+    record.finish("finished", **facts)
+
+
 def test_evaluations_are_rows_and_leave_the_training_alone(tmp_path):
     path = tmp_path / "run.json"
     training = RunJSON(path)
     training.start(FIT)
-    training.finish("finished")
+    evaluate(path, "a", metrics={"test/accuracy": 0.1})  # while the run trains
+    training.finish("finished", best_checkpoint="a")
     before = read(path)
-    for checkpoint, value in (("a", 0.1), ("b", 0.2), ("a", 0.3)):
-        record = RunJSON(path)
-        record.start(test(path, checkpoint))
-        record.finish("finished", metrics={"test/accuracy": value})
+    for checkpoint, value in (("b", 0.2), ("a", 0.3)):
+        evaluate(path, checkpoint, metrics={"test/accuracy": value})
     after = read(path)
-    evaluations = after.pop("evaluations")
+    found = [(e["checkpoint"], e["metrics"]["test/accuracy"]) for e in after.pop("evaluations")]
+    assert found == [("b", 0.2), ("a", 0.3)]
+    assert [one["checkpoint"] for one in before.pop("evaluations")] == ["a"]
     assert after == before
-    assert [(one["checkpoint"], one["metrics"]["test/accuracy"]) for one in evaluations] == [
-        ("b", 0.2),
-        ("a", 0.3),
-    ]
-    assert all(one["status"] == "finished" for one in evaluations)
-    again = RunJSON(path)
-    again.start(FIT)
+    RunJSON(path).start(FIT)
     assert len(read(path)["evaluations"]) == 2
 
 
 def test_evaluation_in_a_folder_of_its_own_and_prediction(tmp_path):
     path = tmp_path / "run.json"
     for _ in range(2):
-        record = RunJSON(path)
-        record.start(test(path, "a"))
-        record.finish("finished", metrics={})
+        evaluate(path, "a", metrics={})
     found = read(path)
     assert (found["stage"], found["status"], len(found["evaluations"])) == ("test", "finished", 1)
     path = tmp_path / "predictions" / "run.json"
-    record = RunJSON(path)
-    record.start({**test(path, "a"), "stage": "predict"})
-    record.finish("finished", skipped=2)
+    evaluate(path, "a", "predict", skipped=2)
     found = read(path)
     assert (found["stage"], found["skipped"]) == ("predict", 2)
     assert "evaluations" not in found
-
-
-def test_an_evaluation_that_ends_while_the_run_trains_is_kept(tmp_path):
-    path = tmp_path / "run.json"
-    training = RunJSON(path)
-    training.start(FIT)
-    evaluation = RunJSON(path)
-    evaluation.start(test(path, "a"))
-    training.update()
-    evaluation.finish("finished", metrics={"test/accuracy": 0.5})
-    training.finish("finished", best_checkpoint="a")
-    record = read(path)
-    assert [one["metrics"] for one in record["evaluations"]] == [{"test/accuracy": 0.5}]
-    assert record["status"] == "finished"

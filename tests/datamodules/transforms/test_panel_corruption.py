@@ -5,7 +5,7 @@ import pytest
 import torch
 import yaml
 
-from datamodules.transforms import DefectAugmentation, PanelCorruption, corruptions
+from datamodules.transforms import PanelCorruption, corruptions
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 STRENGTHS = {kind.__name__: strength for kind, strength in PanelCorruption().kinds}
@@ -46,15 +46,6 @@ def test_every_side_is_kept(side):
     torch.manual_seed(side)
     for _ in range(5):
         assert strong(panel(side)).shape == (1, side, side)
-
-
-def test_a_seed_repeats_it_after_the_changes_of_place():
-    augmentation = DefectAugmentation(corruption=PanelCorruption(probability=1))
-    outs = []
-    for _ in range(2):
-        torch.manual_seed(3)
-        outs.append(augmentation(panel()))
-    assert torch.equal(*outs)
 
 
 def test_the_strong_preset_has_more_of_each_kind_than_the_best_recipe():

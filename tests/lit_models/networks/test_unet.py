@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from common.errors import DataError
-from lit_models.networks.unet import AutoEncoder, DoubleConv, UNet, UpConv
+from lit_models.networks.unet import AutoEncoder, UNet, UpConv
 
 
 def parameters(net: nn.Module) -> int:
@@ -39,9 +39,7 @@ def test_with_skips_every_level_is_read() -> None:
     assert all(p.grad is not None for p in net.parameters())
 
 
-def test_unknown_norm_and_no_levels_are_refused() -> None:
-    with pytest.raises(ValueError, match="norm"):
-        DoubleConv(1, 2, norm="layer")  # type: ignore[arg-type]
+def test_no_levels_are_refused() -> None:
     with pytest.raises(DataError, match="widths"):
         UNet(widths=())
 
