@@ -1,14 +1,8 @@
 """Filters for log lines and warnings of Lightning that do not apply here."""
 
 import logging
-import re
 import warnings
 
-# The run logs precision, interruption and signals itself.
-LOGGED = re.compile(
-    "💡|TPU available|Using .* Precision|Detected KeyboardInterrupt|Loading `train_data"
-    r"|(\[rank: \d+\] )?Received SIGTERM"
-)
 WARNED = (
     r"Found \d+ module\(s\) in eval mode",  # a frozen backbone is, on purpose
     r".*LeafSpec",  # deprecated in torch, used by Lightning
@@ -28,6 +22,8 @@ def filter_warnings() -> None:
     """Install the filters in this process."""
     for message in WARNED:
         warnings.filterwarnings("ignore", message)
+    # The run logs precision, checkpoints, interruption and signals itself.
     for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
-        lightning_log = logging.getLogger(f"pytorch_lightning.{name}")
-        lightning_log.addFilter(lambda record: not LOGGED.match(record.getMessage().strip()))
+        logging.getLogger(f"pytorch_lightning.{name}").addFilter(
+            lambda record: record.levelno > logging.INFO or "GPU available: True" in str(record.msg)
+        )

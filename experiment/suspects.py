@@ -85,12 +85,13 @@ def write_suspects(folder: Path, images: "pd.DataFrame", data: dict[str, Any]) -
     if rows:
         lines += ["", "![Suspects](suspects.png)", ""]
         height = -(-min(len(rows), SHOWN) // COLUMNS)
-        size = (1.8 * COLUMNS, 2.15 * height)
+        size = (1.8 * COLUMNS, 2.35 * height)
         with figure(folder / "suspects.png", size, "Labels that contradict their images") as fig:
             panels = [axes for row in image_grid(fig, height, COLUMNS) for axes in row]
             for axes, (name, label, predicted, p, *_) in zip(panels, rows, strict=False):
                 pixels = resize_square(read_image(files.folder / name, "RGB"), 112)
-                show_image(axes, pixels / 255, f"label {label}\npredicted {predicted} {p}")
+                text = f"{name[-24:]}\nlabel {label}\npredicted {predicted} {p}"
+                show_image(axes, pixels / 255, text)
     held_out, pairs = images.drop_duplicates("ID"), []
     if len(held_out) <= MOST:
         names, runs = held_out["ID"].tolist(), held_out["run"].tolist()

@@ -9,9 +9,10 @@ import pytest
 from conftest import aoi_args, config_args, one_run
 from PIL import Image
 
+from benchmarks import tiny_data
 from cli import main
 from common.errors import DataError
-from inference import load
+from inference import export, load
 
 COLORS = {"blue": (40, 60, 200), "red": (200, 50, 40), "type 3": (60, 180, 60)}
 
@@ -159,3 +160,14 @@ def test_pairs_train_test_and_predict(tmp_path, caplog, folders, width):
         assert (made.mode, made.size) == ("RGB", (16, 16))
     results = list(load(run).predict(data))
     assert (results[0].name, results[0].image.mode) == ("0.png", "RGB")
+    with pytest.raises(DataError, match="only models of two gray templates can be exported"):
+        export.export(run, "onnx", tmp_path / "model")
+
+
+@pytest.mark.parametrize("config", ["blots", "blots_style"])
+def test_a_training_step_at_512_px(tmp_path, config):
+    tiny_data.write_blots(tmp_path / "set")
+    options = [f"--data.data_dir={tmp_path / 'set'}", "--data.size=512", "--trainer.max_steps=2"]
+    cli = main(["fit", *config_args(config, tmp_path / "runs", *options)])
+    assert cli.trainer.global_step == 2
+    assert cli.datamodule.train_set[0]["image"].shape == (2, 512, 512)
