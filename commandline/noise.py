@@ -2,6 +2,9 @@
 
 import logging
 import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
 
 WARNED = (
     r"Found \d+ module\(s\) in eval mode",  # a frozen backbone is, on purpose
@@ -22,8 +25,11 @@ def filter_warnings() -> None:
     """Install the filters in this process."""
     for message in WARNED:
         warnings.filterwarnings("ignore", message)
-    # The run logs precision, checkpoints, interruption and signals itself.
     for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
-        logging.getLogger(f"pytorch_lightning.{name}").addFilter(
-            lambda record: record.levelno > logging.INFO or "GPU available: True" in str(record.msg)
-        )
+        logging.getLogger(f"pytorch_lightning.{name}").addFilter(_is_wanted)
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """Not Lightning's own infos but for the GPU: the run logs precision, signals ... itself."""
+    own = Path(pl.__file__).parent in Path(record.pathname).parents
+    return record.levelno > logging.INFO or not own or "GPU available: True" in str(record.msg)
