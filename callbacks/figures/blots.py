@@ -12,11 +12,9 @@ from experiment.plotting import (
     INK,
     SKY,
     VERMILION,
-    from_zero,
     image_grid,
     percent_axis,
     plot_by_epoch,
-    reference_line,
     show_image,
 )
 from experiment.run_results import RunResults
@@ -61,9 +59,9 @@ class BlotFigures(HeldOutFigures):
             losses.set_title("Loss by epoch")
             for name, label, color in (("d", "D", BLUE), ("g", "G", VERMILION)):
                 plot_by_epoch(losses, results.by_epoch[f"train/{name}_loss"], label, color)
-            from_zero(losses)
-            reference_line(losses, g_balance, f"G at balance, {g_balance:.3g}")
-            reference_line(losses, d_balance, f"D at balance, {d_balance:.3g}")
+            for label, value, color in (("D", d_balance, BLUE), ("G", g_balance, VERMILION)):
+                label = f"{label} at balance, {value:.3g}"
+                losses.axhline(value, color=color, linestyle=":", linewidth=1.2, label=label)
             right.set_title("D is right about held-out")
             for name, color in (("real", SKY), ("fake", VERMILION)):
                 values = results.by_epoch.get(f"val/d_accuracy_{name}", {})

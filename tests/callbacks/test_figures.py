@@ -306,8 +306,8 @@ def test_blot_losses_are_read_against_their_own_balance(tmp_path, monkeypatch):
     assert high > 2
     lines = [line.get_ydata()[0] for line in panel.get_lines()[2:]]
     assert sorted(lines) == [0.0, 2.0]
-    texts = {text.get_text() for text in panel.texts}
-    assert texts == {"D at balance, 2", "G at balance, 0"}
+    texts = {text.get_text() for text in panel.get_legend().get_texts()}
+    assert texts >= {"D at balance, 2", "G at balance, 0"}
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
