@@ -19,7 +19,7 @@ from experiment.checkpoints.class_paths import TRUSTED, find_class
 from experiment.crossval_report import pooled
 from inference.results import DefectResult, RetinaResult, VesselResult
 
-CALIBRATED = 300  # validation images, from which the ranges of activations are taken
+CALIBRATED = 128  # validation images, from which the ranges of activations are taken
 
 
 def write_openvino(onnx: bytes, card: dict[str, Any], file: Path, feeds: Sequence[Any]) -> None:
@@ -38,6 +38,7 @@ def write_openvino(onnx: bytes, card: dict[str, Any], file: Path, feeds: Sequenc
     _antialias(model)
     if feeds:
         os.environ.setdefault("NNCF_CI", "1")  # it would report its use
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # no CUDA here
         import nncf
 
         nncf.set_log_level(logging.ERROR)
