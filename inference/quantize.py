@@ -4,6 +4,7 @@ import inspect
 import json
 import logging
 import os
+from argparse import ArgumentError
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pytorch_lightning import LightningDataModule
 
 from common.errors import DataError
 from experiment.checkpoints import Checkpoint
-from experiment.checkpoints.class_paths import TRUSTED, find_class
+from experiment.checkpoints.class_paths import TRUSTED, check_classes, find_class
 from experiment.crossval_report import pooled
 from inference.results import DefectResult, RetinaResult, VesselResult
 
@@ -80,7 +81,12 @@ class ValidationImages:
         known = inspect.signature(kind).parameters.keys() - {"augmentation"}
         values = {name: value for name, value in trained.data.items() if name in known}
         values["data_dir"] = str(data_dir) if data_dir else values.get("data_dir")
-        data = parser.instantiate(parser.parse_object({"data": values})).data
+        check_classes(values, kind, "data", TRUSTED)
+        try:
+            data = parser.instantiate(parser.parse_object({"data": values})).data
+        except ArgumentError as error:
+            cause = str(error).partition("\n")[0]
+            raise DataError(f"{trained.path}: its settings cannot be ({cause})") from None
         data.prepare_data()
         data.setup("validate")
         if data.val_set is None:
