@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.fundus_files import find_photographs
 from datamodules.fundus_splits import training_split
 from datamodules.images import read_image
-from experiment.plotting import PALETTE, styled
+from experiment.plotting import styled
 from inference import load
 from inference.compression import SPEED, TUNE, VESSELS, decode, vessels_kept
 from lit_models.metrics.image_scores import image_scores
@@ -117,9 +117,9 @@ def draw(made: Sequence[Row], title: str, path: Path) -> None:
         for axes, column, label in zip(
             panels, (2, 4), ("PSNR in dB", "vessel length kept"), strict=True
         ):
-            for color, method in zip(PALETTE, dict.fromkeys(r.method for r in made), strict=False):
+            for method in dict.fromkeys(r.method for r in made):
                 points = [(r.values[0], r.values[column]) for r in made if r.method == method]
-                axes.plot(*zip(*points, strict=True), "o-", color=color, label=method, ms=3)
+                axes.plot(*zip(*points, strict=True), "o-", label=method, ms=3)
             axes.set(xscale="log", xlabel="bits per pixel", ylabel=label)
         panels[1].set_ylim(0.85, 1)  # below, too little is left to choose by
         panels[1].axhline(0.98, color="0.5", lw=1, ls="--")

@@ -16,8 +16,8 @@ class NonFiniteGuard(Callback):
     """Stops ``fit`` at a loss of ``training_step`` that is not finite, before it is saved.
 
     It looks in each step on a single CPU, elsewhere, where that costs time, every
-    ``log_every_n_steps``. Validation, test and prediction refuse weights that are not finite, and
-    prediction such outputs.
+    ``log_every_n_steps``. The other stages refuse weights that are not finite, and prediction such
+    outputs.
 
     Raises:
         DataError: one line that says where, and what is left to go on from.
@@ -38,15 +38,12 @@ class NonFiniteGuard(Callback):
         self._look(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn == "fit":
+        if trainer.state.fn == "fit":  # before the best checkpoint is saved
             self._look(trainer)
         else:
             check_finite(trainer.ckpt_path, pl_module.state_dict())
 
-    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        check_finite(trainer.ckpt_path, pl_module.state_dict())
-
-    on_predict_start = on_test_start
+    on_test_start = on_predict_start = on_validation_start
 
     def on_predict_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any

@@ -6,11 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import (
-    Callback,
-    StochasticWeightAveraging,
-    WeightAveraging,
-)
+from pytorch_lightning.callbacks import Callback, StochasticWeightAveraging, WeightAveraging
 from torch import Tensor, nn
 
 from common.errors import DataError
@@ -51,11 +47,10 @@ class WeightAverage(Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage != "fit":
             return
-        others = (WeightAveraging, StochasticWeightAveraging)
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, others):
-                name = type(callback).__name__
-                raise DataError(f"trainer.callbacks: WeightAverage and {name}: give one of them")
+        for other in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(other, WeightAveraging | StochasticWeightAveraging):
+                names = f"WeightAverage and {type(other).__name__}"
+                raise DataError(f"trainer.callbacks: {names}: give one of them")
         parts = dict(pl_module.named_children())
         for name in parts if self.modules is None else self.modules:
             if name not in parts:
@@ -86,14 +81,7 @@ class WeightAverage(Callback):
                 pl_module.load_state_dict(self._loaded["current_model_state"])
             self._loaded = None
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.global_step == self._steps:  # while gradients are accumulated
             return
         self._steps = trainer.global_step

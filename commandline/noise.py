@@ -1,14 +1,11 @@
 """Filters for log lines and warnings of Lightning that do not apply here."""
 
 import logging
-import re
 import warnings
+from pathlib import Path
 
-# The run logs precision, interruption and signals itself.
-LOGGED = re.compile(
-    "💡|TPU available|Using .* Precision|Detected KeyboardInterrupt|Loading `train_data"
-    r"|(\[rank: \d+\] )?Received SIGTERM"
-)
+import pytorch_lightning as pl
+
 WARNED = (
     r"Found \d+ module\(s\) in eval mode",  # a frozen backbone is, on purpose
     r".*LeafSpec",  # deprecated in torch, used by Lightning
@@ -29,5 +26,10 @@ def filter_warnings() -> None:
     for message in WARNED:
         warnings.filterwarnings("ignore", message)
     for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
-        lightning_log = logging.getLogger(f"pytorch_lightning.{name}")
-        lightning_log.addFilter(lambda record: not LOGGED.match(record.getMessage().strip()))
+        logging.getLogger(f"pytorch_lightning.{name}").addFilter(_is_wanted)
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """Not Lightning's own infos but for the GPU: the run logs precision, signals ... itself."""
+    own = Path(pl.__file__).parent in Path(record.pathname).parents
+    return record.levelno > logging.INFO or not own or "GPU available: True" in str(record.msg)

@@ -20,11 +20,8 @@ if TYPE_CHECKING:  # matplotlib takes half a second to import: only what draws p
 log = logging.getLogger(__name__)
 
 # Okabe & Ito's palette, which readers of every kind of color vision can tell apart.
-BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-SKY, YELLOW, PURPLE = "#56B4E9", "#F0E442", "#CC79A7"
+BLUE, VERMILION, SKY, YELLOW = "#0072B2", "#D55E00", "#56B4E9", "#F0E442"
 INK, MUTED = "#1F2328", "#656D76"
-PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK)
-
 STYLE = Path(__file__).with_name("figures.mplstyle")
 
 
@@ -84,12 +81,6 @@ def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, color: str
     axes.margins(y=0.12)
 
 
-def from_zero(axes: "Axes") -> None:
-    """Let the vertical axis start at 0, or below where a curve does."""
-    low, high = axes.get_ylim()
-    axes.set_ylim(low if axes.dataLim.y0 < 0 else 0, max(high, 0))
-
-
 def percent_axis(axis: "Axis") -> None:
     """Label 0-1 as percent; ticks beyond 100 %, which make room for marks, have no label."""
     axis.set_major_formatter(lambda value, _: f"{100 * value:g} %" if value <= 1.0001 else "")
@@ -103,16 +94,6 @@ def mark_best(axes: "Axes", epoch: int, value: float, text: str) -> None:
     side = "right" if epoch > sum(axes.get_xlim()) / 2 else "left"
     above = axes.get_xaxis_transform()
     axes.text(epoch, 1, f" {text} ", transform=above, ha=side, va="top", weight="bold", size=9)
-
-
-def reference_line(axes: "Axes", value: float, text: str) -> None:
-    """A horizontal line to read the curves against, always in view."""
-    axes.axhline(value, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
-    low, high = axes.get_ylim()
-    room = 0.08 * (high - low)
-    axes.set_ylim(min(low, value - room), max(high, value + room))
-    right = axes.get_yaxis_transform()
-    axes.text(1, value, text, transform=right, ha="right", va="bottom", size=8.5, color=MUTED)
 
 
 def image_grid(fig: "Figure", rows: int, columns: int) -> list[list["Axes"]]:

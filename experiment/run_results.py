@@ -55,7 +55,6 @@ class RunResults:
         settings: the same by name, such as ``model.optimizer.lr``.
         by_epoch: metric -> {epoch, counted from 1: value}, of training and its validation.
         validations: epoch, and what was logged together, of each row with ``monitor``.
-        by_step: metric logged by step, without Lightning's suffix ``_step`` -> {batch: value}.
         monitor: the metric that chooses the best checkpoint; None if none does.
         mode: "min" or "max" of ``monitor``.
     """
@@ -66,7 +65,6 @@ class RunResults:
     settings: dict[str, Any] = field(default_factory=dict)
     by_epoch: dict[str, dict[int, float]] = field(default_factory=dict)
     validations: list[tuple[int, dict[str, float]]] = field(default_factory=list)
-    by_step: dict[str, dict[int, float]] = field(default_factory=dict)
     monitor: str | None = None
     mode: str = "max"
 
@@ -166,12 +164,8 @@ def _add(results: RunResults, row: Row) -> None:
     """Sort a row of ``metrics.csv`` in. Rows are sparse: an empty cell was not logged."""
     together = {}
     for name, text in row.items():
-        if name in ("epoch", "step") or not text:
-            continue
-        if name.endswith("_step"):
-            values = results.by_step.setdefault(name.removesuffix("_step"), {})
-            values[int(row["step"])] = float(text)
-        elif row.get("epoch"):
+        by_epoch = name not in ("epoch", "step") and not name.endswith("_step")
+        if by_epoch and text and row.get("epoch"):
             together[name.removesuffix("_epoch")] = float(text)
     for name, value in together.items():
         results.by_epoch.setdefault(name, {})[int(row["epoch"]) + 1] = value

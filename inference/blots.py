@@ -133,7 +133,7 @@ class StyledBlotModel(BlotModel):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.size = None
+        self.size, self.bank = None, self.trained.weights["style_bank"]
         self.asked, self.samples = BlotStyle().vector(), 1
 
     def predict(
@@ -161,10 +161,6 @@ class StyledBlotModel(BlotModel):
         view.asked, view.samples = _style_vector(style), samples
         return BlotModel.predict(view, x, template2)
 
-    def known_rows(self) -> np.ndarray:
-        """Membrane and style of the blots to draw from, float32 ``(M, 9)``, at least one."""
-        return known_styles(self.trained.weights["style_bank"])
-
     def run(self, items: Sequence[Item]) -> list[Any]:
         results = [self._results(item) for item in items]  # one by one: each has its own size
         return results if self.samples > 1 else [result for [result] in results]
@@ -173,7 +169,7 @@ class StyledBlotModel(BlotModel):
         number = range(self.samples)
         templates = item["image"].to(self.settings.device).expand(self.samples, -1, -1, -1)
         asked = torch.from_numpy(self.asked).to(templates).expand(self.samples, -1)
-        styles = complete_styles(asked, templates, number, self.trained.weights["style_bank"])
+        styles = complete_styles(asked, templates, number, self.bank)
         network: Any = self.network
         blots = to_gray(seeded_blots(network, templates, styles, number)[1])[:, 0]
         pairs = zip(blots.cpu().numpy(), styles.cpu().numpy(), strict=True)
@@ -184,7 +180,7 @@ class StyledBlotModel(BlotModel):
         card, network = super().card(), self.network
         assert isinstance(network, StyledBlotGenerator)
         return card | {
-            "style_bank": [" ".join(map(str, row)) for row in self.known_rows()],  # a line each
+            "style_bank": [" ".join(map(str, row)) for row in known_styles(self.bank)],
             "noise": [network.noise_channels, network.multiple],
             "tables": card["tables"] | {"styles": ["image", *NAMES]},
         }

@@ -123,7 +123,7 @@ class VesselResult(DisplayMixin):
         uncertainty: standard deviation of the probability over the views of the test-time
             augmentation, ``(H, W)`` float32, 0 to 0.5; None where the model looks once.
         centerline: see `VesselPostprocessor`.
-        sharpness: of the photograph, see `fundus.sharpness`; None where it was not measured.
+        sharpness: of the photograph, see `FundusInput.prepare`; None where it was not measured.
     """
 
     name: str

@@ -9,9 +9,10 @@ import pytest
 from conftest import aoi_args, config_args, one_run
 from PIL import Image
 
+from benchmarks import tiny_data
 from cli import main
 from common.errors import DataError
-from inference import load
+from inference import export, load
 
 COLORS = {"blue": (40, 60, 200), "red": (200, 50, 40), "type 3": (60, 180, 60)}
 
@@ -38,34 +39,44 @@ def write_table(root, *splits):
     return root
 
 
+def through_every_verb(config, data, root, *more, figures=False):
+    """Train on ``data``, then use the run: its folder, arguments, validation, test and table."""
+    options = [f"--data.data_dir={data}", "--run.wandb=disabled", *more]
+    args = config_args(config, root / "runs", *options, figures=figures)
+    main(["fit", *args, "--trainer.max_epochs=1"])
+    run = one_run(root / "runs")
+    args.append(f"--ckpt_path={run}")
+    validated, tested = (main([verb, *args]) for verb in ("validate", "test"))
+    table = predicted(args, root / "out")
+    assert len(table) == len(tested.datamodule.test_set)
+    return run, args, validated, table
+
+
+def predicted(args, output, *more):
+    main(["predict", *args, f"--output={output}", *more])
+    with (output / "predictions.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
 @pytest.mark.parametrize(
     ("write", "splits", "understood"),
     [
-        (
-            draw_classes,
-            ("train", "test"),
-            "one folder per class in train/, test/, color; 9 training",
-        ),
+        (draw_classes, ("train", "test"), "folder per class in train/, test/, color; 9 training"),
         (draw_classes, ("", "test"), "one folder per class in test/, color; 9 training"),
         (write_table, ("train", "val", "test"), "labels.csv with its splits, color; 12 training"),
     ],
 )
 def test_classes_train_test_and_predict(tmp_path, caplog, write, splits, understood):
     data = write(tmp_path / "set", *splits)
-    args = aoi_args(data, tmp_path / "runs", "--data.resize=crop", "--run.wandb=disabled")
-    main(["fit", *args, "--trainer.max_epochs=1"])
+    run, _, cli, table = through_every_verb("aoi", data, tmp_path, "--data.resize=crop")
     assert understood in caplog.text
-    run = one_run(tmp_path / "runs")
-    cli = main(["validate", *args, f"--ckpt_path={run}"])
     assert cli.model.hparams["class_names"] == ["blue", "red", "type 3"]
     assert "is the checkpoint's" not in caplog.text.replace("data.resize is", "")
-    assert len(main(["test", *args, f"--ckpt_path={run}"]).datamodule.test_set) == 12
-    main(["predict", *args, f"--ckpt_path={run}", f"--output={tmp_path / 'out'}"])
-    rows = list(csv.DictReader((tmp_path / "out" / "probabilities.csv").open()))
-    assert len(rows) == 12
-    assert list(rows[0])[3:] == ["blue", "red", "type 3"]
-    model = load(run)
-    result = model.predict(data / rows[0]["ID"])
+    assert len(table) == 12
+    with (tmp_path / "out" / "probabilities.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[-3:] == ["blue", "red", "type 3"]
+    result = load(run).predict(data / rows[0]["ID"])
     assert result.label == rows[0]["label"]
     assert result.confidence == pytest.approx(float(rows[0]["confidence"]), abs=1e-3)
     assert result.heatmap.shape == (24, 40)
@@ -113,32 +124,21 @@ def write_set(root, names, numbers=range(1, 8)):
 @pytest.mark.parametrize(
     ("config", "names", "understood"),
     [
-        (
-            "vessels",
-            ("Image_0{}L.jpg", "Image_0{}L_1stHO.png"),
-            "(vessels); no given split",
-        ),
+        ("vessels", ("Image_0{}L.jpg", "Image_0{}L_1stHO.png"), "(vessels); no given split"),
         ("vessels", ("im000{}.ppm.gz", "im000{}.ah.ppm.gz"), "2 training, 4 validation and 1 test"),
         ("retina", ("a/{}.jp2",), "photographs in folders below; no given split; 2 training"),
     ],
 )
 def test_photographs_train_test_and_predict(tmp_path, caplog, config, names, understood):
     data = write_set(tmp_path / "set", names)
-    options = [f"--data.data_dir={data}", "--run.wandb=disabled"]
-    args = config_args(config, tmp_path / "runs", *options, figures=config == "vessels")
-    main(["fit", *args, "--trainer.max_epochs=1"])
+    figures = config == "vessels"
+    _, args, cli, table = through_every_verb(config, data, tmp_path, figures=figures)
     assert understood in caplog.text
-    run = one_run(tmp_path / "runs")
-    assert len(main(["validate", *args, f"--ckpt_path={run}"]).datamodule.val_set) == 4
-    assert len(main(["test", *args, f"--ckpt_path={run}"]).datamodule.test_set) == 1
+    assert (len(cli.datamodule.val_set), len(table)) == (4, 1)
     other = write_set(tmp_path / "other", ("images/{}.png", "labels/{}.png"))
-    tested = main(["test", *args, f"--ckpt_path={run}", f"--data.test_dir={other}"])
-    assert len(tested.datamodule.test_set) == 7
-    main(["predict", *args, f"--ckpt_path={run}", f"--output={tmp_path / 'out'}"])
-    folder = [f"--data.predict_dir={data / 'a' if config == 'retina' else data}"]
-    main(["predict", *args, f"--ckpt_path={run}", f"--output={tmp_path / 'all'}", *folder])
-    rows = [list(csv.reader((tmp_path / o / "predictions.csv").open())) for o in ("out", "all")]
-    assert [len(table) - 1 for table in rows] == [1, 7]
+    assert len(main(["test", *args, f"--data.test_dir={other}"]).datamodule.test_set) == 7
+    folder = data / "a" if config == "retina" else data
+    assert len(predicted(args, tmp_path / "all", f"--data.predict_dir={folder}")) == 7
     assert ("7 drawings left out" in caplog.text) == (config == "vessels")
 
 
@@ -146,24 +146,28 @@ def test_photographs_train_test_and_predict(tmp_path, caplog, config, names, und
     ("folders", "width"), [(("",), 32), (("trainA", "trainB", "testA", "testB"), 16)]
 )
 def test_pairs_train_test_and_predict(tmp_path, caplog, folders, width):
-    rng = np.random.default_rng(0)
+    data, rng = tmp_path / "set", np.random.default_rng(0)
     for folder in folders:
-        (tmp_path / "set" / folder).mkdir(parents=True)
+        (data / folder).mkdir(parents=True)
         for number in range(10):
             pixels = rng.integers(0, 256, (16, width, 3), np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "set" / folder / f"{number}.png")
-    options = [f"--data.data_dir={tmp_path / 'set'}", "--run.wandb=disabled"]
-    args = config_args("blots", tmp_path / "runs", *options, figures=True)
-    main(["fit", *args, "--trainer.max_epochs=1"])
+            Image.fromarray(pixels).save(data / folder / f"{number}.png")
+    run, _, cli, table = through_every_verb("blots", data, tmp_path, figures=True)
     assert "8 training and 2 held-out pairs, split at random" in caplog.text
-    run = one_run(tmp_path / "runs")
-    assert main(["validate", *args, f"--ckpt_path={run}"]).model.hparams["channels"] == (3, 3)
-    count = 10 if len(folders) > 1 else 2
-    assert len(main(["test", *args, f"--ckpt_path={run}"]).datamodule.test_set) == count
-    main(["predict", *args, f"--ckpt_path={run}", f"--output={tmp_path / 'out'}"])
-    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open()))
-    assert len(rows) == count
-    with Image.open(tmp_path / "out" / rows[0]["image"]) as made:
+    assert cli.model.hparams["channels"] == (3, 3)
+    assert len(table) == (10 if len(folders) > 1 else 2)
+    with Image.open(tmp_path / "out" / table[0]["image"]) as made:
         assert (made.mode, made.size) == ("RGB", (16, 16))
-    results = list(load(run).predict(tmp_path / "set"))
+    results = list(load(run).predict(data))
     assert (results[0].name, results[0].image.mode) == ("0.png", "RGB")
+    with pytest.raises(DataError, match="only models of two gray templates can be exported"):
+        export.export(run, "onnx", tmp_path / "model")
+
+
+@pytest.mark.parametrize("config", ["blots", "blots_style"])
+def test_a_training_step_at_512_px(tmp_path, config):
+    tiny_data.write_blots(tmp_path / "set")
+    options = [f"--data.data_dir={tmp_path / 'set'}", "--data.size=512", "--trainer.max_steps=2"]
+    cli = main(["fit", *config_args(config, tmp_path / "runs", *options)])
+    assert cli.trainer.global_step == 2
+    assert cli.datamodule.train_set[0]["image"].shape == (2, 512, 512)

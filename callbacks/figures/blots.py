@@ -12,18 +12,16 @@ from experiment.plotting import (
     INK,
     SKY,
     VERMILION,
-    from_zero,
     image_grid,
     percent_axis,
     plot_by_epoch,
-    reference_line,
     show_image,
 )
 from experiment.run_results import RunResults
 
 
 class BlotFigures(HeldOutFigures):
-    """D and G loss by step and by epoch, D's accuracy, templates beside generated and real blots.
+    """D and G loss by epoch, D's accuracy, and templates beside generated and real blots.
 
     ``validation_step`` and ``test_step`` return ``image``, the generated blots ``(N, C, H, W)`` in
     [-1, 1]; the module's ``adversarial_loss.balance`` says what D's and G's losses are where D
@@ -56,29 +54,22 @@ class BlotFigures(HeldOutFigures):
             f"D that cannot tell real from fake: {d_balance:.3g} for D, {g_balance:.3g} for G. A D "
             "that is always right has won."
         )
-        size = (7.2, 5.6 if results.by_step else 2.9)
-        with figure(trainer, "curves", size, title, caption) as fig:
-            # A short run logs no steps.
-            panels = fig.subplot_mosaic("SS;EA" if results.by_step else "EA")
+        with figure(trainer, "curves", (7.2, 2.9), title, caption) as fig:
+            losses, right = fig.subplots(1, 2)
+            losses.set_title("Loss by epoch")
             for name, label, color in (("d", "D", BLUE), ("g", "G", VERMILION)):
-                plot_by_epoch(panels["E"], results.by_epoch[f"train/{name}_loss"], label, color)
-                if steps := results.by_step.get(f"train/{name}_loss"):
-                    line = list(steps), list(steps.values())
-                    panels["S"].plot(*line, color=color, linewidth=0.9, label=label)
-                    panels["S"].set(xlabel="step")
-            for name in panels.keys() - {"A"}:
-                panels[name].set_title("Loss by step" if name == "S" else "Loss by epoch")
-                from_zero(panels[name])
-                reference_line(panels[name], g_balance, f"G at balance, {g_balance:.3g}")
-                reference_line(panels[name], d_balance, f"D at balance, {d_balance:.3g}")
-                panels[name].legend()
-            panels["A"].set_title("D is right about held-out")
+                plot_by_epoch(losses, results.by_epoch[f"train/{name}_loss"], label, color)
+            for label, value, color in (("D", d_balance, BLUE), ("G", g_balance, VERMILION)):
+                label = f"{label} at balance, {value:.3g}"
+                losses.axhline(value, color=color, linestyle=":", linewidth=1.2, label=label)
+            right.set_title("D is right about held-out")
             for name, color in (("real", SKY), ("fake", VERMILION)):
                 values = results.by_epoch.get(f"val/d_accuracy_{name}", {})
-                plot_by_epoch(panels["A"], values, f"{name} blots", color)
-            panels["A"].set_ylim(-0.05, 1.05)
-            percent_axis(panels["A"].yaxis)
-            panels["A"].legend()
+                plot_by_epoch(right, values, f"{name} blots", color)
+            right.set_ylim(-0.05, 1.05)
+            percent_axis(right.yaxis)
+            for axes in (losses, right):
+                axes.legend()
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         pictures = torch.cat(kept)[: self.images]

@@ -53,7 +53,8 @@ class PredictionWriter(BasePredictionWriter):
         rows = [row for _, row in sorted(gather(trainer, self._rows), key=lambda pair: pair[0])]
         if trainer.is_global_zero:
             self.write_tables(run_folder(trainer), rows, pl_module)
-            print(f"{len(rows)} predictions: {run_folder(trainer)}", flush=True)
+            many = "s" * (len(rows) != 1)
+            print(f"{len(rows)} prediction{many}: {run_folder(trainer)}", flush=True)
 
     def write_tables(self, folder: Path, rows: list[Row], pl_module: Any) -> None:
         """Write ``predictions.csv``; for rank 0."""

@@ -17,15 +17,12 @@ log = logging.getLogger(__name__)
 def cached_sample(draw: Callable[[Path, int], None], seed: int) -> Path:
     """Folder with the sample that ``draw(folder, seed)`` makes, drawn on first use.
 
-    The folder's name holds a digest of the drawing module's source and the seed: a changed drawing
-    never meets an old cache. It is drawn under another name and renamed when whole, so that an
-    interrupted or a concurrent drawing leaves nothing half-written.
+    It is ``$XDG_CACHE_HOME/lightning-image-tasks/<module>-<digest>`` (``~/.cache`` by default), of
+    the drawing module's source and the seed: a changed drawing never meets an old cache. It is
+    drawn under another name and renamed when whole.
 
     Raises:
         DataError: the cache cannot be written.
-
-    Returns:
-        ``$XDG_CACHE_HOME/lightning-image-tasks/<module>-<digest>`` (``~/.cache`` by default).
     """
     module = sys.modules[draw.__module__]
     source = Path(str(module.__file__)).read_bytes()
@@ -38,8 +35,7 @@ def cached_sample(draw: Callable[[Path, int], None], seed: int) -> Path:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=f".{folder.name}-") as half:
-            sample = Path(half, "sample")
-            sample.mkdir()
+            (sample := Path(half, "sample")).mkdir()
             draw(sample, seed)
             sample.rename(folder)
     except OSError as error:

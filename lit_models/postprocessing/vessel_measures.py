@@ -91,7 +91,7 @@ def measure_vessels(
         fov: field of view, ``(H, W)``, not empty.
         threshold: probability above which a pixel is vessel.
         centerline: low and high threshold of the hysteresis; None adds nothing.
-        sharpness: of the photograph, see `datamodules.transforms.fundus.sharpness`; None: unknown.
+        sharpness: of the photograph, see `datamodules.fundus_input.sharpness`; None: unknown.
     """
     from skimage.filters import apply_hysteresis_threshold
     from skimage.morphology import skeletonize

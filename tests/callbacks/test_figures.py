@@ -298,19 +298,16 @@ def drawn_curves(callback, trainer, monkeypatch):
 
 def test_blot_losses_are_read_against_their_own_balance(tmp_path, monkeypatch):
     trainer = fake_trainer(tmp_path, monitor=None)
-    d = {name: [1.2, 0.4] for name in ("train__d_loss", "train__d_loss_step")}
-    g = {name: [0.5, -4.0] for name in ("train__g_loss", "train__g_loss_step")}
     right = {f"val__d_accuracy_{kind}": [0.5, 1.0] for kind in ("real", "fake")}
-    write_metrics(tmp_path, **d, **g, **right)
-    panels = drawn_curves(BlotFigures(), trainer, monkeypatch)
-    for title in ("Loss by step", "Loss by epoch"):
-        low, high = panels[title].get_ylim()
-        assert low < -4, "a negative loss of G stays in view"
-        assert high > 2
-        lines = [line.get_ydata()[0] for line in panels[title].get_lines()[2:]]
-        assert sorted(lines) == [0.0, 2.0]
-        texts = {text.get_text() for text in panels[title].texts}
-        assert texts == {"D at balance, 2", "G at balance, 0"}
+    write_metrics(tmp_path, train__d_loss=[1.2, 0.4], train__g_loss=[0.5, -4.0], **right)
+    panel = drawn_curves(BlotFigures(), trainer, monkeypatch)["Loss by epoch"]
+    low, high = panel.get_ylim()
+    assert low < -4, "a negative loss of G stays in view"
+    assert high > 2
+    lines = [line.get_ydata()[0] for line in panel.get_lines()[2:]]
+    assert sorted(lines) == [0.0, 2.0]
+    texts = {text.get_text() for text in panel.get_legend().get_texts()}
+    assert texts >= {"D at balance, 2", "G at balance, 0"}
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -150,18 +150,6 @@ def test_without_names_all_is_averaged(tmp_path):
     assert_same(saved["state_dict"], module.expected[0].module.state_dict())
 
 
-def test_the_trainer_is_not_copied(tmp_path):
-    class NoCopy(pl.Callback):
-        def __deepcopy__(self, memo):
-            raise AssertionError("copied")
-
-    module = TwoNetworks()
-    trainer = pl.Trainer(default_root_dir=tmp_path, logger=False, callbacks=[NoCopy()])
-    module.trainer = trainer
-    WeightAverage(DECAY).setup(trainer, module, "fit")
-    assert module.trainer is trainer
-
-
 def test_refusals(tmp_path):
     for decay in (1.0, -0.1, float("nan")):
         with pytest.raises(DataError, match="give 0 to below 1"):

@@ -6,10 +6,13 @@ import sys
 
 import pytest
 from conftest import ROOT, aoi_args, config_args, one_run
+from pytorch_lightning import Trainer
+from pytorch_lightning.utilities import rank_zero_info
 
 import cli
 from benchmarks.tiny_data import write_drive
 from commandline import verbs
+from commandline.noise import filter_warnings
 from common.errors import DataError, UsageError
 from experiment.checkpoints import find_checkpoints
 
@@ -142,3 +145,10 @@ def test_a_plateau_waits_for_validations(tmp_path):
 def test_a_page_over_runs_needs_no_lightning():
     code = "import sys, experiment.compare; print('pytorch_lightning' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True) == "False\n"
+
+
+def test_of_infos_lightnings_own_are_left_out(caplog):
+    filter_warnings()
+    rank_zero_info("the data as they are understood")
+    Trainer(accelerator="cpu", logger=False)  # tells of the GPU that is not used
+    assert caplog.messages == ["the data as they are understood"]

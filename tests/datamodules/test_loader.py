@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import pickle
 import signal
 import tempfile
 
@@ -58,12 +57,6 @@ def test_unreadable_images_are_skipped_and_reported(workers, caplog):
     assert caplog.text.count("skipped: /data/") == 3
 
 
-def test_nothing_readable_gives_no_batch():
-    skipped = []
-    assert list(loader(Numbers(3, bad=(0, 1, 2)), skipped)) == []
-    assert len(skipped) == 3
-
-
 @pytest.mark.parametrize("skipped", [None, []])
 def test_other_errors_are_not_swallowed(skipped):
     with pytest.raises(ZeroDivisionError):
@@ -75,11 +68,6 @@ def test_an_idle_process_has_a_length_that_lightning_takes_and_no_batch():
     assert len(idle) == 1
     assert list(idle) == []
     assert len(loader(Numbers(5))) == 3
-
-
-def test_the_error_survives_the_way_out_of_a_process():
-    error = pickle.loads(pickle.dumps(DataError("file: cause; fix")))
-    assert (type(error), str(error)) == (DataError, "file: cause; fix")
 
 
 def test_workers_in_a_temporary_folder_with_a_long_name(tmp_path, monkeypatch):

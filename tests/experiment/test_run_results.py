@@ -21,7 +21,6 @@ def test_steps_epochs_and_monitor(tmp_path):
         "epoch,lr-Adam,step,train/loss_epoch,train/loss_step,val/loss\n"
         "0,,9,,0.91,\n0,,18,,,0.5\n0,,18,0.7,,\n,0.001,37,,,\n1,,37,,,0.4\n",
     )
-    assert results.by_step == {"train/loss": {9: 0.91}}
     assert results.by_epoch == {"val/loss": {1: 0.5, 2: 0.4}, "train/loss": {1: 0.7}}
     assert (results.monitor, results.mode, results.best_epoch) == ("val/loss", "min", 2)
     assert results.last_epoch == 2

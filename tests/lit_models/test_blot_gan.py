@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
@@ -93,16 +93,6 @@ def test_each_update_leaves_the_other_networks_gradients_alone():
     for grads in (d1, g2):
         assert all(grad.abs().sum() > 0 for grad in grads[-2:])
     assert all(p.requires_grad for p in model.parameters())
-
-
-def test_every_interval_counts_both_updates(tmp_path):
-    save = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=4, save_top_k=-1)
-    options = {"enable_checkpointing": True, "max_epochs": 4, "max_steps": 12}
-    run = trainer(callbacks=[save], **options)
-    run.fit(reference(), batches(8))
-    assert run.global_step == 12
-    assert run.fit_loop.epoch_loop.total_batch_idx + 1 == 6
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f"step={n}.ckpt" for n in (12, 4, 8)]
 
 
 @pytest.mark.parametrize("every", [0, 2])

@@ -143,16 +143,6 @@ def test_styles_of_training_are_kept_and_drawn_from(tmp_path):
     assert torch.equal(again["image"], predict(model)["image"])
 
 
-def test_what_is_set_stays_and_the_rest_is_drawn():
-    model = make()
-    trainer().fit(model, loader())
-    asked = torch.full((8,), torch.nan)
-    asked[0] = 210
-    styles = predict(model, asked)["style"]
-    assert (styles[:, 0] == 210).all()
-    assert styles[:, 1].unique().numel() == 3
-
-
 def test_samples_differ_and_the_first_is_the_only_one():
     model = make()
     images = predict(model, style(noise=4))["image"]

@@ -4,9 +4,8 @@ import torch
 from scipy import ndimage
 from torchvision.transforms import v2
 
-from datamodules.fundus_input import FundusInput
+from datamodules.fundus_input import FundusInput, local_normalization, sharpness
 from datamodules.synthetic.drive import draw_eye
-from datamodules.transforms import fundus
 from datamodules.transforms.field_of_view import (
     estimate_fov,
     fov_diameter,
@@ -25,7 +24,7 @@ def test_other_camera_is_brought_to_the_same_scale_and_light():
     ratio = fov_diameter(estimate_fov(far.permute(1, 2, 0).numpy())) / fov_diameter(estimated)
     assert ratio == pytest.approx(1.7, rel=0.02)
     dim = (small.float() * 0.6).byte()  # exposure goes out with the light
-    even, even_dim = (fundus.local_normalization(x, drawn, 10.0) for x in (small, dim))
+    even, even_dim = (local_normalization(x, drawn, 10.0) for x in (small, dim))
     assert (even - even_dim).abs().mean() < 0.06
     assert not even[:, ~drawn[0]].any()
     assert network_size(fov, None, fov_diameter(fov) * 1.04) == list(fov.shape)
@@ -66,4 +65,4 @@ def test_has_the_size_that_the_network_sees(side):
 def test_sharpness_falls_with_blur():
     image, inside = torch.randn(3, 80, 80), torch.ones(1, 80, 80, dtype=torch.bool)
     soft = v2.functional.gaussian_blur(image, [9, 9], [2.0, 2.0])
-    assert fundus.sharpness(soft / soft.std(), inside) < fundus.sharpness(image, inside) / 3
+    assert sharpness(soft / soft.std(), inside) < sharpness(image, inside) / 3
