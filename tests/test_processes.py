@@ -1,4 +1,4 @@
-"""Two processes give what one gives: each sample counted once, files whole, also in uneven splits."""
+"""Two processes give what one gives: each sample counted once, files whole, in uneven splits."""
 
 import csv
 import json
