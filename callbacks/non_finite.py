@@ -1,4 +1,4 @@
-"""Stops a run at the first loss that is not finite, and refuses such predictions."""
+"""Stops a run at the first loss that is not finite, and refuses such weights and outputs."""
 
 import math
 from typing import Any
@@ -9,13 +9,15 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from common.errors import DataError
+from experiment.checkpoints.network import check_finite
 
 
 class NonFiniteGuard(Callback):
     """Stops ``fit`` at a loss of ``training_step`` that is not finite, before it is saved.
 
     It looks in each step on a single CPU, elsewhere, where that costs time, every
-    ``log_every_n_steps``. Prediction refuses outputs that are not finite.
+    ``log_every_n_steps``. The other stages refuse weights that are not finite, and prediction such
+    outputs.
 
     Raises:
         DataError: one line that says where, and what is left to go on from.
@@ -35,7 +37,13 @@ class NonFiniteGuard(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._look(trainer)
 
-    on_validation_start = on_train_epoch_end  # before the best checkpoint is saved
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "fit":  # before the best checkpoint is saved
+            self._look(trainer)
+        else:
+            check_finite(trainer.ckpt_path, pl_module.state_dict())
+
+    on_test_start = on_predict_start = on_validation_start
 
     def on_predict_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any

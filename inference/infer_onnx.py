@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 try:
     import image_pixels  # beside this file
@@ -167,7 +167,11 @@ def read(files, mode):
 
 def write(folder, name, answers, card):  # gives the row of each table
     def save(pixels, suffix=".png"):
-        Image.fromarray(pixels).save(folder / (Path(name).stem + suffix))
+        text = PngImagePlugin.PngInfo()
+        if "templates" in card:  # a blot
+            text.add_text("Comment", "synthetic, not the result of an experiment")
+            text.add_text("Source", str(card.get("name")))
+        Image.fromarray(pixels).save(folder / (Path(name).stem + suffix), pnginfo=text)
         return Path(name).stem + suffix
 
     if "probabilities" in answers:

@@ -1,4 +1,4 @@
-"""A loss that is not finite stops a run; outputs that are not are refused."""
+"""A loss that is not finite stops a run; weights and outputs that are not are refused."""
 
 import pytest
 import pytorch_lightning as pl
@@ -78,6 +78,15 @@ def test_where_asking_costs_time_it_is_asked_before_anything_is_saved(tmp_path, 
     guard.on_train_batch_end(engine, module, {"loss": torch.tensor(float("inf"))}, None, 3)
     with pytest.raises(DataError, match=r"^epoch 1: "):
         guard.on_train_epoch_end(engine, module)
+
+
+@pytest.mark.parametrize("stage", ["validate", "test", "predict"])
+def test_weights_that_are_not_finite_are_refused(tmp_path, stage):
+    module = Line()
+    module.validation_step = module.test_step = lambda batch: None
+    module.layer.weight.data.fill_(float("nan"))
+    with pytest.raises(DataError, match=r"layer\.weight is not finite"):
+        getattr(trainer(tmp_path), stage)(module, batches())
 
 
 def test_an_output_that_is_not_finite_is_refused(tmp_path):
