@@ -1,22 +1,19 @@
-"""Images per second: of the networks by backend, of the ways to use a trained model, of decoders.
+"""Images per second: of the networks by backend, and of the ways to use a trained model.
 
 python benchmarks/inference.py
 python benchmarks/inference.py --run RUN --data_dir FOLDER --images FOLDER [--count 100]
-python benchmarks/inference.py --decode IMAGE
 
 Networks: eager, torch.compile and ONNX Runtime, with random weights. Each case is a process of its
 own, so that its peak memory is its own: of the whole process (resident set), and above what it took
 before the first batch. With ``--run``, from image files to answers on the CPU, decoding included:
 the programs ``cli.py predict``, ``infer_onnx.py`` and ``infer_openvino.py``, whose start counts and
 whose answers are files, and `load` on a folder and on one image (the median of three); images are
-linked under new names until there are ``--count``. "Differs" is from ``load`` in float32.
-``--data_dir`` has the validation images for 8 bits. With ``--decode`` processor time of
-the reader of all verbs and of torchvision.io, for an image saved as PNG and as JPEG. Prints
+linked under new names until there are ``--count``. "Differs" is from ``load`` in float32. On a busy
+machine processor time tells more. ``--data_dir`` has the validation images for 8 bits. Prints
 Markdown. Needs the extra ``bench``.
 """
 
 import argparse
-import io
 import json
 import os
 import subprocess
@@ -33,7 +30,6 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from PIL import Image
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -157,11 +153,12 @@ def ways(run: Path, data_dir: Path, folder: Path, scratch: Path) -> Iterator[tup
         )
 
 
-def seconds_of(call: Callable[[], object]) -> float:
-    """Wall-clock time of a call."""
-    start = time.perf_counter()
+def seconds_of(call: Callable[[], object]) -> tuple[float, float]:
+    """Wall-clock and processor time of a call, and of the programs that it starts."""
+    start = (time.perf_counter(), *os.times()[:4])
     call()
-    return time.perf_counter() - start
+    wall, *processor = np.subtract((time.perf_counter(), *os.times()[:4]), start)
+    return wall, sum(processor)
 
 
 def compare_ways(run: Path, data_dir: Path, images: Path, count: int) -> None:
@@ -175,51 +172,23 @@ def compare_ways(run: Path, data_dir: Path, images: Path, count: int) -> None:
         folder.mkdir()
         for number, path in enumerate(islice(cycle(sorted(images.iterdir())), count)):
             os.symlink(path.resolve(), folder / f"{number:05d}_{path.name}")
-        paths, expected = sorted(folder.iterdir()), None
-        print(f"{count} images\n\n| way | images/s | one image | differs |\n|---|---|---|---|")
+        first, expected, found = min(folder.iterdir()), list[Any](), list[Any]()
+        print(f"{count} images\n\n| way | images/s | processor s per image | one image | differs |")
+        print("|---|---|---|---|---|")
         for way, model in ways(run.resolve(), data_dir, folder, scratch):
+            one = text = ""
             if callable(model):
-                print(f"| {way} | {count / seconds_of(model):.1f} | | |", flush=True)
-                continue
-            ones = [seconds_of(lambda m=model: m.predict(paths[0])) for _ in range(4)]
-            start = time.perf_counter()
-            found = list(model.predict(folder))
-            rate = count / (time.perf_counter() - start)
-            expected = expected or found
-            differences = compare(expected, found)
-            text = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
-            print(f"| {way} | {rate:.1f} | {1000 * median(ones[1:]):.0f} ms | {text} |", flush=True)
-
-
-def compare_decoders(path: Path) -> None:
-    """Print milliseconds of one thread for each format."""
-    from torchvision.io import ImageReadMode, decode_image
-
-    from common.image_pixels import read
-
-    torch.set_num_threads(1)
-    print("| image | reader of all verbs | torchvision.io | pixels differ by |\n|---|---|---|---|")
-    with Image.open(path) as file:
-        image = file.convert("RGB" if len(file.getbands()) > 1 else "L")
-    for kind in ("PNG", "JPEG"):
-        encoded = io.BytesIO()
-        image.save(encoded, kind)
-        data = encoded.getvalue()
-        tensor = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        mode = ImageReadMode.RGB if image.mode == "RGB" else ImageReadMode.GRAY
-        cells, pixels = [], []
-        for decode, arguments in ((read, (data, image.mode)), (decode_image, (tensor, mode))):
-            times = []
-            for _ in range(50):
-                start = time.process_time()
-                decoded = decode(*arguments)
-                times.append(time.process_time() - start)
-            cells.append(f"{1000 * median(times):.2f} ms")
-            pixels.append(np.asarray(decoded, float).reshape(-1, image.height, image.width))
-        pixels[0] = pixels[0].reshape(image.height, image.width, -1).transpose(2, 0, 1)
-        gap = np.abs(pixels[0] - pixels[1])
-        size = f"{kind}, {image.width}x{image.height} {image.mode}"
-        print(f"| {size} | {' | '.join(cells)} | {gap.max():.0f} |", flush=True)
+                wall, processor = seconds_of(model)
+            else:
+                times = [seconds_of(lambda m=model: m.predict(first))[0] for _ in range(4)]
+                one = f"{1000 * median(times[1:]):.0f} ms"
+                wall, processor = seconds_of(lambda m=model: found.extend(m.predict(folder)))
+                expected = expected or found[:]
+                differences = compare(expected, found)
+                found.clear()
+                text = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
+            rates = f"{count / wall:.2f} | {processor / count:.2f}"
+            print(f"| {way} | {rates} | {one} | {text} |", flush=True)
 
 
 def main() -> None:
@@ -231,14 +200,11 @@ def main() -> None:
     parser.add_argument("--data_dir", type=Path, help="its data, if they were moved")
     parser.add_argument("--images", type=Path, help="a folder of images and nothing else")
     parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--decode", type=Path, metavar="IMAGE")
     options = parser.parse_args()
     if options.case:
         print(json.dumps(measure(*options.case)))
     elif options.run:
         compare_ways(options.run, options.data_dir, options.images, options.count)
-    elif options.decode:
-        compare_decoders(options.decode)
     else:
         compare_backends(options.networks)
 

@@ -79,7 +79,7 @@ class ValidationImages:
         known = inspect.signature(kind).parameters.keys() - {"augmentation"}
         values = {name: value for name, value in trained.data.items() if name in known}
         values["data_dir"] = str(data_dir) if data_dir else values.get("data_dir")
-        data = parser.instantiate_classes(parser.parse_object({"data": values})).data
+        data = parser.instantiate(parser.parse_object({"data": values})).data
         data.prepare_data()
         data.setup("validate")
         if data.val_set is None:

@@ -49,6 +49,16 @@ def test_worse_accuracy_is_refused(trained, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("config", "best"), [("vessels_best", 1), ("retina_best", 60)])
+def test_validation_images_of_each_task(config, best, trained):
+    model = load(trained(config), device="cpu", precision="32-true")
+    images = quantize.ValidationImages(model.trained)
+    line = images.check(model, model)
+    assert line.startswith(f"score on {len(images.paths)} validation images ")
+    score, same = float(line.split()[5]), float(line.split()[-1])
+    assert 0 < score == same < best
+
+
 def test_where_8_bits_cannot_be(trained, tmp_path):
     with pytest.raises(UsageError, match="--int8: not of --format onnx"):
         export.export(trained("aoi"), "onnx", tmp_path / "out", int8=True)
