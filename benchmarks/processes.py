@@ -3,10 +3,11 @@
 python benchmarks/processes.py [--configs aoi vessels]
 
 Each task's small data do not divide evenly; then once more with a single image to test and to
-predict, so that one process has none. Every metric of validate and test must agree to 1e-6, and predict must
-write the same files. "half" is `fit` on two processes with half the batch, whose weights must agree
-with one process's to 1e-5; of aoi alone, whose backbone is frozen: elsewhere BatchNorm is of each
-process's own part of the batch, or noise and augmentation are drawn by each process.
+predict, so that one process has none. Every metric of validate and test must agree to 1e-6, and
+predict must write the same files. "half" is `fit` on two processes with half the batch, whose
+weights must agree with one process's to 1e-5; of aoi alone, whose backbone is frozen: elsewhere
+BatchNorm is of each process's own part of the batch, or noise and augmentation are drawn by each
+process.
 Prints a Markdown table; the exit status says whether anything differs.
 """
 
