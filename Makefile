@@ -22,9 +22,8 @@ export NO_MKDOCS_2_WARNING := 1
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-FIT = $(BIN)/python cli.py fit --config configs/aoi.yaml
 fit: $(VENV)/installed  ## set up, then train AOI classification on the built-in sample
-	$(FIT) || $(FIT) --config configs/from_scratch/aoi.yaml  # where ImageNet's weights cannot be had
+	$(BIN)/python cli.py fit --config configs/aoi.yaml
 	@echo
 	@echo "Next: open the report.html named above in a browser; make demo for a page that takes your images; or"
 	@echo "$(BIN)/python cli.py fit --config configs/aoi.yaml --data.data_dir YOUR_IMAGES   (one folder per class)"

@@ -18,6 +18,7 @@ if __name__ == "__main__":
 import logging
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -27,6 +28,7 @@ from callbacks.compilation import CompileMode
 from callbacks.run_recorder import RunRecorder
 from callbacks.standard import sort_callbacks, standard_callbacks
 from commandline.checks import check_values
+from commandline.configs import CONFIGS
 from commandline.noise import filter_warnings
 from commandline.option_help import print_help
 from commandline.parser import OneLineParser, one_line_of
@@ -41,6 +43,7 @@ from experiment.metrics_csv import MetricsCSV
 from experiment.run_folder import RunSettings, discard_run_folder, requeued_run, results_folder
 from experiment.wandb_run import finish_wandb
 from inference.loading import average_of
+from lit_models.networks.pretrained import read_state
 from lit_models.postprocessing.ensemble import join
 
 log = logging.getLogger(__name__)
@@ -103,11 +106,34 @@ class CLI(LightningCLI):
             raise UsageError("model.class_names: comes from the data; give data.class_names")
         super().parse_arguments(parser, args)
         check_values(self.config.as_dict(), self.verb)
+        if overlay := self._from_scratch():
+            last = max(n for n, arg in enumerate(args) if re.match(r"(--config|-c)\b", arg))
+            place = last + (1 if "=" in args[last] else 2)  # the user's options come after it
+            self.config = parser.parse_args([*args[:place], f"--config={overlay}", *args[place:]])
         given = (re.match(r"--model\.(?:init_args\.)?inference\.?(\w*)", arg) for arg in args)
         self.inference_given = [found[1] for found in given if found and self.verb != "fit"]
         self.checkpoints = self._open_checkpoints()
         if self.checkpoints is not None:
             self._take_from_checkpoints(parser, self.checkpoints)
+
+    def _from_scratch(self) -> Path | None:
+        """The config to add where the sample is trained on and pretrained weights are missing."""
+        config = self.config
+        names = [config.run.config, config.run.task]  # crossval has a config name of its own
+        overlays = [CONFIGS / "from_scratch" / f"{name}.yaml" for name in names]
+        overlay = next((path for path in overlays if path.is_file()), None)
+        new = self.verb == "fit" and not config.ckpt_path and not config.init_from
+        if not new or config.data.init_args.get("data_dir") or overlay is None:
+            return None
+        network = config.model.init_args.network.init_args
+        try:
+            if network.weights != "random":
+                read_state(network.name, network.weights)
+        except DataError as error:
+            log.warning("RANDOM WEIGHTS in place of ImageNet's: %s", error)
+            log.warning("trained from scratch instead, as with --config %s", overlay)
+            return overlay
+        return None
 
     def _open_checkpoints(self) -> Checkpoints | None:
         training, run = self.verb == "fit", RunSettings(**self.config.run.as_dict())

@@ -2,11 +2,12 @@
 
 python benchmarks/processes.py [--configs aoi vessels]
 
-Each task's small data have odd splits; then once more with a single image to test and to predict,
-so that one process has none. Every metric of validate and test must agree to 1e-6, and predict must
-write the same files. "half" is `fit` on two processes with half the batch, whose weights must agree
-with one process's to 1e-5; of aoi alone, whose backbone is frozen: elsewhere BatchNorm is of each
-process's own part of the batch, or noise and augmentation are drawn by each process.
+Each task's small data do not divide evenly; then once more with a single image to test and to
+predict, so that one process has none. Every metric of validate and test must agree to 1e-6, and
+predict must write the same files. "half" is `fit` on two processes with half the batch, whose
+weights must agree with one process's to 1e-5; of aoi alone, whose backbone is frozen: elsewhere
+BatchNorm is of each process's own part of the batch, or noise and augmentation are drawn by each
+process.
 Prints a Markdown table; the exit status says whether anything differs.
 """
 
@@ -23,7 +24,7 @@ import tiny_data
 import torch
 
 CONFIGS = ("aoi", "vessels", "retina", "retina_best", "blots", "blots_style")
-IMAGES = ("odd", "one", "half")
+IMAGES = ("uneven", "one", "half")
 TOLERANCE = 1e-6
 
 
@@ -72,32 +73,32 @@ def compare(config: str, root: Path, one_image: bool) -> tuple[float, list[str]]
         single(config, data)
         if config == "blots":
             more += [f"--data.test_dir={data}/one", f"--data.predict_dir={data}/one"]
-    worst, odd = 0.0, []
+    worst, mismatches = 0.0, []
     for stage in ("test",) if one_image else ("validate", "test"):
         found = []
         for start in (forked.run, forked.in_two):
             done = start([stage, *common, *more], here)
             if done.status != 0:
-                return float("nan"), [*odd, f"{stage}: {done.output}"]
+                return float("nan"), [*mismatches, f"{stage}: {done.output}"]
             found.append(metrics(run, stage))
         if found[0].keys() != found[1].keys():
-            odd.append(f"{stage}: {found[0].keys() ^ found[1].keys()} in one of them")
+            mismatches.append(f"{stage}: {found[0].keys() ^ found[1].keys()} in one of them")
         for name in found[0].keys() & found[1].keys():
             one, two = found[0][name], found[1][name]
             gap = 0.0 if one == two or (one != one and two != two) else abs(one - two)
             if not gap <= TOLERANCE * max(1, abs(one)):
-                odd.append(f"{stage}: {name} is {one} and {two}")
+                mismatches.append(f"{stage}: {name} is {one} and {two}")
             worst = max(worst, gap)
     written = []
     for name, start in (("one", forked.run), ("two", forked.in_two)):
         done = start(["predict", *common, *more, f"--output={here / name}"], here)
         if done.status != 0:
-            return worst, [*odd, f"predict: {done.output}"]
+            return worst, [*mismatches, f"predict: {done.output}"]
         written.append(files(here / name))
     for name in written[0].keys() | written[1].keys():
         if written[0].get(name) != written[1].get(name):
-            odd.append(f"predict: {name} differs")
-    return worst, odd
+            mismatches.append(f"predict: {name} differs")
+    return worst, mismatches
 
 
 def trained_alike(config: str, root: Path) -> tuple[float, list[str]]:
@@ -118,8 +119,8 @@ def trained_alike(config: str, root: Path) -> tuple[float, list[str]]:
         last = kills.finished_run(here) / "checkpoints/last.ckpt"
         weights.append(torch.load(last, weights_only=True)["state_dict"])
     gaps = {name: (weights[0][name] - weights[1][name]).abs().max() for name in weights[0]}
-    odd = [f"{name} differs by {gap:.1e}" for name, gap in gaps.items() if not gap <= 1e-5]
-    return float(max(gaps.values())), odd
+    mismatches = [f"{name} differs by {gap:.1e}" for name, gap in gaps.items() if not gap <= 1e-5]
+    return float(max(gaps.values())), mismatches
 
 
 def main() -> None:
@@ -137,15 +138,15 @@ def main() -> None:
         for config in chosen.configs:
             for images in chosen.images:
                 if images != "half":
-                    worst, odd = compare(config, root, images == "one")
+                    worst, mismatches = compare(config, root, images == "one")
                 elif config == "aoi":
-                    worst, odd = trained_alike(config, root)
+                    worst, mismatches = trained_alike(config, root)
                 else:
                     continue
-                print(f"| {config} | {images} | {worst:.1e} | {len(odd)} |", flush=True)
-                for line in odd:
+                print(f"| {config} | {images} | {worst:.1e} | {len(mismatches)} |", flush=True)
+                for line in mismatches:
                     print(f"    {line}", file=sys.stderr, flush=True)
-                failed |= bool(odd)
+                failed |= bool(mismatches)
     sys.exit(failed)
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from scipy import ndimage
 from skimage.morphology import skeletonize
 from torch import Tensor
-from vessel_cameras import drawn
+from vessel_drawings import drawn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.fundus_files import FundusFiles, find_photographs

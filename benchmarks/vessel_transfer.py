@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from vessel_cameras import THRESHOLDS, dice, drawn
+from vessel_drawings import THRESHOLDS, dice, drawn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.fundus_files import find_photographs

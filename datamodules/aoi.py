@@ -97,18 +97,9 @@ class AOIDataModule(ImageDataModule):
         cache_features: bool = True,
         seed: Seed = 0,
     ) -> None:
-        super().__init__(
-            draw_sample,
-            data_dir,
-            predict_dir,
-            test_dir,
-            batch_size=batch_size,
-            eval_batch_size=batch_size,
-            num_workers=num_workers,
-            seed=seed,
-            folds=folds,
-            fold=fold,
-        )
+        folders = data_dir, predict_dir, test_dir
+        loading = batch_size, batch_size, num_workers
+        super().__init__(draw_sample, *folders, *loading, seed, folds=folds, fold=fold)
         self.save_hyperparameters()
         self.recursive, self.table, self.columns = recursive, table, columns
         self.image_size, self.resize, self.val_fraction = image_size, resize, val_fraction

@@ -67,15 +67,9 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFram
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
-            frame = pd.read_csv(
-                path,
-                sep=separator,
-                dtype=str,
-                na_filter=False,
-                encoding="utf-8-sig",
-                skip_blank_lines=False,
-                index_col=False,
-            )
+            as_text = {"dtype": str, "na_filter": False, "encoding": "utf-8-sig"}
+            lines = {"skip_blank_lines": False, "index_col": False}
+            frame = pd.read_csv(path, sep=separator, **as_text, **lines)
     except (OSError, ValueError, pd.errors.ParserWarning) as error:  # or the encoding
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: not a table ({reason}); save it as UTF-8 CSV") from None

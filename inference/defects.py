@@ -18,7 +18,7 @@ from inference.model import Item, Model
 from inference.results import DefectResult
 from lit_models.networks.torchvision_classifier import TorchvisionClassifier
 from lit_models.postprocessing.defects import DefectPostprocessor, review_threshold
-from lit_models.postprocessing.ensemble import Ensemble, mean_of_classes
+from lit_models.postprocessing.ensemble import mean_of_classes
 from lit_models.postprocessing.unknown import UnknownScore
 
 log = logging.getLogger(__name__)
@@ -83,9 +83,7 @@ class DefectModel(Model[DefectResult]):
                 if bool(found.abs().max() <= 0.02 * maps.abs().mean(dim=(2, 3)).max()):
                     return True
         name = getattr(network, "name", type(network).__name__)
-        single = not isinstance(network, Ensemble)
-        reason = "does not end in global average pooling" if single else "has no one feature map"
-        log.warning("%s %s: results have no heatmap", name, reason)
+        log.warning("%s does not end in global average pooling: results have no heatmap", name)
         return False
 
     @classmethod

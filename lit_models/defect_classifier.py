@@ -61,9 +61,9 @@ class DefectClassifier(pl.LightningModule):
 
     def setup(self, stage: str) -> None:
         # Not in __init__: a checkpoint holds all weights, and is read where there is no internet.
-        load_pretrained: Any = getattr(self.network, "load_pretrained", None)
-        if load_pretrained is not None and self.trainer.ckpt_path is None:
-            load_pretrained()
+        network: Any = self.network
+        if hasattr(network, "load_pretrained") and self.trainer.ckpt_path is None:
+            network.load_pretrained()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take what tells unknown images, if it is for these views and this temperature."""

@@ -1,4 +1,4 @@
-"""Two processes give what one gives: each sample counted once, files whole, also in odd splits."""
+"""Two processes give what one gives: each sample counted once, files whole, in uneven splits."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ CONFIGS = ("aoi", "vessels", "retina_best", "blots_style")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A few small images of each task: splits that are odd over two processes."""
+    """A few small images of each task: splits that are uneven over two processes."""
     root = tmp_path_factory.mktemp("data")
     tiny_data.write_all(root)
     return root

@@ -1,17 +1,20 @@
-"""Losses that configs name beside torch's own. Imported on first use."""
+"""Losses that configs name beside torch's own."""
 
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "adversarial": [
-            "AdversarialLoss",
-            "BCEAdversarialLoss",
-            "CenteredBCEAdversarialLoss",
-        ],
-        "mse_ssim": ["MSESSIMLoss"],
-        "overlap": ["BCEDiceLoss", "FocalTverskyLoss"],
-        "spectrum": ["SpectrumLoss"],
-    },
+from lit_models.losses.adversarial import (
+    AdversarialLoss,
+    BCEAdversarialLoss,
+    CenteredBCEAdversarialLoss,
 )
+from lit_models.losses.mse_ssim import MSESSIMLoss
+from lit_models.losses.overlap import BCEDiceLoss, FocalTverskyLoss
+from lit_models.losses.spectrum import SpectrumLoss
+
+__all__ = [
+    "AdversarialLoss",
+    "BCEAdversarialLoss",
+    "BCEDiceLoss",
+    "CenteredBCEAdversarialLoss",
+    "FocalTverskyLoss",
+    "MSESSIMLoss",
+    "SpectrumLoss",
+]

@@ -13,7 +13,7 @@ def test_the_run_s_own_config_or_the_first_of_its_method(trained, tmp_path):
     more = ["--data.predict_dir=x"]
     found = with_config(["predict", f"--ckpt_path={run}", *more])
     assert found == ["predict", f"--config={run / 'config.yaml'}", f"--ckpt_path={run}", *more]
-    alone = shutil.copy(run / "checkpoints" / "last.ckpt", tmp_path / "blots.ckpt")
+    alone = shutil.copy(run / "checkpoints" / "last.ckpt", tmp_path / "mine.ckpt")
     found = with_config(["test", "--ckpt_path", str(alone)])
     assert found[1] == f"--config={ROOT / 'configs' / 'blots.yaml'}"
     best = ROOT / "pretrained" / "vessels_best.ckpt"
