@@ -5,16 +5,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from PIL import Image
 
 from common.errors import DataError
 from datamodules import BlotDataModule, StyledBlotDataModule
-from datamodules.blot_files import find_pairs
 from datamodules.synthetic.blots import draw_sample
 from datamodules.transforms import RandomCropFlip
-
-REAL = ROOT.parent / "shared" / "data" / "blots"
 
 
 @pytest.fixture
@@ -248,12 +244,3 @@ def test_folders_without_pairs_and_styles_without_gray_say_what_is_meant(tmp_pat
         make(tmp_path / "photos")
     with pytest.raises(DataError, match=r"color images of 1 template.*configs/blots\.yaml"):
         StyledBlotDataModule(data_dir=str(write_pairs(tmp_path / "c", "A", "B", color=True)))
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real blots are not part of the project")
-def test_real_blots():
-    triples = find_pairs(REAL, ["wb_template/BandMask_", "wb_template2/BasePattern_"], None)
-    assert len(triples) == 402
-    data = BlotDataModule(str(REAL))
-    data.setup("validate")
-    assert len(data.val_set) == 80
