@@ -1,9 +1,8 @@
 """Modules train from plain loaders without a data module; those of blots in their own tests."""
 
 import pytest
-import pytorch_lightning as pl
 import torch
-from conftest import adam
+from conftest import adam, quiet_trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -48,14 +47,7 @@ CASES = {
 def test_trains_from_plain_loaders(task):
     make, item = CASES[task]
     loaders = [DataLoader([item(i) for i in range(4)], batch_size=2) for _ in range(2)]
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet_trainer()
     trainer.fit(make(), *loaders)
     logged = trainer.callback_metrics
     assert any(name.startswith("val/") for name in logged)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from conftest import read_table
 from PIL import Image
 from pytorch_lightning.loggers import WandbLogger
 
@@ -104,8 +105,7 @@ def aoi_data():
 
 
 def table(folder, name):
-    with (folder / "figures" / f"{name}.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return read_table(folder / "figures" / f"{name}.csv")
 
 
 def test_aoi_draws_the_best_epoch(tmp_path):
