@@ -67,6 +67,12 @@ def same_blots(results, written):
         assert np.array_equal(pixels(path), np.array(result.image))
 
 
+FIGURES = {
+    "aoi": {"curves", "confusion", "examples"},
+    "vessels": {"curves", "vessels"},
+    "retina": {"curves", "reconstructions"},
+    "blots": {"curves", "blots"},
+}
 SAME = {"aoi": same_defects, "vessels": same_vessels, "retina": same_copies, "blots": same_blots}
 
 
@@ -107,6 +113,8 @@ def test_config_runs_through_every_subcommand(config, tmp_path, images):
     record = json.loads((folder / "run.json").read_text())
     assert [one["stage"] for one in record["evaluations"]] == ["validate", "test"]
     assert record["stage"] == "fit"
+    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert drawn - {"mistakes"} == FIGURES[task]
     (written,) = (folder / "predictions").iterdir()
     results = list(load(folder, device="cpu").predict(given))
     assert len(results) == len(read_table(written / "predictions.csv"))

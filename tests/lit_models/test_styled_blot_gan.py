@@ -190,8 +190,7 @@ def test_losses():
     assert SpectrumLoss(2)(image, image) == 0
     assert SpectrumLoss(2)(image, image.roll(3, 3)) < SpectrumLoss(2)(image, image / 2)
     centered = CenteredBCEAdversarialLoss(1)
-    zero, one = torch.zeros(4, 1), torch.ones(4, 1)
-    assert float(centered.discriminator(zero, zero)) == pytest.approx(centered.balance[0])
+    one = torch.ones(4, 1)
     drifted = centered.discriminator(one, one) - CenteredBCEAdversarialLoss(0).discriminator(
         one, one
     )
