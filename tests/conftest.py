@@ -42,7 +42,7 @@ LONG = [
     "test_demo.py",
     "callbacks/test_run_recorder.py",
     "test_crossval.py",
-    "callbacks/test_temperature_scaling.py",
+    "callbacks/test_after_training.py",
 ]
 
 

@@ -1,6 +1,5 @@
 """What all data modules have in common."""
 
-import pickle
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from jsonargparse import ArgumentParser
 from pytorch_lightning.cli import LightningCLI
 
 import datamodules
-from common import ranges
 from common.errors import DataError
 from datamodules import AOIDataModule, BlotDataModule, DRIVESegmentationDataModule
 from datamodules.fundus_input import FundusInput
@@ -161,14 +159,6 @@ def test_null_is_taken_for_what_is_optional(option):
     parsed(VESSELS, f"--data.{option}" if "=" in option else f"--data.{option}=null")
 
 
-def test_restricted_numbers_reach_workers_that_are_not_forked():
-    inputs = parsed(VESSELS, "--data.inputs={size: 64}").inputs
-    assert type(inputs.size) is ranges.ImageSide
-    # By the name of the module that makes the type: a fresh process imports it on the way.
-    assert b"common.ranges" in pickle.dumps(inputs)
-    assert pickle.loads(pickle.dumps(inputs)) == inputs
-
-
 @pytest.mark.parametrize("stage", ["fit", "validate", "test", "predict"])
 def test_a_folder_is_used_and_named_by_stage(stage, aoi_folder, ready, monkeypatch):
     images = aoi_folder / "test_images"
@@ -224,21 +214,3 @@ def test_a_damaged_image_stops_training_in_one_line_and_is_skipped_in_prediction
     train.write_bytes(train.read_bytes()[:50])
     with pytest.raises(DataError, match=r"^\S*train_00003\.png: not a readable image [^\n]*$"):
         trainer().fit(model, AOIDataModule(str(aoi_folder), **options))
-
-
-def test_damaged_photographs_and_blots_are_skipped_in_prediction(official, write_blots, tmp_path):
-    images = official / "test" / "images"
-    (images / "02_test.tif").write_text("no image")
-    for module in (DRIVESegmentationDataModule, RETINA):
-        data = module(predict_dir=str(images))
-        model = Recorder()
-        trainer().predict(model, data, return_predictions=False)
-        assert model.seen == ["01_test.tif", "03_test.tif"]
-        assert [name for name, _ in data.skipped] == ["02_test.tif"]
-    root = write_blots(tmp_path / "blots")
-    (root / "wb_template2/BasePattern_bg_0002.png").write_text("no image")
-    data = BlotDataModule(predict_dir=str(root), size=16)
-    model = Recorder()
-    trainer().predict(model, data, return_predictions=False)
-    assert len(model.seen) == 9
-    assert [name for name, _ in data.skipped] == ["BandMask_bg_0002.png"]

@@ -1,18 +1,21 @@
-"""The checkpoint says how sure to be, and everything that reads it listens."""
+"""The checkpoint says how sure to be and what is unknown, and all that reads it listens."""
 
 import csv
 import math
 import random
 
+import numpy as np
 import pytest
 import torch
 from conftest import aoi_args, config_args, one_run, write_aoi
+from PIL import Image
 
 from callbacks.after_training import fit_temperature
 from cli import main
 from experiment.checkpoints import read_checkpoint
 from inference import load
 from lit_models.postprocessing.defects import DefectPostprocessor, review_threshold
+from lit_models.postprocessing.unknown import UnknownScore
 
 FIT = ["--trainer.max_epochs=2", "--data.batch_size=8", "--data.val_fraction=0.5"]
 
@@ -49,6 +52,14 @@ def fitted(confusing, tmp_path_factory, runs):
         return runs[config]
 
     return run
+
+
+@pytest.fixture
+def board(tmp_path):
+    """An image unlike those: a chessboard of single pixels."""
+    path = tmp_path / "board.png"
+    Image.fromarray(np.uint8(255 * (np.indices((32, 32)).sum(axis=0) % 2))).save(path)
+    return path
 
 
 def read(path):
@@ -144,3 +155,64 @@ def test_without_validation_images_nothing_is_fitted(confusing, tmp_path, caplog
     last = read(one_run(tmp_path) / "checkpoints" / "last.ckpt")
     assert last["hyper_parameters"]["inference"]["temperature"] is None
     assert "temperature: not fitted, there are no validation images" in caplog.text
+
+
+def test_the_score_is_the_larger_rank():
+    features = torch.eye(3).half()[:2]
+    score = UnknownScore(features, torch.tensor([0.1, 0.2]), torch.tensor([0.01, 0.3]), 0.5)
+    sure, unsure = torch.tensor([[0.95, 0.05], [0.6, 0.4]])
+    known, other = torch.tensor([2.0, 0.1, 0]), torch.tensor([0, 0, 1.0])
+    found = [
+        float(score(f[None], p[None])) for f, p in ((known, sure), (known, unsure), (other, sure))
+    ]
+    assert found == [0, 1, 1]
+
+
+@pytest.mark.parametrize("config", ["aoi", "aoi_best"])
+def test_what_tells_unknown_images_is_kept(fitted, config):
+    run = fitted(config)
+    for path in (run / "checkpoints").glob("*.ckpt"):
+        state = read_checkpoint(path).callbacks["UnknownDetection"]
+        assert state["features"].shape == (36, 16)
+        assert state["features"].dtype == torch.float16
+        known = UnknownScore(**state)
+        doubts, distances = known.doubts, known.distances
+        ranks = [(x[:, None] > x).float().mean(1) for x in (doubts, distances)]
+        flagged = torch.maximum(*ranks) > known.threshold
+        assert float(flagged.float().mean()) <= 0.05
+
+
+@pytest.mark.parametrize("config", ["aoi", "aoi_best"])
+def test_predict_and_load_agree_on_the_unknown(fitted, config, board, confusing, tmp_path):
+    run = fitted(config)
+    args = config_args(config, tmp_path, f"--ckpt_path={run}", "--trainer.precision=32-true")
+    main(["predict", *args, f"--data.predict_dir={board}", f"--output={tmp_path / 'out'}"])
+    (row,) = table(tmp_path / "out" / "probabilities.csv")
+    (listed,) = table(tmp_path / "out" / "review.csv")
+    assert list(row)[:4] == ["ID", "label", "confidence", "unknown"]
+    assert float(row["unknown"]) == 1
+    assert "unknown" in listed["reason"].split()
+    model = load(run, device="cpu", precision="32-true")
+    result = model.predict(board)
+    assert result.is_unknown
+    assert result.unknown == pytest.approx(float(row["unknown"]), abs=1e-6)
+    assert result.numbers()["unknown"].startswith("yes (1.000, limit")
+    training = next(model.predict(confusing / "train_images"))
+    assert 0 <= training.unknown <= 1
+    assert training.is_unknown == (training.unknown > training.unknown_above)
+
+
+def test_not_at_another_temperature_nor_of_old_checkpoints(fitted, board, tmp_path):
+    args = aoi_args(None, tmp_path, f"--data.predict_dir={board}")
+    path = load(fitted("aoi"), device="cpu").trained.path
+    other = [f"--ckpt_path={path}", "--model.inference.temperature=3"]
+    main(["predict", *args, *other, f"--output={tmp_path / 'other'}"])
+    old = torch.load(path, weights_only=True)
+    del old["callbacks"]["UnknownDetection"]
+    torch.save(old, tmp_path / "old.ckpt")
+    main(["predict", *args, f"--ckpt_path={tmp_path / 'old.ckpt'}", f"--output={tmp_path / 'old'}"])
+    for name in ("other", "old"):
+        assert "unknown" not in table(tmp_path / name / "probabilities.csv")[0]
+    result = load(tmp_path / "old.ckpt", device="cpu").predict(board)
+    assert result.unknown is None
+    assert not result.is_unknown
