@@ -57,13 +57,13 @@ class OneLineParser(LightningArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
         self._given: list[str] = []
+        self._lines: dict[str, dict[str, int]] = {}  # of each config, by option
 
     def parse_args(self, args: Any = None, *rest: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
         """Check the configs, then parse."""
         # jsonargparse passes null to the parser of a class as the text "None".
         self._given = [re.sub(r"^(--[\w.]+)=None$", r"\1=null", arg) for arg in args or ()]
-        for path in _configs(self._given):
-            read_config(path)
+        self._lines = {path: read_config(path)[1] for path in _configs(self._given)}
         return super().parse_args(self._given, *rest, **kwargs)
 
     def validate(self, *args: Any, **kwargs: Any) -> None:
@@ -92,7 +92,7 @@ class OneLineParser(LightningArgumentParser):
         option, reason, near = self._problem(message)
         if not self.exit_on_error:
             raise argparse.ArgumentError(None, f"\x02{option}\x03{reason}\x03{near}\x02") from ex
-        place = _place(option, self._given)
+        place = self._place(option)
         if reason == "unknown" and not near and not place:
             near = nearest_option(option, self._known())
         advice = f"; did you mean {near}?" if near else ""
@@ -126,6 +126,19 @@ class OneLineParser(LightningArgumentParser):
             return class_problem(value, words, report)
         return f"must be {words}" + (f", not {quoted(value)}" if found else "")
 
+    def _place(self, option: str) -> str:
+        """ "FILE, line N: " if a config set ``option`` last, "" if the command line did."""
+        place = ""
+        for number, arg in enumerate(self._given):
+            for path in (
+                _configs(self._given[number : number + 2]) if arg.startswith(CONFIG) else ()
+            ):
+                lines = self._lines[path]
+                place = f"{path}, line {lines[option]}: " if option in lines else place
+            if f"{option}.".startswith(f"{arg.partition('=')[0][2:].rstrip('+')}."):
+                place = ""
+        return place
+
     def _options(self) -> dict[str, Any]:
         return {a.dest: a for a in self._actions if not a.dest.endswith("help")}
 
@@ -144,18 +157,6 @@ def _configs(args: Sequence[str]) -> Iterator[str]:
         name, _, value = arg.partition("=")
         if name in CONFIG:
             yield value or following
-
-
-def _place(option: str, args: Sequence[str]) -> str:
-    """ "FILE, line N: " if a config set ``option`` last, "" if the command line did."""
-    place = ""
-    for number, arg in enumerate(args):
-        for path in _configs(args[number : number + 2]) if arg.startswith(CONFIG) else ():
-            lines = read_config(path)[1]
-            place = f"{path}, line {lines[option]}: " if option in lines else place
-        if f"{option}.".startswith(f"{arg.partition('=')[0][2:].rstrip('+')}."):
-            place = ""
-    return place
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """OpenVINO models, also with 8-bit integers, for which accuracy is checked on validation images."""
 
-import inspect
 import json
 import logging
 import os
+from argparse import ArgumentError
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from pytorch_lightning import LightningDataModule
 
 from common.errors import DataError
 from experiment.checkpoints import Checkpoint
-from experiment.checkpoints.class_paths import TRUSTED, find_class
+from experiment.checkpoints.class_paths import TRUSTED, check_classes, find_class
 from experiment.crossval_report import pooled
 from inference.results import DefectResult, RetinaResult, VesselResult
 
-CALIBRATED = 300  # validation images, from which the ranges of activations are taken
+CALIBRATED = 128  # validation images, from which the ranges of activations are taken
 
 
 def write_openvino(onnx: bytes, card: dict[str, Any], file: Path, feeds: Sequence[Any]) -> None:
@@ -38,6 +38,7 @@ def write_openvino(onnx: bytes, card: dict[str, Any], file: Path, feeds: Sequenc
     _antialias(model)
     if feeds:
         os.environ.setdefault("NNCF_CI", "1")  # it would report its use
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # no CUDA here
         import nncf
 
         nncf.set_log_level(logging.ERROR)
@@ -76,10 +77,15 @@ class ValidationImages:
         kind = find_class(trained.data_class, (LightningDataModule,), TRUSTED)
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(kind, "data")
-        known = inspect.signature(kind).parameters.keys() - {"augmentation"}
+        known = vars(parser.get_defaults()["data"]).keys() - {"augmentation"}
         values = {name: value for name, value in trained.data.items() if name in known}
         values["data_dir"] = str(data_dir) if data_dir else values.get("data_dir")
-        data = parser.instantiate(parser.parse_object({"data": values})).data
+        check_classes(values, kind, "data", TRUSTED)
+        try:
+            data = parser.instantiate(parser.parse_object({"data": values})).data
+        except ArgumentError as error:
+            cause = " ".join(str(error).split())
+            raise DataError(f"{trained.path}: its settings cannot be ({cause})") from None
         data.prepare_data()
         data.setup("validate")
         if data.val_set is None:

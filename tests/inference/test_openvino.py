@@ -59,6 +59,14 @@ def test_validation_images_of_each_task(config, best, trained):
     assert 0 < score == same < best
 
 
+def test_settings_of_a_stranger_are_one_line(trained):
+    checkpoint = load(trained("vessels_best"), device="cpu").trained
+    checkpoint.data["val_size"] = "many"
+    with pytest.raises(DataError, match=r"its settings cannot be \(") as error:
+        quantize.ValidationImages(checkpoint)
+    assert "\n" not in str(error.value)
+
+
 def test_where_8_bits_cannot_be(trained, tmp_path):
     with pytest.raises(UsageError, match="--int8: not of --format onnx"):
         export.export(trained("aoi"), "onnx", tmp_path / "out", int8=True)
