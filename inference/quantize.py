@@ -1,6 +1,5 @@
 """OpenVINO models, also with 8-bit integers, for which accuracy is checked on validation images."""
 
-import inspect
 import json
 import logging
 import os
@@ -78,14 +77,14 @@ class ValidationImages:
         kind = find_class(trained.data_class, (LightningDataModule,), TRUSTED)
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(kind, "data")
-        known = inspect.signature(kind).parameters.keys() - {"augmentation"}
+        known = vars(parser.get_defaults()["data"]).keys() - {"augmentation"}
         values = {name: value for name, value in trained.data.items() if name in known}
         values["data_dir"] = str(data_dir) if data_dir else values.get("data_dir")
         check_classes(values, kind, "data", TRUSTED)
         try:
             data = parser.instantiate(parser.parse_object({"data": values})).data
         except ArgumentError as error:
-            cause = str(error).partition("\n")[0]
+            cause = " ".join(str(error).split())
             raise DataError(f"{trained.path}: its settings cannot be ({cause})") from None
         data.prepare_data()
         data.setup("validate")
