@@ -10,8 +10,7 @@ from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 from pytorch_lightning.cli import OptimizerCallable
 from torch import nn
 
-from commandline.parser import OneLineParser
-from commandline.suggestions import in_words, quoted
+from commandline.parser import OneLineParser, in_words, quoted
 from common.errors import DataError, UsageError
 
 
