@@ -3,7 +3,7 @@
 python benchmarks/compression.py --data_dir ../shared/data/DRIVE --split val --figure kept.png
 
 Means over the photographs at their own size: bits per pixel, how many times smaller than 24 bits,
-PSNR in dB and SSIM of 8-bit copies in the range [0, 1], vessels kept (see `VesselsKept`; `found` is
+PSNR in dB and SSIM of 8-bit copies in the range [0, 1], vessels kept (`vessels_kept`; `found` is
 the length of all center lines in the copy over that in the photograph, so lines that are not there
 count too), and seconds of the process to encode, on one thread. Prints Markdown. JPEG XL needs the
 package pillow-jxl-plugin.

@@ -19,7 +19,8 @@ class ValidationTable(Callback):
     """
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int, str, dict[str, float]]] = []
+        self._rows: list[tuple[int, str, tuple[float, ...]]] = []
+        self._columns: list[str] = []
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._rows = []
@@ -30,17 +31,14 @@ class ValidationTable(Callback):
         scores = outputs.get("scores") if isinstance(outputs, dict) else None
         if trainer.state.fn != "validate" or not scores:
             return
-        columns = zip(*(values.tolist() for values in scores.values()), strict=True)
-        for index, name, values in zip(
-            batch["index"].tolist(), batch["name"], columns, strict=True
-        ):
-            self._rows.append((index, name, dict(zip(scores, values, strict=True))))
+        values = zip(*(column.tolist() for column in scores.values()), strict=True)
+        self._rows += zip(batch["index"].tolist(), batch["name"], values, strict=True)
+        self._columns = list(scores)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "validate":
             return
         rows = sorted(gather(trainer, self._rows), key=lambda row: row[0])
         if rows and trainer.is_global_zero:
-            columns = list(rows[0][2])
-            table = [(name, *(f"{scores[c]:.6g}" for c in columns)) for _, name, scores in rows]
-            write_table(run_folder(trainer) / IMAGE_TABLE, ("ID", *columns), table)
+            table = [(name, *(f"{value:.6g}" for value in values)) for _, name, values in rows]
+            write_table(run_folder(trainer) / IMAGE_TABLE, ("ID", *self._columns), table)

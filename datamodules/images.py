@@ -86,8 +86,8 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
         if path.suffix.lower() == ".gz":
             data = _unzip(data)
         if data[128:132] == b"DICM":
-            return _to_tensor(_read_dicom(data, mode))
-        return _to_tensor(read(data, mode, most_pixels=limits.IMAGE_PIXELS))
+            return to_tensor(_read_dicom(data, mode))
+        return to_tensor(read(data, mode, most_pixels=limits.IMAGE_PIXELS))
     except BadImage as error:
         raise DataError(f"{path}: {error}") from None
 
@@ -134,18 +134,7 @@ def _read_dicom(data: bytes, mode: Literal["L", "RGB"]) -> np.ndarray:
         return to_array(Image.fromarray(scaled.astype(np.uint8)), mode)
 
 
-def to_pixels(image: Image.Image, mode: Literal["L", "RGB"], name: str) -> tv_tensors.Image:
-    """Pixels of an image of Pillow, as `read_image` gives those of its file.
-
-    Raises:
-        DataError: see `common.image_pixels.to_array`.
-    """
-    try:
-        return _to_tensor(to_array(image, mode))
-    except BadImage as error:
-        raise DataError(f"{name}: {error}") from None
-
-
-def _to_tensor(array: np.ndarray) -> tv_tensors.Image:
+def to_tensor(array: np.ndarray) -> tv_tensors.Image:
+    """Pixels ``(H, W)`` or ``(H, W, 3)`` as ``(1 or 3, H, W)``."""
     pixels = torch.from_numpy(array)
     return tv_tensors.Image(pixels[None] if array.ndim == 2 else pixels.permute(2, 0, 1))

@@ -1,19 +1,21 @@
 """``python cli.py demo``: serves the page of a trained model on this computer."""
 
 import argparse
+import ipaddress
 import os
 import socket
 import tempfile
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 from PIL import Image
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 
 from common.errors import DataError
 from common.image_pixels import FORMATS
 from demo import page
-from demo.guard import OwnRequests
 from inference import load
 from inference.loading import add_checkpoint_options, chosen_checkpoint
 
@@ -74,3 +76,34 @@ def serve(model: Any, folder: str, **options: Any) -> gr.Blocks:
     except OSError as error:
         raise DataError(f"--port: {str(error).partition('. ')[0]}; give another one") from None
     return blocks
+
+
+class OwnRequests:
+    """ASGI middleware that answers 403 to a foreign ``Host`` or ``Origin``.
+
+    A website whose name resolves to this computer (DNS rebinding) has its own name as ``Host``; one
+    that posts here has its own address as ``Origin``.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] in ("http", "websocket"):
+            headers = {k: v.decode("latin-1") for k, v in scope["headers"]}
+            host, origin = headers.get(b"host", ""), headers.get(b"origin")
+            if not is_own(host) or (origin is not None and urlsplit(origin).netloc != host):
+                refusal = PlainTextResponse("another website's request", status_code=403)
+                await refusal(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+def is_own(host: str) -> bool:
+    """Whether ``host`` (with or without a port) is an IP address or a name of this computer."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        names = ("localhost", socket.gethostname().lower(), socket.getfqdn().lower())
+        return name in names or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False

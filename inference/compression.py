@@ -5,7 +5,7 @@ import io
 import logging
 from bisect import bisect_left
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -29,18 +29,8 @@ Subsampling = Literal["4:4:4", "4:2:0"]
 TOLERANCE = 2  # px
 TUNE = {"tune": "psnr"}  # of libaom, in place of what looks well
 VESSELS = Path(__file__).resolve().parent.parent / "pretrained" / "vessels_best.ckpt"
-# Size and quality of the file, then of the copy: PSNR (dB) and SSIM in [0, 1], and `VesselsKept`.
+# Size and quality of the file, then of the copy: PSNR (dB) and SSIM in [0, 1], and `vessels_kept`.
 COLUMNS = ("ID", "file", "quality", "bytes", "bits_per_pixel", "psnr", "ssim", "length", "dice")
-
-
-class VesselsKept(NamedTuple):
-    """Length of center lines within 2 px of the copy's, and Dice of the masks; NaN without vessels.
-
-    Source of the tolerance: Gegundez-Arias et al. 2012 (IEEE TMI 31:231).
-    """
-
-    length: float
-    dice: float
 
 
 def compress(
@@ -89,7 +79,7 @@ def quality_that_keeps(
     """The least quality, by bisection, at which a copy keeps so much of the vessel length; or 100.
 
     Args:
-        keep_vessels: of `VesselsKept.length`, above 0 and at most 1.
+        keep_vessels: share of the length, see `vessels_kept`, above 0 and at most 1.
         image: the photograph.
         vessels: finds the vessels.
         **settings: ``speed`` and ``subsampling`` of `compress`.
@@ -107,20 +97,25 @@ def quality_that_keeps(
 
     def keeps(quality: int) -> bool:
         copy = decode(compress(image, quality, **settings))
-        return vessels_kept(truth, vessels.predict(copy).mask).length >= keep_vessels
+        return vessels_kept(truth, vessels.predict(copy).mask)[0] >= keep_vessels
 
     return bisect_left(range(100), True, key=keeps)
 
 
-def vessels_kept(truth: np.ndarray, copy: np.ndarray) -> VesselsKept:
-    """How far vessels found in a copy are those of the photograph, by masks ``(H, W)`` bool."""
+def vessels_kept(truth: np.ndarray, copy: np.ndarray) -> tuple[float, float]:
+    """How far vessels found in a copy are those of the photograph, by masks ``(H, W)`` bool.
+
+    Returns:
+        Share of the length of center lines within 2 px of the copy's (a tolerance of
+        Gegundez-Arias et al. 2012, IEEE TMI 31:231), and Dice of the masks; NaN without vessels.
+    """
     from skimage.morphology import skeletonize  # a second to import
 
     lines, found = skeletonize(truth), skeletonize(copy)
     near = distance_transform_edt(~found) <= TOLERANCE if found.any() else found
     length = (lines & near).sum() / (lines.sum() or np.nan)
     dice = 2 * (truth & copy).sum() / ((truth.sum() + copy.sum()) or np.nan)
-    return VesselsKept(float(length), float(dice))
+    return float(length), float(dice)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

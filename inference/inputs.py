@@ -9,9 +9,9 @@ from PIL import Image
 from torchvision import tv_tensors
 
 from common.errors import DataError
-from common.image_pixels import BadImage, to_8_bits
+from common.image_pixels import BadImage, to_8_bits, to_array
 from common.paths import expand
-from datamodules.images import list_images, read_image, to_pixels
+from datamodules.images import list_images, read_image, to_tensor
 
 Source = str | Path | Image.Image | np.ndarray
 GIVE = "give a path, a PIL image, an array (H, W) or (H, W, 3) of uint8, uint16 or floats"
@@ -50,10 +50,11 @@ def read_pixels(x: Source, mode: Literal["L", "RGB"], name: str) -> tuple[tv_ten
         if x.dtype.kind not in "uif" or x.shape[2:] not in ((), (3,)) or x.ndim < 2 or not x.size:
             shape = "x".join(map(str, x.shape))
             raise DataError(f"{name}: an array {shape} of {x.dtype} is not an image; {GIVE}")
-        try:
-            x = Image.fromarray(np.ascontiguousarray(to_8_bits(x)))
-        except BadImage as error:
-            raise DataError(f"{name}: {error}") from None
-    if not isinstance(x, Image.Image):
+    elif not isinstance(x, Image.Image):
         raise DataError(f"{name}: {type(x).__name__} is not an image; {GIVE}")
-    return to_pixels(x, mode, name), name
+    try:
+        if isinstance(x, np.ndarray):
+            x = Image.fromarray(np.ascontiguousarray(to_8_bits(x)))
+        return to_tensor(to_array(x, mode)), name
+    except BadImage as error:
+        raise DataError(f"{name}: {error}") from None

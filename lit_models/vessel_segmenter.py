@@ -98,8 +98,7 @@ class VesselSegmenter(pl.LightningModule):
         natives = native_maps(probability, batch["input_size"], batch["native_size"])
         truth = batch["native_target"], batch["native_fov"]
         per_image = by_image([scores.update(*one) for one in zip(natives, *truth, strict=True)])
-        index = batch["index"]
-        return {"name": batch["name"], "index": index, "probability": natives, "scores": per_image}
+        return {"probability": natives, "scores": per_image}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         return self._evaluate(batch, self.val_scores)

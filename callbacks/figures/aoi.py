@@ -9,18 +9,12 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import to_dtype
 
-from callbacks.figures.held_out import (
-    HeldOutFigures,
-    draw_curves,
-    figure,
-    remove_figure,
-    write_rows,
-)
+from callbacks.figures.held_out import HeldOutFigures, figure, write_rows
+from callbacks.run_recorder import run_folder
 from experiment.plotting import INK, image_grid, show_image
-from experiment.run_results import RunResults
 
 SHOWN = 12  # pictures in a grid
-MAX_NUMBERS, MAX_NAMES = 16, 64  # classes whose images are counted, and named, in the matrix
+MAX_NUMBERS = 16  # classes whose images are counted in the matrix
 
 
 class AOIFigures(HeldOutFigures):
@@ -36,12 +30,14 @@ class AOIFigures(HeldOutFigures):
         probabilities = outputs["probabilities"].float().cpu()
         return probabilities, outputs["target"].cpu(), outputs["index"].cpu()
 
-    def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
-        loss: Any = trainer.lightning_module.loss
-        # Validation's is plain cross-entropy.
-        plain = isinstance(loss, nn.CrossEntropyLoss) and not loss.label_smoothing
-        one_loss = plain and loss.weight is None
-        draw_curves(trainer, results, "val/accuracy", "{:.2%}", one_loss)
+    def one_loss(self, pl_module: Any) -> bool:
+        """Validation's is plain cross-entropy."""
+        loss = pl_module.loss
+        return (
+            isinstance(loss, nn.CrossEntropyLoss)
+            and not loss.label_smoothing
+            and loss.weight is None
+        )
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         probabilities, labels, indices = (torch.cat(part) for part in zip(*kept, strict=True))
@@ -69,8 +65,8 @@ class AOIFigures(HeldOutFigures):
             "examples": (f"Examples of each class ({where})", examples[:SHOWN]),
         }
         for name, (title, shown) in grids.items():
-            if not shown:
-                remove_figure(trainer, prefix + name)
+            if not shown:  # an earlier process may have drawn some
+                (run_folder(trainer) / "figures" / f"{prefix}{name}.png").unlink(missing_ok=True)
                 continue
             columns = min(4, max(2, len(shown)))
             lines = -(-len(shown) // columns)
@@ -115,9 +111,8 @@ def _draw_confusion(
         f"{matrix.trace():,} of {matrix.sum():,} images are classified correctly. "
         "Rows are true classes; color is the fraction of the row."
     )
-    few, step = count <= MAX_NUMBERS, -(-count // MAX_NAMES)
+    few = count <= MAX_NUMBERS
     shown = [f"{name[:21]}..." if len(name) > 24 else name for name in names]
-    shown = ["" if i % step else name for i, name in enumerate(shown)]
     side = max(6.4, min(0.2 * count, 16))
     size = (side, side - 1.2)
     with figure(trainer, file, size, f"Confusion matrix ({where})", caption) as fig:

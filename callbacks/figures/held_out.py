@@ -39,8 +39,7 @@ def figure(
 ) -> Iterator["Figure"]:
     """``figures/<name>.png`` of the run folder, to be drawn on; then logged to W&B. For rank 0.
 
-    An error inside is a warning. Figures ``<series>/<part>`` are one series in W&B, and left out of
-    the report.
+    An error inside is a warning.
     """
     path = _path(trainer, f"{name}.png")
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -50,8 +49,7 @@ def figure(
             yield fig
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                key = f"figures/{name.partition('/')[0]}"
-                logger.log_image(key, [str(path)], caption=[caption or title])
+                logger.log_image(f"figures/{name}", [str(path)], caption=[caption or title])
 
 
 def _path(trainer: pl.Trainer, name: str) -> Path:
@@ -66,55 +64,6 @@ def write_rows(
     path.unlink(missing_ok=True)
     if rows:
         write_table(path, header, rows)
-
-
-def remove_figure(trainer: pl.Trainer, name: str) -> None:
-    """Remove what an earlier process drew and this one has nothing to show of. For rank 0."""
-    _path(trainer, f"{name}.png").unlink(missing_ok=True)
-
-
-def draw_curves(
-    trainer: pl.Trainer,
-    results: RunResults,
-    score: str,
-    form: str = "{:.3f}",
-    one_loss: bool = True,
-) -> None:
-    """``figures/curves.png``: losses and a validation score by epoch, the best epoch marked.
-
-    Args:
-        trainer: of the run.
-        results: of the run.
-        score: a metric, such as "val/psnr"; its panel is left out if it was not logged.
-        form: of its best value; with "%" the axis is in percent.
-        one_loss: training and validation loss are the same quantity and share an axis.
-    """
-    curves = {
-        "Training loss": (results.by_epoch.get("train/loss", {}), BLUE),
-        "Validation loss": (results.by_epoch.get("val/loss", {}), VERMILION),
-    }
-    curves = {name: curve for name, curve in curves.items() if curve[0]}
-    panels = {name: {name: curve} for name, curve in curves.items()}
-    if one_loss and len(curves) > 1:
-        panels = {"Loss": curves}
-    values, best = results.by_epoch.get(score), results.best_epoch
-    if values:
-        panels[f"Validation {in_words(score, False)}"] = {"": (values, VERMILION)}
-    caption = f"The best epoch is {best}, by {results.monitor}." if best else ""
-    size = (7.2, 3 if len(panels) < 3 else 2.6)
-    with figure(trainer, "curves", size, f"{' and '.join(panels)} by epoch", caption) as fig:
-        all_axes = fig.subplots(1, len(panels), squeeze=False)[0]
-        for axes, (title, shown) in zip(all_axes, panels.items(), strict=True):
-            axes.set_title(title)
-            for name, (curve, color) in shown.items():
-                plot_by_epoch(axes, curve, name.removesuffix(" loss").lower(), color)
-            if len(shown) > 1:
-                axes.legend()
-        if values and best in values:
-            text = form.format(values[best]).replace("%", " %")
-            mark_best(all_axes[-1], best, values[best], f"{text}, epoch {best}")
-        if values and "%" in form:
-            percent_axis(all_axes[-1].yaxis)
 
 
 class HeldOutFigures(Callback):
@@ -143,10 +92,40 @@ class HeldOutFigures(Callback):
         """
         raise NotImplementedError
 
+    def one_loss(self, pl_module: Any) -> bool:
+        """Whether training and validation loss are the same quantity, and share an axis."""
+        return True
+
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
-        """Draw what ``metrics.csv`` says: losses, and the task's first main metric."""
+        """Losses and the task's first main metric by epoch, the best epoch marked."""
+        curves = {
+            "Training loss": (results.by_epoch.get("train/loss", {}), BLUE),
+            "Validation loss": (results.by_epoch.get("val/loss", {}), VERMILION),
+        }
+        curves = {name: curve for name, curve in curves.items() if curve[0]}
+        panels = {name: {name: curve} for name, curve in curves.items()}
+        if len(curves) > 1 and self.one_loss(trainer.lightning_module):
+            panels = {"Loss": curves}
         scores = main_metrics(results.task, "val", results.by_epoch)
-        draw_curves(trainer, results, scores[0] if scores else "")
+        values: dict[int, float] = results.by_epoch[scores[0]] if scores else {}
+        percent, best = scores[:1] == ["val/accuracy"], results.best_epoch
+        if values:
+            panels[f"Validation {in_words(scores[0], False)}"] = {"": (values, VERMILION)}
+        caption = f"The best epoch is {best}, by {results.monitor}." if best else ""
+        size = (7.2, 3 if len(panels) < 3 else 2.6)
+        with figure(trainer, "curves", size, f"{' and '.join(panels)} by epoch", caption) as fig:
+            all_axes = fig.subplots(1, len(panels), squeeze=False)[0]
+            for axes, (title, shown) in zip(all_axes, panels.items(), strict=True):
+                axes.set_title(title)
+                for name, (curve, color) in shown.items():
+                    plot_by_epoch(axes, curve, name.removesuffix(" loss").lower(), color)
+                if len(shown) > 1:
+                    axes.legend()
+            if values and best in values:
+                value = f"{100 * values[best]:.2f} %" if percent else f"{values[best]:.3f}"
+                mark_best(all_axes[-1], best, values[best], f"{value}, epoch {best}")
+            if percent:
+                percent_axis(all_axes[-1].yaxis)
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         """Draw what was kept of all batches.

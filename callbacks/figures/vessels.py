@@ -1,6 +1,6 @@
 """Figures and tables of the vessel task: curves, vessels and errors, scores of each photograph."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -19,20 +19,6 @@ SCORES = {"dice": "Dice", "sensitivity": "sensitivity", "specificity": "specific
 ERRORS = {"hit": SKY, "miss": VERMILION, "false alarm": YELLOW}
 
 
-class ImageResult(NamedTuple):
-    """What is remembered of one photograph.
-
-    Attributes:
-        place: position in the data set.
-        scores: `SCORES` in the field of view where its mask exists, else of the full image.
-        probability: float32 ``(H, W)``; None if the photograph is not shown.
-    """
-
-    place: int
-    scores: list[float]
-    probability: Tensor | None
-
-
 class VesselFigures(HeldOutFigures):
     """Loss and Dice by epoch; vessels and errors of some photographs; a table of all.
 
@@ -40,21 +26,18 @@ class VesselFigures(HeldOutFigures):
     ``scores``, see `VesselScores.update`.
     """
 
-    threshold = 0.5  # the module's, from the first batch on
+    def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> list[Any]:
+        """Place, `SCORES` and map of each photograph; no map of those that are not shown.
 
-    def keep(
-        self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]
-    ) -> list[ImageResult]:
-        self.threshold = float(trainer.lightning_module.inference.threshold)  # type: ignore[union-attr, arg-type]
+        Scores are of the field of view where its mask exists, else of the full image.
+        """
         scores = outputs["scores"]
         region = "fov" if "fov/dice_image_mean" in scores else "full_image"
+        columns = [scores[f"{region}/{name}_image_mean"].tolist() for name in SCORES]
         left = SHOWN - sum(map(len, kept))
-        results = []
-        for i, place in enumerate(batch["index"].tolist()):
-            own = [float(scores[f"{region}/{name}_image_mean"][i]) for name in SCORES]
-            shown = outputs["probability"][i].float().cpu() if i < left else None
-            results.append(ImageResult(place, own, shown))
-        return results
+        shown = [one.float().cpu() for one in outputs["probability"][: max(0, left)]]
+        maps = [*shown, *[None] * (len(outputs["probability"]) - len(shown))]
+        return list(zip(batch["index"].tolist(), zip(*columns, strict=True), maps, strict=True))
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
         from matplotlib.colors import to_rgb
@@ -62,25 +45,27 @@ class VesselFigures(HeldOutFigures):
 
         data = trainer.datamodule  # type: ignore[attr-defined]
         files = (data.test_set if prefix else data.val_set).files
-        every = [(one, files[one.place]) for part in kept for one in part]
-        rows = [(own.name, *(f"{x:.4f}" for x in one.scores)) for one, own in every]
+        every = [(files[place], *more) for part in kept for place, *more in part]
+        rows = [(own.name, *(f"{x:.4f}" for x in scores)) for own, scores, _ in every]
         write_rows(trainer, f"{prefix}photographs", ("photograph", *SCORES.values()), rows)
         shown = every[:SHOWN]
-        estimated = "" if shown[0][1].fov else ", estimated because there is no mask of it"
+        estimated = "" if shown[0][0].fov else ", estimated because there is no mask of it"
         caption = f"The blue line is the field of view{estimated}."
+        threshold = trainer.lightning_module.inference.threshold  # type: ignore[union-attr]
         size, title = (7.2, 2.5 * len(shown) + 0.5), f"Vessels and errors ({where})"
         with figure(trainer, f"{prefix}vessels", size, title, caption) as fig:
-            for row, (one, own) in zip(image_grid(fig, len(shown), 3), shown, strict=True):
-                assert one.probability is not None
+            for row, (own, _, probability) in zip(
+                image_grid(fig, len(shown), 3), shown, strict=True
+            ):
                 photograph, truth, fov = _read(own)
-                called = one.probability > self.threshold
+                called = probability > threshold
                 picture = 0.6 * photograph.mean(dim=0, keepdim=True).expand(3, -1, -1).clone()
                 parts = called & truth, ~called & truth, called & ~truth
                 for pixels, color in zip(parts, ERRORS.values(), strict=True):
                     shade = torch.tensor(to_rgb(color))[:, None]
                     picture[:, pixels & fov if own.fov else pixels] = shade
                 show_image(row[0], photograph, own.name)
-                show_image(row[1], one.probability, "probability")
+                show_image(row[1], probability, "probability")
                 show_image(row[2], picture, "errors")
                 row[0].contour(fov, [0.5], colors=SKY, linewidths=0.8)
             handles = [Patch(color=color, label=label) for label, color in ERRORS.items()]

@@ -11,23 +11,22 @@ LEAST_FOV = 0.25  # of an image's longer side; DRIVE's is 0.92, a wide frame's 0
 
 
 def more_inputs(pixels: np.ndarray, card: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The graph's inputs beside the pixels of an image, by name; see `network_fov`."""
-    return {"fov": network_fov(pixels, card["size"], card["diameter"])}
-
-
-def network_fov(pixels: np.ndarray, size: int | None, diameter: float | None) -> np.ndarray:
-    """Field of view bool ``(h, w)``, of the size that the network is to see.
+    """The graph's inputs beside the pixels of an image.
 
     Args:
         pixels: uint8 ``(H, W)`` or ``(H, W, 3)``.
-        size, diameter: see `network_size`.
+        card: with ``size`` and ``diameter``, see `network_size`.
+
+    Returns:
+        ``fov`` bool ``(h, w)``, of the size that the network is to see.
     """
     fov = estimate_fov(pixels)
+    size = network_size(fov, card["size"], card["diameter"])
     rows, columns = (  # the nearest, as torch resizes
         np.minimum((np.arange(new, dtype=np.float32) * np.float32(old / new)).astype(int), old - 1)
-        for old, new in zip(fov.shape, network_size(fov, size, diameter), strict=True)
+        for old, new in zip(fov.shape, size, strict=True)
     )
-    return fov[rows][:, columns]
+    return {"fov": fov[rows][:, columns]}
 
 
 def estimate_fov(pixels: np.ndarray) -> np.ndarray:

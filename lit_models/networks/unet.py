@@ -59,24 +59,26 @@ class UpConv(nn.ConvTranspose2d):
         return y.reshape(n, 2 * height, 2 * width, self.out_channels).permute(0, 3, 1, 2)
 
 
-class EncoderDecoder(nn.Module):
+class UNet(nn.Module):
     """Double convolutions going down by max-pooling and up again by 2x2 transposed convolutions.
+
+    The defaults are the reference's segmentation net of 31 M parameters.
 
     Args:
         in_channels: channels of the input.
-        out_channels: channels of the output, linear (no activation).
+        out_channels: channels of the output, linear (no activation): logits.
         widths: channels at each level, full resolution first; one level more than there are
             halvings.
-        skips: concatenate each level's features on the way up, as the U-Net does; without them
-            everything passes through the lowest level.
+        skips: concatenate each level's features on the way up; without them everything passes
+            through the lowest level.
         norm: "batch" or "none", see `DoubleConv`.
     """
 
     def __init__(
         self,
-        in_channels: PositiveInt,
-        out_channels: PositiveInt,
-        widths: Sequence[PositiveInt],
+        in_channels: PositiveInt = 1,
+        out_channels: PositiveInt = 1,
+        widths: Sequence[PositiveInt] = (64, 128, 256, 512, 1024),
         skips: bool = True,
         norm: Norm = "batch",
     ) -> None:
@@ -112,20 +114,7 @@ class EncoderDecoder(nn.Module):
         return self.out(x)[..., :height, :width]
 
 
-class UNet(EncoderDecoder):
-    """Segmentation logits; with the default widths the reference's net of 31 M parameters."""
-
-    def __init__(
-        self,
-        in_channels: PositiveInt = 1,
-        out_channels: PositiveInt = 1,
-        widths: Sequence[PositiveInt] = (64, 128, 256, 512, 1024),
-        norm: Norm = "batch",
-    ) -> None:
-        super().__init__(in_channels, out_channels, widths, norm=norm)
-
-
-class AutoEncoder(EncoderDecoder):
+class AutoEncoder(UNet):
     """Reconstruction of its input; with the default widths the reference's net of 7.7 M parameters.
 
     With ``skips`` the finest features go straight to the output, so nothing is compressed.

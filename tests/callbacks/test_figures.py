@@ -182,7 +182,7 @@ def test_vessels(tmp_path, monkeypatch):
     batches = [vessel_batch(one, i) for i, one in enumerate(files)]
     run_epoch(callback, trainer, 0, batches, 1.0)
     run_epoch(callback, trainer, 1, batches, 0.7)
-    assert [one.probability is None for part in callback._best for one in part] == [0, 0, 1]
+    assert [shown is None for part in callback._best for *_, shown in part] == [0, 0, 1]
     callback.on_fit_end(trainer, None)
     found = pictures(tmp_path)
     assert set(found) == {"curves", "vessels"}
@@ -242,9 +242,9 @@ def test_wandb_gets_the_picture(tmp_path):
 
     trainer = fake_trainer(tmp_path)
     trainer.loggers = [Recorder()]
-    with figure(trainer, "templates/0010", (4, 2), "Templates", "Drawn.") as fig:
+    with figure(trainer, "templates", (4, 2), "Templates", "Drawn.") as fig:
         fig.subplots().plot([0, 1])
-    path = str(tmp_path / "figures" / "templates" / "0010.png")
+    path = str(tmp_path / "figures" / "templates.png")
     assert trainer.loggers[0].logged == [("figures/templates", [path], {"caption": ["Drawn."]})]
 
 
@@ -314,6 +314,7 @@ def test_blot_losses_are_read_against_their_own_balance(tmp_path, monkeypatch):
 def test_losses_share_an_axis_where_they_are_the_same_quantity(tmp_path, monkeypatch, smoothing):
     trainer = fake_trainer(tmp_path, smoothing=smoothing, **aoi_data())
     write_metrics(tmp_path, train__loss=[9, 8], val__loss=[1, 2], val__accuracy=[0.5, 1.0])
+    (tmp_path / "run.json").write_text('{"task": "aoi"}')
     panels = drawn_curves(AOIFigures(), trainer, monkeypatch)
     found = {
         title: [list(line.get_ydata()) for line in axes.get_lines()]

@@ -12,7 +12,8 @@ from PIL import Image
 
 from common import limits
 from common.errors import DataError
-from datamodules.images import list_images, read_image, to_pixels
+from common.image_pixels import BadImage, to_array
+from datamodules.images import list_images, read_image
 
 KINDS = ["png", "jpg", "tif", "bmp", "gif", "webp", "avif", "ppm", "jp2"]
 GRAY = np.arange(64, dtype=np.uint8).reshape(8, 8)
@@ -119,8 +120,8 @@ def test_other_colors_and_transparency_are_refused(mode):
     if mode == "RGBA":
         image.putalpha(128)
     reason = "transparent pixels" if mode == "RGBA" else f"{mode} colors; save it as gray or RGB"
-    with pytest.raises(DataError, match=f"^x: {reason}"):
-        to_pixels(image, "L", "x")
+    with pytest.raises(BadImage, match=f"^{reason}"):
+        to_array(image, "L")
 
 
 @pytest.mark.parametrize("suffix", KINDS)

@@ -40,10 +40,11 @@ def test_length_is_of_center_lines_and_dice_of_masks():
     half = truth.copy()
     half[:, 20:] = False
     assert vessels_kept(truth, truth) == (1, 1)
-    assert vessels_kept(truth, half).length == pytest.approx(0.5, abs=0.04)
-    assert vessels_kept(truth, half).dice == pytest.approx(2 / 3)
-    assert vessels_kept(truth, ~truth).length == 0
-    assert np.isnan(vessels_kept(np.zeros_like(truth), truth).length)
+    length, dice = vessels_kept(truth, half)
+    assert length == pytest.approx(0.5, abs=0.04)
+    assert dice == pytest.approx(2 / 3)
+    assert vessels_kept(truth, ~truth)[0] == 0
+    assert np.isnan(vessels_kept(np.zeros_like(truth), truth)[0])
 
 
 class Thresholding:
@@ -62,7 +63,7 @@ def test_bisection_finds_the_least_quality():
     truth = network.predict(image).mask
 
     def kept(quality):
-        return vessels_kept(truth, network.predict(decode(compress(image, quality))).mask).length
+        return vessels_kept(truth, network.predict(decode(compress(image, quality))).mask)[0]
 
     found = quality_that_keeps(0.9, image, network)
     assert 0 < found < 100

@@ -9,7 +9,7 @@ from datamodules.synthetic.drive import draw_eye
 from datamodules.transforms.field_of_view import (
     estimate_fov,
     fov_diameter,
-    network_fov,
+    more_inputs,
     network_size,
 )
 
@@ -59,7 +59,8 @@ def test_has_the_size_that_the_network_sees(side):
     tensor = torch.from_numpy(pixels).permute(2, 0, 1)
     for size, diameter in ((side, None), (None, float(side)), (None, None)):
         expected = FundusInput("rgb", size, diameter).prepare(tensor)["fov"][0].numpy()
-        assert np.array_equal(network_fov(pixels, size, diameter), expected)
+        found = more_inputs(pixels, {"size": size, "diameter": diameter})["fov"]
+        assert np.array_equal(found, expected)
 
 
 def test_sharpness_falls_with_blur():
