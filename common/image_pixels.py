@@ -21,7 +21,7 @@ SUFFIXES = (  # of the files in a folder that are meant
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k"),
 )
 MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr")
-MOST_PIXELS = 64_000_000  # as in common/limits.py, which exported models lack
+MOST_PIXELS = 64_000_000  # from the header, before decoding: 2 GB of float32 RGB and its copies
 SEVERAL_PAGES = "several pages or frames; save the one to use as a single image"
 DEPTH, TURN, PLANES = 258, 274, 284  # tags of TIFF
 
@@ -47,12 +47,7 @@ def one_line() -> Iterator[None]:
         raise BadImage(f"not a readable image ({reason}); replace or remove it") from None
 
 
-def read(
-    data: bytes,
-    mode: Literal["L", "RGB"],
-    formats: tuple[str, ...] = FORMATS,
-    most_pixels: int = MOST_PIXELS,
-) -> np.ndarray:
+def read(data: bytes, mode: Literal["L", "RGB"], formats: tuple[str, ...] = FORMATS) -> np.ndarray:
     """Pixels of an image file; see `to_array`.
 
     Raises:
@@ -64,32 +59,32 @@ def read(
             image: Image.Image = Image.open(io.BytesIO(data), formats=formats)
         except UnidentifiedImageError:
             if "TIFF" in formats and data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-                return to_array(_open_tiff(data, most_pixels), mode)
+                return to_array(_open_tiff(data), mode)
             raise BadImage(f"not a readable image ({', '.join(formats)}); replace it") from None
-        _check_size(image.size, most_pixels)
+        _check_size(image.size)
         # A camera's MPO is a JPEG with a preview behind it.
         if image.format != "MPO" and getattr(image, "is_animated", False):
             raise BadImage(SEVERAL_PAGES)
         tags = getattr(image, "tag_v2", {})
         if tags.get(PLANES) == 2 and max(tags.get(DEPTH, (8,))) > 8:  # which Pillow reads wrongly
-            image = _open_tiff(data, most_pixels)
+            image = _open_tiff(data)
         return to_array(image, mode)
 
 
-def _check_size(size: tuple[int, ...], most_pixels: int) -> None:
-    if size[0] * size[1] > most_pixels:
-        raise BadImage(f"{size[0]}x{size[1]} px, more than {most_pixels:,}; make it smaller")
+def _check_size(size: tuple[int, ...]) -> None:
+    if size[0] * size[1] > MOST_PIXELS:
+        raise BadImage(f"{size[0]}x{size[1]} px, more than {MOST_PIXELS:,}; make it smaller")
 
 
-def _open_tiff(data: bytes, most_pixels: int) -> Image.Image:
+def _open_tiff(data: bytes) -> Image.Image:
     """TIFF that Pillow does not read: floats in color or of 16 and 64 bits, planes of 16 bits."""
     import tifffile
 
     logging.getLogger("tifffile").disabled = True  # it tells of damage that does not matter
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages.first
-        _check_size((page.imagewidth, page.imagelength), most_pixels)
-        if page.photometric.name not in ("MINISBLACK", "RGB") or page.nbytes > 8 * most_pixels:
+        _check_size((page.imagewidth, page.imagelength))
+        if page.photometric.name not in ("MINISBLACK", "RGB") or page.nbytes > 8 * MOST_PIXELS:
             raise BadImage(f"{page.photometric.name} of {page.dtype}; save it as 8-bit gray or RGB")
         with suppress(IndexError):
             file.pages[1]

@@ -1,7 +1,9 @@
-"""What a stranger's file may cost; see docs/reliability.md for the case that each bounds."""
+"""What a stranger's file may cost; see docs/reliability.md for the case that each bounds.
+
+The pixels of an image: ``MOST_PIXELS`` in common/image_pixels.py, which exported models ship alone.
+"""
 
 IMAGE_BYTES = 2**29  # of an image file: what 64 megapixels fill uncompressed, four 16-bit channels
-IMAGE_PIXELS = 64_000_000  # from the header, before decoding: 2 GB of float32 RGB and its copies
 CHECKPOINT_PICKLE_BYTES = 2**24  # structure of a checkpoint: 10 million class names
 CHECKPOINT_VALUES = 1_000_000  # settings, counted as often as they are referred to: 40 nested lists
 CONFIG_VALUES = 10_000  # of a config, counted as often as aliases refer to them; ours have 100

@@ -144,16 +144,14 @@ def _read_split(folder: Path) -> tuple[str, list[FundusFiles]]:
     """The layout of a split in words, and its photographs with what belongs to each by name."""
     image_folder = _folder(folder, FOLDERS["image"])
     paths = list_images(image_folder or folder)
-    drawn: dict[Role, list[Path]] = {}
-    for role in ENDS:
-        if image_folder is None:
-            drawn[role] = [path for path in paths if _is_drawn(path) == role]
-        else:
-            part = _folder(folder, FOLDERS[role])
-            drawn[role] = list_images(part) if part else []
-    if image_folder is None:
+    if image_folder:
+        folders = {role: _folder(folder, FOLDERS[role]) for role in ENDS}
+        drawn = {role: list_images(part) if part else [] for role, part in folders.items()}
+        words = [f"{image_folder.name}/"]
+    else:
+        drawn = {role: [path for path in paths if _is_drawn(path) == role] for role in ENDS}
         paths = [path for path in paths if _is_drawn(path) is None]
-    words = [f"{image_folder.name}/" if image_folder else f"{len(paths)} photographs"]
+        words = [f"{len(paths)} photographs"]
     for role, found in drawn.items():
         if found:
             name = f"{found[0].parent.name}/" if image_folder else found[0].name

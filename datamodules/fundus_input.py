@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
+from torch.utils.data import default_collate
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
@@ -122,12 +123,8 @@ def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if key in ("image", "fov", "target"):
             values = [F.pad(v, [0, 0, width - v.shape[-1], height - v.shape[-2]]) for v in values]
             batch[key] = torch.stack([value.as_subclass(Tensor) for value in values])
-        elif key == "native_size":
-            batch[key] = torch.stack(values)
-        elif key == "index":
-            batch[key] = torch.tensor(values)
         else:
-            batch[key] = values
+            batch[key] = default_collate(values) if key in ("native_size", "index") else values
     return batch
 
 

@@ -87,7 +87,7 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
             data = _unzip(data)
         if data[128:132] == b"DICM":
             return to_tensor(_read_dicom(data, mode))
-        return to_tensor(read(data, mode, most_pixels=limits.IMAGE_PIXELS))
+        return to_tensor(read(data, mode))
     except BadImage as error:
         raise DataError(f"{path}: {error}") from None
 
@@ -126,7 +126,7 @@ def _read_dicom(data: bytes, mode: Literal["L", "RGB"]) -> np.ndarray:
             raise BadImage(SEVERAL_PAGES)
         if file.file_meta.TransferSyntaxUID.is_encapsulated:
             frame = get_frame(file.PixelData, 0, number_of_frames=1)
-            return read(frame, mode, ("JPEG", "JPEG2000"), limits.IMAGE_PIXELS)
+            return read(frame, mode, ("JPEG", "JPEG2000"))
         values, most = file.pixel_array, 2**file.BitsStored - 1
         if file.PhotometricInterpretation == "MONOCHROME1":
             values = most - values

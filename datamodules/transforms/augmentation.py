@@ -21,8 +21,8 @@ class Augmentation(v2.Transform):
 
     The type of every ``augmentation`` in a config. It is narrower than torchvision's `v2.Transform`
     on purpose: `v2.Lambda` and `v2.Compose` call whatever a config, or a stranger's checkpoint,
-    names. Subclasses either set ``steps`` or override ``forward``; they draw from torch's global
-    generator, so that a seeded epoch repeats.
+    names. Subclasses set ``steps``, or override ``forward`` or ``batch``; they draw from torch's
+    global generator, so that a seeded epoch repeats.
     """
 
     steps: v2.Transform

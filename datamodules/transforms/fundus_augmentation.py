@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jsonargparse.typing import ClosedUnitInterval
 from torch import Tensor
-from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from common.errors import DataError
@@ -31,7 +30,7 @@ class View(NamedTuple):
 
 
 class FundusAugmentation(Augmentation):
-    """Another crop, turn, size and light of one picture (``tv_tensors.Image``) and its masks.
+    """Another crop, turn, size and light of one picture and its masks.
 
     Intensities vary in units of the normalized image, whose standard deviation is 1. Each default
     is of the recipe in configs/vessels_best.yaml, those of other cameras of
@@ -86,10 +85,6 @@ class FundusAugmentation(Augmentation):
         self.brightness, self.channel_mixing, self.noise = brightness, channel_mixing, noise
         self.other_camera_prob, self.blur = other_camera_prob, blur
         self.sharpening, self.camera_noise = sharpening, camera_noise
-
-    def forward(self, *inputs: Any) -> Any:
-        images, masks = self.batch(inputs[:1], inputs[1:])
-        return tv_tensors.wrap(images[0], like=inputs[0]), tv_tensors.wrap(masks[0], like=inputs[1])
 
     def batch(
         self,

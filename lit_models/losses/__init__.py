@@ -5,9 +5,8 @@ from lit_models.losses.adversarial import (
     BCEAdversarialLoss,
     CenteredBCEAdversarialLoss,
 )
-from lit_models.losses.mse_ssim import MSESSIMLoss
+from lit_models.losses.images import MSESSIMLoss, SpectrumLoss
 from lit_models.losses.overlap import BCEDiceLoss, FocalTverskyLoss
-from lit_models.losses.spectrum import SpectrumLoss
 
 __all__ = [
     "AdversarialLoss",

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from torchvision import tv_tensors
 
 from common.errors import DataError
 from datamodules.transforms import FundusAugmentation
@@ -30,23 +29,23 @@ def test_a_batch_is_what_its_pictures_are_one_by_one():
     torch.manual_seed(0)
     batch = augmentation.batch(*zip(*pictures, strict=True))
     torch.manual_seed(0)
-    single = [augmentation(tv_tensors.Image(x), tv_tensors.Mask(m)) for x, m in pictures]
+    single = [augmentation.batch([image], [masks]) for image, masks in pictures]
     for together, alone in zip(batch, zip(*single, strict=True), strict=True):
-        assert torch.equal(together, torch.stack([one.as_subclass(torch.Tensor) for one in alone]))
+        assert torch.equal(together, torch.cat(alone))
 
 
 def test_an_empty_field_of_view_is_cropped_in_the_middle():
-    image, masks = tv_tensors.Image(torch.rand(1, 9, 9)), tv_tensors.Mask(torch.zeros(2, 9, 9))
-    crop, _ = FundusAugmentation(crop=4)(image, masks)
-    assert crop.shape == (1, 4, 4)
+    crops, _ = FundusAugmentation(crop=4).batch([torch.rand(1, 9, 9)], [torch.zeros(2, 9, 9)])
+    assert crops.shape == (1, 1, 4, 4)
 
 
 @pytest.mark.parametrize(("crop", "size"), [(8, (40, 51)), (7, (40, 40)), (None, (41, 50))])
 def test_exact_pictures_hold_the_photographs_own_pixels(crop, size):
     torch.manual_seed(0)
-    image, inside = tv_tensors.Image(torch.rand(1, *size)), tv_tensors.Mask(torch.ones(1, *size))
+    image, inside = torch.rand(1, *size), torch.ones(1, *size)
     for exact in (1.0, 0.0):
-        seen, kept = FundusAugmentation(crop, exact, **STILL)(image, inside)
+        augmentation = FundusAugmentation(crop, exact, **STILL)
+        (seen,), (kept,) = augmentation.batch([image], [inside])
         off = (seen[kept > 0.999][:, None] - image.flatten()).abs().amin(dim=1)
         assert (off.max() < 1e-5) == bool(exact)
         assert seen.shape == ((1, crop, crop) if crop else image.shape)
