@@ -232,7 +232,7 @@ def mode(relative: str, bits: int) -> Spoil:
 
 PERMISSIONS: list[tuple[str, tuple[str, int]]] = [
     ("fit", ("data/train.csv", 0o000)),
-    ("fit", ("data/train_images/train_001.png", 0o000)),
+    ("fit", ("data/train_images/train_00001.png", 0o000)),
     ("fit --run.root={data}/x", ("data", 0o555)),
     ("fit {last} --trainer.max_epochs=3", ("run", 0o555)),
     ("test {last}", ("run/checkpoints/last.ckpt", 0o000)),

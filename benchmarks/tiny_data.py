@@ -61,42 +61,60 @@ def data_of(config: str, root: Path) -> Path:
     return root / FOLDERS[config.partition("_")[0]]
 
 
-def write_aoi(folder: Path) -> None:
-    """43 training images of six classes told apart by brightness, and 13 test images."""
+def write_aoi(folder: Path, train: int = 43, test: int = 13) -> Path:
+    """AIdea's layout: images of six classes that are told apart by brightness."""
     rng = np.random.default_rng(0)
-    for split, count in (("train", 43), ("test", 13)):
+    for split, count in (("train", train), ("test", test)):
         rows = ["ID,Label"]
         for index in range(count):
             pixels = rng.normal(30 + 40 * (index % 6), 8, (32, 32)).clip(0, 255)
-            _save(pixels, folder / f"{split}_images" / f"{split}_{index:03d}.png")
-            rows.append(f"{split}_{index:03d}.png,{index % 6}")
+            _save(pixels, folder / f"{split}_images" / f"{split}_{index:05d}.png")
+            rows.append(f"{split}_{index:05d}.png,{index % 6}")
         (folder / f"{split}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
 
 
-def write_drive(folder: Path) -> None:
-    """Eight training and three test photographs of 44 x 40 px with masks."""
+def fov() -> np.ndarray:
+    """Mask of the field of view, 44 x 40 px."""
     y, x = np.mgrid[:44, :40]
-    fov = ((y - 22) ** 2 + (x - 20) ** 2 < 18**2) * 255
-    for split, first, count in (("training", 21, 8), ("test", 1, 3)):
+    return ((y - 22) ** 2 + (x - 20) ** 2 < 18**2) * np.uint8(255)
+
+
+def photograph(seed: int) -> np.ndarray:
+    """Noise in the field of view."""
+    return np.random.default_rng(seed).integers(90, 160, (44, 40, 3), np.uint8) * (
+        fov()[..., None] > 0
+    )
+
+
+def vessels(seed: int) -> np.ndarray:
+    """Mask of one vessel, whose row tells the photograph."""
+    mask = np.zeros((44, 40), np.uint8)
+    mask[10 + seed % 20, 8:30] = 255
+    return mask
+
+
+def write_drive(folder: Path, train: int = 8) -> Path:
+    """DRIVE's layout: training and three test photographs with masks."""
+    for split, first, count in (("training", 21, train), ("test", 1, 3)):
         for n in range(first, first + count):
-            photograph = np.random.default_rng(n).integers(90, 160, (44, 40, 3))
-            vessels = np.zeros((44, 40))
-            vessels[10 + n % 20, 8:30] = 255
             part = folder / split
-            _save(photograph * (fov[..., None] > 0), part / "images" / f"{n:02d}_{split}.tif")
-            _save(vessels, part / "1st_manual" / f"{n:02d}_manual1.gif")
-            _save(fov, part / "mask" / f"{n:02d}_{split}_mask.gif")
+            _save(photograph(n), part / "images" / f"{n:02d}_{split}.tif")
+            _save(vessels(n), part / "1st_manual" / f"{n:02d}_manual1.gif")
+            _save(fov(), part / "mask" / f"{n:02d}_{split}_mask.gif")
+    return folder
 
 
-def write_blots(folder: Path) -> None:
-    """23 triples of noise of 16 x 16 px from seven membranes."""
+def write_blots(folder: Path, triples: int = 23, side: int = 16, membranes: int = 7) -> Path:
+    """The course's layout: triples of noise."""
     rng = np.random.default_rng(0)
     rows = ["ID,membrane"]
-    for n in range(23):
+    for n in range(triples):
         for prefix in ("wb_dataset/", "wb_template/BandMask_", "wb_template2/BasePattern_"):
-            _save(rng.integers(0, 256, (16, 16)), folder / f"{prefix}bg_{n:04d}.png")
-        rows.append(f"bg_{n:04d},m{n % 7}")
+            _save(rng.integers(0, 256, (side, side)), folder / f"{prefix}bg_{n:04d}.png")
+        rows.append(f"bg_{n:04d},m{n % membranes}")
     (folder / "groups.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
 
 
 def _save(pixels: np.ndarray, path: Path) -> None:

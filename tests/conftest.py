@@ -16,12 +16,10 @@ from pathlib import Path
 # Networks this small gain nothing from a second thread, and lose much where cores are busy.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
-from benchmarks import forked
+from benchmarks import forked, tiny_data
 
 ROOT = Path(__file__).parent.parent
 
@@ -74,21 +72,9 @@ def quiet_machine(monkeypatch, tmp_path_factory, caplog):
     monkeypatch.setattr("sys.argv", ["cli.py"])
 
 
-def write_aoi(folder: Path, images_per_class: int = 8, side: int = 32) -> Path:
-    """Write the AIdea layout: six classes told apart by brightness, and a labelled test.csv."""
-    rng = np.random.default_rng(0)
-    for split, count in (("train", images_per_class), ("test", 2)):
-        (folder / f"{split}_images").mkdir(parents=True)
-        rows = []
-        for index in range(6 * count):
-            label = index % 6
-            pixels = rng.normal(30 + 40 * label, 8, (side, side)).clip(0, 255).astype(np.uint8)
-            name = f"{split}_{index:05d}.png"
-            Image.fromarray(pixels).save(folder / f"{split}_images" / name)
-            rows.append((name, label))
-        with (folder / f"{split}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([("ID", "Label"), *rows])
-    return folder
+def write_aoi(folder: Path, images_per_class: int = 8) -> Path:
+    """`tiny_data.write_aoi` with as many images of each of the six classes; two of each to test."""
+    return tiny_data.write_aoi(folder, 6 * images_per_class, 12)
 
 
 @pytest.fixture

@@ -68,10 +68,10 @@ def same_blots(results, written):
 
 
 FIGURES = {
-    "aoi": {"curves", "confusion", "examples"},
-    "vessels": {"curves", "vessels"},
-    "retina": {"curves", "reconstructions"},
-    "blots": {"curves", "blots"},
+    "aoi": {"curves.png", "confusion.png", "examples.png", "classes.csv"},
+    "vessels": {"curves.png", "vessels.png", "photographs.csv"},
+    "retina": {"curves.png", "reconstructions.png"},
+    "blots": {"curves.png", "blots.png"},
 }
 SAME = {"aoi": same_defects, "vessels": same_vessels, "retina": same_copies, "blots": same_blots}
 
@@ -113,8 +113,8 @@ def test_config_runs_through_every_subcommand(config, tmp_path, images):
     record = json.loads((folder / "run.json").read_text())
     assert [one["stage"] for one in record["evaluations"]] == ["validate", "test"]
     assert record["stage"] == "fit"
-    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
-    assert drawn - {"mistakes"} == FIGURES[task]
+    drawn = {path.name for path in (folder / "figures").iterdir()}
+    assert drawn - {"mistakes.png", "mistakes.csv"} == FIGURES[task]
     (written,) = (folder / "predictions").iterdir()
     results = list(load(folder, device="cpu").predict(given))
     assert len(results) == len(read_table(written / "predictions.csv"))

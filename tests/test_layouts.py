@@ -93,24 +93,12 @@ def test_a_model_of_other_classes_is_refused_by_name(tmp_path):
             )
 
 
-def photograph(number):
-    disc = np.hypot(*np.mgrid[-22:22, -20:20]) < 18
-    noise = np.random.default_rng(number).integers(90, 160, (44, 40, 3), np.uint8)
-    return Image.fromarray(noise * disc[..., None].astype(np.uint8))
-
-
-def vessels(number):
-    drawn = np.zeros((44, 40), np.uint8)
-    drawn[15 + number, 8:30] = 255
-    return Image.fromarray(drawn)
-
-
 def write_set(root, names, numbers=range(1, 8)):
     for number in numbers:
-        for name, draw in zip(names, (photograph, vessels), strict=False):
+        for name, draw in zip(names, (tiny_data.photograph, tiny_data.vessels), strict=False):
             path = root / name.format(number)
             path.parent.mkdir(parents=True, exist_ok=True)
-            image = draw(number)
+            image = Image.fromarray(draw(number))
             if path.suffix == ".gz":
                 image.save(buffer := io.BytesIO(), "PPM")
                 path.write_bytes(gzip.compress(buffer.getvalue()))

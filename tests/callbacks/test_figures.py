@@ -11,11 +11,8 @@ from conftest import read_table
 from PIL import Image
 from pytorch_lightning.loggers import WandbLogger
 
-from callbacks import AOIFigures, VesselFigures
+from callbacks import AOIFigures
 from callbacks.figures.held_out import figure
-from datamodules.fundus_files import FundusFiles
-from lit_models.metrics.image_scores import by_image
-from lit_models.metrics.vessel_scores import VesselScores
 
 CLASSES = ["normal", "void", "edge"]
 
@@ -139,58 +136,6 @@ def test_aoi_test_and_no_mistake(tmp_path):
         callback.on_test_end(trainer, None)
     assert set(pictures(tmp_path)) == {"test_confusion", "test_examples"}
     assert not (tmp_path / "figures" / "test_mistakes.csv").exists()
-
-
-def write_files(folder, name):
-    side = 48
-    rows, columns = np.mgrid[:side, :side]
-    parts = {
-        "image": np.stack([200 - 3 * columns, rows * 2, rows], axis=-1),
-        "vessels": (abs(rows - columns) < 3) * 255,
-        "fov": ((rows - 24) ** 2 + (columns - 24) ** 2 < 22**2) * 255,
-    }
-    paths = {}
-    for part, pixels in parts.items():
-        paths[part] = folder / f"{name}_{part}.png"
-        Image.fromarray(pixels.astype(np.uint8)).save(paths[part])
-    return FundusFiles(**paths)
-
-
-def vessel_batch(files, index):
-    truth = torch.from_numpy(np.array(Image.open(files.vessels)) > 0)[None]
-    fov = torch.from_numpy(np.array(Image.open(files.fov)) > 0)[None]
-    probability = (truth[0].float() * 0.9).roll(1, 0) + 0.05
-    batch = {
-        "native_target": [truth],
-        "native_fov": [fov if index else None],  # the first as if it had none
-        "index": torch.tensor([index]),
-    }
-    scores = VesselScores()
-    scores = by_image([scores.update(probability, truth, batch["native_fov"][0])])
-    return {"probability": [probability], "scores": scores}, batch
-
-
-def test_vessels(tmp_path, monkeypatch):
-    monkeypatch.setattr("callbacks.figures.vessels.SHOWN", 2)
-    files = [write_files(tmp_path, str(i)) for i in range(3)]
-    trainer = fake_trainer(
-        tmp_path, sample=True, monitor="val/loss", mode="min", val_set=SimpleNamespace(files=files)
-    )
-    names = {"val__fov__dice_pooled": [0.1, 0.2], "train__loss": [1, 0.5], "val__loss": [1, 0.7]}
-    write_metrics(tmp_path, **names)
-    callback = VesselFigures()
-    batches = [vessel_batch(one, i) for i, one in enumerate(files)]
-    run_epoch(callback, trainer, 0, batches, 1.0)
-    run_epoch(callback, trainer, 1, batches, 0.7)
-    assert [shown is None for part in callback._best for *_, shown in part] == [0, 0, 1]
-    callback.on_fit_end(trainer, None)
-    found = pictures(tmp_path)
-    assert set(found) == {"curves", "vessels"}
-    assert "epoch 2" in found["vessels"]["Title"]
-    rows = table(tmp_path, "photographs")
-    assert [row["photograph"] for row in rows] == [f"{i}_image.png" for i in range(3)]
-    sensitivity = batches[2][0]["scores"]["fov/sensitivity_image_mean"]
-    assert float(rows[2]["sensitivity"]) == pytest.approx(float(sensitivity), abs=1e-4)
 
 
 def test_wandb_gets_the_picture(tmp_path):

@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser
 from pytorch_lightning.cli import LightningCLI
 
 import datamodules
+from benchmarks import tiny_data
 from common.errors import DataError
 from datamodules import AOIDataModule, BlotDataModule, DRIVESegmentationDataModule
 from datamodules.fundus_input import FundusInput
@@ -106,10 +107,10 @@ def test_values_out_of_range_are_refused(module, option):
         parsed(module, *augmentation, f"--data.{option}")
 
 
-def test_home_is_expanded_everywhere(aoi_folder, official, write_blots, ready, monkeypatch):
+def test_home_is_expanded_everywhere(aoi_folder, official, ready, monkeypatch):
     home = aoi_folder.parent
     monkeypatch.setenv("HOME", str(home))
-    write_blots(home / "blots")
+    tiny_data.write_blots(home / "blots")
     ready(AOIDataModule("~/images", image_size=8))
     data = ready(AOIDataModule(predict_dir="~/images/test_images", image_size=8), "predict")
     assert data.data_source == str(home / "images" / "test_images")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks import tiny_data
 from common.errors import DataError
 from datamodules import BlotDataModule, StyledBlotDataModule
 from datamodules.synthetic.blots import draw_sample
@@ -41,8 +42,8 @@ def test_batches(blots, make):
 
 
 @pytest.mark.parametrize("triples", [7, 402])
-def test_every_number_of_triples_is_split_by_membrane(tmp_path, triples, write_blots, make):
-    root = write_blots(tmp_path, triples, side=8, membranes=6)
+def test_every_number_of_triples_is_split_by_membrane(tmp_path, triples, make):
+    root = tiny_data.write_blots(tmp_path, triples, side=8, membranes=6)
     held_out = []
     for fold in range(5):
         data = make(root, fold=fold)
@@ -89,12 +90,12 @@ def test_augmentation_is_joint_and_of_training_alone(blots, make):
 
 
 def test_the_held_out_fold_is_named_in_test_and_another_folder_takes_its_place(
-    blots, make, caplog, tmp_path, write_blots
+    blots, make, caplog, tmp_path
 ):
     assert len(make(blots, "test").test_set) == 2
     assert "which chose the checkpoint, are not a test set" in caplog.text
     caplog.clear()
-    other = write_blots(tmp_path / "other", triples=3)
+    other = tiny_data.write_blots(tmp_path / "other", triples=3)
     data = make(blots, "test", test_dir=str(other))
     assert len(data.test_set) == 3
     assert data.data_source == str(other)
