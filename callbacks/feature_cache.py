@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from callbacks.gather import gather_in_order
+from callbacks.gather import gather
 
 log = logging.getLogger(__name__)
 LIMIT_GIB = 2.0  # a million images of ResNet-18
@@ -74,5 +74,6 @@ def over_images(
         with trainer.precision_plugin.forward_context():
             found = function(batch)
         parts.append((*(x.float() if x.is_floating_point() else x for x in found), batch["index"]))
-    *columns, _ = gather_in_order(trainer, parts, index=-1)
-    return columns
+    local_items = [[column.cpu() for column in part] for part in parts]
+    *columns, index = map(torch.cat, zip(*gather(trainer, local_items), strict=True))
+    return [column[index.argsort()] for column in columns]

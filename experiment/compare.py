@@ -14,7 +14,7 @@ from urllib.parse import quote
 from common.errors import DataError
 from common.paths import expand
 from experiment.atomic import write_text
-from experiment.metric_names import main_metrics
+from experiment.headline import main_metrics
 from experiment.report import duration, render
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import better, task_of

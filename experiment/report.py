@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiment.atomic import write_text
-from experiment.headline import SPLITS, headline, short
-from experiment.metric_names import in_words, main_metrics
+from experiment.headline import SPLITS, headline, in_words, main_metrics, short
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import task_of
 
