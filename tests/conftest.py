@@ -197,6 +197,14 @@ def one_run(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """Folder of `tiny_data.write_all`; no test writes there."""
+    root = tmp_path_factory.mktemp("data")
+    tiny_data.write_all(root)
+    return root
+
+
+@pytest.fixture(scope="session")
 def one_epoch(tmp_path_factory):
     """Images, and the folder of the runs of one that has trained an epoch on them."""
     from cli import main

@@ -15,13 +15,6 @@ BILLION_LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    tiny_data.write_all(root)
-    return root
-
-
 def line_of(*args, error=DataError):
     with pytest.raises(error) as caught:
         main(list(args))
@@ -46,14 +39,11 @@ def line_of(*args, error=DataError):
         ("--trainer.devices=99999", "trainer.devices: must be from -1 to "),
         ("--seed_everything=-1", "seed_everything: must be from 0 to "),
         ("--model.class_names=[a]", "give data.class_names"),
-        ("--data.batch_size=99999999999", "data.batch_size: must be int from 1 to 65536"),
         ("--model.inference=3", "model.inference: must be a group of options"),
         ("--model.loss=null", "model.loss: must be a subclass of Module, not null"),
         ("--model.network=torch.nn.Module", "Module.__init__() "),
         ("--lr=1", "lr: unknown; did you mean model.optimizer.lr?"),
         ("--epochs=1", "epochs: unknown; did you mean trainer.max_epochs?"),
-        ("--model.optimizer=torch.optim.Adamm", "did you mean torch.optim.Adam?"),
-        ("--model.network=UNett", "did you mean lit_models.networks.UNet?"),
         ("--model=lit_models.VesselSegmentor", "did you mean lit_models.VesselSegmenter?"),
         ("--trainer.callbacks+=callbacks.WeightAvrage", "mean callbacks.WeightAverage?"),
         ("--output=x", "output: unknown"),

@@ -9,7 +9,6 @@ from conftest import ROOT, aoi_args, config_args, one_run, write_aoi
 from PIL import Image
 from torchvision.models import resnet18
 
-from benchmarks.probes import DrawnOnCPU
 from benchmarks.tiny_data import write_blots, write_drive
 from cli import main
 from datamodules.synthetic import drive as fundus
@@ -101,24 +100,6 @@ def test_a_config_on_the_accelerator_at_hand(table):
     (row,) = (row for row in rows if row[0] == "blots_style")
     assert all(0 <= float(cell) < 0.1 for cell in row[3:9])
     assert row[-1] == "yes"
-
-
-@pytest.mark.parametrize(
-    "draw",
-    [
-        lambda device: torch.rand(2, 3, device=device),
-        lambda device: torch.randint(9, (2,), device=device),
-        lambda device: torch.randn_like(torch.empty(2, device=device)),
-    ],
-)
-def test_what_is_drawn_does_not_depend_on_the_device(draw):
-    with DrawnOnCPU():
-        torch.manual_seed(0)
-        assert draw("meta").device.type == "meta"
-        after = torch.rand(3)
-        torch.manual_seed(0)
-        draw("cpu")
-        assert torch.equal(torch.rand(3), after)
 
 
 def test_files_of_compress_are_beside_other_formats(tmp_path, table, monkeypatch):

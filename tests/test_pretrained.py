@@ -2,11 +2,9 @@
 
 import json
 
-import numpy as np
 import pytest
 from conftest import ROOT
 
-from inference import load
 from inference.model_card import sha256
 
 FILES = sorted((ROOT / "pretrained").glob("*.ckpt"))
@@ -27,11 +25,3 @@ def test_the_card_is_of_this_file(file):
     assert card["sample"] is False
     assert card["trained_on"] == "DRIVE"
     assert card["metrics"]
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_it_predicts(file):
-    photo = np.full((96, 96, 3), 40, np.uint8)
-    photo[8:88, 8:88] = (180, 90, 60)
-    result = load(file, device="cpu").predict(photo)
-    assert result.show().size[0] >= 96

@@ -14,14 +14,6 @@ EXACT = ["--trainer.precision=32-true"]
 CONFIGS = ("aoi", "vessels", "retina_best", "blots_style")
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A few small images of each task: splits that are uneven over two processes."""
-    root = tmp_path_factory.mktemp("data")
-    tiny_data.write_all(root)
-    return root
-
-
 def args_of(config, data, root, *more):
     folder = f"--data.data_dir={tiny_data.data_of(config, data)}"
     return config_args(config, root, *tiny_data.SMALL[config], folder, *EXACT, *more)

@@ -46,11 +46,10 @@ def test_interrupted_and_resumed_equals_uninterrupted(whole, tmp_path, signal_na
 
 
 @pytest.mark.parametrize("config", ["blots_style", "vessels_best"])
-def test_all_that_has_a_state_comes_back(config, tmp_path):
+def test_all_that_has_a_state_comes_back(config, data, tmp_path):
     """Schedules, averaged weights and those being trained, noise, augmentation, spectral norm."""
-    tiny_data.write_all(tmp_path / "data")
     short = [
-        f"--data.data_dir={tiny_data.data_of(config, tmp_path / 'data')}",
+        f"--data.data_dir={tiny_data.data_of(config, data)}",
         *tiny_data.SMALL[config],
         "--trainer.max_epochs=2",
         "--trainer.limit_train_batches=2",
@@ -77,14 +76,6 @@ def test_all_that_has_a_state_comes_back(config, tmp_path):
         assert whole["global_step"] == 8, "two updates a batch"
     tables = [read_table(folder / "metrics.csv") for folder in folders]
     assert tables[0] == tables[1]
-
-
-def test_second_run_leaves_the_first_alone(finished):
-    first, args = finished
-    before = files(first)
-    main(["fit", *args("--trainer.max_epochs=1")])
-    assert len(list(first.parent.iterdir())) == 2
-    assert files(first) == before
 
 
 def test_taken_name_and_missing_checkpoints_are_one_clear_error(aoi_folder, tmp_path):
@@ -143,11 +134,13 @@ def test_a_run_killed_in_its_report_is_finished_by_resuming(finished):
     assert files(folder) == before
 
 
-def test_the_config_of_a_resumed_run_starts_a_new_one(finished):
+def test_the_config_of_a_resumed_run_starts_a_new_one_and_leaves_it_alone(finished):
     folder, args = finished
     main(["fit", *args("--trainer.max_epochs=2", "--ckpt_path=last")])
+    before = files(folder)
     main(["fit", f"--config={folder / 'config.yaml'}", "--trainer.max_epochs=1"])
     assert len(list(folder.parent.iterdir())) == 2
+    assert files(folder) == before
 
 
 def test_a_requeued_slurm_job_continues_its_own_run(tmp_path, monkeypatch):

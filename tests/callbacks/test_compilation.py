@@ -49,13 +49,12 @@ def traced(monkeypatch):
     return modes
 
 
-def test_compiled_equals_eager_and_is_resumed_by_it(tmp_path, traced):
-    tiny_data.write_all(tmp_path)
+def test_compiled_equals_eager_and_is_resumed_by_it(data, tmp_path, traced):
     states = []
     for name, first in (("eager", "null"), ("compiled", "reduce-overhead")):
         root = tmp_path / name
         fit = ["fit", *tiny_data.options("vessels_best"), f"--run.root={root}"]
-        fit.append(f"--data.data_dir={tmp_path / 'drive'}")
+        fit.append(f"--data.data_dir={data / 'drive'}")
         main([*fit, "--trainer.max_epochs=1", f"--compile={first}"])
         main([*fit, "--trainer.max_epochs=2", "--ckpt_path=last"])
         run = one_run(root)
@@ -63,5 +62,5 @@ def test_compiled_equals_eager_and_is_resumed_by_it(tmp_path, traced):
     assert traced == ["reduce-overhead"]
     for part in ("state_dict", "current_model_state"):  # the average, and what is trained
         torch.testing.assert_close(states[0][part], states[1][part], rtol=1e-4, atol=1e-5)
-    image = next((tmp_path / "drive/test/images").iterdir())
+    image = next((data / "drive/test/images").iterdir())
     assert load(run).predict(image).probability.shape == (44, 40)

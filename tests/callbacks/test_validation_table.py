@@ -1,6 +1,5 @@
 """What a module says of each image is what it says of all of them."""
 
-import csv
 from types import SimpleNamespace
 
 import pytest
@@ -30,15 +29,8 @@ def test_the_table_is_in_the_order_of_the_data(tmp_path):
         table.on_validation_batch_end(trainer, None, outputs, batch, 0)
     table.on_validation_batch_end(trainer, None, None, batch, 0)  # a task that says nothing
     table.on_validation_end(trainer, None)
-    with (tmp_path / "validation_images.csv").open() as file:
-        rows = list(csv.reader(file))
-    assert rows == [
-        ["ID", "dice"],
-        ["0.png", "0"],
-        ["b.png", "1"],
-        ["2.png", "0.2"],
-        ["b.png", "1"],
-    ]
+    written = (tmp_path / "validation_images.csv").read_text()
+    assert written == "ID,dice\n0.png,0\nb.png,1\n2.png,0.2\nb.png,1\n"
 
 
 def test_classes():

@@ -110,15 +110,9 @@ def test_native_input_is_padded(official, fundus, ready):
 @pytest.mark.parametrize("crop", [None, 32])
 def test_augmentation_is_joint_and_each_sample_has_its_own(official, fundus, ready, crop):
     still = {"contrast": 0, "channel_contrast": 0, "brightness": 0, "channel_mixing": 0}
-    data = ready(
-        module(
-            official,
-            batch_size=2,
-            inputs=FundusInput("gray", size=None),
-            augmentation=FundusAugmentation(crop, noise=0, other_camera_prob=0, **still),
-            crops_per_image=3,
-        )
-    )
+    augmentation = FundusAugmentation(crop, noise=0, other_camera_prob=0, **still)
+    options = {"inputs": FundusInput("gray", size=None), "augmentation": augmentation}
+    data = ready(module(official, batch_size=2, crops_per_image=3, **options))
     assert len(data.train_set) == 3 * 4
     item = {**data.train_set[0]}
     # The picture is its own mask, so that whatever happens to one must happen to the other.
@@ -183,16 +177,8 @@ def test_it_needs_no_masks(bare, fundus, ready):
 
 
 def test_crops_are_their_own_targets(bare, ready):
-    data = ready(
-        DRIVEReconstructionDataModule(
-            str(bare),
-            val_size=2,
-            size=64,
-            batch_size=2,
-            crops_per_image=5,
-            augmentation=RandomCropFlip(16),
-        )
-    )
+    crops = {"crops_per_image": 5, "augmentation": RandomCropFlip(16), "batch_size": 2}
+    data = ready(DRIVEReconstructionDataModule(str(bare), val_size=2, size=64, **crops))
     assert len(data.train_set) == 5 * 4
     batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     assert batch["image"].shape == (2, 3, 16, 16)

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -86,21 +88,11 @@ def test_a_run_that_will_not_start_is_a_warning(monkeypatch, tmp_path, caplog):
 @pytest.mark.parametrize("before", [None, "of the caller"])
 @pytest.mark.parametrize("error", [None, KeyError])
 def test_a_run_ends_with_what_began_it(monkeypatch, before, error):
-    finished = []
-
-    class Wandb:
-        run = before
-        finish = staticmethod(lambda exit_code: finished.append(exit_code))
-
-    def work():
-        Wandb.run = before or "own"
+    statuses = []
+    wandb = SimpleNamespace(run=before, finish=lambda exit_code: statuses.append(exit_code))
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    with suppress(KeyError), finish_wandb():
+        wandb.run = before or "own"
         if error:
             raise error
-
-    monkeypatch.setitem(sys.modules, "wandb", Wandb)
-    try:
-        with finish_wandb():
-            work()
-    except KeyError:
-        pass
-    assert finished == ([] if before else [1 if error else 0])
+    assert statuses == ([] if before else [1 if error else 0])

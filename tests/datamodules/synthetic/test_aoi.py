@@ -1,11 +1,10 @@
 import csv
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from datamodules.synthetic import aoi as aoi_sample
-from datamodules.synthetic.aoi import SIZE, draw_panel, draw_sample
+from datamodules.synthetic.aoi import SIZE, draw_sample
 
 
 @pytest.fixture
@@ -39,19 +38,3 @@ def test_same_seed_same_bytes(few, tmp_path):
     )
     image = "train_images/train_00000.png"
     assert (tmp_path / "a" / image).read_bytes() != (tmp_path / "c" / image).read_bytes()
-
-
-def test_linear_classifier_on_raw_pixels_fails():
-    """Ridge regression to one-hot labels, solved in closed form, on 16x16 block means."""
-    rng = np.random.default_rng(0)
-    labels = rng.permutation(np.repeat(np.arange(6), 60))
-    panels = np.stack([draw_panel(int(label), rng) for label in labels]).astype(np.float64)
-    x = panels.reshape(len(panels), 16, 16, 16, 16).mean(axis=(2, 4)).reshape(len(panels), -1)
-    train, held_out = slice(0, 240), slice(240, None)
-    x = (x - x[train].mean(axis=0)) / x[train].std(axis=0)
-    kernel = x[train] @ x[train].T
-    targets = np.eye(6)[labels]
-    for penalty in (1e2, 1e3, 1e4):
-        dual = np.linalg.solve(kernel + penalty * np.eye(len(kernel)), targets[train] - 1 / 6)
-        predicted = (x[held_out] @ x[train].T @ dual).argmax(axis=1)
-        assert (predicted == labels[held_out]).mean() < 0.55

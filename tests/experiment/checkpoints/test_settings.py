@@ -17,11 +17,8 @@ def opened(tmp_path):
         paths = []
         for number, (network, data, temperature) in enumerate(members):
             path = tmp_path / f"{number}.ckpt"
-            network = {
-                "class_path": "p.UNet",
-                "init_args": {"widths": [4], "weights": "x"},
-            } | network
-            model = {"_class_path": "lit_models.VesselSegmenter", "network": network}
+            unet = {"class_path": "p.UNet", "init_args": {"widths": [4], "weights": "x"}}
+            model = {"_class_path": "lit_models.VesselSegmenter", "network": unet | network}
             model["inference"] = {"temperature": temperature}
             data = {"image_size": 32, "fold": 0, "folds": 5, "seed": 0, **data}
             content = {"hyper_parameters": model, "datamodule_hyper_parameters": data}

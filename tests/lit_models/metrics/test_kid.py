@@ -2,11 +2,10 @@ import pytest
 import torch
 from torchmetrics.utilities import dim_zero_cat
 
-from common.errors import DataError
 from lit_models.metrics.kid import BlotKID
 
 
-def test_kid_is_the_unbiased_estimate(tmp_path):
+def test_kid_is_the_unbiased_estimate():
     torch.manual_seed(0)
     kid = BlotKID("random")
     real, fake = torch.rand(12, 1, 32, 32), torch.rand(12, 1, 32, 32) ** 2
@@ -18,11 +17,6 @@ def test_kid_is_the_unbiased_estimate(tmp_path):
     off = 1 - torch.eye(12)
     expected = ((k_xx + k_yy) * off).sum() / (12 * 11) - 2 * k_xy.mean()
     assert kid.compute() == pytest.approx(float(expected), rel=1e-3)
-    with pytest.raises(DataError, match=r"gone\.pth: no such weights file"):
-        BlotKID(str(tmp_path / "gone.pth"))
-    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(DataError, match=r"other\.pth: not a resnet18"):
-        BlotKID(str(tmp_path / "other.pth"))
 
 
 def test_processes_need_not_have_as_many_batches():

@@ -5,7 +5,7 @@ import torch
 
 from common.errors import DataError
 from lit_models.networks import UNet
-from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps
+from lit_models.postprocessing.vessels import VesselPostprocessor
 
 
 def asked(inference, net, images):
@@ -66,19 +66,6 @@ def test_the_scale_of_highest_confidence_is_taken_for_each_image():
 def test_thresholds_of_center_lines_are_given_from_low_to_high():
     with pytest.raises(DataError, match=r"^model\.inference\.centerline: .*the lower one first"):
         VesselPostprocessor(centerline=(0.7, 0.16))
-
-
-def test_maps_come_back_to_native_size_without_padding():
-    padded = torch.zeros(1, 1, 64, 64)
-    padded[..., :48, :40] = 1
-    same, scaled = (
-        native_maps(padded, torch.tensor([[48, 40]]), torch.tensor([native]))[0]
-        for native in ([48, 40], [96, 80])
-    )
-    assert same.shape == (48, 40)
-    assert scaled.shape == (96, 80)
-    assert same.all()
-    assert torch.allclose(scaled, torch.ones(()))
 
 
 @torch.no_grad()
