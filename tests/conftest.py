@@ -235,6 +235,22 @@ def finished(one_epoch, tmp_path):
     return one_run(tmp_path / "runs"), args
 
 
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file by the names in its header."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def quiet_trainer(**options):
+    """A Trainer of one epoch on the CPU; without options it writes and prints nothing."""
+    from pytorch_lightning import Trainer
+
+    quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    return Trainer(
+        **{"accelerator": "cpu", "max_epochs": 1, **dict.fromkeys(quiet, False), **options}
+    )
+
+
 def files(folder: Path) -> dict[Path, bytes]:
     """All files below a folder."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

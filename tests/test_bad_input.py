@@ -136,6 +136,7 @@ def test_sigterm_saves_as_ctrl_c_does(aoi_folder, tmp_path):
     folder = one_run(tmp_path)
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
     assert (folder / "checkpoints/last.ckpt").exists()
+    assert "<strong>Interrupted</strong>" in (folder / "report.html").read_text()
 
 
 def test_help_has_a_first_page_and_all_options_of_model_and_data(capsys):

@@ -3,14 +3,13 @@
 And ``load().predict``, which gives what ``cli.py predict`` writes, bit for bit.
 """
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import CONFIGS, ROOT, config_args, one_run
+from conftest import CONFIGS, ROOT, config_args, one_run, read_table
 from PIL import Image
 
 from cli import main
@@ -29,13 +28,9 @@ def pixels(path):
     return np.array(Image.open(path))
 
 
-def table(path):
-    return list(csv.DictReader(path.read_text().splitlines()))
-
-
 def same_defects(results, written):
-    rows = {row["ID"]: row for row in table(written / "probabilities.csv")}
-    labels = {row["ID"]: row["Label"] for row in table(written / "predictions.csv")}
+    rows = {row["ID"]: row for row in read_table(written / "probabilities.csv")}
+    labels = {row["ID"]: row["Label"] for row in read_table(written / "predictions.csv")}
     assert len(results) == len(rows)
     for result in results:
         names = list(result.probabilities)
@@ -58,7 +53,7 @@ def same_vessels(results, written):
 
 
 def same_copies(results, written):
-    rows = {row["ID"]: row for row in table(written / "predictions.csv")}
+    rows = {row["ID"]: row for row in read_table(written / "predictions.csv")}
     for result in results:
         written_pixels = pixels(written / f"{Path(result.name).stem}.png")
         assert np.array_equal(written_pixels, np.array(result.reconstruction))
@@ -72,6 +67,12 @@ def same_blots(results, written):
         assert np.array_equal(pixels(path), np.array(result.image))
 
 
+FIGURES = {
+    "aoi": {"curves", "confusion", "examples"},
+    "vessels": {"curves", "vessels"},
+    "retina": {"curves", "reconstructions"},
+    "blots": {"curves", "blots"},
+}
 SAME = {"aoi": same_defects, "vessels": same_vessels, "retina": same_copies, "blots": same_blots}
 
 
@@ -112,9 +113,11 @@ def test_config_runs_through_every_subcommand(config, tmp_path, images):
     record = json.loads((folder / "run.json").read_text())
     assert [one["stage"] for one in record["evaluations"]] == ["validate", "test"]
     assert record["stage"] == "fit"
+    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert drawn - {"mistakes"} == FIGURES[task]
     (written,) = (folder / "predictions").iterdir()
     results = list(load(folder, device="cpu").predict(given))
-    assert len(results) == len(table(written / "predictions.csv"))
+    assert len(results) == len(read_table(written / "predictions.csv"))
     SAME[task](results, written)
 
     # All that makes the model and its input is in the checkpoint, as plain values.

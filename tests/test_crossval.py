@@ -1,11 +1,10 @@
 """Cross-validation from the command line, and what its members say together."""
 
-import csv
 import json
 
 import numpy as np
 import pytest
-from conftest import aoi_args, config_args, crossvalidate, write_aoi
+from conftest import aoi_args, config_args, crossvalidate, read_table, write_aoi
 
 from benchmarks.tiny_data import write_drive
 from callbacks.run_recorder import run_folder
@@ -20,11 +19,6 @@ CALLBACKS = (
 )
 SMALL = ["--model.optimizer.lr=0.5", CALLBACKS]
 SHORT = ["--folds=2", "--trainer.max_epochs=2"]
-
-
-def table(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +36,7 @@ def crossvalidated(tmp_path_factory):
 def test_what_it_leaves(crossvalidated):
     folder, _ = crossvalidated
     record = json.loads((folder / "crossval.json").read_text())
-    images = table(folder / "out_of_fold.csv")
+    images = read_table(folder / "out_of_fold.csv")
     assert len(images) == len({row["ID"] for row in images}) == 24, "each image is held out once"
     accuracy = record["out_of_fold"]["accuracy"]
     assert accuracy["value"] == pytest.approx(np.mean([float(row["accuracy"]) for row in images]))
@@ -88,7 +82,7 @@ def test_an_ensemble_is_the_mean_of_its_members(crossvalidated, tmp_path):
 
     def predicted(ckpt_path, name):
         main(["predict", *args, f"--ckpt_path={ckpt_path}", f"--output={tmp_path / name}"])
-        return {row.pop("ID"): row for row in table(tmp_path / name / "probabilities.csv")}
+        return {row.pop("ID"): row for row in read_table(tmp_path / name / "probabilities.csv")}
 
     def probabilities(results):
         return np.array([list(result.probabilities.values()) for result in results])
@@ -146,6 +140,6 @@ def test_images_are_averaged_too(tmp_path):
     assert found["images"] == sum(counts) == 8
     assert found["value"] == pytest.approx(np.average(metrics, weights=counts), rel=1e-4)
     main(["predict", *args, f"--ckpt_path={folder}"])
-    rows = table(folder / "predictions" / "drive" / "predictions.csv")
+    rows = read_table(folder / "predictions" / "drive" / "predictions.csv")
     found = load(folder, device="cpu").predict(tmp_path / "drive" / "test" / "images")
     assert [row["psnr"] for row in rows] == [f"{one.psnr:.4f}" for one in found]

@@ -5,38 +5,26 @@ import sys
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib import import_module
 
 import numpy as np
 import pytest
-from conftest import config_args, one_run
 from PIL import Image
 
 pytest.importorskip("gradio")
 
-from cli import main
 from commandline import verbs
 from common.errors import DataError
 from demo import page, server
 from inference import load
 from inference.examples import examples
 
-LIMITS = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
-_MODELS: dict[str, object] = {}
-
 
 @pytest.fixture
-def model(tmp_path_factory):
+def model(trained):
     """The model of a small run of a config, trained on the sample at first use."""
-
-    def of(config):
-        if config not in _MODELS:
-            root = tmp_path_factory.mktemp(config)
-            main(["fit", *config_args(config, root, *LIMITS)])
-            _MODELS[config] = load(one_run(root), device="cpu")
-        return _MODELS[config]
-
-    return of
+    return cache(lambda config: load(trained(config), device="cpu"))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from conftest import aoi_args, config_args, one_run
+from conftest import aoi_args, config_args, one_run, read_table
 from PIL import Image
 
 from benchmarks import tiny_data
@@ -54,8 +54,7 @@ def through_every_verb(config, data, root, *more, figures=False):
 
 def predicted(args, output, *more):
     main(["predict", *args, f"--output={output}", *more])
-    with (output / "predictions.csv").open() as file:
-        return list(csv.DictReader(file))
+    return read_table(output / "predictions.csv")
 
 
 @pytest.mark.parametrize(
@@ -73,8 +72,7 @@ def test_classes_train_test_and_predict(tmp_path, caplog, write, splits, underst
     assert cli.model.hparams["class_names"] == ["blue", "red", "type 3"]
     assert "is the checkpoint's" not in caplog.text.replace("data.resize is", "")
     assert len(table) == 12
-    with (tmp_path / "out" / "probabilities.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(tmp_path / "out" / "probabilities.csv")
     assert list(rows[0])[-3:] == ["blue", "red", "type 3"]
     result = load(run).predict(data / rows[0]["ID"])
     assert result.label == rows[0]["label"]

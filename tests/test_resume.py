@@ -1,20 +1,14 @@
 """Stopped and resumed equals uninterrupted, bit for bit; and nothing of a run is lost."""
 
-import csv
 import json
 
 import pytest
 import torch
-from conftest import aoi_args, config_args, files, one_run, stopped_fit, write_aoi
+from conftest import aoi_args, config_args, files, one_run, read_table, stopped_fit, write_aoi
 
 from benchmarks import tiny_data
 from cli import main
 from common.errors import DataError
-
-
-def read_metrics(folder):
-    with (folder / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
 
 
 def checkpoint(folder):
@@ -38,7 +32,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(whole, tmp_path, signal_na
     stopped = stopped_fit(aoi_args(images, tmp_path / "cut", *args), 1, signal_name)
     assert stopped.returncode != 0, stopped.stderr
     cut = one_run(tmp_path / "cut")
-    assert max(int(row["epoch"]) for row in read_metrics(cut) if row["epoch"]) <= 1
+    assert max(int(row["epoch"]) for row in read_table(cut / "metrics.csv") if row["epoch"]) <= 1
     if signal_name == "SIGINT":
         assert json.loads((cut / "run.json").read_text())["status"] == "interrupted"
 
@@ -48,7 +42,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(whole, tmp_path, signal_na
     assert json.loads((cut / "run.json").read_text())["status"] == "finished"
     states = [checkpoint(folder)["state_dict"] for folder in (uninterrupted, cut)]
     torch.testing.assert_close(*states, rtol=0, atol=0)
-    assert read_metrics(cut) == read_metrics(uninterrupted)
+    assert read_table(cut / "metrics.csv") == read_table(uninterrupted / "metrics.csv")
 
 
 @pytest.mark.parametrize("config", ["blots_style", "vessels_best"])
@@ -81,7 +75,8 @@ def test_all_that_has_a_state_comes_back(config, tmp_path):
     if config.startswith("blots"):
         assert all(name.startswith("generator.") for name in moved), "D is not averaged"
         assert whole["global_step"] == 8, "two updates a batch"
-    assert read_metrics(folders[0]) == read_metrics(folders[1])
+    tables = [read_table(folder / "metrics.csv") for folder in folders]
+    assert tables[0] == tables[1]
 
 
 def test_second_run_leaves_the_first_alone(finished):
@@ -132,7 +127,7 @@ def test_preprocessing_is_the_checkpoints_and_inference_may_be_set(finished, cap
 
 def test_a_run_killed_in_its_report_is_finished_by_resuming(finished):
     folder, args = finished
-    weights, rows = checkpoint(folder)["state_dict"], read_metrics(folder)
+    weights, rows = checkpoint(folder)["state_dict"], read_table(folder / "metrics.csv")
     (folder / "report.html").unlink()
     (folder / ".half-report-x.html").write_text("<html>")
     again = args("--trainer.max_epochs=1", "--ckpt_path=last")
@@ -141,7 +136,7 @@ def test_a_run_killed_in_its_report_is_finished_by_resuming(finished):
     assert not list(folder.rglob(".half-*"))
     assert json.loads((folder / "run.json").read_text())["status"] == "finished"
     torch.testing.assert_close(checkpoint(folder)["state_dict"], weights, rtol=0, atol=0)
-    assert read_metrics(folder) == rows
+    assert read_table(folder / "metrics.csv") == rows
     before = files(folder)
     with pytest.raises(DataError, match=r"raise trainer\.max_epochs"):
         main(["fit", *again])

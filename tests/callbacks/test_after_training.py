@@ -1,13 +1,12 @@
 """The checkpoint says how sure to be and what is unknown, and all that reads it listens."""
 
-import csv
 import math
 import random
 
 import numpy as np
 import pytest
 import torch
-from conftest import aoi_args, config_args, one_run, write_aoi
+from conftest import aoi_args, config_args, one_run, read_table, write_aoi
 from PIL import Image
 
 from callbacks.after_training import fit_temperature
@@ -71,11 +70,6 @@ def held_out_confidence(path):
     return kept["confidence"], kept["correct"]
 
 
-def table(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_the_temperature_that_made_the_classes_is_found(temperature):
     torch.manual_seed(0)
@@ -114,9 +108,9 @@ def test_review_lists_the_doubtful_images(fitted, confusing, tmp_path, max_error
         f"      max_error: {max_error}\n"
     )
     main(["predict", *args, f"--config={config}", f"--ckpt_path={best}"])
-    predicted = table(output / "probabilities.csv")
+    predicted = read_table(output / "probabilities.csv")
     doubtful = {row["ID"] for row in predicted if float(row["confidence"]) < threshold - 1e-6}
-    review = table(output / "review.csv")
+    review = read_table(output / "review.csv")
     assert {row["ID"] for row in review} >= doubtful
     assert len(review) <= len(predicted)
     confidence = [float(row["confidence"]) for row in review]
@@ -187,8 +181,8 @@ def test_predict_and_load_agree_on_the_unknown(fitted, config, board, confusing,
     run = fitted(config)
     args = config_args(config, tmp_path, f"--ckpt_path={run}", "--trainer.precision=32-true")
     main(["predict", *args, f"--data.predict_dir={board}", f"--output={tmp_path / 'out'}"])
-    (row,) = table(tmp_path / "out" / "probabilities.csv")
-    (listed,) = table(tmp_path / "out" / "review.csv")
+    (row,) = read_table(tmp_path / "out" / "probabilities.csv")
+    (listed,) = read_table(tmp_path / "out" / "review.csv")
     assert list(row)[:4] == ["ID", "label", "confidence", "unknown"]
     assert float(row["unknown"]) == 1
     assert "unknown" in listed["reason"].split()
@@ -212,7 +206,7 @@ def test_not_at_another_temperature_nor_of_old_checkpoints(fitted, board, tmp_pa
     torch.save(old, tmp_path / "old.ckpt")
     main(["predict", *args, f"--ckpt_path={tmp_path / 'old.ckpt'}", f"--output={tmp_path / 'old'}"])
     for name in ("other", "old"):
-        assert "unknown" not in table(tmp_path / name / "probabilities.csv")[0]
+        assert "unknown" not in read_table(tmp_path / name / "probabilities.csv")[0]
     result = load(tmp_path / "old.ckpt", device="cpu").predict(board)
     assert result.unknown is None
     assert not result.is_unknown

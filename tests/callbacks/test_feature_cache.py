@@ -1,19 +1,12 @@
 """Features that were computed once give the training that the images give."""
 
-import csv
-
 import pytest
 import torch
-from conftest import aoi_args, one_run
+from conftest import aoi_args, one_run, read_table
 
 from cli import main
 
 SHORT = ["--trainer.max_epochs=2", "--trainer.precision=32-true", "--data.batch_size=8"]
-
-
-def metrics(folder):
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_trains_as_on_the_images(aoi_folder, tmp_path, caplog):
@@ -23,7 +16,9 @@ def test_trains_as_on_the_images(aoi_folder, tmp_path, caplog):
         clis[cached] = main(["fit", *args])
     assert "feature cache: one backbone pass" in caplog.text
     assert "feature cache: off by config" in caplog.text
-    with_cache, without = (metrics(one_run(tmp_path / cached)) for cached in ("true", "false"))
+    with_cache, without = (
+        read_table(one_run(tmp_path / cached) / "metrics.csv") for cached in ("true", "false")
+    )
     for ours, theirs in zip(with_cache, without, strict=True):
         assert ours.keys() == theirs.keys()
         for name, value in ours.items():

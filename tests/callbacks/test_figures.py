@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from conftest import read_table
 from PIL import Image
 from pytorch_lightning.loggers import WandbLogger
 
-from callbacks import AOIFigures, BlotFigures, RetinaFigures, VesselFigures
+from callbacks import AOIFigures, VesselFigures
 from callbacks.figures.held_out import figure
 from datamodules.fundus_files import FundusFiles
 from lit_models.metrics.image_scores import by_image
@@ -104,8 +105,7 @@ def aoi_data():
 
 
 def table(folder, name):
-    with (folder / "figures" / f"{name}.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return read_table(folder / "figures" / f"{name}.csv")
 
 
 def test_aoi_draws_the_best_epoch(tmp_path):
@@ -193,45 +193,6 @@ def test_vessels(tmp_path, monkeypatch):
     assert float(rows[2]["sensitivity"]) == pytest.approx(float(sensitivity), abs=1e-4)
 
 
-def test_retina(tmp_path, monkeypatch):
-    monkeypatch.setattr("callbacks.figures.retina.SHOWN", 2)
-    trainer = fake_trainer(tmp_path, monitor="val/psnr")
-    write_metrics(tmp_path, train__loss=[0.1, 0.03], val__loss=[0.11, 0.006], val__psnr=[16, 28])
-    images = torch.rand(1, 3, 32, 32) * 2 - 1
-    batch = {"image": images, "input_size": torch.tensor([[30, 28]])}
-    callback = RetinaFigures()
-    for epoch, psnr in enumerate((16.0, 28.0)):
-        noisy = images + 0.2 / (epoch + 1) * torch.randn_like(images)
-        run_epoch(
-            callback,
-            trainer,
-            epoch,
-            [({"reconstruction": [*noisy[..., :30, :28]]}, batch)] * 3,
-            psnr,
-        )
-    assert [tuple(pair.shape) for part in callback._best for pair in part] == [(2, 3, 30, 28)] * 2
-    callback.on_fit_end(trainer, None)
-    found = pictures(tmp_path)
-    assert set(found) == {"curves", "reconstructions"}
-    assert "amplified" in found["reconstructions"]["Description"]
-
-
-def test_blots(tmp_path):
-    trainer = fake_trainer(tmp_path, monitor=None)
-    names = ("train__d_loss", "train__g_loss", "train__d_loss_step", "train__g_loss_step")
-    accuracies = {f"val__d_accuracy_{kind}": [0.5] * 2 for kind in ("real", "fake")}
-    write_metrics(tmp_path, **{name: [1.2, 1] for name in names}, **accuracies)
-    callback = BlotFigures(images=3)
-    templates, targets = torch.rand(2, 2, 16, 16) * 2 - 1, torch.rand(2, 1, 16, 16) * 2 - 1
-    for epoch in range(2):
-        batch = {"image": templates, "target": targets}
-        run_epoch(callback, trainer, epoch, [({"image": targets * epoch / 5}, batch)] * 2)
-    callback.on_fit_end(trainer, None)
-    found = pictures(tmp_path)
-    assert set(found) == {"curves", "blots"}
-    assert "epoch 2" in found["blots"]["Title"]
-
-
 def test_wandb_gets_the_picture(tmp_path):
     class Recorder(WandbLogger):
         def __init__(self):
@@ -294,20 +255,6 @@ def drawn_curves(callback, trainer, monkeypatch):
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", keep)
     callback.on_fit_end(trainer, None)
     return {axes.get_title("left"): axes for axes in kept[0].axes}
-
-
-def test_blot_losses_are_read_against_their_own_balance(tmp_path, monkeypatch):
-    trainer = fake_trainer(tmp_path, monitor=None)
-    right = {f"val__d_accuracy_{kind}": [0.5, 1.0] for kind in ("real", "fake")}
-    write_metrics(tmp_path, train__d_loss=[1.2, 0.4], train__g_loss=[0.5, -4.0], **right)
-    panel = drawn_curves(BlotFigures(), trainer, monkeypatch)["Loss by epoch"]
-    low, high = panel.get_ylim()
-    assert low < -4, "a negative loss of G stays in view"
-    assert high > 2
-    lines = [line.get_ydata()[0] for line in panel.get_lines()[2:]]
-    assert sorted(lines) == [0.0, 2.0]
-    texts = {text.get_text() for text in panel.get_legend().get_texts()}
-    assert texts >= {"D at balance, 2", "G at balance, 0"}
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -1,11 +1,11 @@
 """Names of files that are no UTF-8, or that a spreadsheet would run."""
 
-import csv
 import json
 import os
 import shutil
 
 import pytest
+from conftest import read_table
 
 from common.errors import DataError
 from inference import load
@@ -33,7 +33,6 @@ def test_every_file_is_predicted_or_skipped(config, trained, predict, tmp_path):
         (table, ["'=b.png", f"{shown}.png", "a.png"]),
         (table.with_name("skipped.csv"), [f"z{shown}.png"]),
     ):
-        with path.open(newline="", encoding="utf-8") as file:
-            assert sorted(row["ID"] for row in csv.DictReader(file)) == sorted(expected)
+        assert sorted(row["ID"] for row in read_table(path)) == sorted(expected)
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert (record["status"], record["skipped"]) == ("finished", 1)

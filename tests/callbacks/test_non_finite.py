@@ -3,6 +3,7 @@
 import pytest
 import pytorch_lightning as pl
 import torch
+from conftest import quiet_trainer
 from torch.utils.data import DataLoader
 
 from callbacks.checkpoints import LastCheckpoint
@@ -37,16 +38,8 @@ class Line(pl.LightningModule):
 
 
 def trainer(folder, **options):
-    return pl.Trainer(
-        default_root_dir=folder,
-        max_epochs=4,
-        logger=False,
-        callbacks=[NonFiniteGuard(), LastCheckpoint()],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        accelerator="cpu",
-        **options,
-    )
+    options |= {"callbacks": [NonFiniteGuard(), LastCheckpoint()], "enable_checkpointing": True}
+    return quiet_trainer(default_root_dir=folder, max_epochs=4, **options)
 
 
 def batches(count=4, **more):

@@ -2,6 +2,7 @@
 
 import pytorch_lightning as pl
 import torch
+from conftest import quiet_trainer
 from torch.utils.data import DataLoader
 
 from callbacks.progress import Progress
@@ -26,15 +27,8 @@ class Line(pl.LightningModule):
 
 
 def fit(folder, bar, epochs=2):
-    trainer = pl.Trainer(
-        default_root_dir=folder,
-        max_epochs=epochs,
-        logger=False,
-        enable_checkpointing=False,
-        callbacks=[bar],
-        enable_model_summary=False,
-        accelerator="cpu",
-    )
+    options = {"callbacks": [bar], "enable_progress_bar": True}
+    trainer = quiet_trainer(default_root_dir=folder, max_epochs=epochs, **options)
     data = DataLoader(torch.ones(4, 1))
     trainer.fit(Line(), data, data)
     return trainer

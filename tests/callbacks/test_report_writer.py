@@ -1,8 +1,6 @@
 """Every run ends with a report, however it ends."""
 
-import pytest
 from conftest import aoi_args, one_run
-from pytorch_lightning.callbacks import Callback
 
 from cli import main
 
@@ -30,20 +28,3 @@ def test_fit_and_test_leave_a_report(aoi_folder, tmp_path, capsys):
     assert tested.count(PICTURE) == len(list((folder / "figures").glob("*.png")))
     assert tested.count(PICTURE) > page.count(PICTURE)
     assert 'data-scores="Test of epoch=' in tested
-
-
-class Interrupt(Callback):
-    def on_train_epoch_start(self, trainer, pl_module):
-        if trainer.current_epoch == 1:
-            raise KeyboardInterrupt
-
-
-def test_interrupted_run_leaves_a_report(aoi_folder, tmp_path, capsys):
-    args = aoi_args(aoi_folder, tmp_path / "runs", figures=True)
-    with pytest.raises(SystemExit):
-        main(["fit", *args, f"--trainer.callbacks+={__name__}.Interrupt"])
-    folder = one_run(tmp_path / "runs")
-    page = (folder / "report.html").read_text()
-    assert "<strong>Interrupted</strong> after 1 epoch:" in page
-    assert page.count(PICTURE) == len(list((folder / "figures").glob("*.png"))) >= 3
-    assert f"report {folder / 'report.html'}" in capsys.readouterr().out

@@ -5,6 +5,7 @@ import copy
 import pytest
 import pytorch_lightning as pl
 import torch
+from conftest import quiet_trainer
 from pytorch_lightning.callbacks import EMAWeightAveraging
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -69,15 +70,12 @@ class TwoNetworks(pl.LightningModule):
 
 def fit(folder, module, epochs=3, ckpt_path=None, **options):
     torch.manual_seed(0)
-    trainer = pl.Trainer(
+    trainer = quiet_trainer(
         default_root_dir=folder,
         max_epochs=epochs,
-        logger=False,
         num_sanity_val_steps=0,
         callbacks=[WeightAverage(DECAY, **options), LastCheckpoint()],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        accelerator="cpu",
+        enable_checkpointing=True,
     )
     data = torch.randn(12, 2, generator=torch.Generator().manual_seed(1))
     loader = DataLoader(data, batch_size=4, generator=torch.Generator())

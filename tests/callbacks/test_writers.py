@@ -86,34 +86,6 @@ def test_vessels(tmp_path):
     assert np.allclose(written / 65535, p.numpy(), atol=1 / 65535)
 
 
-def test_retina(tmp_path):
-    image = torch.tensor([0.0, 0.5, 1.0])[:, None, None].expand(3, 4, 5)
-    batch = {
-        "name": ["b.jpg", "a.jpg"],
-        "index": torch.tensor([1, 0]),
-        "image": [image, image],
-        "psnr": [30.12346, 40.0],
-        "ssim": [0.9, 0.99],
-    }
-    predict(tmp_path, RetinaWriter(), [batch])
-    assert table(tmp_path / "predictions.csv") == [
-        ["ID", "image", "psnr", "ssim"],
-        ["a.jpg", "a.png", "40.0000", "0.99000"],
-        ["b.jpg", "b.png", "30.1235", "0.90000"],
-    ]
-    assert pixels(tmp_path / "b.png").shape == (4, 5, 3)
-    assert pixels(tmp_path / "b.png")[0, 0].tolist() == [0, 128, 255]
-
-
-def test_blots(tmp_path):
-    image = torch.arange(12, dtype=torch.uint8).view(1, 1, 3, 4)
-    batch = {"name": ["bg_1.png"], "index": torch.tensor([0]), "image": image}
-    predict(tmp_path, BlotWriter(), [batch])
-    assert table(tmp_path / "predictions.csv") == [["ID", "image"], ["bg_1.png", "bg_1.png"]]
-    assert pixels(tmp_path / "bg_1.png").tolist() == image[0, 0].tolist()
-    assert "first/checkpoints/last.ckpt" in Image.open(tmp_path / "bg_1.png").text["Source"]
-
-
 def test_several_blots_of_a_pair_and_their_styles(tmp_path):
     batches = [
         {

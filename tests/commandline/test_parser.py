@@ -10,7 +10,7 @@ from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 from pytorch_lightning.cli import OptimizerCallable
 from torch import nn
 
-from commandline.parser import OneLineParser, in_words, quoted
+from commandline.parser import OneLineParser
 from common.errors import DataError, UsageError
 
 
@@ -130,26 +130,6 @@ def test_null_for_every_optional_value(parser):
     args = [f"--model.{option}=null" for option in options]
     model = parser.parse_args([f"--model={__name__}.Part", *args]).model.init_args
     assert [model[option] for option in options] == [None, None, None]
-
-
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        (PositiveInt | None, "int >0 | null"),
-        (tuple[float, float], "tuple[float, float]"),
-        (float | torch.Tensor, "float"),
-        (Literal["a", 1] | None, "Literal['a', 1] | null"),
-        (Callable[[int], nn.Module] | None, "a subclass of Module"),
-    ],
-)
-def test_types_in_words(kind, words):
-    assert in_words(kind) == words
-
-
-def test_values_are_quoted():
-    assert quoted("None") == "null"
-    assert quoted("a\nb") == "'a b'"
-    assert len(quoted("x" * 1000)) < 70
 
 
 class Picky:

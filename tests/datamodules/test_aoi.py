@@ -49,20 +49,6 @@ def test_only_training_is_augmented(module, ready):
     assert torch.equal(plain, data.normalize(batch["image"]))
 
 
-def test_missing_layout_is_named(module, aoi_folder, ready):
-    (aoi_folder / "train_images" / "train_00005.png").unlink()
-    with pytest.raises(
-        DataError, match=r"train_images: 1 of the 48 images .* missing, first train_00005\.png"
-    ):
-        ready(module())
-    (aoi_folder / "train.csv").unlink()
-    with pytest.raises(DataError, match=r"train\.csv: no such file"):
-        ready(module())
-    aoi_folder.rename(aoi_folder.with_name("moved"))
-    with pytest.raises(DataError, match=r"images: no such folder \(data_dir\)"):
-        ready(module())
-
-
 def test_classes_without_images_are_named(module, aoi_folder, ready, caplog):
     rows = [f"train_{i:05d}.png,{i % 5}" for i in range(21)] + ["train_00021.png,6"]
     (aoi_folder / "train.csv").write_text("\n".join(["ID,Label", *rows]))

@@ -18,42 +18,11 @@ from experiment.checkpoints.settings import NOT_FROM_CHECKPOINT
 MODULES = [getattr(datamodules, name) for name in datamodules.__all__]
 
 
-class Recorder(pl.LightningModule):
-    """Keeps the names that each stage sees."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen = []
-
-    def training_step(self, batch):
-        return self.weight * batch["image"].float().mean()
-
-    def validation_step(self, batch):
-        self.seen += batch["name"]
-
-    def test_step(self, batch):
-        self.seen += batch["name"]
-
-    def predict_step(self, batch):
-        self.seen += batch["name"]
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), 0.1)
-
-
-def trainer(**options):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    return pl.Trainer(
-        accelerator="cpu", max_epochs=1, enable_checkpointing=False, **{**quiet, **options}
-    )
-
-
 def built(module, *args):
     """The data module that a command line with ``args`` makes."""
     path = f"{module.__module__}.{module.__name__}"
     cli = LightningCLI(
-        Recorder,
+        pl.LightningModule,
         pl.LightningDataModule,
         subclass_mode_data=True,
         save_config_callback=None,
@@ -137,36 +106,6 @@ def test_values_out_of_range_are_refused(module, option):
         parsed(module, *augmentation, f"--data.{option}")
 
 
-@pytest.mark.parametrize(
-    ("module", "args", "message"),
-    [
-        (AOI, ["class_names=[a, a]"], r"data\.class_names: .*all different"),
-        (BLOTS, ["fold=5"], r"data\.fold: fold 5 of 5"),
-        (VESSELS, ["inputs={diameter: 300}"], r"data\.inputs\.diameter: 300 beside a size of 512"),
-    ],
-)
-def test_contradictions_are_one_line_through_the_command_line(module, args, message):
-    with pytest.raises(DataError, match=message) as error:
-        parsed(module, *[f"--data.{arg}" for arg in args])
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "option",
-    ["data_dir", "predict_dir", "augmentation", "inputs={size: null}", "inputs={diameter: null}"],
-)
-def test_null_is_taken_for_what_is_optional(option):
-    parsed(VESSELS, f"--data.{option}" if "=" in option else f"--data.{option}=null")
-
-
-@pytest.mark.parametrize("stage", ["fit", "validate", "test", "predict"])
-def test_a_folder_is_used_and_named_by_stage(stage, aoi_folder, ready, monkeypatch):
-    images = aoi_folder / "test_images"
-    data = ready(AOIDataModule(str(aoi_folder), predict_dir=str(images), image_size=8), stage)
-    assert data.data_source == str(images if stage == "predict" else aoi_folder)
-    assert not data.is_sample
-
-
 def test_home_is_expanded_everywhere(aoi_folder, official, write_blots, ready, monkeypatch):
     home = aoi_folder.parent
     monkeypatch.setenv("HOME", str(home))
@@ -194,23 +133,3 @@ def test_the_seed_is_of_the_split_and_not_of_the_sample(monkeypatch):
     for module in MODULES:
         _ = module(seed=5).folder
     assert drawn == [0] * len(MODULES)
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_damaged_image_stops_training_in_one_line_and_is_skipped_in_prediction(
-    aoi_folder, workers
-):
-    damaged = aoi_folder / "test_images" / "test_00004.png"
-    damaged.write_bytes(damaged.read_bytes()[:50])
-    options = {"image_size": 8, "num_workers": workers, "batch_size": 4}
-    data = AOIDataModule(str(aoi_folder), predict_dir=str(damaged.parent), **options)
-    model = Recorder()
-    trainer().predict(model, data, return_predictions=False)
-    assert model.seen == [f"test_{i:05d}.png" for i in range(12) if i != 4]
-    assert [name for name, _ in data.skipped] == ["test_00004.png"]
-    with pytest.raises(DataError, match=r"^\S*test_00004\.png: not a readable image [^\n]*$"):
-        trainer().test(model, AOIDataModule(str(aoi_folder), **options), verbose=False)
-    train = aoi_folder / "train_images" / "train_00003.png"
-    train.write_bytes(train.read_bytes()[:50])
-    with pytest.raises(DataError, match=r"^\S*train_00003\.png: not a readable image [^\n]*$"):
-        trainer().fit(model, AOIDataModule(str(aoi_folder), **options))

@@ -34,12 +34,6 @@ def test_what_the_system_refuses_is_one_line(tmp_path, code, line):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_parent_that_is_a_file_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot be written"), atomic_write(tmp_path / "file" / "x"):
-        pass
-
-
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     (tmp_path / "figures").mkdir()
     left = tmp_path / "figures" / ".half-curves-abc.png"

@@ -1,14 +1,11 @@
 """Fast settings are taken only where they are safe."""
 
-import os
-
 import pytest
 import torch
 
 from experiment.hardware import (
     native_memory_format,
     native_precision,
-    tune_process,
 )
 
 
@@ -41,13 +38,3 @@ def test_emulated_bf16_and_mps_are_not_native(monkeypatch):
 def test_memory_format(monkeypatch, device, capability, layout):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert native_memory_format(torch.device(device)) == layout
-
-
-def test_cuda_is_asked_directly_only_where_there_is_none(monkeypatch):
-    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    tune_process()
-    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    tune_process()
-    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "0"

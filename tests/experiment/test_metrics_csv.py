@@ -22,15 +22,6 @@ def test_new_columns_keep_earlier_rows(tmp_path):
     assert (tmp_path / "metrics.csv").read_text() == "a,b,epoch,step\n,0.5,0,3\n2,,,4\n"
 
 
-def test_a_second_process_goes_on_with_the_file(tmp_path):
-    for first, last in ((0, 2), (2, 3)):
-        log_epochs(MetricsCSV(tmp_path), first, last)
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    log_epochs(MetricsCSV(whole), 0, 3)
-    assert (tmp_path / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
-
-
 def test_what_follows_the_last_checkpoint_is_dropped(tmp_path):
     log_epochs(MetricsCSV(tmp_path), 0, 2)
     path = tmp_path / "metrics.csv"
@@ -67,17 +58,3 @@ def test_other_damage_is_one_line(tmp_path, text, line):
     (tmp_path / "metrics.csv").write_bytes(text)
     with pytest.raises(DataError, match=line):
         read_metrics(tmp_path / "metrics.csv")
-
-
-def test_a_killed_rewrite_leaves_the_old_file(tmp_path, monkeypatch):
-    log_epochs(MetricsCSV(tmp_path), 0, 1)
-    before = (tmp_path / "metrics.csv").read_text()
-    logger = MetricsCSV(tmp_path)
-
-    def kill(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("pathlib.Path.write_text", kill)
-    with pytest.raises(KeyboardInterrupt):
-        logger.log_metrics({"new": 1.0}, 9)
-    assert (tmp_path / "metrics.csv").read_text() == before

@@ -14,9 +14,7 @@ from experiment.run_folder import (
     RunSettings,
     discard_run_folder,
     lock_run_folder,
-    open_prediction_folder,
     open_run_folder,
-    prediction_parent,
 )
 
 
@@ -66,15 +64,6 @@ def test_a_root_that_is_a_file_is_one_line(tmp_path):
         open_run_folder(RunSettings("aoi", root=str(tmp_path / "runs"), name="x"), None)
 
 
-def test_a_checkpoint_brings_its_run_folder(tmp_path):
-    own = make_run(tmp_path / "aoi" / "own")
-    checkpoint = own / "checkpoints" / "last.ckpt"
-    run = RunSettings("aoi", root=str(tmp_path))
-    assert open_run_folder(run, checkpoint) == own
-    elsewhere = RunSettings("aoi", root=str(tmp_path), name="elsewhere")
-    assert open_run_folder(elsewhere, checkpoint) == tmp_path / "aoi" / "elsewhere"
-
-
 def test_only_an_empty_folder_is_discarded(tmp_path):
     folder = open_run_folder(RunSettings("aoi", root=str(tmp_path)), None)
     lock_run_folder(folder).release()
@@ -84,25 +73,6 @@ def test_only_an_empty_folder_is_discarded(tmp_path):
     lock_run_folder(folder).release()
     discard_run_folder(folder)
     assert (folder / "run.json").exists()
-
-
-def test_each_prediction_has_a_folder_of_its_own(tmp_path):
-    folder = make_run(tmp_path / "aoi" / "a")
-    parent = prediction_parent(folder / "checkpoints" / "last.ckpt")
-    sources = ("/data/new", "/data/new", "sample", "/")
-    found = [open_prediction_folder(parent, source, None) for source in sources]
-    names = [path.relative_to(folder / "predictions").as_posix() for path in found]
-    assert names == ["new", "new-2", "sample", "root"]
-    assert prediction_parent(tmp_path / "model.ckpt") == tmp_path
-
-
-def test_a_chosen_output_is_new_or_empty(tmp_path):
-    output = tmp_path / "a" / "b"
-    assert open_prediction_folder(tmp_path, "x", output) == output
-    assert open_prediction_folder(tmp_path, "x", output) == output
-    (output / "predictions.csv").write_text("")
-    with pytest.raises(DataError, match=f"{output}: --output is not empty"):
-        open_prediction_folder(tmp_path, "x", output)
 
 
 HOLD = """

@@ -56,16 +56,3 @@ def test_evaluations_are_rows_and_leave_the_training_alone(tmp_path):
     assert after == before
     RunJSON(path).start(FIT)
     assert len(read(path)["evaluations"]) == 2
-
-
-def test_evaluation_in_a_folder_of_its_own_and_prediction(tmp_path):
-    path = tmp_path / "run.json"
-    for _ in range(2):
-        evaluate(path, "a", metrics={})
-    found = read(path)
-    assert (found["stage"], found["status"], len(found["evaluations"])) == ("test", "finished", 1)
-    path = tmp_path / "predictions" / "run.json"
-    evaluate(path, "a", "predict", skipped=2)
-    found = read(path)
-    assert (found["stage"], found["skipped"]) == ("predict", 2)
-    assert "evaluations" not in found

@@ -1,9 +1,8 @@
 """Photographs as AVIF files: what is written, and the vessels that are kept."""
 
-import csv
-
 import numpy as np
 import pytest
+from conftest import read_table
 from PIL import Image
 
 from commandline.verbs import main
@@ -95,7 +94,7 @@ def test_the_command_writes_files_and_a_table(photograph, tmp_path):
         main(["compress", str(tmp_path), f"--output={folder}", "--quality=70"])
     data = (folder / "eye.avif").read_bytes()
     assert data == compress(photograph, 70)
-    (row,) = csv.DictReader((folder / "compression.csv").open())
+    (row,) = read_table(folder / "compression.csv")
     assert (row["ID"], row["quality"], int(row["bytes"])) == ("eye.png", "70", len(data))
     assert float(row["bits_per_pixel"]) == pytest.approx(8 * len(data) / 96**2, abs=1e-4)
     assert 20 < float(row["psnr"]) < 60

@@ -1,7 +1,5 @@
 """What `load` takes, and what it refuses, in one line."""
 
-import shutil
-
 import pytest
 import torch
 
@@ -22,29 +20,6 @@ def changed(trained, tmp_path):
         return path
 
     return make
-
-
-def test_a_run_stands_for_its_best_checkpoint(trained, tmp_path):
-    run = shutil.copytree(trained("blots"), tmp_path / "moved")
-    best = load(run).trained.path
-    assert best.name.startswith("epoch=")
-    assert load(best).trained.path == best
-    best.unlink()
-    assert load(run).trained.path.name == "last.ckpt"
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("gone", "gone: no such run or checkpoint; give a run folder"),
-        ("gone.ckpt", r"gone\.ckpt: no such run or checkpoint"),
-        ("gone.onnx", r"gone\.onnx: no such file"),
-        ("", r"has no checkpoint; give a run folder or a \.ckpt file"),
-    ],
-)
-def test_no_run(tmp_path, name, message):
-    with pytest.raises(DataError, match=message):
-        load(tmp_path / name)
 
 
 class Evil:

@@ -1,12 +1,11 @@
 """What manual optimization must not lose, and what the GAN must be able to do."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
+from conftest import quiet_trainer, read_table
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import CSVLogger
 from torch.utils.data import DataLoader
@@ -53,12 +52,6 @@ def batches(count: int, size: int = 32, seed: int = 0):
     return DataLoader(samples, batch_size=2)
 
 
-def trainer(**options):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    short = {"enable_checkpointing": False, "accelerator": "cpu", "max_epochs": 1}
-    return pl.Trainer(**{**quiet, **short, **options})
-
-
 class Gradients(Callback):
     """Keeps what each network's gradients are when an optimizer is about to step."""
 
@@ -82,7 +75,7 @@ class Gradients(Callback):
 def test_each_update_leaves_the_other_networks_gradients_alone():
     watch = Gradients()
     model = reference()
-    trainer(callbacks=[watch], limit_train_batches=2).fit(model, batches(4))
+    quiet_trainer(callbacks=[watch], limit_train_batches=2).fit(model, batches(4))
     assert [name for name, *_ in watch.seen] == ["d", "g", "d", "g"]
     (_, g1, d1), (_, g2, d2), (_, g3, d3), (_, _, d4) = watch.seen
     assert all(grad is None for grad in g1), "D's loss reached G"
@@ -102,10 +95,9 @@ def test_an_epochs_loss_is_the_mean_of_its_steps(tmp_path, every):
             losses.append(float(pl_module.d_loss.compute()))
 
     options = {"logger": CSVLogger(tmp_path), "log_every_n_steps": every, "callbacks": [Steps()]}
-    run = trainer(**options)
+    run = quiet_trainer(**options)
     run.fit(reference(), batches(10))
-    with (Path(run.logger.log_dir) / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(Path(run.logger.log_dir) / "metrics.csv")
     logged = Path(run.logger.log_dir).iterdir()
     assert sum(file.stat().st_size for file in logged) < 1000, "no weights as text"
     steps = [row for row in rows if row.get("train/d_loss_step")]
@@ -129,7 +121,7 @@ def test_schedulers_are_stepped_with_each_batch(length):
         discriminator_optimizer=adam(0.1),
         lr_scheduler=LinearDecay(0.5),
     )
-    trainer(callbacks=[Rates()], **length).fit(model, batches(4))
+    quiet_trainer(callbacks=[Rates()], **length).fit(model, batches(4))
     np.testing.assert_allclose(np.array(rates).T, np.outer([1, 0.1], [1, 1, 1, 0.5]))
 
 
@@ -143,7 +135,7 @@ def test_condition():
 
 def test_metrics_name_the_features_and_add_nothing_to_the_checkpoint():
     model = reference(kid_weights="random")
-    (metrics,) = trainer().validate(model, batches(6), verbose=False)
+    (metrics,) = quiet_trainer().validate(model, batches(6), verbose=False)
     names = {
         "l1",
         "psnr",
@@ -164,7 +156,7 @@ def test_overfits_a_single_pair():
     loader = DataLoader([{"image": torch.cat([mask, mask]), "target": blot}] * 100)
     torch.manual_seed(0)
     model = with_all_parts(0.002)
-    trainer().fit(model, loader)
+    quiet_trainer().fit(model, loader)
     model.eval()
     l1 = (model(torch.cat([mask, mask])[None]) - blot).abs().mean() / 2
     assert l1 < 0.05, "of the 0-1 range; a gray image has 0.13"

@@ -1,6 +1,5 @@
 """The classifier end to end: what is frozen, what is written, what happens without internet."""
 
-import csv
 import json
 
 import pytest
@@ -9,32 +8,6 @@ from conftest import ROOT, aoi_args, config_args, one_run
 
 from cli import main
 from common.errors import DataError
-
-
-def test_test_repeats_validation_and_predict_writes_every_row(aoi_folder, tmp_path):
-    fitted = main(["fit", *aoi_args(aoi_folder, tmp_path, "--trainer.max_epochs=2")])
-    last = {k: float(v) for k, v in fitted.trainer.callback_metrics.items() if "val/" in k}
-    folder = one_run(tmp_path)
-    args = aoi_args(aoi_folder, tmp_path, "--ckpt_path=last")
-    validated = main(["validate", *args]).trainer.callback_metrics
-    # At a temperature, which changes no label; see callbacks.TemperatureScaling.
-    assert float(validated["val/accuracy"]) == last["val/accuracy"]
-    assert 0 <= main(["test", *args]).trainer.callback_metrics["test/accuracy"] <= 1
-
-    main(["predict", *args])
-    with (aoi_folder / "test.csv").open() as file:
-        expected = [row["ID"] for row in csv.DictReader(file)]
-    (written,) = (folder / "predictions").iterdir()
-    with (written / "predictions.csv").open() as file:
-        rows = list(csv.reader(file))
-    assert rows[0] == ["ID", "Label"]
-    assert [row[0] for row in rows[1:]] == expected
-    names = [f"class {label}" for label in range(6)]
-    with (written / "probabilities.csv").open() as file:
-        for (_, label), row in zip(rows[1:], csv.DictReader(file), strict=True):
-            values = [float(row[name]) for name in names]
-            assert sum(values) == pytest.approx(1, abs=1e-4)
-            assert values.index(max(values)) == int(label)
 
 
 def test_the_best_recipe_runs_one_cycle_and_averages_views(aoi_folder, tmp_path, caplog):

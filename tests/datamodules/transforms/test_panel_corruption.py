@@ -1,13 +1,10 @@
-from inspect import signature
-from pathlib import Path
-
 import pytest
 import torch
 import yaml
+from conftest import ROOT
 
 from datamodules.transforms import PanelCorruption, corruptions
 
-CONFIGS = Path(__file__).parents[3] / "configs"
 STRENGTHS = {kind.__name__: strength for kind, strength in PanelCorruption().kinds}
 OFF = dict.fromkeys(STRENGTHS, 0)
 
@@ -48,15 +45,8 @@ def test_every_side_is_kept(side):
         assert strong(panel(side)).shape == (1, side, side)
 
 
-def test_the_strong_preset_has_more_of_each_kind_than_the_best_recipe():
-    def settings(name):
-        config = yaml.safe_load((CONFIGS / name).read_text())
-        augmentation = config["data"]["init_args"]["augmentation"]
-        return augmentation["init_args"]["corruption"]["init_args"]
-
-    defaults = {n: p.default for n, p in signature(PanelCorruption).parameters.items()}
-    best = {**defaults, **settings("aoi_best.yaml")}
-    strong = settings("augmentation/strong.yaml")
-    assert set(strong) == set(best) == {*OFF, "probability", "max_corruptions"}
-    assert all(strong[name] > best[name] for name in best if name != "equalization")
-    PanelCorruption(**strong)
+def test_the_strong_preset_sets_each_kind():
+    preset = yaml.safe_load((ROOT / "configs/augmentation/strong.yaml").read_text())
+    corruption = preset["data"]["init_args"]["augmentation"]["init_args"]["corruption"]
+    assert set(corruption["init_args"]) == {*OFF, "probability", "max_corruptions"}
+    PanelCorruption(**corruption["init_args"])

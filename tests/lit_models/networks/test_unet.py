@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from common.errors import DataError
+from lit_models.networks import ResidualUNet
 from lit_models.networks.unet import AutoEncoder, UNet, UpConv
 
 
@@ -17,6 +18,8 @@ def test_reference_sizes() -> None:
         assert parameters(UNet()) == 31_036_993
         assert parameters(AutoEncoder()) == 7_701_827
         assert parameters(UNet(widths=(16, 32, 64, 128))) == 482_577
+        assert parameters(ResidualUNet()) == 255_857
+    assert ResidualUNet()(torch.randn(1, 3, 37, 50)).shape == (1, 1, 37, 50)
 
 
 def test_layers_are_the_reference_ones() -> None:

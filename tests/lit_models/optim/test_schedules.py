@@ -3,6 +3,7 @@ import math
 import pytest
 import pytorch_lightning as pl
 import torch
+from conftest import quiet_trainer
 from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from torch import nn
 from torch.utils.data import DataLoader
@@ -67,13 +68,11 @@ class Module(pl.LightningModule):
         return configure_optimizer(self, self.parameters(), torch.optim.AdamW, self.schedule)
 
 
-def train(schedule, folder, epochs, ckpt_path=None, **options):
+def train(schedule, folder, epochs, ckpt_path=None, callbacks=()):
     rates = Rates()
-    callbacks = [rates, *options.pop("callbacks", [])]
-    trainer = pl.Trainer(
-        max_epochs=epochs, default_root_dir=folder, callbacks=callbacks, accelerator="cpu",
-        logger=False, enable_progress_bar=False, enable_model_summary=False, **options
-    )  # fmt: skip
+    trainer = quiet_trainer(
+        max_epochs=epochs, default_root_dir=folder, callbacks=[rates, *callbacks]
+    )
     trainer.fit(Module(schedule), DataLoader(torch.zeros(6, 1), batch_size=1), ckpt_path=ckpt_path)
     trainer.save_checkpoint(folder / "last.ckpt")
     return rates.rates

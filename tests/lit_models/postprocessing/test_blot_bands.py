@@ -1,9 +1,8 @@
 """What is said of a band is what an analyst would measure."""
 
-import csv
-
 import numpy as np
 import pytest
+from conftest import read_table
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.restoration import rolling_ball
@@ -36,8 +35,7 @@ def test_a_blot_without_paper_has_bands_too():
 
 def test_a_rolling_ball_comes_near_the_known_density(trained, predict):
     run = predict(trained("blots_style"), "--data.samples=2")
-    with (run / "bands.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(run / "bands.csv")
     assert len({row["image"] for row in rows}) == 48
     errors = []
     for row in rows:
