@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from callbacks.gather import gather_in_order
+from callbacks.gather import gather
 
 log = logging.getLogger(__name__)
 LIMIT_GIB = 2.0  # a million images of ResNet-18
@@ -73,6 +73,8 @@ def over_images(
         batch = trainer.strategy.batch_to_device(batch, trainer.strategy.root_device)
         with trainer.precision_plugin.forward_context():
             found = function(batch)
-        parts.append((*(x.float() if x.is_floating_point() else x for x in found), batch["index"]))
-    *columns, _ = gather_in_order(trainer, parts, index=-1)
-    return columns
+        found = tuple(x.float() if x.is_floating_point() else x for x in found)
+        parts.append([x.cpu() for x in (*found, batch["index"])])
+    *columns, index = map(torch.cat, zip(*gather(trainer, parts), strict=True))
+    order = index.argsort()
+    return [column[order] for column in columns]

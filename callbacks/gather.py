@@ -1,12 +1,11 @@
 """Gathers results from all processes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import chain
 from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
 from common.errors import DataError
 
@@ -20,19 +19,6 @@ def gather(trainer: pl.Trainer, local_items: list[T]) -> list[T]:
     shares: list[Any] = [None] * trainer.world_size
     torch.distributed.all_gather_object(shares, local_items)
     return list(chain.from_iterable(shares))
-
-
-def gather_in_order(
-    trainer: pl.Trainer, batches: Sequence[tuple[Tensor, ...]], index: int
-) -> list[Tensor]:
-    """Columns of batches from all processes, sorted by the positions in column ``index``.
-
-    Every process must call it; each gets all rows, on the CPU.
-    """
-    local_items = [tuple(column.cpu() for column in batch) for batch in batches]
-    columns = [torch.cat(column) for column in zip(*gather(trainer, local_items), strict=True)]
-    order = columns[index].argsort()
-    return [column[order] for column in columns]
 
 
 def on_rank_zero(trainer: pl.Trainer, function: Callable[[], T]) -> T:

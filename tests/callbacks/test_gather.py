@@ -3,9 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
-import torch
 
-from callbacks.gather import gather, gather_in_order, on_rank_zero
+from callbacks.gather import on_rank_zero
 from common.errors import DataError
 
 
@@ -28,11 +27,3 @@ def test_an_error_of_rank_zero_is_everyones():
     for process, function in ((trainer(), fail), (trainer(1, DataError("no room")), fail)):
         with pytest.raises(DataError, match=r"^no room$"):
             on_rank_zero(process, function)
-
-
-def test_batches_are_put_in_the_order_of_the_data():
-    batches = [(torch.tensor([2.0, 0.0]), torch.tensor([2, 0])), (torch.ones(1), torch.tensor([1]))]
-    values, indices = gather_in_order(trainer(), batches, index=1)
-    assert values.tolist() == [0, 1, 2]
-    assert indices.tolist() == [0, 1, 2]
-    assert gather(trainer(), ["a"]) == ["a"]
