@@ -15,6 +15,7 @@ from torchvision import tv_tensors
 from common import limits
 from common.errors import DataError
 from common.image_pixels import SEVERAL_PAGES, SUFFIXES, BadImage, one_line, read, to_array
+from datamodules.image_cost import check_cost
 
 IMAGE_SUFFIXES = (*SUFFIXES, ".gz", ".dcm")
 SHOWN = 5  # names in one line
@@ -118,6 +119,7 @@ def _read_dicom(data: bytes, mode: Literal["L", "RGB"]) -> np.ndarray:
         raise BadImage(SEVERAL_PAGES)
     if file.file_meta.TransferSyntaxUID.is_encapsulated:
         frame = get_frame(file.PixelData, 0, number_of_frames=1)
+        check_cost(frame)
         return read(frame, mode, ("JPEG", "JPEG2000"))
     values, most = file.pixel_array, 2**file.BitsStored - 1
     if file.PhotometricInterpretation == "MONOCHROME1":
