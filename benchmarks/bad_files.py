@@ -146,17 +146,17 @@ FINE_TABLES: dict[str, bytes] = {
 TABLES: dict[str, bytes] = FINE_TABLES | {
     "empty": b"",
     "header alone": b"ID,Label\n",
-    "other columns": b"name,class\ntrain_000.png,0\n",
-    "label out of range": b"ID,Label\ntrain_000.png,6\n",
-    "label not a number": b"ID,Label\ntrain_000.png,scratch\n",
-    "no label": b"ID,Label\ntrain_000.png,\n",
-    "an image twice": b"ID,Label\ntrain_000.png,0\ntrain_000.png,1\n",
+    "other columns": b"name,class\ntrain_00000.png,0\n",
+    "label out of range": b"ID,Label\ntrain_00000.png,6\n",
+    "label not a number": b"ID,Label\ntrain_00000.png,scratch\n",
+    "no label": b"ID,Label\ntrain_00000.png,\n",
+    "an image twice": b"ID,Label\ntrain_00000.png,0\ntrain_00000.png,1\n",
     "a missing image": b"ID,Label\nnothing.png,0\n",
     "a path outside": b"ID,Label\n../../x.png,0\n",
-    "UTF-16": "ID,Label\ntrain_000.png,0\n".encode("utf-16"),
-    "NUL": b"ID,Label\ntrain_000.png,\x000\n",
+    "UTF-16": "ID,Label\ntrain_00000.png,0\n".encode("utf-16"),
+    "NUL": b"ID,Label\ntrain_00000.png,\x000\n",
     "an image": b"\x89PNG\r\n\x1a\n\0\0\0",
-    "one image": b"ID,Label\ntrain_000.png,0\n",
+    "one image": b"ID,Label\ntrain_00000.png,0\n",
 }
 
 CONFIGS: dict[str, bytes] = {

@@ -73,7 +73,8 @@ def over_images(
         batch = trainer.strategy.batch_to_device(batch, trainer.strategy.root_device)
         with trainer.precision_plugin.forward_context():
             found = function(batch)
-        parts.append((*(x.float() if x.is_floating_point() else x for x in found), batch["index"]))
-    local_items = [[column.cpu() for column in part] for part in parts]
-    *columns, index = map(torch.cat, zip(*gather(trainer, local_items), strict=True))
-    return [column[index.argsort()] for column in columns]
+        found = tuple(x.float() if x.is_floating_point() else x for x in found)
+        parts.append([x.cpu() for x in (*found, batch["index"])])
+    *columns, index = map(torch.cat, zip(*gather(trainer, parts), strict=True))
+    order = index.argsort()
+    return [column[order] for column in columns]

@@ -202,21 +202,14 @@ class DRIVESegmentationDataModule(FundusDataModule):
         """Augment training images, each by its own draw; see the class."""
         if self.augmentation is None or not isinstance(batch, list):
             return self.in_precision(batch)
-        masks = [torch.cat([item["target"], item["fov"]]).float() for item in batch]
-        images, mask = self.augmentation.batch(
-            [item["image"].float() for item in batch],
-            masks,
-            [item["fov_pixels"] for item in batch],
-        )
-        made = {
-            "image": images,
-            "target": mask[:, :1],
-            # A pixel that is only partly of the field of view does not count.
-            "fov": mask[:, 1:] > 0.99,
-            "name": [item["name"] for item in batch],
-            "index": torch.tensor([item["index"] for item in batch]),
-        }
-        return self.in_precision(made)
+        given = {key: [item[key] for item in batch] for key in batch[0]}
+        masks = map(torch.cat, zip(given["target"], given["fov"], strict=True))
+        pair = [one.float() for one in given["image"]], [one.float() for one in masks]
+        images, mask = self.augmentation.batch(*pair, given["fov_pixels"])
+        # A pixel that is only partly of the field of view does not count.
+        made = {"image": images, "target": mask[:, :1], "fov": mask[:, 1:] > 0.99}
+        index = torch.tensor(given["index"])
+        return self.in_precision({**made, "name": given["name"], "index": index})
 
 
 class DRIVEReconstructionDataModule(FundusDataModule):

@@ -3,7 +3,6 @@
 import gzip
 import io
 import os
-import zlib
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from torchvision import tv_tensors
 from common import limits
 from common.errors import DataError
 from common.image_pixels import SEVERAL_PAGES, SUFFIXES, BadImage, one_line, read, to_array
+from datamodules.image_cost import check_cost
 
 IMAGE_SUFFIXES = (*SUFFIXES, ".gz", ".dcm")
 SHOWN = 5  # names in one line
@@ -82,35 +82,29 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
             another color space, values that have no scale, or more than `common.limits` allows.
     """
     try:
-        data = _read_bytes(path)
-        if path.suffix.lower() == ".gz":
-            data = _unzip(data)
-        if data[128:132] == b"DICM":
-            return to_tensor(_read_dicom(data, mode))
-        return to_tensor(read(data, mode))
+        with one_line():
+            data = _read_bytes(path)
+            dicom = data[128:132] == b"DICM"
+            return to_tensor(_read_dicom(data, mode) if dicom else read(data, mode))
     except BadImage as error:
         raise DataError(f"{path}: {error}") from None
 
 
 def _read_bytes(path: Path) -> bytes:
-    with one_line():
-        if not path.exists():
-            raise BadImage("no such file")
-        if not path.is_file():  # a pipe would be waited for, a device never ends
-            raise BadImage("not a readable image (not a regular file); remove it")
-        if (size := path.stat().st_size) > limits.IMAGE_BYTES:
-            raise BadImage(f"{size:,} bytes, more than {limits.IMAGE_BYTES:,}; make it smaller")
+    most = limits.IMAGE_BYTES
+    if not path.exists():
+        raise BadImage("no such file")
+    if not path.is_file():  # a pipe would be waited for, a device never ends
+        raise BadImage("not a readable image (not a regular file); remove it")
+    if (size := path.stat().st_size) > most:
+        raise BadImage(f"{size:,} bytes, more than {most:,}; make it smaller")
+    if path.suffix.lower() != ".gz":
         return path.read_bytes()
-
-
-def _unzip(data: bytes) -> bytes:
-    try:
-        held = gzip.GzipFile(fileobj=io.BytesIO(data)).read(limits.IMAGE_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadImage(f"not a readable gzip file ({error}); replace it") from None
-    if len(held) > limits.IMAGE_BYTES:
-        raise BadImage(f"more than {limits.IMAGE_BYTES:,} bytes in gzip; make it smaller")
-    return held
+    with gzip.open(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise BadImage(f"more than {most:,} bytes in gzip; make it smaller")
+    return data
 
 
 def _read_dicom(data: bytes, mode: Literal["L", "RGB"]) -> np.ndarray:
@@ -120,18 +114,18 @@ def _read_dicom(data: bytes, mode: Literal["L", "RGB"]) -> np.ndarray:
         from pydicom.encaps import get_frame
     except ImportError:
         raise BadImage("a DICOM file; pip install -e '.[dicom]' to read it") from None
-    with one_line():
-        file = dcmread(io.BytesIO(data))
-        if int(file.get("NumberOfFrames") or 1) > 1:
-            raise BadImage(SEVERAL_PAGES)
-        if file.file_meta.TransferSyntaxUID.is_encapsulated:
-            frame = get_frame(file.PixelData, 0, number_of_frames=1)
-            return read(frame, mode, ("JPEG", "JPEG2000"))
-        values, most = file.pixel_array, 2**file.BitsStored - 1
-        if file.PhotometricInterpretation == "MONOCHROME1":
-            values = most - values
-        scaled = values if most == 255 else (values * (255 / most)).round().clip(0, 255)
-        return to_array(Image.fromarray(scaled.astype(np.uint8)), mode)
+    file = dcmread(io.BytesIO(data))
+    if int(file.get("NumberOfFrames") or 1) > 1:
+        raise BadImage(SEVERAL_PAGES)
+    if file.file_meta.TransferSyntaxUID.is_encapsulated:
+        frame = get_frame(file.PixelData, 0, number_of_frames=1)
+        check_cost(frame)
+        return read(frame, mode, ("JPEG", "JPEG2000"))
+    values, most = file.pixel_array, 2**file.BitsStored - 1
+    if file.PhotometricInterpretation == "MONOCHROME1":
+        values = most - values
+    scaled = values if most == 255 else (values * (255 / most)).round().clip(0, 255)
+    return to_array(Image.fromarray(scaled.astype(np.uint8)), mode)
 
 
 def to_tensor(array: np.ndarray) -> tv_tensors.Image:

@@ -24,9 +24,7 @@ class AOIFigures(HeldOutFigures):
     ``index`` ``(N,)``; the module has ``hparams.class_names``. The table of mistakes has all.
     """
 
-    def keep(
-        self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def keep(self, outputs: Any, batch: Any, kept: list[Any]) -> tuple[Tensor, Tensor, Tensor]:
         probabilities = outputs["probabilities"].float().cpu()
         return probabilities, outputs["target"].cpu(), outputs["index"].cpu()
 

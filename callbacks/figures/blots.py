@@ -35,7 +35,7 @@ class BlotFigures(HeldOutFigures):
         super().__init__()
         self.images = images
 
-    def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> Any:
+    def keep(self, outputs: Any, batch: Any, kept: list[Any]) -> Any:
         """uint8 ``(n, P, C, H, W)``: templates, generated, real."""
         missing = self.images - sum(len(part) for part in kept)
         if missing <= 0:

@@ -81,11 +81,10 @@ class HeldOutFigures(Callback):
         self._best_score: float | None = None
         self._best_epoch = 0
 
-    def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> Any:
+    def keep(self, outputs: Any, batch: Any, kept: list[Any]) -> Any:
         """What to remember of a batch, on the CPU and of bounded size, or None.
 
         Args:
-            trainer: that evaluates.
             outputs: of ``validation_step`` or ``test_step``.
             batch: of images.
             kept: remembered from earlier batches of this pass.
@@ -154,7 +153,7 @@ class HeldOutFigures(Callback):
         if trainer.state.fn == "validate" or trainer.sanity_checking:
             return
         with warn_on_error(f"{type(self).__name__}: figures"):
-            part = self.keep(trainer, outputs, batch, self._passing)
+            part = self.keep(outputs, batch, self._passing)
             if part is not None:
                 self._passing.append(part)
 

@@ -20,7 +20,7 @@ class RetinaFigures(HeldOutFigures):
     without padding.
     """
 
-    def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> list[Tensor]:
+    def keep(self, outputs: Any, batch: Any, kept: list[Any]) -> list[Tensor]:
         """Pairs uint8 ``(2, 3, H, W)`` of an original and its reconstruction."""
         pairs = []
         for copy, image in zip(outputs["reconstruction"], batch["image"], strict=True):

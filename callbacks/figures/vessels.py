@@ -26,7 +26,7 @@ class VesselFigures(HeldOutFigures):
     ``scores``, see `VesselScores.update`.
     """
 
-    def keep(self, trainer: pl.Trainer, outputs: Any, batch: Any, kept: list[Any]) -> list[Any]:
+    def keep(self, outputs: Any, batch: Any, kept: list[Any]) -> list[Any]:
         """Place, `SCORES` and map of each photograph; no map of those that are not shown.
 
         Scores are of the field of view where its mask exists, else of the full image.

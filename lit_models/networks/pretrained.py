@@ -1,5 +1,6 @@
 """Pretrained weights of torchvision's networks, from its server or from a file."""
 
+import hashlib
 import pickle
 import socket
 from pathlib import Path
@@ -37,7 +38,9 @@ def read_state(name: str, weights: str) -> dict[str, Tensor]:
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(20)  # urllib's default is to wait for ever
     try:
-        return dict(source.get_state_dict(progress=True, check_hash=True, weights_only=True))
+        state = dict(source.get_state_dict(progress=True, check_hash=True, weights_only=True))
+        _check_hash(cache)  # torch checks what it downloads, not what lies there already
+        return state
     except pickle.UnpicklingError:
         raise DataError(f"{cache}: not a file of weights alone; remove it") from None
     except (OSError, RuntimeError) as error:
@@ -48,3 +51,11 @@ def read_state(name: str, weights: str) -> dict[str, Tensor]:
         ) from None
     finally:
         socket.setdefaulttimeout(patience)
+
+
+def _check_hash(path: Path) -> None:
+    """Compare a file with the beginning of its SHA-256 that torchvision's names end in."""
+    expected = path.stem.rpartition("-")[2]
+    with path.open("rb") as file:
+        if not hashlib.file_digest(file, "sha256").hexdigest().startswith(expected):
+            raise DataError(f"{path}: not the file that its name says; remove it")
