@@ -84,6 +84,7 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
     try:
         with one_line():
             data = _read_bytes(path)
+            check_cost(data)
             dicom = data[128:132] == b"DICM"
             return to_tensor(_read_dicom(data, mode) if dicom else read(data, mode))
     except BadImage as error:
