@@ -86,11 +86,10 @@ def test_a_model_of_other_classes_is_refused_by_name(tmp_path):
     main(["fit", *aoi_args(draw_classes(tmp_path / "set"), tmp_path / "runs", *args)])
     run = one_run(tmp_path / "runs")
     (tmp_path / "set" / "blue").rename(tmp_path / "set" / "green")
+    args = aoi_args(tmp_path / "set", tmp_path / "runs", f"--ckpt_path={run}")
     for verb, more in (("validate", []), ("fit", ["--trainer.max_epochs=2"])):
         with pytest.raises(DataError, match=r"label 'green' of .* \(blue, red, type 3\)"):
-            main(
-                [verb, *aoi_args(tmp_path / "set", tmp_path / "runs"), *more, f"--ckpt_path={run}"]
-            )
+            main([verb, *args, *more])
 
 
 def write_set(root, names, numbers=range(1, 8)):

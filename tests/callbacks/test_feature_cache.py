@@ -33,10 +33,7 @@ def test_trains_as_on_the_images(aoi_folder, tmp_path, caplog):
     ("option", "reason"),
     [
         ("--model.network.frozen=false", "the backbone is trained"),
-        (
-            "--data.augmentation=datamodules.transforms.DefectAugmentation",
-            "training images are augmented",
-        ),
+        ("--data.augmentation=DefectAugmentation", "training images are augmented"),
     ],
 )
 def test_is_off_where_features_would_not_be_the_same(aoi_folder, tmp_path, caplog, option, reason):

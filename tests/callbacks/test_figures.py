@@ -176,28 +176,15 @@ def test_a_resumed_run_keeps_the_figures_of_a_better_epoch(tmp_path):
         assert f"epoch {shown}" in pictures(tmp_path)["confusion"]["Title"]
 
 
-def drawn_curves(callback, trainer, monkeypatch):
-    """The panels of the curves by title, kept from their file."""
-    import matplotlib.figure
-
-    kept = []
-    save = matplotlib.figure.Figure.savefig
-
-    def keep(fig, *args, **options):
-        kept.append(fig)
-        save(fig, *args, **options)
-
-    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", keep)
-    callback.on_fit_end(trainer, None)
-    return {axes.get_title("left"): axes for axes in kept[0].axes}
-
-
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_losses_share_an_axis_where_they_are_the_same_quantity(tmp_path, monkeypatch, smoothing):
     trainer = fake_trainer(tmp_path, smoothing=smoothing, **aoi_data())
     write_metrics(tmp_path, train__loss=[9, 8], val__loss=[1, 2], val__accuracy=[0.5, 1.0])
     (tmp_path / "run.json").write_text('{"task": "aoi"}')
-    panels = drawn_curves(AOIFigures(), trainer, monkeypatch)
+    kept = []
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda fig, *_, **__: kept.append(fig))
+    AOIFigures().on_fit_end(trainer, None)
+    panels = {axes.get_title("left"): axes for axes in kept[0].axes}
     found = {
         title: [list(line.get_ydata()) for line in axes.get_lines()]
         for title, axes in panels.items()

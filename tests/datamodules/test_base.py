@@ -60,18 +60,6 @@ def test_settings_are_plain_values_that_a_checkpoint_loads_as_weights_alone(modu
     }
 
 
-def test_parts_of_the_method_are_saved_as_the_config_names_them():
-    data = built(
-        DRIVESegmentationDataModule,
-        "--data.augmentation=datamodules.transforms.FundusAugmentation",
-        "--data.augmentation.crop=32",
-        "--data.inputs.channels=rgb",
-    )
-    assert data.hparams["augmentation"]["init_args"]["crop"] == 32
-    assert data.hparams["inputs"]["channels"] == "rgb"
-    assert isinstance(data.augmentation, FundusAugmentation)
-
-
 def test_objects_given_in_python_do_not_spoil_a_checkpoint(tmp_path):
     data = DRIVESegmentationDataModule(
         inputs=FundusInput("rgb"), augmentation=FundusAugmentation(), val_size=3

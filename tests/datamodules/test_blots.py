@@ -135,11 +135,7 @@ def test_bad_folder_is_one_line_that_names_the_file(blots, file, change, message
     assert "\n" not in str(error.value)
 
 
-def test_bad_options(blots, make):
-    with pytest.raises(DataError, match="no such folder"):
-        make(blots / "gone")
-    with pytest.raises(DataError, match="fold 5 of 5"):
-        BlotDataModule(fold=5)
+def test_bad_options():
     with pytest.raises(DataError, match=r"data\.target: give it and data\.templates"):
         BlotDataModule(target="a/x")
     with pytest.raises(DataError, match=r"data\.target: a/x is a template too"):

@@ -23,12 +23,6 @@ def test_official_layout_pairs_by_name(official):
         assert files.second is None or files.second.name.startswith(key)
 
 
-def test_flat_layout(flat):
-    splits = find_photographs(flat).splits
-    assert [len(splits[split]) for split in ("training", "test")] == [5, 2]
-    assert all(files.name == files.vessels.name and files.fov is None for files in splits["test"])
-
-
 @pytest.mark.parametrize("name", ["1st_manual", "mask"])
 def test_a_folder_of_hidden_files_is_no_folder_of_masks(official, name):
     for path in (official / "test" / name).iterdir():

@@ -3,28 +3,10 @@
 import json
 
 import pytest
-import torch
-from conftest import ROOT, aoi_args, config_args, one_run
+from conftest import ROOT, aoi_args, one_run
 
 from cli import main
 from common.errors import DataError
-
-
-def test_the_best_recipe_runs_one_cycle_and_averages_views(aoi_folder, tmp_path, caplog):
-    args = config_args("aoi_best", tmp_path, f"--data.data_dir={aoi_folder}")
-    cli = main(["fit", *args, "--trainer.max_epochs=2"])
-    assert "feature cache" not in caplog.text
-    cycle = cli.trainer.lr_scheduler_configs[0].scheduler
-    assert (cycle.total_steps(), cycle.last_epoch) == (4, 4)
-    assert cli.model.network.backbone[1].num_batches_tracked == 4
-    model = main(["validate", *args, "--ckpt_path=last"]).model.eval()
-    images = torch.rand(2, 3, 32, 32)
-    batch = {"name": ["a", "b"], "index": torch.arange(2)}
-    mirrored, plain = (
-        model.predict_step({"image": x, **batch})["probabilities"] for x in (images.flip(2), images)
-    )
-    torch.testing.assert_close(plain, mirrored)
-    torch.testing.assert_close(plain.sum(dim=1), torch.ones(2))
 
 
 @pytest.fixture
