@@ -45,6 +45,11 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     parent = os.getppid()
     status = 0
     try:
+        for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+            if not (value := os.environ.get(name, "0")).isdecimal():
+                raise UsageError(
+                    f"{name}={value}: must be a whole number; unset it, or use torchrun"
+                )
         main()
         sys.stdout.flush()
     except (KeyboardInterrupt, SystemExit) as error:
@@ -56,7 +61,7 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
     rank = os.environ.get("LOCAL_RANK", "0")
-    if status and rank != "0" and "TORCHELASTIC_RUN_ID" not in os.environ:
+    if status and rank.isdecimal() and rank != "0" and "TORCHELASTIC_RUN_ID" not in os.environ:
         _wait_for_rank_zero(parent)
     if stopped and rank == "0":
         print(f"stopped by {signal.Signals(stopped[0]).name}", file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ from torchvision import tv_tensors
 
 from common.errors import DataError
 from datamodules.fundus_files import FundusFiles
-from datamodules.images import read_image
+from datamodules.images import read_image, say
 
 MOST_LABELS = 8  # gray levels in a mask that are meant as such
 
@@ -30,7 +30,8 @@ def read_mask(path: Path, image: Path, size: Sequence[int], full: bool = False) 
         DataError: unreadable, of another size, empty, or not a mask (more than a fifth of what is
             drawn is neither bright nor beside it, or of the image in between); names both files.
     """
-    gray = read_image(path, "RGB").as_subclass(Tensor).amax(0, keepdim=True)
+    color = read_image(path, "RGB").as_subclass(Tensor)
+    gray, least = color.amax(0, keepdim=True), color.amin(0, keepdim=True)
     if gray.shape[-2:] != torch.Size(size):
         (mh, mw), (h, w) = gray.shape[-2:], size
         raise DataError(f"{path}: mask of {mw}x{mh} px for {image} of {w}x{h} px; redraw or resize")
@@ -52,6 +53,11 @@ def read_mask(path: Path, image: Path, size: Sequence[int], full: bool = False) 
             f"{path}: not a binary mask (gray {shown}, {other:.0%} in between) "
             f"for {image}; save it in black and white"
         )
+    if (gray - least).max() > 64:
+        say(f"{path.parent}: masks in color; each color counts as drawn")
+    elif 2 < len(values) <= MOST_LABELS:
+        shown, limit = ", ".join(map(str, values)), (low + high) // 2
+        say(f"{path}: gray {shown}; above {limit} counts as drawn")
     return tv_tensors.Mask(level > 0.5)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from experiment.atomic import write_text
 from experiment.headline import SPLITS, headline, in_words, main_metrics, short
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import task_of
+
+log = logging.getLogger(__name__)
 
 STAGES = {"validate": "Validation", "test": "Test"}
 SAMPLE = "built-in sample (synthetic)"
@@ -161,7 +164,12 @@ def _figures(folder: Path) -> Iterator[dict[str, Any]]:
         folder.glob("[!.]*.png"),  # not what a killed process was about to write
         key=lambda path: (path.stem.startswith("test"), path.stem != "curves", path.stem),
     ):
-        with Image.open(path, formats=("PNG",)) as image:
+        try:
+            image = Image.open(path, formats=("PNG",))
+        except OSError:
+            log.warning("%s: left out of the report, not a picture", path)
+            continue
+        with image:
             yield {
                 "base64": base64.b64encode(path.read_bytes()).decode(),
                 "title": image.info.get("Title", path.stem),

@@ -40,6 +40,7 @@ def line_of(*args, error=DataError):
         ("--seed_everything=-1", "seed_everything: must be from 0 to "),
         ("--model.class_names=[a]", "give data.class_names"),
         ("--model.inference=3", "model.inference: must be a group of options"),
+        ("--model.inference=[]", "model.inference: must be a group of options, not []"),
         ("--model.loss=null", "model.loss: must be a subclass of Module, not null"),
         ("--model.network=torch.nn.Module", "Module.__init__() "),
         ("--lr=1", "lr: unknown; did you mean model.optimizer.lr?"),

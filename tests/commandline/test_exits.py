@@ -105,3 +105,10 @@ def test_what_libraries_raise_for_bad_options():
     refused = pytest.raises(UsageError, match=r"^trainer: no such thing$")
     with refused, one_line_of(option="trainer"):
         raise MisconfigurationException("no such thing\nand more")
+
+
+def test_a_rank_that_is_not_a_number_is_one_line(capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "abc")
+    assert status_of(lambda: None) == 2
+    assert "LOCAL_RANK=abc: must be a whole number" in capsys.readouterr().err

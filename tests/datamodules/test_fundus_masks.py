@@ -25,14 +25,16 @@ def test_smoothed_edges_become_binary(tmp_path, fundus):
     assert 0 < read.float().mean() < 0.1
 
 
-def test_colors_of_a_mask_are_drawn_and_other_labels_are_refused(tmp_path, fundus):
+def test_colors_of_a_mask_are_drawn_and_other_labels_are_refused(tmp_path, fundus, caplog):
     drawn = fundus.vessels(5) > 0
     left = np.arange(drawn.shape[1]) < 18
     color = np.zeros((*drawn.shape, 3), np.uint8)
     color[drawn & left], color[drawn & ~left] = (255, 0, 0), (0, 0, 255)  # arteries and veins
     Image.fromarray(color).save(tmp_path / "av.png")
-    mask = read_mask(tmp_path / "av.png", tmp_path / "image.png", fundus.size)
+    with caplog.at_level("INFO"):
+        mask = read_mask(tmp_path / "av.png", tmp_path / "image.png", fundus.size)
     assert np.array_equal(mask[0], drawn)
+    assert "each color counts as drawn" in caplog.text
     labels = drawn.astype(np.uint8)
     labels[30, 20:22] = 255  # not judged
     Image.fromarray(labels).save(tmp_path / "labels.png")
