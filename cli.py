@@ -29,9 +29,9 @@ from callbacks.run_recorder import RunRecorder
 from callbacks.standard import sort_callbacks, standard_callbacks
 from commandline.checks import check_values
 from commandline.configs import CONFIGS
-from commandline.noise import filter_warnings
 from commandline.option_help import print_help
 from commandline.parser import OneLineParser, one_line_of
+from commandline.warning_filters import filter_warnings
 from common.errors import DataError, UsageError
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoints

@@ -1,6 +1,6 @@
 """What a stranger's file may cost; see docs/reliability.md for the case that each bounds.
 
-The pixels of an image: ``MOST_PIXELS`` in common/image_pixels.py, which exported models ship alone.
+The pixels of an image: ``MOST_PIXELS`` in common/image_reader.py, which exported models ship alone.
 """
 
 IMAGE_BYTES = 2**29  # of an image file: what 64 megapixels fill uncompressed, four 16-bit channels

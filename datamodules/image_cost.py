@@ -8,7 +8,7 @@ import struct
 from contextlib import suppress
 
 from common import limits
-from common.image_pixels import BadImage
+from common.image_reader import BadImage
 
 # A marker, but no byte that is stuffed into the code of the pixels, and no restart in it.
 JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd8])")

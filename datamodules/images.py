@@ -14,7 +14,7 @@ from torchvision import tv_tensors
 
 from common import limits
 from common.errors import DataError
-from common.image_pixels import SEVERAL_PAGES, SUFFIXES, BadImage, one_line, read, to_array
+from common.image_reader import SEVERAL_PAGES, SUFFIXES, BadImage, one_line, read, to_array
 from datamodules.image_cost import check_cost
 
 IMAGE_SUFFIXES = (*SUFFIXES, ".gz", ".dcm")

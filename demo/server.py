@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
 from common.errors import DataError
-from common.image_pixels import FORMATS
+from common.image_reader import FORMATS
 from demo import page
 from inference import load
 from inference.loading import add_checkpoint_options, chosen_checkpoint

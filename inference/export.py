@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-from common import image_pixels
+from common import image_reader
 from common.errors import DataError, UsageError
 from common.paths import expand
 from experiment.atomic import writing
@@ -256,6 +256,6 @@ def _write_beside(folder: Path, card: dict[str, Any], kind: str) -> None:
     (folder / name).write_text(text, encoding="utf-8")
     if kind in RUNNERS:
         shutil.copy(Path(__file__).with_name("infer_onnx.py"), folder / RUNNERS[kind])
-        shutil.copy(image_pixels.__file__, folder)
+        shutil.copy(image_reader.__file__, folder)
         for needed in MORE_INPUTS.keys() & card["inputs"].keys():
             shutil.copy(str(MORE_INPUTS[needed].__file__), folder)

@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 try:
-    import image_pixels  # beside this file
+    import image_reader  # beside this file
 except ImportError:  # in the project
-    from common import image_pixels
+    from common import image_reader
 
 BESIDE = {"fov": "field_of_view", "noise": "blot_draws"}  # by input
 OUTPUTS = {"probabilities", "activations", "unknown", "probability", "uncertainty", "image"}
@@ -124,7 +124,7 @@ def listed(path):  # as datamodules.images.list_images
     if not path.is_dir():
         return [path]
     visible = sorted(found for found in path.iterdir() if not found.name.startswith("."))
-    known = [x for x in visible if x.is_file() and x.suffix.lower() in image_pixels.SUFFIXES]
+    known = [x for x in visible if x.is_file() and x.suffix.lower() in image_reader.SUFFIXES]
     if len(known) < len(visible):
         print(f"{path}: {len(visible) - len(known)} passed over, no images", file=sys.stderr)
     if not known:
@@ -162,7 +162,7 @@ def inputs(paths, card):  # the files of each prediction
 
 
 def read(files, mode):
-    return [image_pixels.read(file.read_bytes(), mode) for file in files]
+    return [image_reader.read(file.read_bytes(), mode) for file in files]
 
 
 def write(folder, name, answers, card):  # gives the row of each table

@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision import tv_tensors
 
 from common.errors import DataError
-from common.image_pixels import BadImage, to_8_bits, to_array
+from common.image_reader import BadImage, to_8_bits, to_array
 from common.paths import expand
 from datamodules.images import list_images, read_image, to_tensor
 

@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_info
 import cli
 from benchmarks.tiny_data import write_drive
 from commandline import verbs
-from commandline.noise import filter_warnings
+from commandline.warning_filters import filter_warnings
 from common.errors import DataError, UsageError
 from experiment.checkpoints import find_checkpoints
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from common import limits
 from common.errors import DataError
-from common.image_pixels import BadImage, to_array
+from common.image_reader import BadImage, to_array
 from datamodules.images import list_images, read_image
 
 KINDS = ["png", "jpg", "tif", "bmp", "gif", "webp", "avif", "ppm", "jp2"]

@@ -281,7 +281,7 @@ def test_card_says_what_the_model_is(exported):
     assert card["parity"]["labels that differ"] == 0
     inside = load(folder / "model.onnx").card
     assert inside.items() <= card.items()
-    names = "image_pixels.py infer_onnx.py model.json model.onnx"
+    names = "image_reader.py infer_onnx.py model.json model.onnx"
     assert " ".join(sorted(path.name for path in folder.iterdir())) == names
 
 
