@@ -25,6 +25,7 @@ from datamodules.aoi_files import (
     stratified_split,
 )
 from datamodules.base import ImageDataModule
+from datamodules.cached_dataset import CachedDataset
 from datamodules.defect_dataset import DefectDataset
 from datamodules.folds import Fold, fold_split
 from datamodules.images import list_images, read_image
@@ -35,6 +36,7 @@ from datamodules.transforms import Augmentation
 
 log = logging.getLogger(__name__)
 
+KEPT = 2**28  # bytes of decoded images that stay in memory: 5,000 gray ones of 224 px
 LOOKED_AT = 64  # training images that decide on gray or color
 
 
@@ -107,6 +109,7 @@ class AOIDataModule(ImageDataModule):
         self.normalize = normalize_defects
         # Of "train" and "val", filled by FeatureCache: they take the place of the images in fit.
         self.features: dict[str, Tensor] = {}
+        self._decoded: dict[str, CachedDataset] = {}  # as they are seen in fit, where they are few
         self._found: dict[str, LabeledFiles | None] = {}
         if class_names is None:
             class_names = list(AIDEA_NAMES) if data_dir is None else self._found_names()
@@ -241,7 +244,17 @@ class AOIDataModule(ImageDataModule):
 
     def _in_fit(self, split: str, images: Any) -> Dataset | None:
         features = self.features.get(split)
-        return images if features is None else replace(images, features=features)
+        if features is not None:
+            return replace(images, features=features)
+        channels = 3 if self.channels == "rgb" else 1
+        small = images is not None and len(images) * channels * self.image_size**2 <= KEPT
+        training = self.trainer is not None and self.trainer.state.fn == "fit"
+        # Without augmentation FeatureCache reads them once.
+        if not (small and training and self.augmentation):
+            return images
+        if split not in self._decoded:
+            self._decoded[split] = CachedDataset(images, device=self.cache_device)
+        return self._decoded[split]
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Augment training images, each by its own draw, and normalize; see the class."""

@@ -5,6 +5,7 @@ from PIL import Image
 
 from common.errors import DataError
 from datamodules import AOIDataModule
+from datamodules.images import read_image
 from datamodules.transforms import DefectAugmentation
 
 
@@ -47,6 +48,19 @@ def test_only_training_is_augmented(module, ready):
     plain = data.on_after_batch_transfer(batch, 0)["image"]
     assert not torch.equal(first, plain)
     assert torch.equal(plain, data.normalize(batch["image"]))
+
+
+@pytest.mark.parametrize("kept", [2**28, 0])
+def test_few_images_are_decoded_once_in_fit(module, ready, monkeypatch, kept):
+    monkeypatch.setattr("datamodules.aoi.KEPT", kept)
+    data = ready(module(augmentation=DefectAugmentation()))
+    read = []
+    count = lambda path, mode: (read.append(path), read_image(path, mode))[1]  # noqa: E731
+    monkeypatch.setattr("datamodules.defect_dataset.read_image", count)
+    for _ in range(2):
+        batches = [*data.train_dataloader(), *data.val_dataloader()]
+    assert sum(len(batch["index"]) for batch in batches) == len(set(read))
+    assert len(read) == len(set(read)) * (1 if kept else 2)
 
 
 def test_classes_without_images_are_named(module, aoi_folder, ready, caplog):
