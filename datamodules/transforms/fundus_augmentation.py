@@ -141,7 +141,7 @@ class FundusAugmentation(Augmentation):
         Each channel keeps its standard deviation, for the network's input is standardized after
         the camera.
         """
-        if torch.rand(()) >= self.other_camera_prob:
+        if not self.other_camera_prob or torch.rand(()) >= self.other_camera_prob:
             return lambda image: image
         kind, sigma, gain = float(torch.rand(())), 0.0, 0.0
         if kind < 0.65:
