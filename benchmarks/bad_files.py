@@ -137,7 +137,7 @@ IMAGES: dict[str, Spoil] = FINE_IMAGES | {
     "a pipe": _instead(os.mkfifo),
 }
 
-_ROWS = [(f"train_{n:03d}.png", str(n % 6)) for n in range(43)]
+_ROWS = [(f"train_{n:05d}.png", str(n % 6)) for n in range(43)]
 FINE_TABLES: dict[str, bytes] = {
     "BOM and CRLF": b"\xef\xbb\xbfID,Label\r\n"
     + "".join(f"{a},{b}\r\n" for a, b in _ROWS).encode(),
