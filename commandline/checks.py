@@ -1,7 +1,5 @@
 """Checks of option values that jsonargparse accepts, but Lightning or torch cannot use."""
 
-import dataclasses
-import inspect
 import math
 import os
 from collections.abc import Mapping
@@ -46,12 +44,7 @@ def check_values(config: dict[str, Any], verb: str) -> None:
         check_classes(config["trainer"], pl.Trainer, "trainer")
         for part, base in (("model", pl.LightningModule), ("data", pl.LightningDataModule)):
             kind = find_class(config[part]["class_path"], (base,))
-            given = config[part].get("init_args", {})
-            check_classes(given, kind, part)
-            for name, parameter in inspect.signature(kind).parameters.items():
-                value = given.get(name, {})
-                if dataclasses.is_dataclass(parameter.annotation) and not isinstance(value, dict):
-                    raise UsageError(f"{part}.{name}: must be a group of options, not {value}")
+            check_classes(config[part].get("init_args", {}), kind, part)
     except DataError as error:
         raise UsageError(str(error)) from None
     values = flat_settings(config)

@@ -5,6 +5,7 @@ never a function, that is a subclass of what its option takes; in a checkpoint, 
 a stranger, also one that is defined in a trusted package.
 """
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
@@ -93,6 +94,8 @@ def _check(value: Any, hint: Any, option: str, packages: Sequence[str] | None) -
         check_classes(value.get("init_args") or {}, found, option, packages)
     elif isinstance(value, Mapping):
         check_classes(value, bases[0] if len(bases) == 1 else None, option, packages)
+    elif dataclasses.is_dataclass(hint):
+        raise DataError(f"{option}: must be a group of options, not {value}")
     elif isinstance(value, list | tuple):
         for item in value:
             _check(item, hint, option, packages)
