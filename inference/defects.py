@@ -35,7 +35,7 @@ class DefectModel(Model[DefectResult]):
         class_names: in the order of the labels.
         mode: "L" where the model sees gray, "RGB" where it sees color.
         resize: how images become square, see `resize_square`.
-        inference: how the network is asked.
+        inference: see `DefectPostprocessor`.
         unknown: tells images unlike any in training; None where it was not fitted.
     """
 

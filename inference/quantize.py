@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jsonargparse import ArgumentParser
 from pytorch_lightning import LightningDataModule
 
@@ -103,6 +102,8 @@ class ValidationImages:
         Raises:
             DataError: the other one's is below the 95 % interval of the first.
         """
+        import pandas as pd
+
         expected, found = (
             [self._score(i, result) for i, result in enumerate(one.predict(self.paths))]
             for one in (model, other)

@@ -25,7 +25,7 @@ class VesselModel(Model[VesselResult]):
 
     Attributes:
         inputs: how a photograph becomes the network's input.
-        inference: how the network is asked.
+        inference: see `VesselPostprocessor`.
         fov_only: whether nothing outside the field of view is vessel.
     """
 

@@ -42,7 +42,7 @@ class BlotGAN(pl.LightningModule):
     Args:
         generator, discriminator: networks for T and C: blots; logits of templates and blots.
         adversarial_loss: of the logits.
-        generator_optimizer, discriminator_optimizer: of their parameters.
+        generator_optimizer, discriminator_optimizer: optimizers for their parameters.
         reconstruction_loss: of generated and real blots, added to G's loss; null adds none.
         discriminator_augmentation: of the templates and blots that D sees; null changes nothing.
         lr_scheduler: of both optimizers; null leaves the learning rates as they are.

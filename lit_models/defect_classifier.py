@@ -33,7 +33,7 @@ class DefectClassifier(pl.LightningModule):
             `TorchvisionClassifier`.
         loss: of logits ``(N, K)`` and targets ``(N,)`` in training. Evaluation scores plain
             cross-entropy, so that recipes can be compared.
-        optimizer: of the parameters that are not frozen.
+        optimizer: optimizer for the parameters that are not frozen.
         lr_scheduler: null leaves the learning rate as it is.
         inference: what may also be set after training.
         class_names: in the order of the labels 0, 1, ...

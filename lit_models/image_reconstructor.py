@@ -29,7 +29,7 @@ class ImageReconstructor(pl.LightningModule):
     Args:
         network: copies of images, of the same shape.
         loss: of copies and images.
-        optimizer: of all parameters.
+        optimizer: optimizer for all parameters.
         lr_scheduler: null leaves the learning rate as it is.
     """
 

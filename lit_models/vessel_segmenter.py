@@ -32,7 +32,7 @@ class VesselSegmenter(pl.LightningModule):
     Args:
         network: logits ``(N, 1, H, W)`` of images ``(N, C, H, W)``.
         loss: of logits and targets of one shape: ``(N, 1, H, W)``, or ``(P,)`` with ``fov_only``.
-        optimizer: of all parameters.
+        optimizer: optimizer for all parameters.
         lr_scheduler: null leaves the learning rate as it is; a plateau is one of ``val/loss``.
         inference: what may also be set after training.
         fov_only: leave pixels outside the field of view out of the loss, and call none of them

@@ -14,7 +14,7 @@ from lit_models.postprocessing.unknown import UnknownScore
 
 @dataclass(frozen=True)
 class DefectPostprocessor:
-    """How a classifier is asked after training.
+    """Inference settings of a classifier.
 
     Args:
         tta: test-time augmentation: average the probabilities over the image and its three mirror

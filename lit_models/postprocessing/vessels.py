@@ -17,7 +17,7 @@ from common.ranges import PositiveFinite, TileSide
 
 @dataclass(frozen=True)
 class VesselPostprocessor:
-    """How a segmentation network is asked after training.
+    """Inference settings of a segmentation network.
 
     Args:
         threshold: probability above which a pixel is called vessel; choose it by
