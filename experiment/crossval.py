@@ -15,7 +15,6 @@ from typing import Any
 
 import yaml
 
-from common.config_file import read_section
 from common.errors import DataError, UsageError
 from common.paths import expand
 from experiment.atomic import write_json, write_table, write_text, writing
@@ -37,6 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folds", type=int, default=5, help="parts of the training data")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each fold")
     parser.add_argument("--seed", type=int, default=42, help="the first one's seed_everything")
+    parser.add_argument("--run.root", dest="root", help="folder of all runs")
     parser.add_argument("--run.name", dest="name", help="the result is written to crossval_<name>")
 
 
@@ -56,7 +56,8 @@ def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
             ``fit``.
     """
     _check(options, given)
-    settings = _run_settings(options, given)
+    given = [*given, f"--run.root={options.root}"] if options.root else given
+    settings = RunSettings.of_configs(options.config, root=options.root, name=options.name)
     folder = settings.folder / f"crossval_{settings.name or options.folds}"
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,19 +83,6 @@ def _check(options: argparse.Namespace, given: Sequence[str]) -> None:
             raise UsageError(f"{name[2:]}: is set for each fold; give --folds, --seeds, --seed")
         if name == "--trainer.devices":
             raise UsageError("trainer.devices: crossval trains in one process; leave it out")
-
-
-def _run_settings(options: argparse.Namespace, given: Sequence[str]) -> RunSettings:
-    """Settings ``run`` of the config and the command line."""
-    settings: dict[str, Any] = {}
-    for path in options.config:
-        settings |= read_section(path, "run")
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("task", "root"):
-        parser.add_argument(f"--run.{name}", dest=name, default=argparse.SUPPRESS)
-    settings |= vars(parser.parse_known_args(given)[0])
-    known = {name: settings[name] for name in ("task", "root", "config") if name in settings}
-    return RunSettings(**known, name=options.name)
 
 
 def _cross_validate(

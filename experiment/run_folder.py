@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from common.config_file import read_section
 from common.errors import DataError
 from common.paths import expand
 from experiment.atomic import writing
@@ -54,6 +55,15 @@ class RunSettings:
                 )
         if not self.root:
             raise DataError("run.root: is empty; give a folder, such as runs")
+
+    @classmethod
+    def of_configs(cls, configs: Sequence[str], **given: str | None) -> "RunSettings":
+        """Settings ``run`` of configs, the later before the earlier, and given ones before both."""
+        found: dict[str, Any] = {}
+        for path in configs:
+            found |= read_section(path, "run")
+        found |= {name: value for name, value in given.items() if value is not None}
+        return cls(**{name: value for name, value in found.items() if name in cls.__annotations__})
 
     @property
     def folder(self) -> Path:

@@ -1,4 +1,4 @@
-"""Checkpoint files of a name: best, last, a run, a file, several, a cross-validation."""
+"""Checkpoint files of a name: best, last, a run, a file, several, a cross-validation, the hub."""
 
 import json
 import logging
@@ -10,8 +10,7 @@ import yaml
 
 from common.errors import DataError
 from common.paths import expand
-from experiment.checkpoints.hub import WEIGHTS
-from experiment.checkpoints.read import read_checkpoint
+from experiment.checkpoints.read import HUB_SETTINGS, HUB_WEIGHTS, read_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -26,15 +25,16 @@ def find_checkpoints(
     """Checkpoint files of ``source``, in its order.
 
     Args:
-        source: "best" or "last" of the newest of ``runs``; a run folder, a file, or a
-            folder of ``export --format hub``; a list of these, also as the text ``[a.ckpt,
-            b.ckpt]``; or the folder of a cross-validation, for the best checkpoints of all folds.
+        source: "best" or "last" of the newest of ``runs``; a run folder, a file, a folder of
+            ``export --format hub`` or ``hf://user/name``; a list of these, also as the text
+            ``[a.ckpt, b.ckpt]``; or the folder of a cross-validation, for the best checkpoints of
+            all folds.
         which: checkpoint to take of a run folder.
         runs: run folders in which "best" and "last" are searched.
 
     Raises:
-        DataError: no such run or file, a run without a checkpoint, not a list of paths, or
-            a cross-validation that is not finished.
+        DataError: no such run or file, a run without a checkpoint, not a list of paths, a
+            cross-validation that is not finished, or a model that the hub does not give.
     """
     if source in ("best", "last"):
         found = [last for run in runs if (last := run / "checkpoints" / "last.ckpt").is_file()]
@@ -43,6 +43,8 @@ def find_checkpoints(
             raise DataError(f"{where}; train first, or give --ckpt_path a run folder or file")
         last = max(found, key=lambda path: path.stat().st_mtime_ns)
         return [last if source == "last" else best_checkpoint(last)]
+    if isinstance(source, str) and source.startswith("hf://"):
+        return [_download(source)]
     if isinstance(source, str) and source.lstrip().startswith("["):
         try:
             paths = yaml.safe_load(source)
@@ -73,18 +75,15 @@ def best_checkpoint(last: Path) -> Path:
 
 def _in_run(path: Path, which: Which) -> Path:
     """``path`` if it is a file, else the checkpoint of the folder."""
-    if path.is_file():
-        return path
-    if (path / WEIGHTS).is_file():
-        return path / WEIGHTS
-    if not path.is_dir():
-        raise DataError(
-            f"{path}: no such run or checkpoint; give a run folder, a .ckpt file, best or last"
-        )
+    for file in (path, path / HUB_WEIGHTS):
+        if file.is_file():
+            return file
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
     last = folder / "last.ckpt"
     if not last.is_file():
-        raise DataError(f"{path}: has no checkpoint; give a run folder or a .ckpt file")
+        raise DataError(
+            f"{path}: no such run or checkpoint; give a run folder, a .ckpt file, best or last"
+        )
     return last if which == "last" else best_checkpoint(last)
 
 
@@ -98,3 +97,24 @@ def _of_crossval(folder: Path) -> list[Path]:
     if status != "finished" or not members:
         raise DataError(f"{folder}: {len(members)} trained so far; run crossval again to continue")
     return members
+
+
+def _download(address: str) -> Path:
+    """The weights of ``hf://user/name``, from the hub or its cache.
+
+    ``HF_HUB_OFFLINE=1`` takes the cache alone, ``HF_TOKEN`` reads private models. Tested with the
+    offline mode alone.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+
+        name = address.removeprefix("hf://").strip("/")
+        folder = snapshot_download(name, allow_patterns=[HUB_WEIGHTS, HUB_SETTINGS])
+        return Path(folder) / HUB_WEIGHTS
+    except ImportError:
+        raise DataError(f"{address}: needs huggingface_hub; pip install -e '.[hub]'") from None
+    except Exception as error:  # of the hub, of its HTTP client and of the file system
+        cause = str(error).strip().partition("\n")[0]
+        raise DataError(
+            f"{address}: cannot be had ({cause}); give hf://user/name, as huggingface.co has it"
+        ) from None

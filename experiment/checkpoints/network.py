@@ -5,6 +5,7 @@ A checkpoint may come from a stranger: `class_paths` says what it may name.
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -134,19 +135,17 @@ def initialize(model: Any, source: str) -> None:
     if hasattr(getattr(model, "network", None), "weights"):
         model.network.weights = "random"  # else they would be read into it
     new = [name for name in own if name not in taken]
-    log.info("init_from: %d of %d weights are those of %s", len(taken), len(own), path)
-    if new:
-        more = f" and {len(new) - 4} more" if len(new) > 4 else ""
-        log.info("init_from: new are %s%s", ", ".join(new[:4]), more)
+    names = ", ".join(new[:4]) + (f" and {len(new) - 4} more" if len(new) > 4 else "")
+    counts = f"{len(taken)} of {len(own)} weights are those of {path}"
+    log.info("init_from: %s; new: %s", counts, names or "none")
 
 
 def _best_match(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights that fit by name and shape, with the prefixes for which most of them fit."""
     best: dict[str, Tensor] = {}
-    for theirs in THEIRS:
+    for theirs, ours in product(THEIRS, OURS):
         ends = {k.removeprefix(theirs): v for k, v in weights.items() if k.startswith(theirs)}
-        for ours in OURS:
-            renamed = {ours + name: value for name, value in ends.items()}
-            fits = {k: v for k, v in renamed.items() if k in own and own[k].shape == v.shape}
-            best = max(best, fits, key=len)
+        renamed = {ours + name: value for name, value in ends.items()}
+        fits = {k: v for k, v in renamed.items() if k in own and own[k].shape == v.shape}
+        best = max(best, fits, key=len)
     return best
