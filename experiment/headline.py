@@ -78,15 +78,8 @@ def headline(results: RunResults, verb: str = "test") -> str:
             f"{round(right):,} of {images} classified correctly "
             f"(95\u00a0% interval {low:.1f} to {high:.1f}\u00a0%)."
         )
-    pairs = []
-    for name in names:  # the region is said once, at the end
-        plain = name.replace("fov/", "").replace("full_image/", "")
-        word, is_db, _ = in_words(plain, stage=False).partition(" (dB)")
-        pairs.append(f"{word} {short(metrics[name])}{' dB' if is_db else ''}")
-    region = {"fov": " in the field of view", "full_image": " in the whole photograph"}
-    where = region.get(names[0].split("/")[1], "")
-    sentence = f"{', '.join(pairs)}{where}, on {images}."
-    return sentence[0].upper() + sentence[1:]
+    sentence = ", ".join(f"{in_words(name, stage=False)} {short(metrics[name])}" for name in names)
+    return f"{sentence[0].upper()}{sentence[1:]}, on {images}."
 
 
 def wilson_interval(successes: int, count: int) -> tuple[float, float]:

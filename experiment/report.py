@@ -2,7 +2,6 @@
 
 import base64
 import csv
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ from experiment.atomic import write_text
 from experiment.headline import SPLITS, headline, in_words, main_metrics, short
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import task_of
-
-log = logging.getLogger(__name__)
 
 STAGES = {"validate": "Validation", "test": "Test"}
 SAMPLE = "built-in sample (synthetic)"
@@ -124,20 +121,16 @@ def _scores(
     results: RunResults, title: str, facts: str, columns: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
     """A table of metrics: the main ones in the order in which a reader looks for them."""
-    names = {name for values in columns.values() for name in values if "/" in name}
+    names = sorted({name for values in columns.values() for name in values if "/" in name})
     main = [name for stage in SPLITS for name in main_metrics(results.task, stage, names)]
-    if results.monitor in names and results.monitor not in main:
-        main.append(results.monitor)
-    rows = {
-        name: [values.get(name) for values in columns.values()]
-        for name in [*main, *sorted(names - {*main})]
-    }
+    main += [results.monitor] if results.monitor in {*names} - {*main} else []
+    rows = {name: [values.get(name) for values in columns.values()] for name in names}
     return {
         "title": title,
         "facts": facts,
         "columns": list(columns),
-        "main": {name: rows[name] for name in main},
-        "rest": {name: values for name, values in rows.items() if name not in main},
+        "main": {name: rows.pop(name) for name in main},
+        "rest": rows,
     }
 
 
@@ -164,12 +157,7 @@ def _figures(folder: Path) -> Iterator[dict[str, Any]]:
         folder.glob("[!.]*.png"),  # not what a killed process was about to write
         key=lambda path: (path.stem.startswith("test"), path.stem != "curves", path.stem),
     ):
-        try:
-            image = Image.open(path, formats=("PNG",))
-        except OSError:
-            log.warning("%s: left out of the report, not a picture", path)
-            continue
-        with image:
+        with Image.open(path, formats=("PNG",)) as image:
             yield {
                 "base64": base64.b64encode(path.read_bytes()).decode(),
                 "title": image.info.get("Title", path.stem),
@@ -184,16 +172,13 @@ def print_scores(results: RunResults, verb: str) -> None:
 
     ``fit`` also says why it stopped early.
     """
-    from rich.console import Console
-    from rich.table import Table
+    import pandas as pd
 
     latest = [one for one in results.evaluations if one["stage"] == verb][-1:]
     scores = _evaluation(results, latest[0]) if latest else _training(results)
-    table = Table("metric", *(column.lower() for column in scores["columns"]))
-    for name, values in (scores["main"] or scores["rest"]).items():
-        table.add_row(name, *("" if value is None else short(value) for value in values))
-    if table.rows:
-        Console().print(table)
+    if rows := scores["main"] or scores["rest"]:
+        table = pd.DataFrame(rows, scores["columns"], dtype=float).T
+        print(table.to_string(float_format=short, na_rep="", max_colwidth=None))
     if verb == "fit" and (reason := results.record.get("early_stop")):
         print(f"stopped early: {reason}")
     if verb != "validate" and (sentence := headline(results, verb)):

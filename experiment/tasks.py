@@ -1,7 +1,6 @@
 """The tasks, each declared once: what is said of it, measured on it, and which models it has."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,3 @@ LESS_IS_BETTER = ("loss", "objective", "l1", "kid_resnet18")
 def task_of(name: str) -> Task:
     """The task of this name; one of its title alone if it is not declared."""
     return TASKS.get(name) or Task(name or "Run")
-
-
-def better(metric: str) -> Literal["min", "max"]:
-    """Whether a smaller or a larger value of ``metric``, such as "val/loss", is better."""
-    return "min" if metric.rpartition("/")[2] in LESS_IS_BETTER else "max"

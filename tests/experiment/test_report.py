@@ -80,7 +80,6 @@ def test_figures_and_tables_are_in_it(run):
     for name in ("confusion", "curves"):
         Image.linear_gradient("L").resize((40, 30)).save(figures / f"{name}.png")
     (figures / ".half-curves-x1.png").write_bytes(b"")  # of a killed process
-    (figures / "broken.png").write_bytes(b"\x89PNG")
     rows = "".join(f"{i}<.png,a,b,0.5\n" for i in range(201))
     header = "image,true class,predicted class,confidence\n"
     (figures / "test_mistakes.csv").write_text(header + rows)
@@ -131,7 +130,7 @@ def test_nothing_logged_yet_and_a_broken_file(run):
                 "task": "vessels",
                 "evaluations": [{**TESTED, "metrics": {"test/full_image/dice_pooled": 0.5}}],
             },
-            "Dice 0.5000 in the whole photograph, on test images.",
+            "Dice in the whole photograph 0.5000, on test images.",
         ),
         ({"task": "a fifth"}, ""),
     ],
