@@ -68,44 +68,41 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
     if len(tasks) > 1:
         raise DataError(f"runs of {', '.join(tasks)}: give runs of one task, they share no metric")
     path = expand(output or runs[0].folder.parent / "compare.html")
-    validated = [{name for name in run.at_best if name.startswith("val/")} for run in runs]
-    shared = set.intersection(*[*filter(None, validated)] or [set()])
-    metric = next(iter([*main_metrics(tasks[0], "val", shared), *sorted(shared)]), "")
+    rows = [_row(run, path) for run in runs]
+    validated = [{name for name in row["metrics"] if name.startswith("val/")} for row in rows]
+    shared = sorted(set.intersection(*[*filter(None, validated)] or [set()]))
+    metric = next(iter([*main_metrics(tasks[0], "val", shared), *shared]), "")
     sign = 1 if metric.rpartition("/")[2] in LESS_IS_BETTER else -1
 
-    def rank(run: RunResults) -> tuple[bool, float]:
-        value = run.at_best.get(metric, math.nan)
+    def rank(row: dict[str, Any]) -> tuple[bool, float]:
+        value = row["metrics"].get(metric, math.nan)
         return math.isnan(value), sign * value  # runs without a score come last
 
-    runs.sort(key=rank)
-    logged = {name for run in runs for name in (*run.at_best, *_tested(run))}
+    rows.sort(key=rank)
+    logged = {name for row in rows for name in row["metrics"]}
     main = [name for stage in ("val", "test") for name in main_metrics(tasks[0], stage, logged)]
     page = render(
         "compare.html.j2",
         title=task_of(tasks[0]).title,
         ranked_by=metric,
         order="lowest" if sign == 1 else "highest",
-        metrics=main or sorted(shared),
-        runs=[_row(run, path) for run in runs],
+        metrics=main or shared,
+        runs=rows,
         sources={run.record.get("data") for run in runs},
-        differences=_differences(runs),
+        differences=_differences([row["results"] for row in rows]),
     )
     write_text(path, page)
     return path
 
 
-def _tested(run: RunResults) -> dict[str, float]:
-    """Metrics of the newest finished ``test``."""
-    tests = [one["metrics"] for one in run.evaluations if one["stage"] == "test"]
-    return next(filter(None, reversed(tests)), {})
-
-
 def _row(run: RunResults, page: Path) -> dict[str, Any]:
     report = run.folder / "report.html"
+    tests = [one["metrics"] for one in run.evaluations if one["stage"] == "test"]
+    newest = next(filter(None, reversed(tests)), {})
     return {
         "name": os.path.relpath(run.folder, page.parent),
         "link": quote(os.path.relpath(report, page.parent)) if report.is_file() else "",
-        "metrics": (run.at_best or run.at(run.last_epoch)) | _tested(run),
+        "metrics": (run.at_best or run.at(run.last_epoch)) | newest,
         "results": run,
         "record": run.record,
     }

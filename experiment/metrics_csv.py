@@ -47,16 +47,14 @@ class MetricsCSV(Logger):
         Raises:
             DataError: the file system refuses, as a full disk does.
         """
-        row = {name: getattr(v, "item", lambda v=v: v)() for name, v in metrics.items()}
-        table = pd.DataFrame([row | {"step": step}], dtype=object)
+        values = {name: getattr(v, "item", lambda v=v: v)() for name, v in metrics.items()}
+        table = pd.DataFrame([values | {"step": step}], dtype=object)
         if self._columns is None:
             self._columns = read_metrics(self.path).columns
         if table.columns.isin(self._columns).all():
-            line = table.reindex(columns=self._columns).to_csv(
-                header=False, index=False, lineterminator="\n"
-            )
-            with writing(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
-                file.write(line)
+            with writing(self.path):
+                row = table.reindex(columns=self._columns)
+                row.to_csv(self.path, mode="a", header=False, index=False)
         else:
             self._write(pd.concat([read_metrics(self.path), table]).sort_index(axis=1))
 
@@ -73,5 +71,5 @@ class MetricsCSV(Logger):
             self._write(table[: kept[kept].index.max() + 1 if kept.any() else 0])
 
     def _write(self, table: pd.DataFrame) -> None:
-        write_text(self.path, table.to_csv(index=False, lineterminator="\n"))
+        write_text(self.path, table.to_csv(index=False))
         self._columns = table.columns

@@ -15,10 +15,7 @@ STAGES = {"validate": "Validation", "test": "Test"}
 SAMPLE = "built-in sample (synthetic)"
 MAX_ROWS = 200  # of a table of images
 SPLIT_BY = ("folds", "fold", "val_fraction", "val_size", "seed")
-DETAILS = (
-    *("Command", "Started", "Finished", "Config", "Seed", "Precision", "Accelerator", "Devices"),
-    *("Machine", "Git revision", "Versions"),
-)
+SHOWN = ("images", "classes", "evaluations")  # of the record, elsewhere on the page
 
 
 def duration(minutes: float | None) -> str:
@@ -63,7 +60,7 @@ def write_report(run_dir: str | Path) -> Path:
         record=record,
         epochs=results.last_epoch,
         facts=_facts(results),
-        details=[(name, record.get(name.replace(" ", "_").lower())) for name in DETAILS],
+        details={name: value for name, value in record.items() if name not in SHOWN},
         scores=[_training(results), *(_evaluation(results, e) for e in results.evaluations)],
         best_epoch=results.best_epoch,
         monitor=results.monitor,
@@ -94,7 +91,6 @@ def _facts(results: RunResults) -> list[tuple[str, Any]]:
         ("Epochs", f"{epochs}, stopped early: {reason}" if reason else epochs),
         ("Initial weights", record.get("weights")),
         ("Duration", duration(record.get("minutes"))),
-        ("Best checkpoint", record.get("best_checkpoint")),
         ("Stopped by", record.get("error")),
     ]
 
@@ -124,14 +120,8 @@ def _scores(
     names = sorted({name for values in columns.values() for name in values if "/" in name})
     main = [name for stage in SPLITS for name in main_metrics(results.task, stage, names)]
     main += [results.monitor] if results.monitor in {*names} - {*main} else []
-    rows = {name: [values.get(name) for values in columns.values()] for name in names}
-    return {
-        "title": title,
-        "facts": facts,
-        "columns": list(columns),
-        "main": {name: rows.pop(name) for name in main},
-        "rest": rows,
-    }
+    rest = [name for name in names if name not in main]
+    return {"title": title, "facts": facts, "columns": columns, "main": main, "rest": rest}
 
 
 def _tables(folder: Path) -> Iterator[dict[str, Any]]:
@@ -176,8 +166,8 @@ def print_scores(results: RunResults, verb: str) -> None:
 
     latest = [one for one in results.evaluations if one["stage"] == verb][-1:]
     scores = _evaluation(results, latest[0]) if latest else _training(results)
-    if rows := scores["main"] or scores["rest"]:
-        table = pd.DataFrame(rows, scores["columns"], dtype=float).T
+    if names := scores["main"] or scores["rest"]:
+        table = pd.DataFrame(scores["columns"], dtype=float).loc[names]
         print(table.to_string(float_format=short, na_rep="", max_colwidth=None))
     if verb == "fit" and (reason := results.record.get("early_stop")):
         print(f"stopped early: {reason}")

@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -87,16 +87,27 @@ def _in_run(path: Path, which: Which) -> Path:
     return last if which == "last" else best_checkpoint(last)
 
 
-def _of_crossval(folder: Path) -> list[Path]:
+def read_crossval(folder: Path) -> dict[str, Any]:
+    """The record of a cross-validation, with the ``checkpoints`` of its members.
+
+    Raises:
+        DataError: the file is not such a record.
+    """
+    path = folder / CROSSVAL_RECORD
     try:
-        record = json.loads((folder / CROSSVAL_RECORD).read_text(encoding="utf-8"))
-        members = [folder / one["checkpoint"] for one in record["members"]]
-        status = record["status"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(f"{folder / CROSSVAL_RECORD}: not readable; run crossval again") from None
-    if status != "finished" or not members:
-        raise DataError(f"{folder}: {len(members)} trained so far; run crossval again to continue")
-    return members
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record["checkpoints"] = [folder / one["checkpoint"] for one in record["members"]]
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path}: not readable; remove it and run crossval again") from None
+    return record
+
+
+def _of_crossval(folder: Path) -> list[Path]:
+    record = read_crossval(folder)
+    if record.get("status") != "finished":
+        raise DataError(f"{folder}: not all folds are trained; run crossval again to continue")
+    checkpoints: list[Path] = record["checkpoints"]
+    return checkpoints
 
 
 def _download(address: str) -> Path:

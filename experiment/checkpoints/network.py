@@ -135,9 +135,8 @@ def initialize(model: Any, source: str) -> None:
     if hasattr(getattr(model, "network", None), "weights"):
         model.network.weights = "random"  # else they would be read into it
     new = [name for name in own if name not in taken]
-    names = ", ".join(new[:4]) + (f" and {len(new) - 4} more" if len(new) > 4 else "")
-    counts = f"{len(taken)} of {len(own)} weights are those of {path}"
-    log.info("init_from: %s; new: %s", counts, names or "none")
+    names = ", ".join(new) or "none"
+    log.info("init_from: %d weights are those of %s; new are %s", len(taken), path, names)
 
 
 def _best_match(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -146,7 +146,7 @@ def test_two_at_once_are_refused(args, tmp_path):
         ("--data.fold=1", "data.fold: is set for each fold"),
         ("--ckpt_path=last", "ckpt_path: is set for each fold"),
         ("--folds=1", "folds: must be a whole number >= 2"),
-        ("--trainer.devices=2", "trainer.devices: crossval trains in one process"),
+        ("--trainer.devices=2", "trainer.devices: is set for each fold"),
         ("--config=gone.yaml", "gone.yaml: cannot be read"),
         ("--folds=x", "invalid int value"),
     ],

@@ -72,7 +72,7 @@ def test_the_folder_of_a_cross_validation(tmp_path):
     (tmp_path / "crossval.json").write_text(json.dumps(record))
     assert find_checkpoints(tmp_path) == [tmp_path / "fold-0" / "a.ckpt"]
     (tmp_path / "crossval.json").write_text(json.dumps({**record, "status": "running"}))
-    with pytest.raises(DataError, match="1 trained so far; run crossval again to continue"):
+    with pytest.raises(DataError, match="not all folds are trained; run crossval again"):
         find_checkpoints(tmp_path)
     (tmp_path / "crossval.json").write_text("[]")
     with pytest.raises(DataError, match="not readable"):
@@ -81,5 +81,5 @@ def test_the_folder_of_a_cross_validation(tmp_path):
 
 @pytest.mark.parametrize("name", ["gone", "gone.ckpt", "."])
 def test_nothing_there(tmp_path, name):
-    with pytest.raises(DataError, match=r"no such run or checkpoint|has no checkpoint"):
+    with pytest.raises(DataError, match="no such run or checkpoint"):
         find_checkpoints(tmp_path / Path(name))
