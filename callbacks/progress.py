@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 
-from experiment.headline import main_metrics
+from experiment.tasks import main_metrics
 
 
 class Progress(RichProgressBar):

@@ -26,9 +26,8 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder or name"
-        ) from None
+        line = f"{path}: cannot be written ({error.strerror}); choose another folder"
+        raise DataError(line) from None
 
 
 @contextmanager

@@ -13,10 +13,9 @@ from urllib.parse import quote
 from common.errors import DataError
 from common.paths import expand
 from experiment.atomic import write_text
-from experiment.headline import main_metrics
 from experiment.report import render
 from experiment.run_results import RunResults, read_results
-from experiment.tasks import LESS_IS_BETTER, task_of
+from experiment.tasks import LESS_IS_BETTER, main_metrics, task_of
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +97,7 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
 def _row(run: RunResults, page: Path) -> dict[str, Any]:
     report = run.folder / "report.html"
     tests = [one["metrics"] for one in run.evaluations if one["stage"] == "test"]
-    newest = next(filter(None, reversed(tests)), {})
+    newest: dict[str, float] = next(filter(None, reversed(tests)), {})
     return {
         "name": os.path.relpath(run.folder, page.parent),
         "link": quote(os.path.relpath(report, page.parent)) if report.is_file() else "",

@@ -138,10 +138,7 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
     before = read_crossval(folder) if (folder / CROSSVAL_RECORD).is_file() else started
     for name, value in started.items():
         if before.get(name) != value:
-            raise DataError(
-                f"{folder}: was started with other {name} ({before.get(name)}); choose another "
-                "--run.name, or remove it"
-            )
+            raise DataError(f"{folder}: was started with other {name}; choose another --run.name")
     write_json(folder / CROSSVAL_RECORD, started | {"status": "running", "members": []})
     return started
 

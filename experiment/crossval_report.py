@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiment.headline import CONFIDENCE, short, wilson_interval
+from experiment.report import CONFIDENCE, short, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,7 +1,6 @@
 """Checkpoint files of a name: best, last, a run, a file, several, a cross-validation, the hub."""
 
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,8 +10,6 @@ import yaml
 from common.errors import DataError
 from common.paths import expand
 from experiment.checkpoints.read import HUB_SETTINGS, HUB_WEIGHTS, read_checkpoint
-
-log = logging.getLogger(__name__)
 
 CROSSVAL_RECORD = "crossval.json"  # in the folder of a cross-validation
 Which = Literal["last", "best"]
@@ -68,8 +65,6 @@ def best_checkpoint(last: Path) -> Path:
             return best
     # The run was killed after a better one replaced it, before last.ckpt was written.
     others = [path for path in last.parent.glob("[!.]*.ckpt") if path != last]
-    if not others:
-        log.info("%s: the run kept no best checkpoint; its last one is used", last.parent)
     return max(others, key=lambda path: path.stat().st_mtime_ns, default=last)
 
 
@@ -81,9 +76,7 @@ def _in_run(path: Path, which: Which) -> Path:
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
     last = folder / "last.ckpt"
     if not last.is_file():
-        raise DataError(
-            f"{path}: no such run or checkpoint; give a run folder, a .ckpt file, best or last"
-        )
+        raise DataError(f"{path}: no such run or checkpoint; give a folder, a file, best or last")
     return last if which == "last" else best_checkpoint(last)
 
 
@@ -126,6 +119,4 @@ def _download(address: str) -> Path:
         raise DataError(f"{address}: needs huggingface_hub; pip install -e '.[hub]'") from None
     except Exception as error:  # of the hub, of its HTTP client and of the file system
         cause = str(error).strip().partition("\n")[0]
-        raise DataError(
-            f"{address}: cannot be had ({cause}); give hf://user/name, as huggingface.co has it"
-        ) from None
+        raise DataError(f"{address}: cannot be had ({cause}); give hf://user/name") from None

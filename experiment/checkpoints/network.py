@@ -35,10 +35,7 @@ def check_finite(path: str | Path | None, weights: Mapping[str, Tensor]) -> None
     """
     for name, weight in weights.items():
         if weight.is_floating_point() and not bool(weight.isfinite().all()):
-            raise DataError(
-                f"{path}: {name} is not finite, so its training went wrong; give a checkpoint of "
-                "an earlier epoch, or train again with a lower learning rate"
-            )
+            raise DataError(f"{path}: {name} is not finite; give a checkpoint of an earlier epoch")
 
 
 def check_weights_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
@@ -51,11 +48,9 @@ def check_weights_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tens
     mismatched_keys = [name for name in {**own, **stored} if own.get(name) != stored.get(name)]
     if mismatched_keys:
         first = mismatched_keys[0]
-        raise DataError(
-            f"{len(mismatched_keys)} of its weights are not those of this model: {first} is "
-            f"{stored.get(first, 'nothing')}, not {own.get(first, 'nothing')}; give the config it "
-            "was trained with"
-        )
+        shapes = f"{stored.get(first, 'nothing')}, not {own.get(first, 'nothing')}"
+        count = f"{len(mismatched_keys)} of its weights are not those of this model"
+        raise DataError(f"{count}: {first} is {shapes}; give the config it was trained with")
 
 
 def build_network(

@@ -154,13 +154,9 @@ def check_not_finished(checkpoint: Checkpoint, max_epochs: int | None) -> None:
         done = int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
         content["optimizer_states"]
     except (KeyError, TypeError, ValueError):
-        raise DataError(
-            f"{path}: weights only; test and predict take it, fit cannot resume it"
-        ) from None
+        raise DataError(f"{path}: weights only; use --init_from in place of --ckpt_path") from None
     run = path.resolve().parent.parent
     killed = (run / "run.json").is_file() and not (run / "report.html").is_file()
     if max_epochs is not None and 0 <= max_epochs <= done and not (killed and done == max_epochs):
-        raise DataError(
-            f"{path}: has trained its {done} epochs; raise trainer.max_epochs (now {max_epochs}) "
-            "to train on"
-        )
+        now = f"now {max_epochs}"
+        raise DataError(f"{path}: has trained its {done} epochs; raise trainer.max_epochs ({now})")

@@ -36,11 +36,6 @@ TRAINING = ("augmentation", "crops_per_image")
 # Settings of the model in which they may not differ, except for the initial weights.
 SHARED = ("network", "class_names", "fov_only")
 INITIAL = ("model.network.weights", "model.network.frozen")
-# Fitted, or read from the data: null in a config.
-FITTED = (
-    "model.inference.temperature",
-    *("data.class_names", "data.channels", "data.template_count", "data.folds"),
-)
 
 
 @dataclass(frozen=True)
@@ -71,8 +66,7 @@ class Checkpoints:
             if name is not None:
                 raise DataError(
                     f"{member.path}: {name} is {other.get(name)}, but {first.get(name)} in "
-                    f"{members[0].path}; members of an ensemble have one network and one "
-                    "preprocessing"
+                    f"{members[0].path}; leave one out"
                 )
         return cls(members)
 
@@ -111,10 +105,7 @@ class Checkpoints:
         path, model, data = self.lead.path, dict(self.lead.model), dict(self.lead.data)
         ours = given.model.class_path.rpartition(".")[2]
         if self.lead.method not in ("", ours):
-            raise DataError(
-                f"{path}: is a {self.lead.method}'s checkpoint, this config is {ours}'s; give the "
-                "config it was trained with"
-            )
+            raise DataError(f"{path}: of {self.lead.method}, not {ours}; give its own config")
         # The user's own config names packages that are trusted as well.
         named = [path for name, path in given.items() if name.endswith("class_path")]
         packages = [*TRUSTED, *(one.partition(".")[0] for one in named if not inside(one, TRUSTED))]
@@ -136,14 +127,16 @@ class Checkpoints:
 
 
 def log_overrides(given: "Namespace", used: "Namespace") -> None:
-    """Log each option of model and data whose given value the checkpoint overrides."""
+    """Log each option of model and data whose given value the checkpoint overrides.
+
+    Null and "auto" leave the choice to the data, or to what was fitted.
+    """
     for part in ("model", "data"):
         before, after = (flat_settings(c[part].clone().as_dict(), part) for c in (given, used))
         for name in sorted(before.keys() | after.keys()):
-            if name in FITTED and before.get(name) in (None, "auto"):
-                continue
-            if (own := after.get(name)) != before.get(name):
-                log.warning("%s is the checkpoint's %r, not %r", name, own, before.get(name))
+            value, own = before.get(name), after.get(name)
+            if value != own and value not in (None, "auto"):
+                log.warning("%s is the checkpoint's %r, not %r", name, own, value)
 
 
 def _shared_settings(checkpoint: Checkpoint) -> dict[str, Any]:

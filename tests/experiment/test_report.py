@@ -9,8 +9,7 @@ from conftest import write_run
 from PIL import Image
 
 from common.errors import DataError
-from experiment.headline import headline, short
-from experiment.report import write_report
+from experiment.report import headline, short, write_report
 from experiment.run_results import read_results
 
 ROWS = [  # as Lightning writes them: sparse, epochs from 0, validation before training
@@ -89,7 +88,7 @@ def test_figures_and_tables_are_in_it(run):
     for code, _ in pictures:
         assert Image.open(io.BytesIO(base64.b64decode(code))).size == (40, 30)
     for text in (
-        *("AOI defect classification", "/data/&lt;aoi&gt;", "0123456789ab", "12 min"),
+        *("AOI defect classification", "/data/&lt;aoi&gt;", "0123456789ab", "12.5"),
         *("1,234 training", "3, stopped early: no improvement", "Mistakes (test): 201"),
         *("199&lt;.png", "class_path: lit_models.DefectClassifier"),
     ):
