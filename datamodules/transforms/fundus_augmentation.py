@@ -87,24 +87,20 @@ class FundusAugmentation(Augmentation):
         self.sharpening, self.camera_noise = sharpening, camera_noise
 
     def batch(
-        self,
-        images: Sequence[Tensor],
-        masks: Sequence[Tensor],
-        fov_pixels: Sequence[int] | None = None,
+        self, images: Sequence[Tensor], masks: Sequence[Tensor], fov_pixels: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
         """Several pictures, each by its own draw, in few operations and without a wait for a GPU.
 
         Args:
             images: ``(C, H, W)`` each.
             masks: ``(M, H, W)`` each; the last channel is the field of view.
-            fov_pixels: how many pixels each of these holds; None counts them.
+            fov_pixels: how many pixels each of these holds.
 
         Returns:
             Float ``(N, C, h, w)`` and ``(N, M, h, w)``. Resampled masks have values between 0 and 1
             at their edges, which is what part of such a pixel is vessel.
         """
-        counts = fov_pixels or [int(mask[-1].sum()) for mask in masks]
-        drawn = [self._draw(*pair) for pair in zip(images, counts, strict=True)]
+        drawn = [self._draw(*pair) for pair in zip(images, fov_pixels, strict=True)]
         views, cameras, lights = zip(*drawn, strict=True)
         grid = self._grid(masks, views)
         seen_images, seen_masks = (
@@ -124,10 +120,9 @@ class FundusAugmentation(Augmentation):
         return view, self._draw_camera(size, image.device), self._draw_light(size, image.device)
 
     def _draw_view(self, fov_pixels: int) -> View:
-        centered = self.crop is not None and fov_pixels > 0
-        rank = int(torch.randint(fov_pixels, ())) + 1 if centered else 0
+        rank = int(torch.randint(fov_pixels, ())) + 1 if self.crop and fov_pixels else 0
         angle = uniform(-math.pi, math.pi)
-        zoom = math.exp(uniform(*(math.log(limit) for limit in self.zoom)))
+        zoom = math.exp(uniform(*map(math.log, self.zoom)))
         stretch = math.exp(uniform(-self.aspect, self.aspect))
         mirror = 1 if torch.rand(()) < 0.5 else -1
         if torch.rand(()) < self.no_resample_prob:

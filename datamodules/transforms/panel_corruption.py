@@ -1,11 +1,9 @@
 """What a camera, a lens, a conveyor and a file format do to the photograph of a panel."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
-from torch import Tensor
 
 from common.ranges import HalfOpenUnitInterval, NonNegativeFinite
 from datamodules.transforms import corruptions
@@ -47,28 +45,14 @@ class PanelCorruption(Augmentation):
         occlusion: ClosedUnitInterval = 0.2,
         hairs: NonNegativeInt = 4,
     ) -> None:
+        arguments = locals()
         super().__init__()
         self.probability, self.max_corruptions = probability, max_corruptions
-        kinds: list[tuple[Callable[[Tensor, float], Tensor], float]] = [
-            (corruptions.noise, noise),
-            (corruptions.impulses, impulses),
-            (corruptions.stripes, stripes),
-            (corruptions.texture, texture),
-            (corruptions.exposure, exposure),
-            (corruptions.equalization, equalization),
-            (corruptions.light, light),
-            (corruptions.haze, haze),
-            (corruptions.blur, blur),
-            (corruptions.motion, motion),
-            (corruptions.wobble, wobble),
-            (corruptions.sharpening, sharpening),
-            (corruptions.quantization, quantization),
-            (corruptions.low_resolution, low_resolution),
-            (corruptions.compression, compression),
-            (corruptions.occlusion, occlusion),
-            (corruptions.hairs, hairs),
+        self.kinds = [
+            (getattr(corruptions, name), strength)
+            for name, strength in arguments.items()
+            if name in vars(corruptions) and strength > 0
         ]
-        self.kinds = [(kind, strength) for kind, strength in kinds if strength > 0]
 
     def forward(self, *inputs: Any) -> Any:
         image = inputs[0]
