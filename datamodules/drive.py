@@ -25,8 +25,7 @@ from datamodules.fundus_files import (
     read_splits,
     training_split,
 )
-from datamodules.fundus_input import FundusInput, collate
-from datamodules.fundus_masks import read_masks
+from datamodules.fundus_input import FundusInput, collate, read_masks
 from datamodules.images import read_image
 from datamodules.preprocessing import photograph_input
 from datamodules.synthetic.drive import draw_sample

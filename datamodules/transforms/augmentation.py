@@ -1,5 +1,6 @@
 """What all augmentations have in common, and the simple ones."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,12 @@ from common.ranges import HalfOpenUnitInterval, ImageSide, NonNegativeFinite
 def uniform(low: float, high: float) -> float:
     """A number from torch's global generator."""
     return float(torch.empty(()).uniform_(low, high))
+
+
+def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
+    """``(C, H, W)`` blurred by a standard deviation in px; the kernel ends at 3 of these."""
+    radius = min(math.ceil(3 * sigma), *(side - 1 for side in image.shape[-2:]))
+    return v2.functional.gaussian_blur(image, [2 * radius + 1] * 2, [sigma] * 2)
 
 
 class Augmentation(v2.Transform):
