@@ -14,7 +14,8 @@ from lit_models.optim.schedules import StepSchedule
 class ImageModule(pl.LightningModule):
     """Base class: logs the scores of a stage as ``<stage>/<score>`` at the end of its epoch.
 
-    A subclass sets the attributes and updates ``train_scores`` in its training step.
+    A subclass sets the attributes, updates ``train_scores`` in its training step, and has
+    `evaluate` for the other stages.
 
     Attributes:
         train_scores, val_scores, test_scores: metrics of the stages.
@@ -26,17 +27,17 @@ class ImageModule(pl.LightningModule):
     val_scores: MetricCollection
     test_scores: MetricCollection
     optimizer: OptimizerCallable
-    lr_scheduler: StepSchedule | LRSchedulerCallable | None
+    lr_scheduler: StepSchedule | LRSchedulerCallable | None = None
 
-    def _evaluate(self, batch: dict[str, Any], scores: Any) -> dict[str, Any]:
-        """Update the scores with a batch; what it returns is for callbacks."""
+    def evaluate(self, batch: dict[str, Any], scores: Any) -> dict[str, Any]:
+        """Update the scores of ``val`` or ``test`` with a batch; returns what callbacks read."""
         raise NotImplementedError
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, self.val_scores)
+        return self.evaluate(batch, self.val_scores)
 
     def test_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, self.test_scores)
+        return self.evaluate(batch, self.test_scores)
 
     # At an epoch's end, where every process takes part, also one that had no batch.
     def on_train_epoch_end(self) -> None:

@@ -112,7 +112,7 @@ class BlotGAN(ImageModule):
             self.log_dict({f"train/{k}_step": loss for k, loss in losses.items()}, sync_dist=True)
         return losses
 
-    def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
+    def evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real = batch["image"], batch["target"]
         fake = self(templates)
         logits = (self.discriminator(templates, images.to(templates)) for images in (real, fake))

@@ -88,7 +88,7 @@ class DefectClassifier(ImageModule):
         self.train_scores.update(preds=logits, target=target, value=loss, count=len(target))
         return loss
 
-    def _evaluate(self, batch: dict[str, Any], scores: MetricCollection) -> dict[str, Any]:
+    def evaluate(self, batch: dict[str, Any], scores: MetricCollection) -> dict[str, Any]:
         target = batch["target"]
         if self.trainer.state.fn == "fit":  # views would cost more than they tell
             log_probs = self._logits(batch).log_softmax(dim=1)

@@ -58,7 +58,7 @@ class ImageReconstructor(ImageModule):
         self.train_scores["loss"].update(loss.detach(), len(images))
         return loss
 
-    def _evaluate(self, batch: dict[str, Any], scores: MetricCollection) -> dict[str, Any]:
+    def evaluate(self, batch: dict[str, Any], scores: MetricCollection) -> dict[str, Any]:
         pairs = [*reconstruct(self, batch)]
         own = [{"loss": self.loss(*pair), **image_scores(*map(to_unit, pair))} for pair in pairs]
         for name, value in ((name, value) for one in own for name, value in one.items()):

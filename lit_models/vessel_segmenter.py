@@ -89,7 +89,7 @@ class VesselSegmenter(ImageModule):
         same = {"name": batch["name"], "index": batch["index"], "sharpness": sharpness}
         return {**same, "fov": fov, **found}
 
-    def _evaluate(self, batch: dict[str, Any], scores: VesselScores) -> dict[str, Any]:
+    def evaluate(self, batch: dict[str, Any], scores: VesselScores) -> dict[str, Any]:
         inputs = batch["image"], batch["fov"], self.fov_only
         probability = self.inference.predict(self.network, *inputs)["probability"]
         scores["loss"].update(self._loss(probability.logit(1e-6), batch), len(probability))
