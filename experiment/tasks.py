@@ -80,7 +80,7 @@ TASKS = {
         "Drawing synthetic Western blots as training data. Never to be shown as the result of an "
         "experiment.",
         "generated blots against the true ones of held-out membranes, in [-1, 1]; mean over images",
-        ("psnr", "l1", "ssim", "kid_resnet18", "d_loss", "g_loss"),
+        ("psnr", "l1", "ssim", "d_loss", "g_loss"),
     ),
 }
 
@@ -98,13 +98,12 @@ WORDS = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "l1": "L1",
-    "kid_resnet18": "KID (ResNet-18)",
     "d_loss": "loss of D",
     "g_loss": "loss of G",
 }
 SPLITS = {"test": "test", "val": "validation", "train": "training"}
 # Metrics, without their stage, of which less is better; of all others more is.
-LESS_IS_BETTER = ("loss", "objective", "l1", "kid_resnet18")
+LESS_IS_BETTER = ("loss", "objective", "l1")
 
 
 def task_of(name: str) -> Task:
