@@ -61,7 +61,7 @@ def write_report(run_dir: str | Path) -> Path:
     page = render(
         "report.html.j2",
         task=task_of(results.task).title,
-        name=record.get("run") or results.folder.name,
+        name=results.folder.name,
         headline=headline(results),
         record=record,
         epochs=results.last_epoch,
