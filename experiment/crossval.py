@@ -147,14 +147,9 @@ def _train(run: Path, options: Sequence[str], fit: Main) -> None:
     """Train, or resume from the last checkpoint, unless the training is finished."""
     if read_run_json(run / "run.json").get("status") == "finished":
         return
-    args = ["fit", *options, f"--run.name={run.name}"]
-    last = run / "checkpoints" / "last.ckpt"
-    if last.is_file():
-        print(f"resumes from {last}", flush=True)
-        args.append(f"--ckpt_path={last}")
-    elif run.exists():  # stopped before the end of its first epoch
-        shutil.rmtree(run)
-    fit(args)
+    if run.exists() and not (run / "checkpoints" / "last.ckpt").is_file():
+        shutil.rmtree(run)  # stopped before the end of its first epoch
+    fit(["fit", *options, f"--run.name={run.name}", "--ckpt_path=auto"])
 
 
 def _validate(run: Path, fit: Main) -> dict[str, Any]:

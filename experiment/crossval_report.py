@@ -35,16 +35,11 @@ def read_image_tables(runs: Sequence[Path]) -> "pd.DataFrame":
 
 
 def summary(members: Sequence[dict[str, Any]], images: "pd.DataFrame") -> dict[str, Any]:
-    """What the record says beside the members.
-
-    Args:
-        members: of the record.
-        images: scores of the held-out images, see `read_image_tables`.
+    """What the record says beside its ``members``.
 
     Returns:
-        ``metrics``: of each over the runs mean, standard deviation (of the sample; None for one
-        run), minimum and maximum; ``out_of_fold``, see `pooled`; ``best_epoch``, the median over
-        the runs, None where none is known.
+        ``metrics``: mean, standard deviation of the sample, minimum and maximum over the runs, None
+        where there is none; ``out_of_fold``, see `pooled`; ``best_epoch``, the median or None.
     """
     import pandas as pd
 

@@ -50,7 +50,7 @@ def test_what_it_leaves(crossvalidated):
     assert (folder / "compare.html").is_file()
 
 
-def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
+def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path):
     whole, args = crossvalidated
     args = [*args, *SHORT, f"--run.root={tmp_path}"]
     stop = "--trainer.callbacks+=tests.callbacks_that_kill.RaiseAt"
@@ -65,12 +65,8 @@ def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
             raise InterruptedError
         main(given)
 
-    capsys.readouterr()
     with pytest.raises(InterruptedError):
         crossvalidate(args, first_fold)
-    said = capsys.readouterr().out
-    assert "resumes from " in said
-    assert "fold-1_seed-42" in said
     scores = "fold-0_seed-42/validation_images.csv"
     assert (folder / scores).read_text() == (whole / scores).read_text(), "as uninterrupted"
 
