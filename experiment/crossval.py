@@ -165,5 +165,5 @@ def _validate(run: Path, fit: Main) -> dict[str, Any]:
 
 
 def _scores(run: Path) -> list[dict[str, float]]:
-    found = [one["metrics"] for one in read_results(run).evaluations if one["stage"] == "validate"]
-    return [metrics for metrics in found if metrics]
+    found = [one for one in read_results(run).evaluations if one["stage"] == "validate"]
+    return [one["metrics"] for one in found if one.get("metrics")]

@@ -45,7 +45,7 @@ def test_what_it_leaves(crossvalidated):
     assert record["metrics"]["val/accuracy"]["mean"] == pytest.approx(np.mean(runs))
     assert record["metrics"]["val/accuracy"]["std"] == pytest.approx(np.std(runs, ddof=1))
     page = (folder / "crossval.md").read_text()
-    assert "| accuracy |" in page
+    assert "\naccuracy " in page
     assert "--data.fold all --trainer.max_epochs" in page
     assert (folder / "compare.html").is_file()
 
