@@ -1,11 +1,11 @@
 """Labeled images: AOI defects and any other classes, as `datamodules.aoi_files` finds them."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
@@ -29,7 +29,6 @@ from datamodules.cached_dataset import CachedDataset
 from datamodules.defect_dataset import DefectDataset
 from datamodules.folds import Fold, fold_split
 from datamodules.images import list_images, read_image
-from datamodules.label_tables import name_array
 from datamodules.preprocessing import Resize, has_color, normalize_defects
 from datamodules.synthetic.aoi import draw_sample
 from datamodules.transforms import Augmentation
@@ -129,8 +128,8 @@ class AOIDataModule(ImageDataModule):
     def _found_names(self) -> list[str]:
         train, val = self._find("train"), self._find("val")
         assert train is not None
-        labels = [part.labels for part in (train, val) if part is not None]
-        names = train._replace(labels=np.concatenate(labels)).class_names()
+        labels = [*train.labels, *(val.labels if val else [])]
+        names = train._replace(labels=labels).class_names()
         if len(names) < 2:
             raise DataError(f"{train.where}: all images are {names[0]}; give two classes or more")
         return names
@@ -150,12 +149,12 @@ class AOIDataModule(ImageDataModule):
         files, targets, train, val = self._split()
         if self.channels == "auto" and stage == "fit":
             step = max(1, len(train) // LOOKED_AT)
-            looked_at = [files.folder / str(files.names[i]) for i in train[::step][:LOOKED_AT]]
+            looked_at = [files.folder / files.names[i] for i in train[::step][:LOOKED_AT]]
             colored = sum(has_color(read_image(path, "RGB")) for path in looked_at)
             self.channels = "rgb" if colored > len(looked_at) / 2 else "gray"
             self.hparams["channels"] = self.channels
         self.train_set, val_set = (
-            self._dataset(files.folder, files.names[part.numpy()], targets[part])
+            self._dataset(files.folder, [files.names[i] for i in part], targets[part])
             for part in (train, val)
         )
         self.val_set = val_set if len(val) else None
@@ -182,7 +181,7 @@ class AOIDataModule(ImageDataModule):
         assert files is not None
         first = len(files.names)
         if own is not None:
-            names, labels = (np.concatenate(pair) for pair in zip(files[3:], own[3:], strict=True))
+            names, labels = [*files.names, *own.names], [*files.labels, *own.labels]
             files = files._replace(names=names, labels=labels)
         targets = files.targets(self.class_names)
         count = len(targets)
@@ -190,9 +189,8 @@ class AOIDataModule(ImageDataModule):
         if self.trains_on_all:
             return files, targets, every, every[:0]
         if self.folds is not None:
-            labels = targets.numpy()
-            parts = fold_split(files.where, self.folds, self.fold, self.seed, count, labels)
-            train, val = map(torch.from_numpy, parts)
+            how = self.folds, self.fold, self.seed, count, targets.numpy()
+            train, val = map(torch.from_numpy, fold_split(files.where, *how))
             return files, targets, train, val
         if own is not None:
             return files, targets, every[:first], every[first:]
@@ -228,10 +226,10 @@ class AOIDataModule(ImageDataModule):
         paths = list_images(folder, self.recursive)
         if folder.is_file():
             folder = folder.parent
-        names = name_array([path.relative_to(folder).as_posix() for path in paths])
+        names = [path.relative_to(folder).as_posix() for path in paths]
         return self._dataset(folder, names, torch.full((len(names),), UNLABELED))
 
-    def _dataset(self, folder: Path, names: np.ndarray, targets: Tensor) -> DefectDataset:
+    def _dataset(self, folder: Path, names: Sequence[str], targets: Tensor) -> DefectDataset:
         mode: Literal["L", "RGB"] = "RGB" if self.channels == "rgb" else "L"
         return DefectDataset(folder, names, targets, self.image_size, mode, self.resize)
 

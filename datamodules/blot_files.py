@@ -20,7 +20,7 @@ from torch import Tensor
 
 from common.errors import DataError
 from datamodules.images import list_images, read_image
-from datamodules.label_tables import read_header, read_table
+from datamodules.label_tables import read_table
 
 Roles = tuple[str, tuple[str, ...]]  # patterns of the images and of their templates
 COURSE: Roles = ("wb_dataset/", ("wb_template/BandMask_", "wb_template2/BasePattern_"))
@@ -176,11 +176,7 @@ def read_groups(path: Path, stems: Sequence[str]) -> list[str]:
     Raises:
         DataError: a column is missing, a stem has no membrane, and what `read_table` raises.
     """
-    columns = ["ID", "membrane"]
-    if not set(columns) <= set(read_header(path)[1]):
-        raise DataError(f"{path}: needs the columns {','.join(columns)}; name them so")
-    table = read_table(path, columns)
-    groups = dict(zip(table["name"], table["label"], strict=True))
+    groups = {row.name: row.label for row in read_table(path, ["ID", "membrane"])}
     without = [stem for stem in stems if not groups.get(stem)]
     if without:
         raise DataError(f"{path}: no membrane for {without[0]} ({len(without)} such IDs); add them")

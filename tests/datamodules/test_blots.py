@@ -118,7 +118,11 @@ ONE_MEMBRANE = "\n".join(["ID,membrane", *(f"bg_{n:04d},one" for n in range(10))
         ("wb_dataset/bg_0005.png", lambda data: data[:60], r"bg_0005\.png: not a readable image"),
         ("wb_template2/BasePattern_bg_0006.png", wide, r"is 16x8 pixels but .*png is 16x16"),
         ("groups.csv", lambda data: data + b"bg_0002,x", "line 12: bg_0002 is listed twice"),
-        ("groups.csv", lambda data: b"ID,gel\nbg_0000,1\n", "needs the columns ID,membrane"),
+        (
+            "groups.csv",
+            lambda data: b"ID,gel\nbg_0000,1\n",
+            "has the columns ID, gel; needs ID, membrane",
+        ),
         ("groups.csv", lambda data: data.replace(b"bg_0002", b"x"), "no membrane for bg_0002"),
         ("groups.csv", lambda data: ONE_MEMBRANE, "1 membranes do not fill 5 folds"),
     ],
