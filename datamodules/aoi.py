@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jsonargparse.typing import NonNegativeInt, OpenUnitInterval
+from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import DataError
 from common.paths import expand
-from common.ranges import BatchSize, FoldCount, ImageSide, Seed
+from common.ranges import ImageSide
 from datamodules.aoi_files import (
     AIDEA_NAMES,
     SPLITS,
@@ -27,11 +27,10 @@ from datamodules.aoi_files import (
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
 from datamodules.defect_dataset import DefectDataset
-from datamodules.folds import Fold, fold_split
+from datamodules.folds import fold_split
 from datamodules.images import list_images, read_image
 from datamodules.preprocessing import Resize, has_color, normalize_defects
 from datamodules.synthetic.aoi import draw_sample
-from datamodules.transforms import Augmentation
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +46,6 @@ class AOIDataModule(ImageDataModule):
     list of file names; ``index`` int64 ``(N,)``, positions in the data set.
 
     Args:
-        data_dir: folder in one of the layouts of `datamodules.aoi_files`; null draws the built-in,
-            synthetic sample.
-        predict_dir: plain folder of images, or one image, for ``predict``; null predicts the test
-            images.
-        test_dir: other labeled images of the same classes for ``test``: in it the test images, else
-            the validation images, else all; null takes the test images of ``data_dir``.
         recursive: predict the images in the folders below ``predict_dir`` too.
         table: table of the file names and labels, in ``data_dir`` or elsewhere; null looks for one.
         columns: the table's columns of file names and labels; null finds them by their names.
@@ -63,25 +56,20 @@ class AOIDataModule(ImageDataModule):
         channels: "gray", "rgb", or "auto": color where most training images have any.
         val_fraction: part of each class that is kept for validation where the data have no
             validation images of their own.
-        folds: cut the training and validation images into so many parts instead, each class evenly;
-            null takes ``val_fraction``.
-        fold: the part that is kept for validation, from 0; "all" trains on every image.
-        batch_size: images in a batch of one process.
+        batch_size: training images in a batch of one process.
         num_workers: processes that decode images.
-        augmentation: how training images vary at random, on the device; null: not at all.
         cache_features: let ``FeatureCache`` compute a frozen backbone's features once.
-        seed: of the split and of the training order.
+        **kwargs: see `ImageDataModule`.
 
     Raises:
-        DataError: class names that are empty or not unique; from ``prepare_data`` and ``setup``,
-            for a layout, table or image it cannot use.
+        DataError: see `ImageDataModule`; class names that are empty or not unique.
     """
+
+    draw_sample = draw_sample
 
     def __init__(
         self,
-        data_dir: str | None = None,
-        predict_dir: str | None = None,
-        test_dir: str | None = None,
+        *args: Any,
         recursive: bool = False,
         table: str | None = None,
         columns: list[str] | None = None,
@@ -90,28 +78,21 @@ class AOIDataModule(ImageDataModule):
         resize: Resize = "squash",
         channels: Literal["auto", "gray", "rgb"] = "auto",
         val_fraction: OpenUnitInterval = 0.15,
-        folds: FoldCount | None = None,
-        fold: Fold | None = None,
-        batch_size: BatchSize = 32,
+        batch_size: PositiveInt = 32,
         num_workers: NonNegativeInt = 2,
-        augmentation: Augmentation | None = None,
         cache_features: bool = True,
-        seed: Seed = 0,
+        **kwargs: Any,
     ) -> None:
-        folders = data_dir, predict_dir, test_dir
-        loading = batch_size, batch_size, num_workers
-        super().__init__(draw_sample, *folders, *loading, seed, folds=folds, fold=fold)
-        self.save_hyperparameters()
+        super().__init__(*args, batch_size=batch_size, num_workers=num_workers, **kwargs)
         self.recursive, self.table, self.columns = recursive, table, columns
         self.image_size, self.resize, self.val_fraction = image_size, resize, val_fraction
-        self.augmentation, self.cache_features = augmentation, cache_features
-        self.normalize = normalize_defects
+        self.cache_features, self.normalize = cache_features, normalize_defects
         # Of "train" and "val", filled by FeatureCache: they take the place of the images in fit.
         self.features: dict[str, Tensor] = {}
         self._decoded: dict[str, CachedDataset] = {}  # as they are seen in fit, where they are few
         self._found: dict[str, LabeledFiles | None] = {}
         if class_names is None:
-            class_names = list(AIDEA_NAMES) if data_dir is None else self._found_names()
+            class_names = list(AIDEA_NAMES) if self.data_dir is None else self._found_names()
         if not class_names or not all(class_names) or len(set(class_names)) < len(class_names):
             raise DataError(
                 f"data.class_names: {class_names}; give one name a class, all different"
@@ -189,8 +170,9 @@ class AOIDataModule(ImageDataModule):
         if self.trains_on_all:
             return files, targets, every, every[:0]
         if self.folds is not None:
-            how = self.folds, self.fold, self.seed, count, targets.numpy()
-            train, val = map(torch.from_numpy, fold_split(files.where, *how))
+            classes = targets.numpy()
+            parts = fold_split(files.where, self.folds, self.fold, self.seed, count, classes)
+            train, val = map(torch.from_numpy, parts)
             return files, targets, train, val
         if own is not None:
             return files, targets, every[:first], every[first:]

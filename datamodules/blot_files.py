@@ -146,24 +146,18 @@ def find_pairs(root: Path, templates: Sequence[str], target: str | None) -> list
     ]
 
 
-def find_templates(root: Path, templates: Sequence[str] | None = None) -> list[Pair]:
+def find_templates(root: Path) -> list[Pair]:
     """Templates without images, in any layout; a plain folder or file holds templates, too.
-
-    Args:
-        root: the folder.
-        templates: patterns of them; None finds them.
 
     Raises:
         DataError: see `find_roles` and `find_pairs`.
     """
     if root.is_file():
         return [Pair(root.stem, (Member(root),), None)]
-    if templates is None:
-        roles = find_roles(root, "test") or find_roles(root)
-        assert roles is not None
-        templates = roles[1]
-    pairs = find_pairs(root, templates, None)
-    if templates == ("|left",):
+    roles = find_roles(root, "test") or find_roles(root)
+    assert roles is not None
+    pairs = find_pairs(root, roles[1], None)
+    if roles[1] == ("|left",):
         height, width = read_image(pairs[0].templates[0].path, "L").shape[-2:]
         if width != 2 * height:
             return find_pairs(root, ("",), None)
