@@ -31,33 +31,29 @@ def read_mask(path: Path, image: Path, size: Sequence[int], full: bool = False) 
             drawn is neither bright nor beside it, or of the image in between); names both files.
     """
     color = read_image(path, "RGB").as_subclass(Tensor)
-    gray, least = color.amax(0, keepdim=True), color.amin(0, keepdim=True)
+    gray = color.amax(0, keepdim=True)
     if gray.shape[-2:] != torch.Size(size):
         (mh, mw), (h, w) = gray.shape[-2:], size
         raise DataError(f"{path}: mask of {mw}x{mh} px for {image} of {w}x{h} px; redraw or resize")
     low, high = int(gray.min()), int(gray.max())
-    if full and low == high > 0:
-        return tv_tensors.Mask(torch.ones_like(gray, dtype=torch.bool))
+    if full and low == high:
+        low = 0
     if low == high:
         raise DataError(f"{path}: empty mask ({low} everywhere) for {image}; remove both or redraw")
     level = (gray.float() - low) / (high - low)
-    values = gray.unique().tolist()
     # Of few values each is a label; else the darkest may be traces of a lossy compression.
-    drawn = level > (0 if len(values) <= MOST_LABELS else 0.2)
+    labels = len(gray.unique()) if len(gray.unique()) <= MOST_LABELS else 0
+    drawn = level > (0 if labels else 0.2)
     near_bright = max_pool2d((level > 0.8).float(), 5, stride=1, padding=2) > 0
     between = float(((level > 0.2) & (level < 0.8)).float().mean())  # much of it in a photograph
     other = max(between, float((drawn & ~near_bright).sum() / drawn.sum()))
     if other > 0.2 or low > high / 2:
-        shown = ", ".join(map(str, values)) if len(values) <= MOST_LABELS else f"{low} to {high}"
         raise DataError(
-            f"{path}: not a binary mask (gray {shown}, {other:.0%} in between) "
+            f"{path}: not a binary mask (gray {low} to {high}, {other:.0%} in between) "
             f"for {image}; save it in black and white"
         )
-    if (gray - least).max() > 64:
-        say(f"{path.parent}: masks in color; each color counts as drawn")
-    elif 2 < len(values) <= MOST_LABELS:
-        shown, limit = ", ".join(map(str, values)), (low + high) // 2
-        say(f"{path}: gray {shown}; above {limit} counts as drawn")
+    if labels > 2 or (gray - color.amin(0)).max() > 64:
+        say(f"{path.parent}: masks in color or several grays; what is not dark counts as drawn")
     return tv_tensors.Mask(level > 0.5)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from datamodules import blot_draws
 from datamodules.transforms import field_of_view
 
-# What gives an input that is not in the files, by its name; needs numpy alone.
+# What gives an input that is not in the files, by its name; needs numpy and scipy alone.
 MORE_INPUTS = {"fov": field_of_view, "noise": blot_draws}
 SIDES = (67, 81)  # of what is traced: multiples of nothing, so that no padding is left out
 
