@@ -127,7 +127,7 @@ class CLI(LightningCLI):
             return None
         network = config.model.init_args.network.init_args
         try:
-            if network.weights != "random":
+            if network.get("weights", "random") != "random":
                 read_state(network.name, network.weights)
         except DataError as error:
             log.warning("RANDOM WEIGHTS in place of ImageNet's: %s", error)

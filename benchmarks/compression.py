@@ -25,8 +25,7 @@ from skimage.morphology import skeletonize
 from torchvision.transforms.functional import to_tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.fundus_files import find_photographs
-from datamodules.fundus_splits import training_split
+from datamodules.fundus_files import find_photographs, training_split
 from datamodules.images import read_image
 from experiment.plotting import styled
 from inference import load

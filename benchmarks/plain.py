@@ -38,9 +38,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.aoi_files import read_table, stratified_split
 from datamodules.blots import BlotDataModule
 from datamodules.drive import FundusDataset
-from datamodules.fundus_files import FundusFiles
+from datamodules.fundus_files import FundusFiles, training_split
 from datamodules.fundus_input import FundusInput, collate
-from datamodules.fundus_splits import training_split
 from datamodules.images import read_image
 from datamodules.preprocessing import MEAN, STD, photograph_input
 from lit_models.losses import FocalTverskyLoss

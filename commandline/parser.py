@@ -1,10 +1,5 @@
-"""One line for a bad option or config in place of jsonargparse's reports.
+"""One line for a bad option or config in place of jsonargparse's reports."""
 
-jsonargparse parses ``model``, ``data`` and each class in them with a parser of its own, and its
-errors name the option without a prefix. `OneLineParser` keeps the innermost one and adds prefixes.
-"""
-
-import argparse
 import re
 import sys
 import traceback
@@ -16,14 +11,12 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings, typing
-from jsonargparse._typehints import type_to_str
+from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from common.config_file import read_config
 from common.errors import DataError, UsageError
-from experiment.checkpoints.class_paths import base_classes
 
 # Refuse the classes of jsonargparse's list of dangerous ones, such as subprocess.Popen.
 set_parsing_settings(import_path_denylist=[])
@@ -41,18 +34,31 @@ yaml.SafeDumper.add_multi_representer(  # such as a Timer's interval in config.y
     Enum, lambda dumper, value: dumper.represent_data(value.value)
 )
 
-# Values and unknown options in jsonargparse's messages.
-VALUE = re.compile(
-    r"class_path[= ]'([^']+)'|(?:Given|Got) value: (?!Name)(.*?)(?:\n  Subclass|\Z)"
-    r"|: (\S+) does not conform|base 10: '(.*)'|path string: (\S+)",
-    re.DOTALL,
+# Lines of jsonargparse's reports that lead to the sentence that says what is wrong.
+OUTER = re.compile(
+    r"Parser key|Does not validate|Subtypes:|Errors:|Given value|Problem with given class_path"
+    r"|Expected a path but|Expected a <class 'NoneType'>$|Type .+ callable class:$"
 )
 UNKNOWN = re.compile(
     r"Option '(.+?)'|Group '(.+?)' does not accept option '(.+)'"
     r"|unrecognized arguments: --([^\s=]+)"
 )
+# Sentences of jsonargparse in plainer words.
+PLAINER = (
+    (r"<class '(?:[\w.]+\.)?(\w+)'>|typing\.", r"\1"),
+    (r"Not of type .+?: (.*?) ?does not conform to restriction (.+)", r"must be \2, not \1"),
+    (r"\bv(?=[<>])", ""),
+    (r"Not of type (.+?): .*", r"must be \1"),
+    (r"Expected a dot import path string:", "must be a class path, not"),
+    (r"Expected an? (.+)\. Got value: (.*)", r"must be \1, not \2"),
+    (r"Not a valid (subclass of .+)\. Got value: (.*)", r"must be a \1, not \2"),
+    (r"Unable to load config", "must be a group of options, not"),
+    (r"Unexpected import object .*", "not the path of a class"),
+    (r"\.*( Got value:|, denied by).*|, not $", ""),
+    (r"\bNone(Type)?\b", "null"),
+)
+MISSING = re.compile(r"No module named|has no attribute|No .* attribute|a dot import path")
 CONFIG = ("--config", "-c")
-CLASS = "a subclass of "
 # Modules whose classes are suggested.
 HOMES = """lit_models lit_models.networks lit_models.losses lit_models.optim datamodules callbacks
     datamodules.transforms torch.nn torch.optim torch.optim.lr_scheduler"""
@@ -97,68 +103,39 @@ class OneLineParser(LightningArgumentParser):
             raise cause from None
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise UsageError; in the parser of a class, the error that jsonargparse handles."""
-        option, reason, near = self._problem(message)
+        """Raise UsageError; in the parser of a class, what jsonargparse puts into its report."""
         if not self.exit_on_error:
-            raise argparse.ArgumentError(None, f"\x02{option}\x03{reason}\x03{near}\x02") from ex
+            super().error(message, ex)
+        option, reason = problem(message)
         place = self._place(option)
-        if reason == "unknown" and not near and not place:
-            near = nearest_option(option, self._known())
-        advice = f"; did you mean {near}?" if near else ""
-        raise UsageError(f"{place}{option}: {reason}{advice}".removeprefix(": ")) from None
-
-    def _problem(self, message: str) -> tuple[str, str, str]:
-        """Option, what is wrong with it, and a similar option."""
-        key = re.match(r'Parser key "([^"]+)"(?: element \d+)?:\s*', message)
-        if inner := re.search("\x02(.*?)\x03(.*?)\x03(.*?)\x02", message):
-            outer = f"{key[1]}." if key else ""
-            return outer + inner[1], inner[2], inner[3] and outer + inner[3]
-        if key:
-            return key[1], self._bad_value(key[1], message[key.end() :]), ""
-        if unknown := UNKNOWN.match(message):
-            name = ".".join(part for part in unknown.groups() if part).removesuffix("+")
-            return name, "unknown", nearest_option(name, self._options())
-        if argument := re.match(r"argument (?:-c/)?--([^:]+): (.+)", message):
-            return argument[1], argument[2].replace("expected one argument", "needs a value"), ""
-        if required := re.match(r"the following arguments are required: (.+)", message):
-            return required[1], "missing; give it, or a --config FILE that has it", ""
-        word = message.removeprefix("unrecognized arguments: ")
-        return "", f"{word.partition(' ')[0]!r} is not an option; options begin with --", ""
-
-    def _bad_value(self, option: str, report: str) -> str:
-        kind = getattr(self._options().get(option), "_typehint", None)
-        if kind is None:
-            return "must be a group of options"
-        found = VALUE.search(report)
-        value, words = found[found.lastindex or 1] if found else "", in_words(kind)
-        if words.startswith(CLASS) and re.fullmatch(r"(?!None)(\w+\.)*[^\W\d]\w*", value):
-            return class_problem(value, words, report)
-        return f"must be {words}" + (f", not {quoted(value)}" if found else "")
+        if reason == "unknown" and (near := nearest_option(option, self._known(option, place))):
+            reason = f"unknown; did you mean {near}?"
+        raise UsageError(f"{place}{option}: {reason}".removeprefix(": ")) from None
 
     def _place(self, option: str) -> str:
         """ "FILE, line N: " if a config set ``option`` last, "" if the command line did."""
         place = ""
         for number, arg in enumerate(self._given):
-            for path in (
-                _configs(self._given[number : number + 2]) if arg.startswith(CONFIG) else ()
-            ):
-                lines = self._lines[path]
+            for path in _configs(self._given[number : number + 2]):
+                lines = self._lines.get(path, {})
                 place = f"{path}, line {lines[option]}: " if option in lines else place
             if f"{option}.".startswith(f"{arg.partition('=')[0][2:].rstrip('+')}."):
                 place = ""
         return place
 
-    def _options(self) -> dict[str, Any]:
-        return {a.dest: a for a in self._actions if not a.dest.endswith("help")}
-
-    def _known(self) -> list[str]:
-        """All options, with those of the classes that the configs name."""
-        names: list[str] = []
-        configs = [f"--config={path}" for path in _configs(self._given)]
-        if configs and configs != self._given:
+    def _known(self, option: str, place: str) -> list[str]:
+        """The options of this command, with those of its classes as far as it can be parsed."""
+        names = [action.dest for action in self._actions if not action.dest.endswith("help")]
+        blamed = (
+            f"--{option}",
+            *(f"--config={path}" for path in self._lines if place.startswith(path)),
+        )
+        rest = [a for a in self._given if not a.replace(".init_args", "").startswith(blamed)]
+        if rest != self._given:
             with suppress(UsageError):
-                names = [*self.parse_args(configs).keys()]
-        return [*(name.replace(".init_args", "") for name in names), *self._options()]
+                parsed = self.parse_args(rest).keys()
+                names = [*(name.replace(".init_args", "") for name in parsed), *names]
+        return names
 
 
 def _configs(args: Sequence[str]) -> Iterator[str]:
@@ -168,35 +145,43 @@ def _configs(args: Sequence[str]) -> Iterator[str]:
             yield value or following
 
 
-def in_words(kind: Any) -> str:
-    """ "int >0 | null" of ``PositiveInt | None``; of a class "a subclass of Module"."""
+def problem(report: str) -> tuple[str, str]:
+    """The option that a report of jsonargparse is about, and what is wrong with it."""
+    keys = re.findall(r'Parser key "([^"]+)"', report)
+    option = ".".join(key for key, before in zip(keys, ["", *keys], strict=False) if key != before)
+    lines = re.split(r"\n|(?<=\":) |(?<=callable class:) ", report)
+    lines = [line.strip().removeprefix("- ") for line in lines]
+    place = next((i for i, line in enumerate(lines) if line and not OUTER.match(line)), -1)
+    reason = lines[place]
+    if unknown := UNKNOWN.match(reason):
+        names = [option, *(part.removesuffix("+") for part in unknown.groups() if part)]
+        return ".".join(filter(None, names)), "unknown"
+    if argument := re.match(r"argument (?:-c/)?--([^:]+): (.+)", reason):
+        return argument[1], argument[2].replace("expected one argument", "needs a value")
+    if required := re.match(r"the following arguments are required: (.+)", reason):
+        return f"{option}.{required[1]}".lstrip("."), "missing; give it, or a --config that has it"
+    if word := re.match(r"unrecognized arguments: (\S+)", reason):
+        return "", f"{word[1]!r} is not an option; options begin with --"
+    advice = ""
+    if MISSING.search(reason):
+        paths = re.findall(r"(?:given class_path '|path string: |Got value: )([\w.]+)", report)
+        advice = similar_class(paths[-1]) if paths else ""
+    elif reason.startswith("Expected a ") and lines[place - 2].startswith("Subtypes: ["):
+        value = [line[13:] for line in lines[place:] if line.startswith("Given value: ")]
+        reason = f"must be one of {lines[place - 2][11:-1]}, not {value[0]}"
+    for pattern, words in PLAINER:
+        reason = re.sub(pattern, words, reason)
+    return option, " ".join(reason.split())[:300] + advice
 
-    def with_range(found: re.Match[str]) -> str:
-        known: Any = getattr(typing, found[0], None)
-        if not hasattr(known, "_expression"):
-            return found[0]
-        return f"{known._type.__name__} {known._expression.replace('v', '')}"
 
-    names = dict.fromkeys(base.__name__ for base in base_classes(kind))
-    text = re.sub(r"Optional\[(.+)\]$", r"\1 | null", type_to_str(kind))
-    plain = not text.startswith("Callable") and re.search(r"int|float|str|bool|tuple|dict", text)
-    if names and not plain:
-        return CLASS + " or ".join(names)
-    return re.sub(r"\w+", with_range, text.replace(" | Tensor", ""))
-
-
-def class_problem(path: str, words: str, report: str) -> str:
-    """Why ``path`` does not name a class described by ``words``, from jsonargparse's report."""
-    if "is not allowed" in report:
-        return f"{path} is not allowed; give {words}"
+def similar_class(path: str) -> str:
+    """ "; did you mean X?" for the path of a class that does not exist, or ""."""
     module, _, name = path.rpartition(".")
-    missing = re.search("has no attribute|No .* attribute", report) or not module
-    for home in (module, *HOMES.split()) if missing else ():
+    for home in (module, *HOMES.split()):
         for near in get_close_matches(name, dir(sys.modules.get(home)), 3, 0.7):
             if isinstance(getattr(sys.modules[home], near), type):
-                return f"{path} does not exist; did you mean {home}.{near}?"
-    cause = re.search(r"No module named '([\w.]+)'", report)
-    return f"must be {words}, not {path}" + (f" (no module named {cause[1]})" if cause else "")
+                return f"; did you mean {home}.{near}?"
+    return ""
 
 
 def nearest_option(name: str, options: Iterable[str]) -> str:
@@ -208,14 +193,7 @@ def nearest_option(name: str, options: Iterable[str]) -> str:
         return f"{similar[0]}.{rest}"
     last = ALIASES.get(name.rpartition(".")[2], name.rpartition(".")[2])
     same = [option for option in options if option.rpartition(".")[2] == last]
-    return next(iter([*same, *get_close_matches(name, options, 1)]), "")
-
-
-def quoted(value: str) -> str:
-    """A value as it is written in YAML; text in quotes, at most 60 characters."""
-    text = {"None": "null", "True": "true", "False": "false"}.get(value, " ".join(value.split()))
-    text = text if len(text) <= 60 else f"{text[:60]}..."
-    return text if re.match(r"[\[{]|[-\d.e]+$|null$|true$|false$", text) else f"'{text}'"
+    return next(iter([*same, *get_close_matches(name, options, 1, 0.85)]), "")
 
 
 @contextmanager

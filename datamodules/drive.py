@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,10 +17,15 @@ from common.ranges import BatchSize, FoldCount, ImageSide, Seed
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
 from datamodules.folds import Fold
-from datamodules.fundus_files import LAYOUTS, FundusFiles, find_photographs, plain_images
-from datamodules.fundus_input import FundusInput, collate
-from datamodules.fundus_masks import read_masks
-from datamodules.fundus_splits import Files, read_splits, training_split
+from datamodules.fundus_files import (
+    LAYOUTS,
+    FundusFiles,
+    find_photographs,
+    plain_images,
+    read_splits,
+    training_split,
+)
+from datamodules.fundus_input import FundusInput, collate, read_masks
 from datamodules.images import read_image
 from datamodules.preprocessing import photograph_input
 from datamodules.synthetic.drive import draw_sample
@@ -28,6 +34,7 @@ from datamodules.transforms import Augmentation
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class FundusDataset(Dataset[dict[str, Any]]):
     """Photographs as network input, with ``name`` and ``index`` beside it.
 
@@ -36,10 +43,8 @@ class FundusDataset(Dataset[dict[str, Any]]):
         read: makes the rest of an item from one of these.
     """
 
-    def __init__(
-        self, files: Sequence[FundusFiles], read: Callable[[FundusFiles], dict[str, Any]]
-    ) -> None:
-        self.files, self.read = list(files), read
+    files: Sequence[FundusFiles]
+    read: Callable[[FundusFiles], dict[str, Any]]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -53,7 +58,7 @@ class FundusDataset(Dataset[dict[str, Any]]):
 
 
 class FundusDataModule(ImageDataModule):
-    """Options and splits of photographs. Subclasses build data sets in ``setup``.
+    """Options, splits and data sets of photographs. Subclasses set ``read``, see `FundusDataset`.
 
     Args:
         data_dir: a folder in one of the layouts of `datamodules.fundus_files`; null is the built-in
@@ -74,6 +79,9 @@ class FundusDataModule(ImageDataModule):
     Raises:
         DataError: from ``prepare_data`` and ``setup``, for a layout, image or mask it cannot use.
     """
+
+    read: Callable[[FundusFiles], dict[str, Any]]
+    needs_vessels = False  # to train on and to score with
 
     def __init__(
         self,
@@ -108,36 +116,55 @@ class FundusDataModule(ImageDataModule):
         self.recursive, self.val_size = recursive, val_size
         self.augmentation, self.crops_per_image = augmentation, crops_per_image
 
-    def _training_files(self, stage: str) -> tuple[Files, Files]:
-        """`training_split` by the options; the log says what was understood."""
+    def setup(self, stage: str) -> None:
+        """Build the data sets; every file is read once here, so that a bad one stops us here.
+
+        Raises:
+            DataError: see `find_photographs`, `training_split` and `read_masks`; nothing to
+                predict; no drawn vessels where they are needed.
+        """
+        option, given = self._source()
+        if option == "predict_dir":
+            test = plain_images(expand(str(given)), self.recursive)
+        elif option == "test_dir":
+            layout, splits = find_photographs(expand(str(given)))
+            test = splits.get("test") or [one for files in splits.values() for one in files]
+            rank_zero_info(f"{given}: {layout}; {len(test)} test images")
+        else:
+            layout, splits = read_splits(self.folder, self.seed)
+            test = splits.get("test", [])
+        if stage == "predict":
+            if not test:
+                raise DataError(f"{self.folder}: no test images; give --data.predict_dir")
+            files = [replace(one, vessels=None) for one in test]
+            self.predict_set = FundusDataset(files, self.read)
+            return
+        scored = [one for one in test if one.vessels or not self.needs_vessels]
+        if stage == "test" and scored:
+            self.test_set = self._checked(scored)
+            return
+        if option == "test_dir":
+            raise DataError(f"{given}: no drawn vessels to score with; expected {LAYOUTS}")
+        if stage == "test":
+            log.warning(
+                f"{self.data_source}: no test images that can be scored, so the VALIDATION images "
+                "are scored, which chose the checkpoint; --data.test_dir takes others"
+            )
         self.refuse_to_score_all(stage)
-        split = training_split(self.folder, self.val_size, self.seed, self.folds, self.fold)
-        layout, splits = read_splits(self.folder, self.seed)
-        counts = "%d training, %d validation and %d test images"
-        counts %= (*map(len, split), len(splits.get("test", [])))
+        train, val = training_split(self.folder, self.val_size, self.seed, self.folds, self.fold)
+        counts = f"{len(train)} training, {len(val)} validation and {len(test)} test images"
         rank_zero_info(f"{self.data_source}: {layout}; {counts}{self.split_description}")
-        return split
+        if self.needs_vessels and train[0].vessels is None:
+            raise DataError(f"{self.folder}: no drawn vessels to train on; expected {LAYOUTS}")
+        self.val_set = self.test_set = self._checked(val) if val else None
+        if stage == "fit":
+            dataset = FundusDataset(train, self.read)
+            self.train_set = CachedDataset(dataset, self.crops_per_image, device=self.cache_device)
 
-    def _test_files(self) -> Files:
-        """The test images, none where there are none; all of ``test_dir`` that has no split."""
-        if self.trainer is None or self.trainer.state.fn != "test" or self.test_dir is None:
-            return read_splits(self.folder, self.seed).splits.get("test", [])
-        layout, splits = find_photographs(expand(self.test_dir))
-        split = next(name for name in ("test", "undivided", "training") if name in splits)
-        files = splits[split]
-        rank_zero_info(f"{self.test_dir}: {layout}; {split}, {len(files)} test images")
-        return files
-
-    def _unseen_files(self) -> Files:
-        """What ``predict`` or ``test`` is asked for."""
-        if self.trainer and self.trainer.state.fn == "predict" and self.predict_dir is not None:
-            return plain_images(expand(self.predict_dir), self.recursive)
-        if not (files := self._test_files()):
-            raise DataError(f"{self.folder}: no test images; give --data.test_dir or predict_dir")
-        return files
-
-    def _cached(self, dataset: FundusDataset) -> CachedDataset:
-        return CachedDataset(dataset, self.crops_per_image, device=self.cache_device)
+    def _checked(self, files: list[FundusFiles]) -> FundusDataset:
+        for one in files if self.needs_vessels else ():
+            read_masks(one, read_image(one.image, "L").shape[-2:])
+        return FundusDataset(files, self.read)
 
 
 class DRIVESegmentationDataModule(FundusDataModule):
@@ -156,47 +183,11 @@ class DRIVESegmentationDataModule(FundusDataModule):
         **kwargs: see `FundusDataModule`.
     """
 
+    needs_vessels = True
+
     def __init__(self, *args: Any, inputs: FundusInput = FundusInput(), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.inputs = inputs
-
-    def setup(self, stage: str) -> None:
-        """Build the data sets; every file is read once here, so that a bad one stops us here.
-
-        Raises:
-            DataError: see `find_photographs`, `read_masks`; no drawn vessels where they are needed.
-        """
-        if stage == "predict":
-            files = [replace(one, vessels=None) for one in self._unseen_files()]
-            self.predict_set = FundusDataset(files, self.inputs.read)
-            return
-        test = self._test_files() if stage == "test" else []
-        if test and test[0].vessels is not None:
-            self.test_set = self._checked(test)
-            return
-        if stage == "test" and self.test_dir is not None:
-            raise DataError(f"{self.test_dir}: no drawn vessels to score with; expected {LAYOUTS}")
-        if stage == "test":
-            log.warning(
-                "%s: no test images with drawn vessels, so the VALIDATION images are scored, which "
-                "chose the checkpoint; --data.test_dir takes others",
-                self.data_source,
-            )
-        train, val = self._training_files(stage)
-        if train[0].vessels is None:
-            raise DataError(f"{self.folder}: no drawn vessels to train on; expected {LAYOUTS}")
-        self.val_set = self.test_set = self._checked(val) if val else None
-        if stage == "fit":
-            self.train_set = self._cached(FundusDataset(train, self.inputs.read))
-
-    def _checked(self, files: list[FundusFiles]) -> FundusDataset:
-        for one in files:
-            read_masks(one, read_image(one.image, "L").shape[-2:])
-        if files[0].fov is None:
-            rank_zero_info(
-                "%s: no FOV masks, so scores are of the full image only", self.data_source
-            )
-        return FundusDataset(files, self.inputs.read)
+        self.read = inputs.read
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:
         """Augment training images, each by its own draw; see the class."""
@@ -227,26 +218,7 @@ class DRIVEReconstructionDataModule(FundusDataModule):
 
     def __init__(self, *args: Any, size: ImageSide | None = 512, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.size = size
-
-    def setup(self, stage: str) -> None:
-        """Build the data sets of a stage.
-
-        Raises:
-            DataError: see `find_photographs`; no test images.
-        """
-        if stage in ("predict", "test"):
-            self.predict_set = self.test_set = FundusDataset(self._unseen_files(), self._read)
-        else:
-            train, val = self._training_files(stage)
-            self.val_set = FundusDataset(val, self._read) if val else None
-            if stage == "fit":
-                self.train_set = self._cached(FundusDataset(train, self._read))
-
-    def _read(self, files: FundusFiles) -> dict[str, Any]:
-        pixels = read_image(files.image, "RGB")
-        image = photograph_input(pixels, self.size)
-        return {"image": image, "native_size": torch.tensor(pixels.shape[-2:])}
+        self.read = partial(_read_photograph, size=size)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Any]:
         """Augment training images, each by its own draw; an image is its own target."""
@@ -256,3 +228,9 @@ class DRIVEReconstructionDataModule(FundusDataModule):
             index = torch.tensor([item["index"] for item in batch])
             batch = {"image": image, "name": [item["name"] for item in batch], "index": index}
         return self.in_precision({**batch, "target": batch["image"]})
+
+
+def _read_photograph(files: FundusFiles, size: int | None) -> dict[str, Any]:
+    pixels = read_image(files.image, "RGB")
+    native_size = torch.tensor(pixels.shape[-2:])
+    return {"image": photograph_input(pixels, size), "native_size": native_size}

@@ -1,4 +1,4 @@
-"""Finds fundus photographs and what is drawn of them, as sets lie on disk.
+"""Finds fundus photographs and what is drawn of them, as sets lie on disk, and splits them.
 
 One place knows the layouts of `docs/data.md`: DRIVE, HRF, FIVES and other folders of photographs
 beside folders of drawings; CHASE_DB1 and STARE with all files in one folder; photographs alone.
@@ -8,36 +8,25 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
+
+import torch
 
 from common.errors import DataError
+from datamodules.folds import ALL, fold_split
 from datamodules.images import list_images, say
 
-Split = Literal["training", "validation", "test", "undivided"]
-Role = Literal["image", "vessels", "fov", "second"]
-SPLITS: dict[Split, tuple[str, ...]] = {
-    "training": ("training", "train"),
-    "validation": ("validation", "valid", "val"),
-    "test": ("test", "testing"),
-}
-WORDS: dict[Role, str] = {"vessels": "vessels", "fov": "field of view", "second": "2nd observer"}
-# Names of folders, in lower case and with spaces for _ and -; the first that is there is taken.
-FOLDERS: dict[Role, tuple[str, ...]] = {
-    "image": ("images", "image", "original", "originals", "stare images"),
-    "vessels": (
-        *("1st manual", "manual1", "manual", "masks", "labels", "label", "labels ah"),
-        *("ground truth", "groundtruth", "gt", "vessels"),
-    ),
-    "fov": ("mask", "fov"),
-    "second": ("2nd manual", "manual2", "labels vk"),
-}
-# Ends of file names where all files lie in one folder.
-ENDS: dict[Role, str] = {
-    "vessels": "1stHO|ah|manual1?|vessels?|labels?|gt",
+TEST_FRACTION = 0.2  # of the photographs, where no test photographs are given
+# Names of folders, in any case.
+SPLITS = {"training": "train(ing)?", "validation": "val(id(ation)?)?", "test": "test(ing)?"}
+IMAGES = "images?|originals?|stare.images"
+# Names of folders of drawings, and what their files' names end in where all are in one folder.
+DRAWN = {
+    "vessels": "1st.manual|1stHO|manual1?|masks|labels?(.ah)?|ah|ground.?truth|gt|vessels?",
     "fov": "mask|fov",
-    "second": "2ndHO|vk|manual2",
+    "second": "2nd.manual|2ndHO|manual2|labels.vk|vk",
 }
-END = re.compile(rf"([_.](training|test|{'|'.join(ENDS.values())}))+$", re.IGNORECASE)
+WORDS = {"vessels": "vessels", "fov": "field of view", "second": "2nd observer"}
 LAYOUTS = (
     "images/ beside 1st_manual/, manual1/, masks/ or labels/ (in training/ and test/ if they are "
     "given), or Image_01L.jpg beside Image_01L_1stHO.png, or im0001.ppm beside im0001.ah.ppm; see "
@@ -75,11 +64,14 @@ class FundusFiles:
         return re.sub(ends, "", _key(self.image), flags=re.IGNORECASE)
 
 
+Files = list[FundusFiles]
+
+
 class FundusSet(NamedTuple):
     """What a folder holds: its layout in words, and the given splits or one that is "undivided"."""
 
     layout: str
-    splits: dict[Split, list[FundusFiles]]
+    splits: dict[str, Files]
 
 
 def _stem(path: Path) -> str:
@@ -88,36 +80,31 @@ def _stem(path: Path) -> str:
 
 def _key(path: Path) -> str:
     """What an image and its masks have in common: ``21`` of ``21_training``, ``21_manual1``..."""
-    return END.sub("", _stem(path))
+    ends = "|".join(["training", "test", *DRAWN.values()])
+    return re.sub(rf"(?i)([_.]({ends}))+$", "", _stem(path))
 
 
-def _is_drawn(path: Path) -> Role | None:
-    """What the end of a file's name says that it shows; None for a photograph."""
-    found = (r for r, end in ENDS.items() if re.search(rf"(?i)[_.]({end})$", _stem(path)))
-    return next(found, None)
+def _role(path: Path) -> str | None:
+    """Which of `DRAWN` the end of a file's name says that it is; None for a photograph."""
+    ends = (r for r, names in DRAWN.items() if re.search(rf"(?i)[_.]({names})$", _stem(path)))
+    return next(ends, None)
 
 
-def _folder(parent: Path, names: Sequence[str]) -> Path | None:
-    """The first of these folders that is there and holds more than hidden files."""
-    there = {_words(path): path for path in parent.glob("*") if path.is_dir()}
-    found = (there[name] for name in names if name in there)
-    return next((path for path in found if any(p.name[0] != "." for p in path.iterdir())), None)
-
-
-def _words(path: Path) -> str:
-    return re.sub("[_-]", " ", path.name.lower())
+def _folder(parent: Path, names: str) -> Path | None:
+    """The first folder of such a name that holds more than hidden files."""
+    named = (path for path in sorted(parent.glob("*/")) if re.fullmatch(f"(?i){names}", path.name))
+    return next((path for path in named if any(path.glob("[!.]*"))), None)
 
 
 def _by_key(keyed: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for key, path in keyed:
-        other = found.setdefault(key, path)
-        if other != path:
+        if (other := found.setdefault(key, path)) != path:
             raise DataError(f"{other} and {path}: two files for '{key}'; keep one of them")
     return found
 
 
-def _pair(images: dict[str, Path], drawn: Iterable[Path]) -> dict[str, Path]:
+def _pair(images: dict[str, Path], drawn: Sequence[Path]) -> dict[str, Path]:
     """The drawing of each photograph, by the photograph's key.
 
     Names end in one of `ENDS`, or in anything behind the photograph's name and a separator.
@@ -133,32 +120,31 @@ def _pair(images: dict[str, Path], drawn: Iterable[Path]) -> dict[str, Path]:
 
     found = _by_key((image_of(path), path) for path in drawn)
     for key in images.keys() - found.keys() if found else ():
-        folder = next(iter(found.values())).parent
         raise DataError(
-            f"{images[key]}: has no mask {folder / key}* or {key}_*; add it or remove the image"
+            f"{images[key]}: has no mask {drawn[0].parent / key}* or {key}_*; "
+            "add it or remove the image"
         )
     return found
 
 
-def _read_split(folder: Path) -> tuple[str, list[FundusFiles]]:
+def _read_split(folder: Path) -> tuple[str, Files]:
     """The layout of a split in words, and its photographs with what belongs to each by name."""
-    image_folder = _folder(folder, FOLDERS["image"])
-    paths = list_images(image_folder or folder)
-    if image_folder:
-        folders = {role: _folder(folder, FOLDERS[role]) for role in ENDS}
+    inner = _folder(folder, IMAGES)
+    paths = list_images(inner or folder)
+    if inner:
+        folders = {role: _folder(folder, names) for role, names in DRAWN.items()}
         drawn = {role: list_images(part) if part else [] for role, part in folders.items()}
-        words = [f"{image_folder.name}/"]
     else:
-        drawn = {role: [path for path in paths if _is_drawn(path) == role] for role in ENDS}
-        paths = [path for path in paths if _is_drawn(path) is None]
-        words = [f"{len(paths)} photographs"]
+        drawn = {role: [path for path in paths if _role(path) == role] for role in DRAWN}
+        paths = [path for path in paths if _role(path) is None]
+    words = [f"{inner.name}/" if inner else f"{len(paths)} photographs"]
     for role, found in drawn.items():
         if found:
-            name = f"{found[0].parent.name}/" if image_folder else found[0].name
+            name = f"{found[0].parent.name}/" if inner else found[0].name
             words.append(f"{name} ({WORDS[role]})")
     images = _by_key((_key(path), path) for path in paths)
     parts = {role: _pair(images, found) for role, found in drawn.items()}
-    every = [FundusFiles(path, *(parts[r].get(key) for r in ENDS)) for key, path in images.items()]
+    every = [FundusFiles(path, *(parts[r].get(key) for r in DRAWN)) for key, path in images.items()]
     return ", ".join(words), every
 
 
@@ -171,41 +157,97 @@ def find_photographs(data_dir: Path) -> FundusSet:
     """
     if not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder")
-    folders = {split: _folder(data_dir, names) for split, names in SPLITS.items()}
-    read = {split: _read_split(folder) for split, folder in folders.items() if folder}
-    if read:
-        layout = "; ".join(f"{folders[s].name}/: {words}" for s, (words, _) in read.items())  # type: ignore[union-attr]
-        return FundusSet(layout, {split: files for split, (_, files) in read.items()})
+    layout, splits = list[str](), dict[str, Files]()
+    for split, names in SPLITS.items():
+        if folder := _folder(data_dir, names):
+            words, splits[split] = _read_split(folder)
+            layout.append(f"{folder.name}/: {words}")
+    if splits:
+        return FundusSet("; ".join(layout), splits)
     try:
-        layout, files = _read_split(data_dir)
+        words, files = _read_split(data_dir)
     except DataError as error:
         if "holds no image" not in str(error):
             raise
-        layout = "photographs in folders below"
+        words = "photographs in folders below"
         files = [FundusFiles(path, root=data_dir) for path in list_images(data_dir, recursive=True)]
-    return FundusSet(layout, {"undivided": files})
+    return FundusSet(words, {"undivided": files})
 
 
-def plain_images(folder: Path, recursive: bool) -> list[FundusFiles]:
-    """The photographs of a plain folder, or a single one; drawings beside them are left out.
+def plain_images(folder: Path, recursive: bool) -> Files:
+    """The photographs of a plain folder, or a single one.
+
+    Files and folders that are named as drawings are left out where there is anything else.
 
     Raises:
         DataError: no image there, or two of the same stem, whose outputs would collide.
     """
-    inner = None if folder.is_file() or recursive else _folder(folder, FOLDERS["image"])
+    inner = None if folder.is_file() or recursive else _folder(folder, IMAGES)
     paths = list_images(inner or folder, recursive)
-    photographs = {(path.parent, _key(path)) for path in paths if _is_drawn(path) is None}
-    drawn_folders = {name for role in ENDS for name in FOLDERS[role]}
-
-    def is_beside(path: Path) -> bool:
-        if _is_drawn(path) and (path.parent, _key(path)) in photographs:
-            return True
-        named = path.parent != folder and _words(path.parent) in drawn_folders
-        return named and _folder(path.parent.parent, FOLDERS["image"]) is not None
-
-    kept = [path for path in paths if not is_beside(path)]
+    folders = f"(?i){'|'.join(DRAWN.values())}"
+    drawn = [path for path in paths if _role(path) or re.fullmatch(folders, path.parent.name)]
+    kept = sorted({*paths} - {*drawn}) or paths
     _by_key((path.with_name(_stem(path)).as_posix(), path) for path in kept)
-    if left_out := [path for path in paths if path not in set(kept)]:
-        say(f"{folder}: {len(left_out)} drawings left out, as {left_out[0].relative_to(folder)}")
+    if len(kept) < len(paths):
+        say(f"{folder}: {len(drawn)} drawings left out, as {drawn[0].relative_to(folder)}")
     root = folder.parent if folder.is_file() else inner or folder
     return [FundusFiles(path, root=root) for path in kept]
+
+
+def _by_person(files: Files) -> list[Files]:
+    persons: dict[str, Files] = {}
+    for one in files:
+        persons.setdefault(one.person, []).append(one)
+    return list(persons.values())
+
+
+def _draw(files: Files, count: int, seed: int) -> tuple[Files, Files]:
+    """The rest, and ``count`` photographs or a few more: both eyes of a person stay together."""
+    persons, drawn = _by_person(files), set[FundusFiles]()
+    for person in torch.randperm(len(persons), generator=torch.Generator().manual_seed(seed)):
+        if len(drawn) < count:
+            drawn.update(persons[int(person)])
+    return [one for one in files if one not in drawn], [one for one in files if one in drawn]
+
+
+def read_splits(folder: Path, seed: int) -> FundusSet:
+    """`find_photographs`, with test photographs drawn where no split is given."""
+    found = find_photographs(folder)
+    if "undivided" not in found.splits:
+        return found
+    every = found.splits["undivided"]
+    count = max(1, round(TEST_FRACTION * len(every)))
+    training, test = _draw(every, count, seed) if len(every) > 2 else (every, every)
+    return FundusSet(f"{found.layout}; no given split", {"training": training, "test": test})
+
+
+def training_split(
+    folder: Path, val_size: int, seed: int, folds: int | None = None, fold: Any = None
+) -> tuple[Files, Files]:
+    """Training and validation images, those that are given or ``val_size`` drawn by ``seed``.
+
+    Both eyes of a person stay together. With ``folds``, the part ``fold`` of so many in place of
+    ``val_size`` images; with fold "all" none.
+
+    Raises:
+        DataError: no training folder, or too few images in it.
+    """
+    layout, splits = read_splits(folder, seed)
+    files, own = splits.get("training"), splits.get("validation", [])
+    if files is None:
+        raise DataError(f"{folder}: training photographs are not there, only {layout}")
+    if fold == ALL:
+        return [*files, *own], []
+    if folds is not None:
+        persons = _by_person([*files, *own])
+        parts = fold_split(folder, folds, fold, seed, len(persons))
+        train, val = ([one for i in part for one in persons[i]] for part in parts)
+        return train, val
+    if own:
+        return files, own
+    if not 0 < val_size < (count := len(_by_person(files))):
+        raise DataError(
+            f"{folder}: {len(files)} training images of {count} persons, so data.val_size is 1 "
+            f"to {count - 1}, not {val_size}"
+        )
+    return _draw(files, val_size, seed)

@@ -20,7 +20,6 @@ WORDS = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "l1": "L1",
-    "kid_resnet18": "KID (ResNet-18)",
     "d_loss": "loss of D",
     "g_loss": "loss of G",
 }

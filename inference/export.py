@@ -1,9 +1,9 @@
 """``python cli.py export``: a trained model as one file that runs without this project.
 
 Beside it lie its card, see `model_card`, and for ONNX ``infer_onnx.py``, which predicts files with
-numpy, pillow and onnxruntime alone. ``--format checkpoint`` is for use with this project: weights
-and settings without the rest of a training. The export is refused where it does not predict what
-the checkpoint predicts (in float32) on images of the run's own data.
+numpy, pillow and onnxruntime alone, vessels with scipy too. ``--format checkpoint`` is for use with
+this project: weights and settings without the rest of a training. The export is refused where it
+does not predict what the checkpoint predicts (in float32) on images of the run's own data.
 """
 
 import argparse

@@ -17,7 +17,7 @@ from inference.inputs import each, is_one, read_images
 from inference.loading import model_class
 
 Run = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
-# What gives an input that is not in the files, by its name; lies beside `infer_onnx`.
+# What gives an input that is not in the files, by its name: numpy alone, `field_of_view` scipy too.
 MORE_INPUTS = {"fov": field_of_view, "noise": blot_draws}
 
 

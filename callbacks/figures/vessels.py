@@ -9,7 +9,7 @@ from torchvision.transforms.v2.functional import to_dtype
 
 from callbacks.figures.held_out import HeldOutFigures, figure, write_rows
 from datamodules.fundus_files import FundusFiles
-from datamodules.fundus_masks import read_masks
+from datamodules.fundus_input import read_masks
 from datamodules.images import read_image
 from datamodules.transforms.field_of_view import estimate_fov
 from experiment.plotting import SKY, VERMILION, YELLOW, image_grid, show_image

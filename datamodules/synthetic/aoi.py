@@ -15,6 +15,7 @@ from PIL import Image
 SIZE = 256  # pixels; the real images have 512
 # Images per class 0..5 (normal, void, horizontal, vertical, edge, particle).
 COUNTS = {"train": (128, 104, 56, 88, 72, 112), "test": (23, 19, 10, 16, 12, 20)}
+NEAR = (0.25, 0.5, 0, 0, 0, 0.5)  # share of each class that is seen from near
 
 Rng = np.random.Generator
 Field = np.ndarray  # float32 (SIZE, SIZE)
@@ -44,19 +45,22 @@ def draw_sample(folder: Path, seed: int) -> None:
 def draw_panel(label: int, rng: Rng) -> np.ndarray:
     """One panel of class ``label``, uint8 ``(SIZE, SIZE)``."""
     # A void or a particle is often seen from near: the grain of the panel is coarse then.
-    near = rng.random() < _NEAR[label]
+    near = rng.random() < NEAR[label]
     grain = rng.uniform(4, 10) if near else rng.uniform(1, 2)
     contrast = rng.uniform(4, 20) if near else rng.uniform(3, 8)
     weave = _cloud(rng, grain, grain * rng.uniform(1, 2)) + 0.5 * _cloud(rng, 4 * grain, 5 * grain)
     weave = np.exp(0.35 * weave) / 0.35 - 3  # bright flecks, no dark ones
     panel = rng.uniform(130, 185) + contrast * weave + _illumination(rng)
-    panel = _DEFECTS[label](panel, contrast, rng)
+    panel = _add_defect(label, panel, contrast, rng)
     panel += rng.uniform(0.5, 4) * rng.standard_normal(panel.shape, dtype=np.float32)
     return panel.clip(0, 255).astype(np.uint8)
 
 
-def _normal(panel: Field, contrast: float, rng: Rng) -> Field:
-    return panel
+def _add_defect(label: int, panel: Field, contrast: float, rng: Rng) -> Field:
+    if label == 3:  # vertical
+        return _horizontal(panel.T, contrast, rng).T
+    defects = {1: _void, 2: _horizontal, 4: _edge, 5: _particle}
+    return defects[label](panel, contrast, rng) if label else panel
 
 
 def _void(panel: Field, contrast: float, rng: Rng) -> Field:
@@ -78,10 +82,6 @@ def _horizontal(panel: Field, contrast: float, rng: Rng) -> Field:
     return panel + rng.choice((-1, 1)) * strength * band
 
 
-def _vertical(panel: Field, contrast: float, rng: Rng) -> Field:
-    return _horizontal(panel.T, contrast, rng).T
-
-
 def _edge(panel: Field, contrast: float, rng: Rng) -> Field:
     """Bright, rougher margin with a ragged border, at the left or the right."""
     border = rng.uniform(0.06, 0.25) * SIZE + rng.uniform(2, 10) * _wander(rng)
@@ -98,10 +98,6 @@ def _particle(panel: Field, contrast: float, rng: Rng) -> Field:
     distance = distance * np.exp(0.2 * _cloud(rng, 12, 12))
     spot = np.exp(-(distance**2)) - 0.25 * np.exp(-((distance - 1.8) ** 2) * 4)
     return panel - (15 + rng.uniform(4, 8) * contrast) * spot
-
-
-_NEAR = (0.25, 0.5, 0, 0, 0, 0.5)  # share of each class that is seen from near
-_DEFECTS = (_normal, _void, _horizontal, _vertical, _edge, _particle)
 
 
 def _cloud(rng: Rng, height: float, width: float) -> Field:

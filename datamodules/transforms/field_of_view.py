@@ -1,11 +1,12 @@
 """The field of view of a fundus photograph, and the size that brings every camera to one scale.
 
-Needs numpy alone: an exported model has this file beside its ``infer_onnx.py``.
+Needs numpy and scipy alone: an exported model has this file beside its ``infer_onnx.py``.
 """
 
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 LEAST_FOV = 0.25  # of an image's longer side; DRIVE's is 0.92, a wide frame's 0.56
 
@@ -41,24 +42,16 @@ def estimate_fov(pixels: np.ndarray) -> np.ndarray:
     """
     bright = pixels.reshape(*pixels.shape[:2], -1).max(axis=2).astype(np.float32)
     seen = bright > np.quantile(bright.flat[:: max(1, bright.size // 10**5)], 0.95) / 8
-    for spread in (np.logical_and, np.logical_and, np.logical_or, np.logical_or):
-        seen = _with_neighbors(seen, spread)
-    if not seen.any():
-        return ~seen
-    found = _regions(seen)
-    numbers, counts = np.unique(found[seen], return_counts=True)
-    others = np.pad(found != numbers[counts.argmax()], 1, constant_values=True)
-    fov: np.ndarray = (_regions(others) != 1)[1:-1, 1:-1]  # 1 is the region of the corner
+    regions, count = ndimage.label(ndimage.binary_opening(seen, iterations=2))
+    if not count:
+        return np.ones_like(seen)
+    largest = 1 + np.bincount(regions.flat)[1:].argmax()
+    fov: np.ndarray = ndimage.binary_fill_holes(regions == largest)
     return fov if fov_diameter(fov) >= LEAST_FOV * max(fov.shape) else np.ones_like(fov)
 
 
 def fov_diameter(fov: np.ndarray) -> int:
-    """Diameter in px of a field of view ``(H, W)``, a disc whose sides may be cut off.
-
-    0 for an empty one.
-    """
-    if not fov.any():
-        return 0
+    """Diameter in px of a field of view ``(H, W)``, not empty: a disc, maybe with sides cut off."""
     return int(max(np.ptp(np.flatnonzero(fov.any(axis))) + 1 for axis in (0, 1)))
 
 
@@ -71,28 +64,7 @@ def network_size(fov: np.ndarray, size: int | None, diameter: float | None) -> l
         diameter: of the field of view in px that photographs are scaled to. Within 5 % their size
             stays: resampling would lose more than the scale gains. With neither, it stays too.
     """
-    scale = 1.0 if diameter is None else diameter / fov_diameter(fov)
     if size is not None:
         return [size, size]
+    scale = 1.0 if diameter is None else diameter / fov_diameter(fov)
     return [side if abs(scale - 1) <= 0.05 else max(1, round(side * scale)) for side in fov.shape]
-
-
-def _with_neighbors(mask: np.ndarray, how: Any) -> np.ndarray:
-    """Grown by a pixel with ``np.logical_or``, shrunk with ``np.logical_and``."""
-    p = np.pad(mask, 1)
-    neighbors = [mask, p[:-2, 1:-1], p[2:, 1:-1], p[1:-1, :-2], p[1:-1, 2:]]
-    return np.asarray(how.reduce(neighbors))
-
-
-def _regions(mask: np.ndarray) -> np.ndarray:
-    """Numbers of the 4-connected regions: runs of each row, joined where they touch."""
-    starts = mask & ~np.pad(mask, ((0, 0), (1, 0)))[:, :-1]
-    runs = starts.cumsum().reshape(mask.shape) * mask
-    touch = mask[:-1] & mask[1:] & (starts[:-1] | starts[1:])
-    pairs = np.stack([runs[:-1][touch], runs[1:][touch]])
-    root = np.arange(runs.max() + 1)
-    while (root[pairs[0]] != root[pairs[1]]).any():
-        np.minimum.at(root, root[pairs].max(axis=0), root[pairs].min(axis=0))
-        while (root[root] != root).any():
-            root = root[root]
-    return np.asarray(root[runs])

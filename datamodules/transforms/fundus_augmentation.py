@@ -8,11 +8,10 @@ import torch
 import torch.nn.functional as F
 from jsonargparse.typing import ClosedUnitInterval
 from torch import Tensor
-from torchvision.transforms import v2
 
 from common.errors import DataError
 from common.ranges import ImageSide, NonNegativeFinite, PositiveFinite
-from datamodules.transforms.augmentation import Augmentation, uniform
+from datamodules.transforms.augmentation import Augmentation, gaussian_blur, uniform
 
 Camera = Callable[[Tensor], Tensor]  # what it makes of a picture (C, h, w)
 Light = tuple[Tensor, Tensor, Tensor]  # mixture (C, C), brightness (C,), noise (C, h, w)
@@ -87,25 +86,25 @@ class FundusAugmentation(Augmentation):
         self.sharpening, self.camera_noise = sharpening, camera_noise
 
     def batch(
-        self,
-        images: Sequence[Tensor],
-        masks: Sequence[Tensor],
-        fov_pixels: Sequence[int] | None = None,
+        self, images: Sequence[Tensor], masks: Sequence[Tensor], fov_pixels: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
         """Several pictures, each by its own draw, in few operations and without a wait for a GPU.
 
         Args:
             images: ``(C, H, W)`` each.
             masks: ``(M, H, W)`` each; the last channel is the field of view.
-            fov_pixels: how many pixels each of these holds; None counts them.
+            fov_pixels: how many pixels each of these holds.
 
         Returns:
             Float ``(N, C, h, w)`` and ``(N, M, h, w)``. Resampled masks have values between 0 and 1
             at their edges, which is what part of such a pixel is vessel.
         """
-        counts = fov_pixels or [int(mask[-1].sum()) for mask in masks]
-        drawn = [self._draw(*pair) for pair in zip(images, counts, strict=True)]
-        views, cameras, lights = zip(*drawn, strict=True)
+        views, cameras, lights = list[View](), list[Camera](), list[Light]()
+        for image, pixels in zip(images, fov_pixels, strict=True):
+            size = (len(image), *(self.crop or side for side in image.shape[-2:]))
+            views.append(self._draw_view(pixels))
+            cameras.append(self._draw_camera(size, image.device))
+            lights.append(self._draw_light(size, image.device))
         grid = self._grid(masks, views)
         seen_images, seen_masks = (
             torch.cat([_sample(one, grid[[i]]) for i, one in enumerate(several)])
@@ -116,18 +115,10 @@ class FundusAugmentation(Augmentation):
         lit = torch.einsum("nij,njhw->nihw", mixtures.to(grid), torch.stack(taken))
         return lit + brightness.to(grid)[:, :, None, None] + noise, seen_masks
 
-    def _draw(self, image: Tensor, fov_pixels: int) -> tuple[View, Camera, Light]:
-        """How one picture with so many pixels in its field of view varies."""
-        height, width = image.shape[-2:]
-        size = (len(image), self.crop or height, self.crop or width)
-        view = self._draw_view(fov_pixels)
-        return view, self._draw_camera(size, image.device), self._draw_light(size, image.device)
-
     def _draw_view(self, fov_pixels: int) -> View:
-        centered = self.crop is not None and fov_pixels > 0
-        rank = int(torch.randint(fov_pixels, ())) + 1 if centered else 0
+        rank = int(torch.randint(fov_pixels, ())) + 1 if self.crop and fov_pixels else 0
         angle = uniform(-math.pi, math.pi)
-        zoom = math.exp(uniform(*(math.log(limit) for limit in self.zoom)))
+        zoom = math.exp(uniform(*map(math.log, self.zoom)))
         stretch = math.exp(uniform(-self.aspect, self.aspect))
         mirror = 1 if torch.rand(()) < 0.5 else -1
         if torch.rand(()) < self.no_resample_prob:
@@ -151,7 +142,7 @@ class FundusAugmentation(Augmentation):
         noise = uniform(0, self.camera_noise) * torch.randn(size, device=device)
 
         def take(image: Tensor) -> Tensor:
-            blurred = _blurred(image, sigma)
+            blurred = image if sigma < 0.1 else gaussian_blur(image, sigma)
             taken = blurred if kind < 0.65 else image + gain * (image - blurred)
             before, after = (x.std(dim=(1, 2), keepdim=True) for x in (image, taken))
             return taken * (before / after.clamp_min(1e-3)) + noise
@@ -205,8 +196,3 @@ def _center(mask: Tensor, view: View, y: Tensor, x: Tensor) -> tuple[Tensor, Ten
 
 def _sample(image: Tensor, grid: Tensor) -> Tensor:
     return F.grid_sample(image.as_subclass(Tensor).float()[None], grid, align_corners=False)
-
-
-def _blurred(image: Tensor, sigma: float) -> Tensor:
-    side = 2 * min(math.ceil(3 * sigma), *(n - 1 for n in image.shape[-2:])) + 1
-    return image if sigma < 0.1 else v2.functional.gaussian_blur(image, [side, side], [sigma] * 2)

@@ -62,32 +62,30 @@ def line_of(parser, *args):
     ("args", "line"),
     [
         (["--model.sise=3"], "model.sise: unknown; did you mean model.size?"),
-        (["--model.size=-1"], "model.size: must be int >0, not -1"),
-        (
-            ["--model.fraction=2"],
-            "model.fraction: must be float >=0 and <=1 | null, not 2",
-        ),
+        (["--model.size=-1"], "model.size: must be >0, not -1"),
+        (["--model.fraction=2"], "model.fraction: must be >=0 and <=1"),
+        (["--model.inputs.diameter=x"], "must be one of float, null, not x"),
         (
             ["--model.inputs.channels=blue"],
-            "model.inputs.channels: must be Literal['gray', 'rgb'], not 'blue'",
+            "model.inputs.channels: must be Literal['gray', 'rgb'], not blue",
         ),
         (
             ["--model.inputs.chanels=gray"],
             "model.inputs.chanels: unknown; did you mean model.inputs.channels?",
         ),
         (["--model.optimzer.lr=3"], "did you mean model.optimizer.lr?"),
-        (["--epochs=abc"], "epochs: must be int, not 'abc'"),
+        (["--epochs=abc"], "epochs: must be int, not abc"),
         (["--epochs"], "epochs: needs a value"),
         (["--epo=3"], "epo: unknown"),
         (["word"], "'word' is not an option; options begin with --"),
-        (["--model.loss=nowhere.L1Loss"], "not nowhere.L1Loss (no module named nowhere)"),
-        (["--model.loss=L1Loss!"], "must be a subclass of Module, not 'L1Loss!'"),
+        (["--model.loss=nowhere.L1Loss"], "No module named 'nowhere'"),
+        (["--model.loss=L1Loss!"], "must be a class path, not L1Loss!"),
         (
             ["--model.optimizer=torch.nn.L1Loss"],
-            "must be a subclass of Optimizer, not torch.nn.L1Loss",
+            "Expected 'torch.nn.L1Loss' to be a subclass of Optimizer",
         ),
         ([f"--model={__name__}.Needy"], "model.width: must be int"),
-        ([f"--model.parts+={__name__}.Part", "--model.parts.sise=3"], "mean model.parts.size?"),
+        ([f"--model.parts+={__name__}.Part", "--model.parts.sise=3"], "model.parts.sise: unknown"),
         (["--config=gone.yaml"], "gone.yaml: cannot be read (No such file"),
     ],
 )
@@ -102,7 +100,7 @@ def test_bad_option_is_one_line(parser, args, line):
     [
         ("model:\n  class_path: x\n init_args: [\n", "c.yaml, line 3: not valid YAML"),
         ("epochs: 3\nmodel:\n  init_args:\n    sise: 3\n", "c.yaml, line 4: model.sise: unknown"),
-        ("model: {init_args: {size: 0}}", "c.yaml, line 1: model.size: must be int"),
+        ("model: {init_args: {size: 0}}", "c.yaml, line 1: model.size: must be >0"),
         ("epochs: 3\nepoch: 4\n", "c.yaml, line 2: epoch: unknown; did you mean epochs?"),
         ("[1, 2]", "c.yaml: has no options"),
         ("\x00", "c.yaml: not valid YAML"),
@@ -120,9 +118,8 @@ def test_what_was_typed_last_is_blamed(parser, tmp_path):
     path.write_text("model:\n  init_args:\n    optimizer: {init_args: {lr: abc}}\n    size: 0\n")
     assert "line 3: model.optimizer.lr" in line_of(parser, f"--config={path}", "--model.size=1")
     path.write_text("model:\n  init_args:\n    size: 1\n")
-    assert line_of(parser, f"--config={path}", "--model.size=-1") == (
-        "model.size: must be int >0, not -1"
-    )
+    told = line_of(parser, f"--config={path}", "--model.size=-1")
+    assert told == "model.size: must be >0, not -1"
 
 
 def test_null_for_every_optional_value(parser):

@@ -26,7 +26,7 @@ from inference.model_card import model_card
 # Where importing torch fails, as it does for the users of an exported model.
 WITHOUT_TORCH = """
 import runpy, sys
-for name in ("torch", "torchvision", "scipy", "datamodules", "inference"):
+for name in ("torch", "torchvision", "datamodules", "inference"):
     sys.modules[name] = None
 script, *sys.argv[1:] = sys.argv[1:]
 sys.path[0] = script.rpartition("/")[0]
