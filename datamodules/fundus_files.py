@@ -28,9 +28,8 @@ DRAWN = {
 }
 WORDS = {"vessels": "vessels", "fov": "field of view", "second": "2nd observer"}
 LAYOUTS = (
-    "images/ beside 1st_manual/, manual1/, masks/ or labels/ (in training/ and test/ if they are "
-    "given), or Image_01L.jpg beside Image_01L_1stHO.png, or im0001.ppm beside im0001.ah.ppm; see "
-    "docs/data.md"
+    "images/ beside 1st_manual/, masks/ or labels/, in training/ and test/ or in neither, or "
+    "Image_01L.jpg beside Image_01L_1stHO.png, or im0001.ppm beside im0001.ah.ppm; see docs/data.md"
 )
 
 
@@ -60,8 +59,7 @@ class FundusFiles:
     @property
     def person(self) -> str:
         """What the photographs of both eyes have in common: ``Image_01`` of ``Image_01L.jpg``."""
-        ends = r"(?<=\d)[LR]$|[_-](L|R|OD|OS|left|right)$"
-        return re.sub(ends, "", _key(self.image), flags=re.IGNORECASE)
+        return re.sub(r"(?i)((?<=\d)[LR]|[_-](L|R|OD|OS|left|right))$", "", _key(self.image))
 
 
 Files = list[FundusFiles]
@@ -120,10 +118,8 @@ def _pair(images: dict[str, Path], drawn: Sequence[Path]) -> dict[str, Path]:
 
     found = _by_key((image_of(path), path) for path in drawn)
     for key in images.keys() - found.keys() if found else ():
-        raise DataError(
-            f"{images[key]}: has no mask {drawn[0].parent / key}* or {key}_*; "
-            "add it or remove the image"
-        )
+        mask = drawn[0].parent / key
+        raise DataError(f"{images[key]}: has no mask {mask}*; add it or remove the image")
     return found
 
 

@@ -72,8 +72,7 @@ class FundusInput:
         vessels, drawn_fov = read_masks(files, pixels.shape[-2:])
         item = self.prepare(pixels, vessels, drawn_fov)
         fov_pixels = int(item["fov"].sum())  # here, for a GPU would be waited for
-        more = {"native_target": vessels, "native_fov": drawn_fov, "fov_pixels": fov_pixels}
-        return {**item, **more}
+        return {**item, "native_target": vessels, "native_fov": drawn_fov, "fov_pixels": fov_pixels}
 
     def prepare(
         self, pixels: Tensor, vessels: Tensor | None = None, drawn_fov: Tensor | None = None
@@ -90,18 +89,16 @@ class FundusInput:
             vessels are given, all at the network's size; ``native_size`` ``(2,)``; ``sharpness``,
             see `sharpness`, None without local normalization.
         """
-        item: dict[str, Any] = {"native_size": torch.tensor(pixels.shape[-2:])}
-        fov = drawn_fov
+        native_size, fov = torch.tensor(pixels.shape[-2:]), drawn_fov
         if fov is None:
             found = estimate_fov(pixels.permute(1, 2, 0).numpy())
             fov = tv_tensors.Mask(torch.from_numpy(found)[None])
         resize = v2.Resize(network_size(fov[0].numpy(), self.size, self.diameter), antialias=True)
         pixels, fov = resize(pixels, fov)
-        if vessels is not None:
-            item["target"] = resize(vessels)
         image = self.normalize(pixels, fov)
         sharp = sharpness(image, fov) if self.local_normalization is not None else None
-        return {**item, "fov": fov, "image": image, "sharpness": sharp}
+        item = {"image": image, "fov": fov, "native_size": native_size, "sharpness": sharp}
+        return item if vessels is None else {**item, "target": resize(vessels)}
 
     def normalize(self, pixels: Tensor, fov: Tensor) -> Tensor:
         """Float32 ``(..., C, h, w)``, of uint8 pixels and a bool field of view of one size."""

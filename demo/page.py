@@ -17,7 +17,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from common.errors import DataError
 from datamodules.images import read_image
-from experiment.headline import headline
+from experiment.report import headline
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import TASKS
 from inference.blots import BlotModel

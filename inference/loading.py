@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from common.config_file import read_section
 from common.errors import DataError
 from common.paths import expand
 from experiment.checkpoints import Checkpoint, Checkpoints, find_checkpoints
 from experiment.checkpoints.find import Source
-from experiment.checkpoints.hub import fetch
 from experiment.checkpoints.network import build_network, check_finite
 from experiment.hardware import native_memory_format, native_precision
 from experiment.run_folder import RunSettings
@@ -57,8 +55,6 @@ def load(
         from inference.exported_model import load_exported
 
         return load_exported(expand(source))
-    if isinstance(source, str) and source.startswith("hf://"):
-        source = fetch(source)
     checkpoints = Checkpoints.open(source)
     how = _device(device), precision, batch_size
     models = [_load(one, trusted, *how) for one in checkpoints.members]
@@ -179,7 +175,6 @@ def chosen_checkpoint(options: argparse.Namespace) -> Path:
             f"--ckpt_path {options.ckpt_path}: of which run? Give --config configs/aoi.yaml, or "
             "a run folder or checkpoint in place of it"
         )
-    given = {k[4:]: v for k, v in vars(options).items() if k[:4] == "run." and v is not None}
-    run = read_section(str(options.config), "run") | given
-    settings = RunSettings(**{k: run[k] for k in ("task", "config", "root", "name") if k in run})
+    given = {name: getattr(options, f"run.{name}") for name in ("root", "name")}
+    settings = RunSettings.of_configs([str(options.config)], **given)
     return find_checkpoints(options.ckpt_path, runs=settings.existing)[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.special import expit
 
 SIZE = 256  # pixels; the real images have 512
 # Images per class 0..5 (normal, void, horizontal, vertical, edge, particle).
@@ -67,7 +68,7 @@ def _void(panel: Field, contrast: float, rng: Rng) -> Field:
     """Bright cloudy blob, streaked, with a soft ragged rim."""
     radius = rng.uniform(0.12, 0.3) * SIZE
     distance = _distance(rng, radius, radius * rng.uniform(0.75, 1), margin=0.2)
-    inside = _sigmoid((1 - distance + 0.2 * _cloud(rng, 25, 25)) * 6)
+    inside = expit((1 - distance + 0.2 * _cloud(rng, 25, 25)) * 6)
     streaks = 1 + 0.4 * _cloud(rng, 6, 14)
     return panel + (12 + rng.uniform(2, 4.5) * contrast) * inside * streaks
 
@@ -78,7 +79,7 @@ def _horizontal(panel: Field, contrast: float, rng: Rng) -> Field:
     width = np.exp(rng.uniform(np.log(2), np.log(14))) * np.exp(0.2 * _wander(rng))
     across = (np.arange(SIZE)[:, None] - course) / width
     strength = (6 + rng.uniform(1.2, 4.5) * contrast) * (1 + 0.2 * _wander(rng))
-    band = np.exp(-(across**2)) if rng.random() < 0.7 else _sigmoid(4 * across) - 0.5
+    band = np.exp(-(across**2)) if rng.random() < 0.7 else expit(4 * across) - 0.5
     return panel + rng.choice((-1, 1)) * strength * band
 
 
@@ -86,7 +87,7 @@ def _edge(panel: Field, contrast: float, rng: Rng) -> Field:
     """Bright, rougher margin with a ragged border, at the left or the right."""
     border = rng.uniform(0.06, 0.25) * SIZE + rng.uniform(2, 10) * _wander(rng)
     border = border + rng.uniform(0.5, 2) * rng.standard_normal(SIZE)
-    outside = _sigmoid(border[:, None] - np.arange(SIZE))
+    outside = expit(border[:, None] - np.arange(SIZE))
     margin = outside * (10 + rng.uniform(1, 6) * contrast + 0.8 * (panel - panel.mean()))
     return panel + (margin if rng.random() < 0.5 else margin[:, ::-1])
 
@@ -118,10 +119,8 @@ def _illumination(rng: Rng) -> Field:
 def _wander(rng: Rng) -> np.ndarray:
     """A smooth random course along one side, ``(SIZE,)``, deviation about 1."""
     knots = rng.standard_normal(rng.integers(4, 14))
-    field = Image.fromarray(knots[None].astype(np.float32)).resize(
-        (SIZE, 1), Image.Resampling.BICUBIC
-    )
-    return np.asarray(field)[0]
+    course = Image.fromarray(knots[None].astype(np.float32))
+    return np.asarray(course.resize((SIZE, 1), Image.Resampling.BICUBIC))[0]
 
 
 def _distance(rng: Rng, width: float, height: float, margin: float) -> Field:
@@ -133,7 +132,3 @@ def _distance(rng: Rng, width: float, height: float, margin: float) -> Field:
     along = (x * np.cos(angle) + y * np.sin(angle)) / width
     across = (y * np.cos(angle) - x * np.sin(angle)) / height
     return np.hypot(along, across)
-
-
-def _sigmoid(value: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-value.clip(-30, 30)))

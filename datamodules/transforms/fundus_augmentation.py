@@ -1,8 +1,7 @@
 """Random variation of a fundus photograph together with its masks."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,19 +12,12 @@ from common.errors import DataError
 from common.ranges import ImageSide, NonNegativeFinite, PositiveFinite
 from datamodules.transforms.augmentation import Augmentation, gaussian_blur, uniform
 
+# From where a picture is seen: rank of the center among the pixels of the field of view, from 1,
+# or 0 for the middle; then cosine and sine of the angle, zoom, stretch, mirror (1 or -1), whether
+# its pixels are the photograph's own, and the photograph's height and width.
+View = tuple[int, list[float]]
 Camera = Callable[[Tensor], Tensor]  # what it makes of a picture (C, h, w)
 Light = tuple[Tensor, Tensor, Tensor]  # mixture (C, C), brightness (C,), noise (C, h, w)
-
-
-class View(NamedTuple):
-    """Where a picture is looked at from; exact ones hold pixels of the photograph."""
-
-    rank: int  # of the center among the pixels of the field of view, from 1; 0: the middle
-    angle: float
-    zoom: float
-    stretch: float
-    mirror: int
-    exact: bool
 
 
 class FundusAugmentation(Augmentation):
@@ -102,7 +94,7 @@ class FundusAugmentation(Augmentation):
         views, cameras, lights = list[View](), list[Camera](), list[Light]()
         for image, pixels in zip(images, fov_pixels, strict=True):
             size = (len(image), *(self.crop or side for side in image.shape[-2:]))
-            views.append(self._draw_view(pixels))
+            views.append(self._draw_view(image, pixels))
             cameras.append(self._draw_camera(size, image.device))
             lights.append(self._draw_light(size, image.device))
         grid = self._grid(masks, views)
@@ -115,16 +107,16 @@ class FundusAugmentation(Augmentation):
         lit = torch.einsum("nij,njhw->nihw", mixtures.to(grid), torch.stack(taken))
         return lit + brightness.to(grid)[:, :, None, None] + noise, seen_masks
 
-    def _draw_view(self, fov_pixels: int) -> View:
+    def _draw_view(self, image: Tensor, fov_pixels: int) -> View:
         rank = int(torch.randint(fov_pixels, ())) + 1 if self.crop and fov_pixels else 0
         angle = uniform(-math.pi, math.pi)
         zoom = math.exp(uniform(*map(math.log, self.zoom)))
         stretch = math.exp(uniform(-self.aspect, self.aspect))
         mirror = 1 if torch.rand(()) < 0.5 else -1
-        if torch.rand(()) < self.no_resample_prob:
-            angle = round(angle / (math.pi / 2)) * math.pi / 2
-            return View(rank, angle, 1.0, 1.0, mirror, True)
-        return View(rank, angle, zoom, stretch, mirror, False)
+        if exact := bool(torch.rand(()) < self.no_resample_prob):
+            angle, zoom, stretch = round(angle / (math.pi / 2)) * math.pi / 2, 1.0, 1.0
+        turn = math.cos(angle), math.sin(angle)
+        return rank, [*turn, zoom, stretch, mirror, exact, *image.shape[-2:]]
 
     def _draw_camera(self, size: tuple[int, ...], device: torch.device) -> Camera:
         """Thirteen of twenty are blurred, four sharpened, and all are noisy.
@@ -160,38 +152,31 @@ class FundusAugmentation(Augmentation):
 
     def _grid(self, masks: Sequence[Tensor], views: Sequence[View]) -> Tensor:
         """Where the pixels of each result lie in its picture, for ``grid_sample``."""
-        device, sizes = masks[0].device, [mask.shape[-2:] for mask in masks]
-        rows, columns = (self.crop or side for side in sizes[0])
-
-        def each(values: Iterable[float]) -> Tensor:
-            return torch.tensor([*values], dtype=torch.float32).to(device)[:, None, None]
-
-        heights, widths = (each(sides) for sides in zip(*sizes, strict=True))
-        middle = (heights - 1) / 2, (widths - 1) / 2
-        center_y, center_x = map(
-            torch.stack, zip(*map(_center, masks, views, *middle), strict=True)
-        )
-        zoom, stretch = each(v.zoom for v in views), each(v.stretch for v in views)
-        cos, sin = (each(f(v.angle) for v in views) for f in (math.cos, math.sin))
+        device = masks[0].device
+        rows, columns = (self.crop or side for side in masks[0].shape[-2:])
+        ranks, numbers = zip(*views, strict=True)
+        each = torch.tensor(numbers, dtype=torch.float32).to(device)[..., None, None]
+        cos, sin, zoom, stretch, mirror, exact, heights, widths = each.unbind(1)
+        centers = torch.stack([_center(*pair) for pair in zip(masks, ranks, strict=True)])
+        center_y, center_x = centers[..., None, None].unbind(1)
         y = (torch.arange(rows, device=device) - (rows - 1) / 2)[:, None] / zoom / stretch
-        x = (torch.arange(columns, device=device) - (columns - 1) / 2) / zoom * stretch
-        x = x * each(v.mirror for v in views)
+        x = (torch.arange(columns, device=device) - (columns - 1) / 2) / zoom * stretch * mirror
         across = cos * x - sin * y + center_x
         down = sin * x + cos * y + center_y
         # An even crop around a pixel, or a turned oblong one, lies half a pixel off.
-        exact = each(v.exact for v in views) > 0
-        across = torch.where(exact, (across + 0.25).floor(), across)
-        down = torch.where(exact, (down + 0.25).floor(), down)
+        across = torch.where(exact > 0, (across + 0.25).floor(), across)
+        down = torch.where(exact > 0, (down + 0.25).floor(), down)
         return torch.stack([(2 * across + 1) / widths - 1, (2 * down + 1) / heights - 1], dim=-1)
 
 
-def _center(mask: Tensor, view: View, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Row and column ``(1, 1)`` of a view's center; ``y`` and ``x`` are the middle."""
-    if not view.rank:
-        return y, x
+def _center(mask: Tensor, rank: int) -> Tensor:
+    """Row and column of the pixel of this rank, or of the middle, float ``(2,)``."""
+    height, width = mask.shape[-2:]
+    if not rank:
+        return torch.tensor([(height - 1) / 2, (width - 1) / 2]).to(mask.device)
     counted = mask[-1].as_subclass(Tensor).flatten().cumsum(0)
-    place = torch.searchsorted(counted, torch.full_like(counted[:1], view.rank))[:, None]
-    return place // mask.shape[-1], place % mask.shape[-1]
+    place = torch.searchsorted(counted, torch.full_like(counted[:1], rank))
+    return torch.cat([place // width, place % width]).float()
 
 
 def _sample(image: Tensor, grid: Tensor) -> Tensor:

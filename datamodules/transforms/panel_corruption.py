@@ -127,13 +127,12 @@ def haze(image: Tensor, strength: float) -> Tensor:
 
 def blur(image: Tensor, strength: float) -> Tensor:
     """Gaussian, or of a lens out of focus: standard deviation in parts of the side."""
-    side = min(image.shape[-2:])
-    deviation = side * uniform(0, strength)
+    deviation = min(image.shape[-2:]) * uniform(0, strength)
     if deviation < 0.2:
         return image
-    radius = math.ceil(2 * deviation) if _chance() else 0
-    if not radius:
+    if not _chance():
         return gaussian_blur(image, deviation)
+    radius = math.ceil(2 * deviation)
     steps = torch.arange(-radius, radius + 1, device=image.device)
     disk = (steps[:, None] ** 2 + steps[None] ** 2 <= (2 * deviation) ** 2).float()
     return _filtered(image, disk)
