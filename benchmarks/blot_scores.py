@@ -20,17 +20,19 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.blot_draws import draw_styles
 from datamodules.blot_files import read_groups
 from datamodules.blot_style import NAMES, measure_style, otsu
 from datamodules.blots import BlotDataModule, BlotDataset
+from datamodules.preprocessing import normalize_defects
 from experiment.checkpoints import Checkpoint, read_checkpoint
 from lit_models import BlotGAN, StyledBlotGAN
 from lit_models.metrics.blot_scores import scores_by_image
-from lit_models.metrics.kid import BlotKID
+from lit_models.networks import TorchvisionClassifier
+from lit_models.networks.styled_blot_generator import known_styles
 
 SAMPLES, TEMPLATES = 10, 20  # of a template; templates that are sampled so often
 
@@ -82,9 +84,10 @@ def ridge(train: Tensor, targets: Tensor, held_out: Tensor, penalty: float = 100
     return predicted.float().view(-1, 1, *held_out.shape[2:])
 
 
-def embed(images: Tensor, features: BlotKID) -> Tensor:
-    """Features ``(N, 512)`` in double precision."""
-    return torch.cat([features.inception(part) for part in images.split(40)]).double()
+def embed(images: Tensor, features: nn.Module) -> Tensor:
+    """Features ``(N, 512)``, in double precision, of images ``(N, 1, H, W)`` in [0, 1]."""
+    x = normalize_defects(F.interpolate(images, size=(128, 128), mode="bilinear"))
+    return torch.cat([features(part) for part in x.split(40)]).double()
 
 
 def kid(real: Tensor, fake: Tensor) -> float:
@@ -95,7 +98,7 @@ def kid(real: Tensor, fake: Tensor) -> float:
     return float(within.sum() / (n * n - n) - 2 * xy.mean())
 
 
-def score(fakes: Tensor, targets: Tensor, features: BlotKID) -> dict[str, float]:
+def score(fakes: Tensor, targets: Tensor, features: nn.Module) -> dict[str, float]:
     """L1, SSIM and 1000 KID of blots ``(N, 1, H, W)`` in [0, 1], rounded to 8 bits first."""
     fakes = (fakes.clamp(0, 1) * 255).round() / 255
     values = scores_by_image(fakes * 2 - 1, targets * 2 - 1)
@@ -173,7 +176,7 @@ def cooccurrence(blots: Tensor, levels: int = 16) -> np.ndarray:
     return np.sqrt(np.abs(np.array(rows)))
 
 
-def detect(real: Tensor, fake: Tensor, features: BlotKID, groups: np.ndarray) -> dict[str, float]:
+def detect(real: Tensor, fake: Tensor, features: nn.Module, groups: np.ndarray) -> dict[str, float]:
     """Accuracy of a logistic regression, cross-validated by membrane, by kind of features.
 
     The best of three penalties is taken, so that the detector is not a weak one.
@@ -202,11 +205,9 @@ def detect(real: Tensor, fake: Tensor, features: BlotKID, groups: np.ndarray) ->
 
 def dice(blots: Tensor, templates: Tensor) -> float:
     """Mean Dice of the thresholded blots with template 1."""
-    values = []
-    for pixels, bands in zip(gray(blots), templates[:, 0].numpy() < 0.5, strict=True):
-        found = otsu(pixels)
-        values.append(2 * (found & bands).sum() / max(found.sum() + bands.sum(), 1))
-    return float(np.mean(values))
+    found, bands = np.stack([otsu(pixels) for pixels in gray(blots)]), templates[:, 0].numpy() < 0.5
+    sizes = found.sum((1, 2)) + bands.sum((1, 2))
+    return float(np.mean(2 * (found & bands).sum((1, 2)) / np.maximum(sizes, 1)))
 
 
 def std(blots: Tensor) -> np.ndarray:
@@ -228,8 +229,7 @@ def sampled_styles(model: BlotGAN, count: int, seed: list[int]) -> np.ndarray:
     """Styles ``(N, 8)`` as the training blots have them; zeros for a GAN that takes none."""
     if not isinstance(model, StyledBlotGAN):
         return np.zeros((count, 8), np.float32)
-    known = model.style_bank.numpy()
-    known = known[known[:, 0] >= 0]
+    known = known_styles(model.style_bank)
     return draw_styles(known[:, 1:], known[:, 0], count, seed)
 
 
@@ -243,7 +243,7 @@ def diversity(model: BlotGAN, data: HeldOut) -> np.ndarray:
     return np.mean(found, axis=0) / data.real_std
 
 
-def measures(trained: Checkpoint, data: HeldOut, features: BlotKID) -> dict[str, float]:
+def measures(trained: Checkpoint, data: HeldOut, features: nn.Module) -> dict[str, float]:
     """All scores of a checkpoint, by name."""
     kind = {"BlotGAN": BlotGAN, "StyledBlotGAN": StyledBlotGAN}[trained.method]
     model = kind.load_from_checkpoint(trained.path, map_location="cpu").eval()
@@ -279,14 +279,16 @@ def main() -> None:
     parser.add_argument("--data_dir", required=True)
     parser.add_argument("--kid_weights", default="random", help="ResNet-18 state dict")
     options = parser.parse_args()
-    features, held_out, columns = BlotKID(options.kid_weights), dict[int, HeldOut](), {}
+    network = TorchvisionClassifier(1000, "resnet18", options.kid_weights)
+    network.load_pretrained()
+    held_out, columns = dict[int, HeldOut](), {}
     for path in options.checkpoints:
         trained = read_checkpoint(path)
         fold = trained.data["fold"]
         if fold not in held_out:
             held_out[fold] = HeldOut(options.data_dir, fold)
         name = f"{path.parent.parent.name}, fold {fold}"
-        columns[name] = measures(trained, held_out[fold], features)
+        columns[name] = measures(trained, held_out[fold], network.backbone)
     print("| measure |", " | ".join(columns), "| mean |")
     print("|---|" + "---|" * (len(columns) + 1))
     for name in next(iter(columns.values())):

@@ -24,9 +24,8 @@ from vessel_drawings import drawn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.fundus_files import FundusFiles, find_photographs
-from lit_models.metrics.vessel_scores import RegionScores
+from lit_models.metrics.vessel_scores import REGIONS, SCORES, VesselScores
 
-SCORES = ("dice", "iou", "mean_iou", "sensitivity", "specificity", "accuracy", "auroc")
 PROTOCOLS = {"pooled": "pooled", "image mean": "image_mean"}
 THIN = 3.0  # px; vessels up to this width are called thin
 
@@ -48,7 +47,7 @@ class Protocols:
     """Scores of one set of maps, added image by image."""
 
     def __init__(self) -> None:
-        self.regions = {"fov": RegionScores(), "full image": RegionScores()}
+        self.scores = VesselScores()
         self.thin_found = self.thin_total = 0
 
     def add(self, probability: Tensor, mask: Tensor, truth: Tensor, fov: Tensor | None) -> None:
@@ -58,9 +57,7 @@ class Protocols:
         ordered = torch.where(
             mask, 0.5 + probability.double() / 2, probability.double() / 2
         ).float()
-        inside = {"full image": torch.ones_like(truth)} | ({} if fov is None else {"fov": fov})
-        for region, pixels in inside.items():
-            self.regions[region].update(ordered[pixels], truth[pixels].long())
+        self.scores.update(ordered, truth[None], None if fov is None else fov[None])
         thin = torch.from_numpy(thin_vessels(truth.numpy()))
         self.thin_found += int((thin & mask).sum())
         self.thin_total += int(thin.sum())
@@ -68,11 +65,12 @@ class Protocols:
     def rows(self) -> dict[str, dict[str, float]]:
         """Score by protocol name."""
         found: dict[str, dict[str, float]] = {}
-        for region, scores in self.regions.items():
-            values = scores.compute_and_reset()  # nothing where no image has the region
-            for protocol, suffix in PROTOCOLS.items() if values else ():
-                row = {score: float(values[f"{score}_{suffix}"]) for score in SCORES}
-                found[f"{region}, {protocol}"] = row
+        values = self.scores.compute()
+        for region in REGIONS:
+            for protocol, suffix in PROTOCOLS.items():
+                if f"{region}/dice_{suffix}" in values:  # an image has the region
+                    row = {s: float(values[f"{region}/{s}_{suffix}"]) for s in SCORES}
+                    found[f"{region.replace('_', ' ')}, {protocol}"] = row
         return found
 
     @property

@@ -24,8 +24,7 @@ from datamodules.fundus_files import (
     read_splits,
     training_split,
 )
-from datamodules.fundus_input import FundusInput, collate
-from datamodules.fundus_masks import read_masks
+from datamodules.fundus_input import FundusInput, collate, read_masks
 from datamodules.images import read_image
 from datamodules.preprocessing import photograph_input
 from datamodules.synthetic.drive import draw_sample
@@ -136,11 +135,8 @@ class FundusDataModule(ImageDataModule):
             self.train_set = CachedDataset(dataset, self.crops_per_image, device=self.cache_device)
 
     def _checked(self, files: list[FundusFiles]) -> FundusDataset:
-        if self.needs_vessels:
-            for one in files:
-                read_masks(one, read_image(one.image, "L").shape[-2:])
-            if files[0].fov is None:
-                rank_zero_info(f"{self.data_source}: no FOV masks, so scores are of full images")
+        for one in files if self.needs_vessels else ():
+            read_masks(one, read_image(one.image, "L").shape[-2:])
         return FundusDataset(files, self.read)
 
 

@@ -14,9 +14,10 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from lit_models.base import ImageModule
 from lit_models.losses.adversarial import AdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores
-from lit_models.metrics.image_scores import ImageMean
+from lit_models.metrics.image_scores import image_means
 from lit_models.networks.diff_augment import DiffAugment
 from lit_models.optim.configure import build_optimizer, total_steps, wrap_optimizer_errors
 from lit_models.optim.schedules import StepSchedule
@@ -32,7 +33,7 @@ def update(module: pl.LightningModule, optimizer: LightningOptimizer, loss: Tens
     optimizer.step()
 
 
-class BlotGAN(pl.LightningModule):
+class BlotGAN(ImageModule):
     """Generator (G) and discriminator (D), updated in turn: a step is one update of D and one of G.
 
     Lightning counts both: ``global_step`` and ``trainer.max_steps`` are twice the batches.
@@ -46,9 +47,10 @@ class BlotGAN(pl.LightningModule):
         reconstruction_loss: of generated and real blots, added to G's loss; null adds none.
         discriminator_augmentation: of the templates and blots that D sees; null changes nothing.
         lr_scheduler: of both optimizers; null leaves the learning rates as they are.
-        kid_weights: see `BlotKID`; null: without KID. How to measure, so not the checkpoint's.
         channels: T and C, found by the data module.
     """
+
+    lr_scheduler: StepSchedule | None
 
     def __init__(
         self,
@@ -60,18 +62,17 @@ class BlotGAN(pl.LightningModule):
         reconstruction_loss: nn.Module | None = None,
         discriminator_augmentation: DiffAugment | None = None,
         lr_scheduler: StepSchedule | None = None,
-        kid_weights: str | None = None,
         channels: tuple[int, int] = (2, 1),
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore="kid_weights", logger=False)  # of whole networks
+        self.save_hyperparameters(logger=False)  # of whole networks
         self.automatic_optimization = False
         self.generator, self.discriminator = generator(*channels), discriminator(*channels)
         self.adversarial_loss, self.reconstruction_loss = adversarial_loss, reconstruction_loss
         self.augmentation, self.lr_scheduler = discriminator_augmentation, lr_scheduler
         self.optimizer_of = (generator_optimizer, discriminator_optimizer)
-        self.d_loss, self.g_loss = (ImageMean() for _ in range(2))
-        self.val_scores, self.test_scores = (BlotScores(kid_weights) for _ in range(2))
+        self.train_scores = image_means("d_loss", "g_loss")
+        self.val_scores, self.test_scores = BlotScores(), BlotScores()
 
     def forward(self, templates: Tensor) -> Tensor:
         """Blots ``(N, C, H, W)`` in [-1, 1] for templates ``(N, T, H, W)``."""
@@ -103,34 +104,19 @@ class BlotGAN(pl.LightningModule):
         for scheduler in cast(list[LRScheduler], self.lr_schedulers() or []):
             scheduler.step()
         losses = {"d_loss": d_loss.detach(), "g_loss": g_loss.detach()}
-        self.d_loss.update(losses["d_loss"], count)
-        self.g_loss.update(losses["g_loss"], count)
+        for name, loss in losses.items():
+            self.train_scores[name].update(loss, count)
         # log() takes half a millisecond a value, so it is called for what Lightning writes alone.
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and self.global_step // UPDATES % every == 0:
             self.log_dict({f"train/{k}_step": loss for k, loss in losses.items()}, sync_dist=True)
         return losses
 
-    def on_train_epoch_end(self) -> None:
-        self.log_dict({"train/d_loss": self.d_loss, "train/g_loss": self.g_loss})
-
-    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, self.val_scores)
-
-    def test_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, self.test_scores)
-
-    def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
+    def evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real = batch["image"], batch["target"]
         fake = self(templates)
         logits = (self.discriminator(templates, images.to(templates)) for images in (real, fake))
         return {"image": fake, "scores": scores.update(fake, real, *logits)}
-
-    def on_validation_epoch_end(self) -> None:
-        self.log_dict({f"val/{k}": v for k, v in self.val_scores.compute_and_reset().items()})
-
-    def on_test_epoch_end(self) -> None:
-        self.log_dict({f"test/{k}": v for k, v in self.test_scores.compute_and_reset().items()})
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """``name``, ``index``, and ``image``: blots as uint8 ``(N, C, H, W)``."""

@@ -6,14 +6,13 @@ Reference method: ResNet-18, all of it frozen but the head 512 -> 6, cross-entro
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
-import pytorch_lightning as pl
 import torch.nn.functional as F
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torchmetrics import MetricCollection
 
-from lit_models.metrics.classification_scores import ClassificationScores, scores_by_image
-from lit_models.optim.configure import configure_optimizer
+from lit_models.base import ImageModule
+from lit_models.metrics.classification_scores import classification_scores, scores_by_image
 from lit_models.optim.schedules import StepSchedule
 from lit_models.postprocessing.defects import DefectPostprocessor
 from lit_models.postprocessing.ensemble import Ensemble
@@ -22,7 +21,7 @@ from lit_models.postprocessing.unknown import UnknownScore
 CLASS_NAMES = ("normal", "void", "horizontal", "vertical", "edge", "particle")
 
 
-class DefectClassifier(pl.LightningModule):
+class DefectClassifier(ImageModule):
     """Classes of images.
 
     Batches are dicts with ``image``, as the network takes it, or ``features`` of a frozen backbone,
@@ -56,8 +55,9 @@ class DefectClassifier(pl.LightningModule):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.inference = inference
         self.unknown: UnknownScore | None = None  # see callbacks.UnknownDetection
-        stages = ("train/", "val/", "test/")
-        self.scores = nn.ModuleDict({stage: ClassificationScores(class_names) for stage in stages})
+        self.train_scores = classification_scores(class_names)
+        self.val_scores = classification_scores(class_names)
+        self.test_scores = classification_scores(class_names)
 
     def setup(self, stage: str) -> None:
         # Not in __init__: a checkpoint holds all weights, and is read where there is no internet.
@@ -83,52 +83,27 @@ class DefectClassifier(pl.LightningModule):
         return self(batch["image"]).float()
 
     def training_step(self, batch: dict[str, Any]) -> Tensor:
-        logits = self._logits(batch)
-        loss: Tensor = self.loss(logits, batch["target"])
-        self._scores("train/").update(logits, batch["target"], loss)
+        logits, target = self._logits(batch), batch["target"]
+        loss: Tensor = self.loss(logits, target)
+        self.train_scores.update(preds=logits, target=target, value=loss, count=len(target))
         return loss
 
-    def _evaluate(self, batch: dict[str, Any], stage: str) -> dict[str, Any]:
+    def evaluate(self, batch: dict[str, Any], scores: MetricCollection) -> dict[str, Any]:
         target = batch["target"]
         if self.trainer.state.fn == "fit":  # views would cost more than they tell
             log_probs = self._logits(batch).log_softmax(dim=1)
         else:
             log_probs = self.inference.log_probabilities(self, batch["image"])
-        self._scores(stage).update(log_probs, target, F.nll_loss(log_probs, target))
+        loss = F.nll_loss(log_probs, target)
+        scores.update(preds=log_probs, target=target, value=loss, count=len(target))
         probabilities = log_probs.exp()
-        scores = scores_by_image(log_probs, target) | {"label": target}
+        own = scores_by_image(log_probs, target) | {"label": target}
         for name, p in zip(self.hparams["class_names"], probabilities.T, strict=True):
-            scores[f"p({name})"] = p  # for experiment.suspects
-        outputs = {"target": target, "index": batch["index"], "scores": scores}
+            own[f"p({name})"] = p  # for experiment.suspects
+        outputs = {"target": target, "index": batch["index"], "scores": own}
         return {"probabilities": probabilities, **outputs}
-
-    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, "val/")
-
-    def test_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, "test/")
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """``name``, ``index``, and `DefectPostprocessor.answers`."""
         answers = self.inference.answers(self.network, batch["image"], unknown=self.unknown)
         return {"name": batch["name"], "index": batch["index"], **answers}
-
-    def on_train_epoch_end(self) -> None:
-        self._log("train/")
-
-    def on_validation_epoch_end(self) -> None:
-        self._log("val/")
-
-    def on_test_epoch_end(self) -> None:
-        self._log("test/")
-
-    def _scores(self, stage: str) -> ClassificationScores:
-        return cast(ClassificationScores, self.scores[stage])
-
-    def _log(self, stage: str) -> None:
-        values = self._scores(stage).compute_and_reset().items()
-        self.log_dict({f"{stage}{name}": value for name, value in values})
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        trained = [p for p in self.parameters() if p.requires_grad]
-        return configure_optimizer(self, trained, self.optimizer, self.lr_scheduler)

@@ -3,21 +3,19 @@
 Reference method: a convolutional autoencoder with skips at three levels, MSE, Adam at 1e-3.
 """
 
-from itertools import product
 from typing import Any, ClassVar
 
-import pytorch_lightning as pl
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torchmetrics import MetricCollection
 
-from lit_models.metrics.image_scores import ImageMean, by_image, image_scores
-from lit_models.optim.configure import configure_optimizer
+from lit_models.base import ImageModule
+from lit_models.metrics.image_scores import by_image, image_means, image_scores
 from lit_models.optim.schedules import StepSchedule
 from lit_models.postprocessing.pixels import native_images, reconstruct, to_unit
 
 
-class ImageReconstructor(pl.LightningModule):
+class ImageReconstructor(ImageModule):
     """Reconstructs images ``(N, C, H, W)`` in [-1, 1].
 
     The loss is in that range. PSNR (dB) and SSIM are of the range [0, 1], on the network's input
@@ -46,9 +44,9 @@ class ImageReconstructor(pl.LightningModule):
         self.save_hyperparameters(logger=False)  # of whole networks
         self.network, self.loss = network, loss
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
-        self.train_loss = ImageMean()
-        names = product(("val", "test"), ("loss", "psnr", "ssim"))
-        self.scores = nn.ModuleDict({"/".join(name): ImageMean() for name in names})
+        self.train_scores = image_means("loss")
+        self.val_scores = image_means("loss", "psnr", "ssim")
+        self.test_scores = image_means("loss", "psnr", "ssim")
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstruction ``(N, C, H, W)``, not clamped."""
@@ -57,21 +55,15 @@ class ImageReconstructor(pl.LightningModule):
     def training_step(self, batch: dict[str, Any]) -> Tensor:
         images: Tensor = batch["image"]
         loss: Tensor = self.loss(self(images).float(), images.float())
-        self.train_loss.update(loss.detach(), len(images))
+        self.train_scores["loss"].update(loss.detach(), len(images))
         return loss
 
-    def _evaluate(self, batch: dict[str, Any], stage: str) -> dict[str, Any]:
+    def evaluate(self, batch: dict[str, Any], scores: MetricCollection) -> dict[str, Any]:
         pairs = [*reconstruct(self, batch)]
-        scores = [{"loss": self.loss(*pair), **image_scores(*map(to_unit, pair))} for pair in pairs]
-        for name, value in ((name, value) for one in scores for name, value in one.items()):
-            self.scores[f"{stage}/{name}"].update(value)  # type: ignore[operator]
-        return {"reconstruction": [copy[0] for copy, _ in pairs], "scores": by_image(scores)}
-
-    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, "val")
-
-    def test_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, "test")
+        own = [{"loss": self.loss(*pair), **image_scores(*map(to_unit, pair))} for pair in pairs]
+        for name, value in ((name, value) for one in own for name, value in one.items()):
+            scores[name].update(value)
+        return {"reconstruction": [copy[0] for copy, _ in pairs], "scores": by_image(own)}
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Reconstructions at the files' sizes, and how well the network's input was reproduced.
@@ -85,18 +77,3 @@ class ImageReconstructor(pl.LightningModule):
         scores = by_image([image_scores(*map(to_unit, pair)) for pair in pairs])
         listed = {name: values.tolist() for name, values in scores.items()}
         return {"name": batch["name"], "index": batch["index"], "image": images, **listed}
-
-    def on_train_epoch_end(self) -> None:
-        self.log("train/loss", self.train_loss)
-
-    def on_validation_epoch_end(self) -> None:
-        self._log("val/")
-
-    def on_test_epoch_end(self) -> None:
-        self._log("test/")
-
-    def _log(self, stage: str) -> None:
-        self.log_dict({k: v for k, v in self.scores.items() if k.startswith(stage)})  # type: ignore[misc]
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        return configure_optimizer(self, self.parameters(), self.optimizer, self.lr_scheduler)

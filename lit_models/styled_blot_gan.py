@@ -122,7 +122,7 @@ class StyledBlotGAN(BlotGAN):
             logits.append([self.discriminator(templates, styles, x) for x in (real, fake)])
         self.discriminator.set_middle(*map(torch.cat, zip(*logits, strict=True)))
 
-    def _evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
+    def evaluate(self, batch: dict[str, Any], scores: BlotScores) -> dict[str, Any]:
         templates, real, styles = batch["image"], batch["target"], batch["style"]
         fake = seeded_blots(self.generator, templates, styles)[1]
         logits = (self.discriminator(templates, styles, images) for images in (real, fake))

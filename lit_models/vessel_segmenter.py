@@ -5,19 +5,17 @@ Reference method: a five-level U-Net on gray images, Focal Tversky loss, Adam at
 
 from typing import Any, ClassVar, cast
 
-import pytorch_lightning as pl
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from lit_models.metrics.image_scores import ImageMean, by_image
+from lit_models.base import ImageModule
+from lit_models.metrics.image_scores import by_image, image_means
 from lit_models.metrics.vessel_scores import VesselScores
-from lit_models.optim.configure import configure_optimizer
 from lit_models.optim.schedules import StepSchedule
 from lit_models.postprocessing.vessels import VesselPostprocessor, native_maps
 
 
-class VesselSegmenter(pl.LightningModule):
+class VesselSegmenter(ImageModule):
     """Vessel probabilities from fundus photographs of any size.
 
     Validation and test score at the native size: the probabilities are resized back first. Scores
@@ -55,7 +53,7 @@ class VesselSegmenter(pl.LightningModule):
         self.network, self.loss = network, loss
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.inference, self.fov_only = inference, fov_only
-        self.train_loss = ImageMean()
+        self.train_scores = image_means("loss")
         self.val_scores = VesselScores(inference.threshold, True)
         self.test_scores = VesselScores(inference.threshold)
 
@@ -73,7 +71,7 @@ class VesselSegmenter(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Any]) -> Tensor:
         loss = self._loss(self(batch["image"]), batch)
-        self.train_loss.update(loss.detach(), len(batch["image"]))
+        self.train_scores["loss"].update(loss.detach(), len(batch["image"]))
         return loss
 
     def predict_step(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -91,29 +89,11 @@ class VesselSegmenter(pl.LightningModule):
         same = {"name": batch["name"], "index": batch["index"], "sharpness": sharpness}
         return {**same, "fov": fov, **found}
 
-    def _evaluate(self, batch: dict[str, Any], scores: VesselScores) -> dict[str, Any]:
+    def evaluate(self, batch: dict[str, Any], scores: VesselScores) -> dict[str, Any]:
         inputs = batch["image"], batch["fov"], self.fov_only
         probability = self.inference.predict(self.network, *inputs)["probability"]
-        scores.loss.update(self._loss(probability.logit(1e-6), batch), len(probability))
+        scores["loss"].update(self._loss(probability.logit(1e-6), batch), len(probability))
         natives = native_maps(probability, batch["input_size"], batch["native_size"])
         truth = batch["native_target"], batch["native_fov"]
         per_image = by_image([scores.update(*one) for one in zip(natives, *truth, strict=True)])
         return {"probability": natives, "scores": per_image}
-
-    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, self.val_scores)
-
-    def test_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self._evaluate(batch, self.test_scores)
-
-    def on_train_epoch_end(self) -> None:
-        self.log("train/loss", self.train_loss)
-
-    def on_validation_epoch_end(self) -> None:
-        self.log_dict({f"val/{k}": v for k, v in self.val_scores.compute_and_reset().items()})
-
-    def on_test_epoch_end(self) -> None:
-        self.log_dict({f"test/{k}": v for k, v in self.test_scores.compute_and_reset().items()})
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        return configure_optimizer(self, self.parameters(), self.optimizer, self.lr_scheduler)

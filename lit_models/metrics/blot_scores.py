@@ -1,7 +1,8 @@
 """Metrics of generated blots."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryAccuracy
 from torchmetrics.functional.image import (
     peak_signal_noise_ratio,
@@ -9,7 +10,6 @@ from torchmetrics.functional.image import (
 )
 
 from lit_models.metrics.image_scores import ImageMean
-from lit_models.metrics.kid import BlotKID
 
 
 def eight_bit(images: Tensor) -> Tensor:
@@ -33,23 +33,19 @@ def scores_by_image(fake: Tensor, real: Tensor) -> dict[str, Tensor]:
     return {"l1": (fake8 - real8).abs().mean(dim=(1, 2, 3)), "psnr": psnr, "ssim": ssim}
 
 
-class BlotScores(nn.Module):
-    """Means of `scores_by_image`, ``kid_resnet18``, and how often the discriminator (D) is right.
+class BlotScores(MetricCollection):
+    """Means of `scores_by_image`, and how often the discriminator (D) is right.
 
     ``d_accuracy_real`` and ``d_accuracy_fake`` are of the real and the generated ones alone.
-
-    Args:
-        kid_weights: see `BlotKID`; None: without KID.
     """
 
-    def __init__(self, kid_weights: str | None = None) -> None:
-        super().__init__()
-        self.images = nn.ModuleDict({name: ImageMean() for name in ("l1", "psnr", "ssim")})
-        self.kid = None if kid_weights is None else BlotKID(kid_weights)
+    def __init__(self) -> None:
+        means = {name: ImageMean() for name in ("l1", "psnr", "ssim")}
         kinds = ("d_accuracy", "d_accuracy_real", "d_accuracy_fake")
-        self.accuracies = nn.ModuleDict({kind: BinaryAccuracy() for kind in kinds})
+        accuracies = {kind: BinaryAccuracy() for kind in kinds}
+        super().__init__({**means, **accuracies}, compute_groups=False)
 
-    def update(
+    def update(  # type: ignore[override]
         self, fake: Tensor, real: Tensor, real_logits: Tensor, fake_logits: Tensor
     ) -> dict[str, Tensor]:
         """Add blots ``(N, C, H, W)`` in [-1, 1] and D's logits ``(N, ...)`` of them.
@@ -59,22 +55,10 @@ class BlotScores(nn.Module):
         """
         scores = scores_by_image(fake, real)
         for name, values in scores.items():
-            self.images[name].update(values.mean(), len(values))  # type: ignore[operator]
-        if self.kid is not None:
-            self.kid.update(eight_bit(fake), real=False)
-            self.kid.update(eight_bit(real), real=True)
+            self[name].update(values.mean(), len(values))
         for kind, logits in (("real", real_logits), ("fake", fake_logits)):
             called_real = logits.float().flatten(1).mean(1) > 0
             truth = torch.full_like(called_real, kind == "real")
             for name in ("d_accuracy", f"d_accuracy_{kind}"):
-                self.accuracies[name].update(called_real, truth)  # type: ignore[operator]
+                self[name].update(called_real, truth)
         return scores
-
-    def compute_and_reset(self) -> dict[str, Tensor]:
-        """The scores over all processes, by name."""
-        kid = {} if self.kid is None else {"kid_resnet18": self.kid}
-        metrics = {**self.images, **kid, **self.accuracies}
-        values = {name: metric.compute() for name, metric in metrics.items()}  # type: ignore[operator]
-        for metric in metrics.values():
-            metric.reset()  # type: ignore[operator]
-        return values

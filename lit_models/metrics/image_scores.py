@@ -5,7 +5,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.functional.image import (
     peak_signal_noise_ratio,
     structural_similarity_index_measure,
@@ -38,6 +38,11 @@ class ImageMean(Metric):
     def compute(self) -> Tensor:
         """The mean so far."""
         return self.total / self.count
+
+
+def image_means(*names: str) -> MetricCollection:
+    """An `ImageMean` for each name."""
+    return MetricCollection({name: ImageMean() for name in names}, compute_groups=False)
 
 
 def by_image(scores: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -1,9 +1,11 @@
 """Metrics of vessel maps, shared by `VesselSegmenter` and the benchmark."""
 
-from typing import Any, cast
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import (
     BinaryAccuracy,
@@ -16,6 +18,8 @@ from torchmetrics.classification import (
 )
 
 from lit_models.metrics.image_scores import ImageMean
+
+REGIONS = ("fov", "full_image")
 
 
 class BinnedAUROC(BinaryAUROC):
@@ -51,10 +55,24 @@ class BestThreshold(BinnedAUROC):
         return self.thresholds[(2 * tp / (2 * tp + fp + fn).clamp_min(1)).argmax()]
 
 
-class RegionScores(nn.Module):
-    """Each score over the pixels of all images, ``<score>_pooled``, and ``<score>_image_mean``.
+SCORES: dict[str, Callable[..., Metric]] = {
+    "dice": BinaryF1Score,
+    "iou": BinaryJaccardIndex,
+    "mean_iou": partial(MulticlassJaccardIndex, num_classes=2),  # of those that occur
+    "sensitivity": BinaryRecall,
+    "specificity": BinarySpecificity,
+    "accuracy": BinaryAccuracy,
+    "auroc": BinnedAUROC,
+}
 
-    ``iou`` is of the vessel class, ``mean_iou`` of vessels and background, ``dice`` is F1.
+
+class VesselScores(MetricCollection):
+    """Scores of the pixels inside the field of view, ``fov/``, and of all, ``full_image/``.
+
+    Each over the pixels of all images, ``<score>_pooled``, and as the mean of the images' own
+    values, ``<score>_image_mean``. Those of a region exist where an image has it. ``iou`` is of the
+    vessel class, ``mean_iou`` of vessels and background, ``dice`` is F1, ``loss`` the mean over the
+    images.
 
     Args:
         threshold: probability above which a pixel is called vessel.
@@ -62,78 +80,41 @@ class RegionScores(nn.Module):
     """
 
     def __init__(self, threshold: float = 0.5, find_threshold: bool = False) -> None:
-        super().__init__()
-        self.threshold = threshold
-        unchecked: dict[str, Any] = {"validate_args": False}
-        masks: dict[str, Metric] = {
-            "dice": BinaryF1Score(**unchecked),
-            "iou": BinaryJaccardIndex(**unchecked),
-            "mean_iou": MulticlassJaccardIndex(num_classes=2, **unchecked),  # of those that occur
-            "sensitivity": BinaryRecall(**unchecked),
-            "specificity": BinarySpecificity(**unchecked),
-            "accuracy": BinaryAccuracy(**unchecked),
-        }
-        maps: dict[str, Metric] = {"auroc": BinnedAUROC(**unchecked)}
-        if find_threshold:
-            maps["best_threshold"] = BestThreshold(**unchecked)
-        self.image_mean = nn.ModuleDict({name: ImageMean() for name in (*masks, "auroc")})
-        self.masks, self.maps = MetricCollection({**masks}), nn.ModuleDict(maps)
+        metrics: dict[str, Metric] = {"loss": ImageMean()}
+        for region in REGIONS:
+            for name, kind in SCORES.items():
+                metrics[f"{region}/{name}_pooled"] = kind(validate_args=False)
+                metrics[f"{region}/{name}_image_mean"] = ImageMean()
+            if find_threshold:
+                metrics[f"{region}/best_threshold_pooled"] = BestThreshold(validate_args=False)
+        super().__init__({**metrics}, compute_groups=False)
+        self.threshold, self.find_threshold = threshold, find_threshold
 
-    def update(self, probability: Tensor, truth: Tensor) -> dict[str, Tensor]:
-        """Add one image: flat float32 probabilities and 0/1 integers of its pixels.
-
-        Returns:
-            The image's own scores by name.
-        """
-        # Not by torchmetrics' own threshold: one value above 1 and it takes all for logits.
-        called = (probability > self.threshold).long()
-        own = {name: metric(probability, truth) for name, metric in self.maps.items()}
-        own.pop("best_threshold", None)
-        own = {**self.masks(called, truth), **own}
-        for name, value in own.items():
-            cast(ImageMean, self.image_mean[name]).update(value)
-        return own
-
-    def compute_and_reset(self) -> dict[str, Tensor]:
-        """The scores over all processes; empty if none of them had an image."""
-        pooled = (*self.masks.items(), *self.maps.items())
-        metrics: dict[str, Any] = {f"{name}_pooled": metric for name, metric in pooled}
-        metrics |= {f"{name}_image_mean": metric for name, metric in self.image_mean.items()}
-        values = {name: metric.compute() for name, metric in metrics.items()}
-        for metric in metrics.values():
-            metric.reset()
-        return {} if values["dice_image_mean"].isnan() else values
-
-
-class VesselScores(nn.Module):
-    """`RegionScores` inside the field of view, ``fov/``, and of all pixels, ``full_image/``.
-
-    Those of the field of view exist where its masks do. ``loss`` is the mean over the images.
-
-    Args:
-        *args: see `RegionScores`.
-    """
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__()
-        self.loss = ImageMean()
-        self.fov, self.full_image = RegionScores(*args), RegionScores(*args)
-
-    def update(self, probability: Tensor, truth: Tensor, fov: Tensor | None) -> dict[str, Tensor]:
+    def update(  # type: ignore[override]
+        self, probability: Tensor, truth: Tensor, fov: Tensor | None
+    ) -> dict[str, Tensor]:
         """Add one image: float32 ``(H, W)``, bool ``(1, H, W)``, and its mask or None.
 
         Returns:
             The image's own scores, by the names of the images' means.
         """
-        own = {"full_image": self.full_image.update(probability.flatten(), truth.flatten().long())}
-        if fov is not None:
-            own["fov"] = self.fov.update(probability[fov[0]], truth[fov].long())
-        return {f"{r}/{k}_image_mean": v for r, values in own.items() for k, v in values.items()}
+        own = {}
+        for region, mask in (("full_image", torch.ones_like(truth)), ("fov", fov)):
+            if mask is None:
+                continue
+            p, target = probability[mask[0]], truth[mask].long()
+            # Not by torchmetrics' own threshold: one value above 1 and it takes all for logits.
+            called = (p > self.threshold).long()
+            for name in SCORES:
+                pooled, mean = (f"{region}/{name}_{kind}" for kind in ("pooled", "image_mean"))
+                own[mean] = self[pooled](p if name == "auroc" else called, target)
+                self[mean].update(own[mean])
+            if self.find_threshold:
+                self[f"{region}/best_threshold_pooled"].update(p, target)
+        return own
 
-    def compute_and_reset(self) -> dict[str, Tensor]:
-        """The scores over all processes, by name."""
-        values = {"loss": self.loss.compute()}
-        self.loss.reset()
-        for region, scores in (("fov", self.fov), ("full_image", self.full_image)):
-            values |= {f"{region}/{k}": v for k, v in scores.compute_and_reset().items()}
-        return values
+    def compute(self) -> dict[str, Tensor]:
+        """The scores over all processes, by name, without regions that no image has."""
+        values = super().compute()
+        empty = tuple(f"{r}/" for r in REGIONS if values[f"{r}/dice_image_mean"].isnan())
+        return {name: value for name, value in values.items() if not name.startswith(empty)}

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from callbacks.validation_table import ValidationTable
 from lit_models.metrics.blot_scores import BlotScores, scores_by_image
-from lit_models.metrics.classification_scores import ClassificationScores
+from lit_models.metrics.classification_scores import classification_scores
 from lit_models.metrics.classification_scores import scores_by_image as class_scores
 from lit_models.metrics.image_scores import by_image
 from lit_models.metrics.vessel_scores import VesselScores
@@ -35,9 +36,9 @@ def test_the_table_is_in_the_order_of_the_data(tmp_path):
 
 def test_classes():
     logs, target = torch.randn(8, 3).log_softmax(1), torch.arange(8) % 3
-    whole = ClassificationScores(["a", "b", "c"])
-    whole.update(logs, target, torch.nn.functional.nll_loss(logs, target))
-    values, own = whole.compute_and_reset(), class_scores(logs, target)
+    whole, loss = classification_scores(["a", "b", "c"]), F.nll_loss(logs, target)
+    whole.update(preds=logs, target=target, value=loss, count=8)
+    values, own = whole.compute(), class_scores(logs, target)
     for name in ("accuracy", "loss"):
         torch.testing.assert_close(own[name].mean(), values[name])
 
@@ -50,7 +51,7 @@ def test_vessels():
         truth = torch.rand(1, 8, 8, generator=generator) < 0.3
         fov = torch.rand(1, 8, 8, generator=generator) < 0.8
         own.append(whole.update(p, truth, fov))
-    values, images = whole.compute_and_reset(), by_image(own)
+    values, images = whole.compute(), by_image(own)
     assert {"fov/dice_image_mean", "full_image/auroc_image_mean"} <= images.keys()
     for name, value in images.items():
         assert value.shape == (3,)
@@ -61,7 +62,7 @@ def test_blots():
     fake, real = torch.rand(2, 4, 1, 16, 16) * 2 - 1
     whole = BlotScores()
     whole.update(fake, real, torch.zeros(4, 1), torch.zeros(4, 1))
-    values, own = whole.compute_and_reset(), scores_by_image(fake, real)
+    values, own = whole.compute(), scores_by_image(fake, real)
     for name in ("l1", "psnr", "ssim"):
         assert own[name].shape == (4,)
         assert own[name].mean().item() == pytest.approx(float(values[name]), rel=1e-5)

@@ -36,10 +36,9 @@ class Constant(nn.Module):
         return self.image.expand_as(images)
 
 
-def scores(module, stage="val"):
-    found = {k: float(m.compute()) for k, m in module.scores.items() if k.startswith(stage)}
-    for metric in module.scores.values():
-        metric.reset()
+def scores(metrics):
+    found = {name: float(value) for name, value in metrics.compute().items()}
+    metrics.reset()
     return found
 
 
@@ -47,19 +46,19 @@ def test_loss_is_in_the_signed_range_and_psnr_in_the_unit_range():
     """An error of 0.2 everywhere in [-1, 1] is 0.1 in [0, 1]: MSE 0.04, PSNR 20 dB."""
     module = reconstructor(Constant(torch.tensor(0.2)))
     module.validation_step(batch(torch.zeros(3, 32, 32), 32, 32))
-    found = scores(module)
-    assert found["val/loss"] == pytest.approx(0.04)
-    assert found["val/psnr"] == pytest.approx(20.0, abs=1e-4)
+    found = scores(module.val_scores)
+    assert found["loss"] == pytest.approx(0.04)
+    assert found["psnr"] == pytest.approx(20.0, abs=1e-4)
 
 
 def test_scores_do_not_lose_digits_under_autocast():
     ramp = torch.linspace(-1, 1, 64).expand(3, 64, 64)
     module = reconstructor(Constant(ramp + 0.01 * torch.randn(3, 64, 64)))
     module.validation_step(batch(ramp, 64, 64))
-    exact = scores(module)
+    exact = scores(module.val_scores)
     with torch.autocast("cpu", torch.bfloat16):
         module.validation_step(batch(ramp, 64, 64))
-    assert scores(module) == pytest.approx(exact, abs=1e-4)
+    assert scores(module.val_scores) == pytest.approx(exact, abs=1e-4)
 
 
 def test_psnr_is_the_mean_over_images():
@@ -67,7 +66,7 @@ def test_psnr_is_the_mean_over_images():
     module = reconstructor(Constant(torch.tensor(0.0)))
     for unit_error in (10**-0.5, 10**-2.0):
         module.validation_step(batch(torch.full((3, 32, 32), 2 * unit_error), 32, 32))
-    assert scores(module)["val/psnr"] == pytest.approx(25.0, abs=1e-3)
+    assert scores(module.val_scores)["psnr"] == pytest.approx(25.0, abs=1e-3)
 
 
 def test_padding_counts_for_nothing():
@@ -76,9 +75,9 @@ def test_padding_counts_for_nothing():
     module = reconstructor(Constant(torch.tensor(0.2)))
     copies = module.test_step(batch(image, 40, 50))["reconstruction"]
     assert [copy.shape for copy in copies] == [(3, 40, 50)]
-    found = scores(module, "test")
-    assert found["test/loss"] == pytest.approx(0.04)
-    assert found["test/psnr"] == pytest.approx(20.0, abs=1e-4)
+    found = scores(module.test_scores)
+    assert found["loss"] == pytest.approx(0.04)
+    assert found["psnr"] == pytest.approx(20.0, abs=1e-4)
     result = module.predict_step(batch(image, 40, 50))
     assert result["image"][0].shape == (3, 40, 50)
     assert result["psnr"] == pytest.approx([20.0], abs=1e-4)
