@@ -17,7 +17,7 @@ from experiment.checkpoints.network import build_network, check_finite
 from experiment.hardware import native_memory_format, native_precision
 from experiment.run_folder import RunSettings
 from experiment.tasks import TASKS
-from inference.model import AUTOCAST, Model, Settings
+from inference.model import AUTOCAST, Model
 
 if TYPE_CHECKING:
     from inference.exported_model import ExportedModel
@@ -56,8 +56,8 @@ def load(
 
         return load_exported(expand(source))
     checkpoints = Checkpoints.open(source)
-    how = device, precision, batch_size
-    models = [_load(one, _settings(one, *how), trusted) for one in checkpoints.members]
+    how = _device(device), precision, batch_size
+    models = [_load(one, trusted, *how) for one in checkpoints.members]
     lead = models[0]
     if len(models) > 1:
         from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble
@@ -101,7 +101,23 @@ def average_of(trained: Checkpoint) -> Callable[[Tensor], Tensor]:
     return average
 
 
-def _load(trained: Checkpoint, settings: Settings, trusted: Sequence[str]) -> Model[Any]:
+def _load(
+    trained: Checkpoint,
+    trusted: Sequence[str],
+    device: torch.device,
+    precision: str | None,
+    batch_size: int | None,
+) -> Model[Any]:
+    if precision is None:
+        native = {native_precision(device.type), "16-mixed" if device.type == "cuda" else None}
+        precision = trained.precision if trained.precision in native else "32-true"
+    if precision not in PRECISIONS:
+        raise DataError(f"precision {precision!r}: unknown; give one of {', '.join(PRECISIONS)}")
+    if batch_size is None:
+        of_training = trained.method == "DefectClassifier" and trained.data.get("batch_size")
+        batch_size = int(trained.data.get("eval_batch_size") or of_training or 1)
+    if batch_size < 1:
+        raise DataError(f"batch_size {batch_size}: give 1 or more")
     kind = model_class(trained.method, trained.path)
     prefix = f"{kind.network_name}."
     weights = {
@@ -116,8 +132,8 @@ def _load(trained: Checkpoint, settings: Settings, trusted: Sequence[str]) -> Mo
             arguments = [*trained.model.get("channels", (2, 1))]
         part = trained.model[kind.network_name]
         network: Any = build_network(part, weights, *arguments, trusted=trusted)
-        layout = native_memory_format(settings.device)
-        return kind(network.to(settings.device, memory_format=layout), trained, settings)
+        network = network.to(device, memory_format=native_memory_format(device))
+        return kind(network, trained, device, precision, batch_size)
     except KeyError as error:
         cause = f"does not say {error.args[0]!r}"
     except DataError as error:
@@ -127,28 +143,14 @@ def _load(trained: Checkpoint, settings: Settings, trusted: Sequence[str]) -> Mo
     raise DataError(f"{trained.path}: {cause}; give one that `fit` wrote")
 
 
-def _settings(
-    trained: Checkpoint, device: Any, precision: str | None, batch_size: int | None
-) -> Settings:
+def _device(device: str | torch.device) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(device)
-        torch.empty(0, device=device)
+        return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         cause = str(error).partition("\n")[0]
         raise DataError(f"device {str(device)!r}: not to be had here ({cause}); give cpu") from None
-    if precision is None:
-        native = {native_precision(device.type), "16-mixed" if device.type == "cuda" else None}
-        precision = trained.precision if trained.precision in native else "32-true"
-    if precision not in PRECISIONS:
-        raise DataError(f"precision {precision!r}: unknown; give one of {', '.join(PRECISIONS)}")
-    if batch_size is None:
-        of_training = trained.method == "DefectClassifier" and trained.data.get("batch_size")
-        batch_size = int(trained.data.get("eval_batch_size") or of_training or 1)
-    if batch_size < 1:
-        raise DataError(f"batch_size {batch_size}: give 1 or more")
-    return Settings(device, precision, batch_size)
 
 
 def add_checkpoint_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
