@@ -48,8 +48,8 @@ class MetricsCSV(Logger):
         """
         import pandas as pd  # only what trains pays for it
 
-        values = {name: getattr(v, "item", lambda v=v: v)() for name, v in metrics.items()}
-        table = pd.DataFrame([values | {"step": step}], dtype=object)
+        cells = {name: str(getattr(v, "item", lambda v=v: v)()) for name, v in metrics.items()}
+        table = pd.DataFrame([cells | {"step": str(step)}])
         self._columns = self._columns or list(read_metrics(self.path))
         if {*table} <= {*self._columns}:
             with writing(self.path):
