@@ -45,19 +45,19 @@ def test_what_it_leaves(crossvalidated):
     assert record["metrics"]["val/accuracy"]["mean"] == pytest.approx(np.mean(runs))
     assert record["metrics"]["val/accuracy"]["std"] == pytest.approx(np.std(runs, ddof=1))
     page = (folder / "crossval.md").read_text()
-    assert "| accuracy |" in page
+    assert "\naccuracy " in page
     assert "--data.fold all --trainer.max_epochs" in page
     assert (folder / "compare.html").is_file()
 
 
-def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
+def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path):
     whole, args = crossvalidated
     args = [*args, *SHORT, f"--run.root={tmp_path}"]
     stop = "--trainer.callbacks+=tests.callbacks_that_kill.RaiseAt"
     with pytest.raises(RuntimeError, match="stopped"):  # in the second epoch of the first fold
         crossvalidate(args, lambda given: main([*given, stop, "--trainer.callbacks.epoch=1"]))
     folder = tmp_path / "aoi" / "crossval_2"
-    with pytest.raises(DataError, match="0 trained so far; run crossval again to continue"):
+    with pytest.raises(DataError, match="not all folds are trained; run crossval again"):
         main(["test", *crossvalidated[1], f"--ckpt_path={folder}"])
 
     def first_fold(given):
@@ -65,12 +65,8 @@ def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
             raise InterruptedError
         main(given)
 
-    capsys.readouterr()
     with pytest.raises(InterruptedError):
         crossvalidate(args, first_fold)
-    said = capsys.readouterr().out
-    assert "resumes from " in said
-    assert "fold-1_seed-42" in said
     scores = "fold-0_seed-42/validation_images.csv"
     assert (folder / scores).read_text() == (whole / scores).read_text(), "as uninterrupted"
 
@@ -135,7 +131,8 @@ def test_images_are_averaged_too(tmp_path):
     folder = crossvalidate([*args, *short], main)
     record = json.loads((folder / "crossval.json").read_text())
     metrics = [one["metrics"]["val/psnr"] for one in record["members"]]
-    counts = [one["images"] for one in record["members"]]
+    tables = sorted(folder.glob("fold-*/validation_images.csv"))
+    counts = [sum(1 for _ in path.open()) - 1 for path in tables]
     found = record["out_of_fold"]["psnr"]
     assert found["images"] == sum(counts) == 8
     assert found["value"] == pytest.approx(np.average(metrics, weights=counts), rel=1e-4)
