@@ -14,7 +14,7 @@ from callbacks.gather import on_rank_zero
 from callbacks.run_recorder import run_folder
 from common.errors import DataError
 from experiment.atomic import writing
-from lit_models.optim.configure import has_validation
+from lit_models.base import has_validation
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -10,7 +10,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from callbacks.run_recorder import run_folder
 from experiment.report import print_scores, write_report
 from experiment.run_results import read_results
-from lit_models.optim.configure import has_validation
+from lit_models.base import has_validation
 
 log = logging.getLogger(__name__)
 
