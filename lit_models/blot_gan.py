@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from lit_models.base import ImageModule, wrap_optimizer_errors
-from lit_models.losses.adversarial import AdversarialLoss
+from lit_models.losses.adversarial import BCEAdversarialLoss
 from lit_models.metrics.blot_scores import BlotScores
 from lit_models.metrics.image_scores import image_means
 from lit_models.networks.diff_augment import DiffAugment
@@ -55,7 +55,7 @@ class BlotGAN(ImageModule):
         self,
         generator: Callable[[int, int], nn.Module],
         discriminator: Callable[[int, int], nn.Module],
-        adversarial_loss: AdversarialLoss,
+        adversarial_loss: BCEAdversarialLoss,
         generator_optimizer: OptimizerCallable,
         discriminator_optimizer: OptimizerCallable,
         reconstruction_loss: nn.Module | None = None,
