@@ -20,8 +20,7 @@ from callbacks.gather import on_rank_zero
 from callbacks.run_recorder import run_folder
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoint, read_checkpoint
-from lit_models.postprocessing.defects import DefectPostprocessor
-from lit_models.postprocessing.unknown import UnknownScore, nearest_distance
+from lit_models.postprocessing.defects import DefectPostprocessor, UnknownScore, nearest_distance
 
 log = logging.getLogger(__name__)
 RANGE = (0.05, 20.0)  # of temperatures

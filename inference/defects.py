@@ -17,9 +17,8 @@ from inference.inputs import read_pixels
 from inference.model import Item, Model
 from inference.results import DefectResult
 from lit_models.networks.torchvision_classifier import TorchvisionClassifier
-from lit_models.postprocessing.defects import DefectPostprocessor, review_threshold
+from lit_models.postprocessing.defects import DefectPostprocessor, UnknownScore, review_threshold
 from lit_models.postprocessing.ensemble import mean_of_classes
-from lit_models.postprocessing.unknown import UnknownScore
 
 log = logging.getLogger(__name__)
 

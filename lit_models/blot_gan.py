@@ -16,8 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lit_models.base import ImageModule, wrap_optimizer_errors
 from lit_models.losses.adversarial import BCEAdversarialLoss
-from lit_models.metrics.blot_scores import BlotScores
-from lit_models.metrics.image_scores import image_means
+from lit_models.metrics.image_scores import BlotScores, image_means
 from lit_models.networks.diff_augment import DiffAugment
 from lit_models.optim.schedules import StepSchedule, total_steps
 from lit_models.postprocessing.pixels import to_gray
