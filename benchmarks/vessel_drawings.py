@@ -7,7 +7,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.fundus_files import FundusFiles
-from datamodules.fundus_masks import read_mask
+from datamodules.fundus_input import read_mask
 from datamodules.images import read_image
 from datamodules.transforms.field_of_view import estimate_fov
 

@@ -3,8 +3,9 @@
 import logging
 import math
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -13,26 +14,17 @@ from jsonargparse.typing import OpenUnitInterval, PositiveFloat
 from pytorch_lightning.callbacks import Callback
 from scipy.optimize import minimize_scalar
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from callbacks.feature_cache import over_images
 from callbacks.gather import on_rank_zero
 from callbacks.run_recorder import run_folder
 from experiment.checkpoint_io import AtomicCheckpointIO
-from experiment.checkpoints import Checkpoint, read_checkpoint
+from experiment.checkpoints import read_checkpoint
+from lit_models.base import has_validation
 from lit_models.postprocessing.defects import DefectPostprocessor, UnknownScore, nearest_distance
 
 log = logging.getLogger(__name__)
 RANGE = (0.05, 20.0)  # of temperatures
-RANKED = 10_000  # validation images that others are ranked among, at most
-
-
-class Fitted(NamedTuple):
-    """What was fitted: state of the callback, settings of prediction, and a line for the log."""
-
-    state: dict[str, Any]
-    inference: DefectPostprocessor
-    summary: str
 
 
 class AfterTraining(Callback):
@@ -43,54 +35,41 @@ class AfterTraining(Callback):
 
     def fit_to(
         self, trainer: pl.Trainer, pl_module: Any, inference: DefectPostprocessor
-    ) -> Fitted | None:
-        """Fit to a checkpoint; None leaves it as it is.
+    ) -> tuple[DefectPostprocessor, dict[str, Any], str]:
+        """Fit to a checkpoint.
 
         Args:
             trainer: in the state of validation; every process calls this.
             pl_module: in eval mode, with the checkpoint's weights.
             inference: the checkpoint's settings.
+
+        Returns:
+            Its new settings, the state of the callback in it, and a line for the log.
         """
         raise NotImplementedError
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not has_validation(pl_module):
+            log.warning("%s: not fitted, there are no validation images", type(self).__name__)
+            return
         folder = run_folder(trainer) / "checkpoints"
-        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-        candidates = dict.fromkeys([folder / "last.ckpt", folder / Path(best or "last.ckpt").name])
+        best = Path(getattr(trainer.checkpoint_callback, "best_model_path", "")).name
+        # The last one comes last: its weights are those that the module has.
+        candidates = dict.fromkeys([folder / best, folder / "last.ckpt"])
         paths = on_rank_zero(trainer, lambda: [path for path in candidates if path.is_file()])
-        current = {name: value.clone() for name, value in pl_module.state_dict().items()}
-        training = [module for module in pl_module.modules() if module.training]
         pl_module.eval()
         trainer.validating = True  # else the datamodule takes its images for training ones
-        weights, fitted = dict[str, Tensor](), None
-        try:
-            for checkpoint in map(read_checkpoint, paths):
-                if not _equal(weights, checkpoint.weights):  # the last may be the best
-                    weights = checkpoint.weights
-                    pl_module.load_state_dict(weights)
-                    settings = checkpoint.model.get("inference") or {}
-                    fitted = self.fit_to(trainer, pl_module, DefectPostprocessor(**settings))
-                if fitted is not None:
-                    self._write(trainer, checkpoint, fitted)
-        finally:
-            trainer.training = True
-            pl_module.load_state_dict(current)
-            for module in training:
-                module.training = True
-
-    def _write(self, trainer: pl.Trainer, checkpoint: Checkpoint, fitted: Fitted) -> None:
-        content = checkpoint.content
-        content["hyper_parameters"]["inference"] = asdict(fitted.inference)
-        content["callbacks"][self.state_key] = fitted.state
-        log.info("%s: %s", checkpoint.path.name, fitted.summary)
-        save = AtomicCheckpointIO().save_checkpoint
-        on_rank_zero(trainer, lambda: save(content, checkpoint.path))
-
-
-def _equal(weights: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
-    return weights.keys() == others.keys() and all(
-        torch.equal(value, others[name]) for name, value in weights.items()
-    )
+        for path in paths:
+            content = read_checkpoint(path).content
+            pl_module.load_state_dict(content["state_dict"])
+            settings = content["hyper_parameters"]
+            inference = DefectPostprocessor(**(settings.get("inference") or {}))
+            inference, state, summary = self.fit_to(trainer, pl_module, inference)
+            log.info("%s: %s", path.name, summary)
+            settings["inference"] = asdict(inference)
+            content["callbacks"][self.state_key] = state
+            on_rank_zero(trainer, partial(AtomicCheckpointIO().save_checkpoint, content, path))
+        trainer.training = True
 
 
 class TemperatureScaling(AfterTraining):
@@ -105,27 +84,14 @@ class TemperatureScaling(AfterTraining):
 
     def fit_to(
         self, trainer: pl.Trainer, pl_module: Any, inference: DefectPostprocessor
-    ) -> Fitted | None:
+    ) -> tuple[DefectPostprocessor, dict[str, Any], str]:
         _, logits, target = held_out(trainer, pl_module)
-        if not len(target):
-            log.warning("temperature: not fitted, there are no validation images")
-            return None
-        fitted = replace(inference, temperature=fit_temperature(logits, target))
-        before, after = (
-            settings.from_logits(logits).exp()
-            for settings in (replace(inference, temperature=1.0), fitted)
-        )
-        errors = [
-            float(multiclass_calibration_error(p, target, num_classes=p.shape[1]))
-            for p in (before, after)
-        ]
-        confidence, labels = after.max(dim=1)
-        return Fitted(
-            {"confidence": confidence, "correct": labels == target},
-            fitted,
-            f"temperature {fitted.temperature:.2f}, expected calibration error {errors[0]:.3f} -> "
-            f"{errors[1]:.3f} on {len(target)} validation images",
-        )
+        temperature = fit_temperature(logits, target)
+        inference = replace(inference, temperature=temperature)
+        confidence, labels = inference.from_logits(logits).exp().max(dim=1)
+        state = {"confidence": confidence, "correct": labels == target}
+        summary = f"temperature {temperature:.2f}, fitted on {len(target)} validation images"
+        return inference, state, summary
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
@@ -169,25 +135,28 @@ class UnknownDetection(AfterTraining):
     ) -> None:
         self.false_alarms, self.megabytes = false_alarms, megabytes
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if hasattr(pl_module.network, "features"):
+            super().on_fit_end(trainer, pl_module)
+        else:
+            log.warning("UnknownDetection: not fitted, the network has no features")
+
     def fit_to(
         self, trainer: pl.Trainer, pl_module: Any, inference: DefectPostprocessor
-    ) -> Fitted | None:
+    ) -> tuple[DefectPostprocessor, dict[str, Any], str]:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        network = pl_module.network
         features, logits, _ = held_out(trainer, pl_module)
-        if not features.numel():
-            log.warning("unknown: not fitted, there are no validation images or no features")
-            return None
         known = data.features.get("train")
         if known is None:
+            network = pl_module.network
             (known,) = over_images(
                 trainer, data.train_set, lambda batch: (network.features(batch["image"]),)
             )
         room = max(1, int(self.megabytes * 1e6 / 2 / known.shape[1]))  # 2 bytes a number
-        known = F.normalize(known[_draw(len(known), room)], dim=1).half()
-        some = _draw(len(features), RANKED)
-        features, probabilities = features[some], inference.from_logits(logits[:, some]).exp()
-        state = {
+        order = torch.randperm(len(known), generator=torch.Generator().manual_seed(0))
+        known = F.normalize(known[order[:room].sort().values], dim=1).half()
+        probabilities = inference.from_logits(logits).exp()
+        state: dict[str, Any] = {
             "features": known,
             "doubts": 1 - probabilities.amax(dim=1),
             "distances": nearest_distance(known, features),
@@ -196,13 +165,7 @@ class UnknownDetection(AfterTraining):
         threshold = float(scores.quantile(1 - self.false_alarms, interpolation="higher"))
         found = int((scores > threshold).sum())
         summary = f"unknown above {threshold:.3f}, as {found} of {len(scores)} validation images"
-        return Fitted({**state, "threshold": threshold}, inference, summary)
-
-
-def _draw(count: int, most: int) -> Tensor:
-    """Positions of at most so many samples, sorted."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    return order[:most].sort().values
+        return inference, {**state, "threshold": threshold}, summary
 
 
 def held_out(trainer: pl.Trainer, pl_module: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -210,13 +173,10 @@ def held_out(trainer: pl.Trainer, pl_module: Any) -> tuple[Tensor, Tensor, Tenso
 
     Returns:
         Features ``(N, F)`` of the first view, F = 0 where the network has none; logits of each
-        view ``(V, N, K)``; classes ``(N,)``. Empty without validation images.
+        view ``(V, N, K)``; classes ``(N,)``.
     """
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     network, inference = pl_module.network, pl_module.inference
-    batches = trainer.num_val_batches[0] if trainer.num_val_batches else 0
-    if not batches:
-        return torch.empty(0, 0), torch.empty(1, 0, 1), torch.empty(0, dtype=torch.long)
     if "val" in data.features and not inference.tta:  # views of features do not exist
         features = data.features["val"]
         with torch.no_grad(), trainer.precision_plugin.forward_context():
@@ -227,6 +187,5 @@ def held_out(trainer: pl.Trainer, pl_module: Any) -> tuple[Tensor, Tensor, Tenso
         features, logits = inference.features_and_logits(network, batch["image"])
         return features, logits.transpose(0, 1), batch["target"]
 
-    limit = int(min(batches, len(data.val_set)))
-    features, logits, target = over_images(trainer, data.val_set, give, limit)
+    features, logits, target = over_images(trainer, data.val_set, give)
     return features, logits.transpose(0, 1), target

@@ -1,7 +1,6 @@
 """Checkpoints of the best epoch and of the last one."""
 
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +9,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from torch import Tensor
 
-from callbacks.gather import on_rank_zero
 from callbacks.run_recorder import run_folder
 from common.errors import DataError
-from experiment.atomic import writing
 from lit_models.base import has_validation
 
 
@@ -50,30 +47,18 @@ class BestCheckpoint(ModelCheckpoint):
         if has_validation(pl_module) or not str(self.monitor).startswith("val/"):
             super().on_train_epoch_end(trainer, pl_module)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Copy the best one of a run that is continued under another name."""
-
-        def copy() -> None:
-            for path in map(Path, self.best_k_models):
-                origin = Path(trainer.ckpt_path or "").parent / path.name
-                if not path.exists() and origin.is_file():
-                    with writing(path):
-                        path.parent.mkdir(parents=True, exist_ok=True)
-                        shutil.copy(origin, path)
-
-        on_rank_zero(trainer, copy)
-        super().on_train_start(trainer, pl_module)
-
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load paths as paths in this folder, which may have been moved, or relative before."""
+        """Go on with the best one if it is in this folder, which may have been moved.
 
-        def here(path: str) -> str:
-            return str(Path(self.dirpath or "") / Path(path).name) if path else ""
-
-        moved = {name: here(state_dict[name]) for name in state_dict if name.endswith("_path")}
-        kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
-        places = {"dirpath": self.dirpath, "best_k_models": kept}
-        super().load_state_dict({**state_dict, **moved, **places})
+        A run that is continued in a folder of its own has a best epoch of its own.
+        """
+        best = Path(self.dirpath or "") / Path(state_dict["best_model_path"]).name
+        if best.is_file():
+            state = state_dict | dict.fromkeys(
+                ("best_model_path", "kth_best_model_path"), str(best)
+            )
+            kept = {str(best): state_dict["best_model_score"]}
+            super().load_state_dict(state | {"dirpath": self.dirpath, "best_k_models": kept})
 
 
 class LastCheckpoint(Checkpoint):

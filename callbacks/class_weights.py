@@ -21,7 +21,9 @@ class ClassWeights(Callback):
     def __init__(self, power: NonNegativeFinite = 0.5) -> None:
         self.power = power
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage != "fit":
+            return
         loss = pl_module.loss
         if not isinstance(loss, torch.nn.CrossEntropyLoss):
             raise DataError(

@@ -41,29 +41,25 @@ class Compilation(Callback):
     without: its images differ in size, and each size would be compiled anew.
 
     Args:
-        mode: of `torch.compile`; None compiles nothing. With CUDA graphs ("reduce-overhead",
-            "max-autotune") a step of a small network no longer waits for Python.
+        mode: of `torch.compile`. With CUDA graphs ("reduce-overhead", "max-autotune") a step of a
+            small network no longer waits for Python.
     """
 
-    def __init__(self, mode: CompileMode | None = None) -> None:
+    def __init__(self, mode: CompileMode) -> None:
         self.mode = mode
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if self.mode is None or stage != "fit":
+        if stage != "fit":
             return
         for name in ("network", "generator", "discriminator"):
             if (part := getattr(pl_module, name, None)) is not None:
-                for network in getattr(part, "networks", [part]):  # not the mean of several
-                    network.compile(mode=self.mode)
+                part.compile(mode=self.mode)
 
     def on_train_batch_start(self, *args: Any) -> None:
-        if self.mode is not None:  # a GAN has several backward passes in one step
-            torch.compiler.cudagraph_mark_step_begin()
+        torch.compiler.cudagraph_mark_step_begin()  # a GAN has several backward passes in one step
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.mode is not None:
-            torch.compiler.set_stance("force_eager")
+        torch.compiler.set_stance("force_eager")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.mode is not None:
-            torch.compiler.set_stance("default")
+        torch.compiler.set_stance("default")

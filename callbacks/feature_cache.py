@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 import pytorch_lightning as pl
@@ -32,29 +31,26 @@ class FeatureCache(Callback):
         network: Any = pl_module.network
         sets = {"train": data.train_set, "val": data.val_set}
         sets = {split: images for split, images in sets.items() if images is not None}
-        images = sum(map(len, sets.values()))
+        reason = ""
         if not data.cache_features:
-            log.info("feature cache: off by config")
-        elif not network.frozen:
-            log.info("feature cache: off, the backbone is trained")
+            reason = "by config"
+        elif not getattr(network, "frozen", False):
+            reason = "the backbone is trained"
         elif data.augmentation is not None:
-            log.info("feature cache: off, training images are augmented at random")
-        elif images * network.head.in_features * 4 / 2**30 > LIMIT_GIB:
-            log.info("feature cache: off, it would take more than %g GiB", LIMIT_GIB)
+            reason = "training images are augmented"
+        elif sum(map(len, sets.values())) * network.head.in_features * 4 / 2**30 > LIMIT_GIB:
+            reason = f"it would take more than {LIMIT_GIB:g} GiB"
         else:
-            log.info("feature cache: one backbone pass, then every epoch trains on its features")
             data.features = {
                 split: over_images(trainer, images, lambda x: (network.features(x["image"]),))[0]
                 for split, images in sets.items()
             }
+        log.info("feature cache: %s", f"off, {reason}" if reason else "on")
 
 
 @torch.no_grad()
 def over_images(
-    trainer: pl.Trainer,
-    images: Dataset,
-    function: Callable[[Any], tuple[Tensor, ...]],
-    limit: int | None = None,
+    trainer: pl.Trainer, images: Dataset, function: Callable[[Any], tuple[Tensor, ...]]
 ) -> list[Tensor]:
     """What a function gives for the images of a data set, over all processes, in their order.
 
@@ -62,14 +58,13 @@ def over_images(
         trainer: with a data module, whose transforms on the device are applied.
         images: one of its data sets.
         function: from a batch to tensors ``(N, ...)``, in the trainer's precision.
-        limit: batches that each process goes through.
 
     Returns:
         Its tensors over all images, float32 or integer, on the CPU.
     """
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     parts = []
-    for batch in islice(data.eval_loader(images), limit):
+    for batch in data.eval_loader(images):
         batch = trainer.strategy.batch_to_device(batch, trainer.strategy.root_device)
         with trainer.precision_plugin.forward_context():
             found = function(batch)

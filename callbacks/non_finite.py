@@ -15,9 +15,8 @@ from experiment.checkpoints.network import check_finite
 class NonFiniteGuard(Callback):
     """Stops ``fit`` at a loss of ``training_step`` that is not finite, before it is saved.
 
-    It looks in each step on a single CPU, elsewhere, where that costs time, every
-    ``log_every_n_steps``. The other stages refuse weights that are not finite, and prediction such
-    outputs.
+    It looks every ``log_every_n_steps``, as each look waits for a GPU. The other stages refuse
+    weights that are not finite, and prediction such outputs.
 
     Raises:
         DataError: one line that says where, and what is left to go on from.
@@ -30,9 +29,8 @@ class NonFiniteGuard(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, i: int
     ) -> None:
         self._sum = sum((loss.detach().float().sum() for loss in _floats(outputs)), self._sum)
-        at_no_cost = pl_module.device.type == "cpu" and trainer.world_size == 1
-        if at_no_cost or (i + 1) % max(1, trainer.log_every_n_steps) == 0:  # type: ignore[attr-defined]
-            self._look(trainer, f", step {i + 1}")
+        if (i + 1) % max(1, trainer.log_every_n_steps) == 0:  # type: ignore[attr-defined]
+            self._look(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._look(trainer)
@@ -52,14 +50,14 @@ class NonFiniteGuard(Callback):
             names = ", ".join(batch["name"])
             raise DataError(f"{names}: the model's output is not finite; look at the image")
 
-    def _look(self, trainer: pl.Trainer, step: str = "") -> None:
+    def _look(self, trainer: pl.Trainer) -> None:
         bad, self._sum = not math.isfinite(self._sum), 0.0
         # In all processes at once, so that none waits for another that has stopped.
         if trainer.strategy.reduce_boolean_decision(bad, all=False):
             kept = " (last.ckpt is of the epoch before)" if trainer.current_epoch else ""
             raise DataError(
-                f"epoch {trainer.current_epoch + 1}{step}: the training loss is not finite; lower "
-                f"the learning rate or clip gradients{kept}"
+                f"epoch {trainer.current_epoch + 1}: the training loss is not finite; lower the "
+                f"learning rate or clip gradients{kept}"
             )
 
 

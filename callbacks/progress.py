@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 
-from experiment.headline import main_metrics
+from experiment.tasks import main_metrics
 
 
 class Progress(RichProgressBar):
@@ -43,9 +43,8 @@ class Progress(RichProgressBar):
             epoch, took = self._ended
             words = [f"epoch {epoch}/{trainer.max_epochs}"]
             words += [f"{name} {value:.4f}" for name, value in metrics.items()]
-            words.append(f"{took:.1f} s" if took < 120 else f"{took / 60:.1f} min")
-            left = took * ((trainer.max_epochs or 0) - epoch) / 60
-            if left >= 1:
+            words.append(f"{took:.1f} s")
+            if (left := took * ((trainer.max_epochs or 0) - epoch) / 60) >= 1:
                 words.append(f"about {left:.0f} min left")
             print("  ".join(words), flush=True)
         self._ended = None

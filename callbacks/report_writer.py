@@ -1,7 +1,7 @@
 """Writes the report when a run ends."""
 
 import logging
-import os
+from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -10,7 +10,6 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from callbacks.run_recorder import run_folder
 from experiment.report import print_scores, write_report
 from experiment.run_results import read_results
-from lit_models.base import has_validation
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +44,6 @@ class ReportWriter(Callback):
             return
         if say:
             best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-            if not best and not has_validation(trainer.lightning_module):
-                best = str(folder / "checkpoints" / "last.ckpt")
-            where = [f"checkpoint {_relative(best)}"] if best and verb == "fit" else []
-            print("  ".join([*where, f"report {_relative(str(report))}"]), flush=True)
-
-
-def _relative(path: str) -> str:
-    """``path`` as the user would type it here."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
+            checkpoint = Path(best or folder / "checkpoints" / "last.ckpt")
+            known = verb == "fit" and checkpoint.is_file()
+            print(f"checkpoint {checkpoint}  " * known + f"report {report}", flush=True)

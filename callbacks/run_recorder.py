@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class RunRecorder(SaveConfigCallback):
         folder: where this stage writes; in every process after ``setup``, for ``predict`` after
             ``on_predict_start``.
         skipped: ``(name, reason)`` of images that ``predict`` could not read, also in
-            ``skipped.csv``; in every process after ``on_predict_end``.
+            ``skipped.csv``; in every process after ``predict``.
     """
 
     def __init__(
@@ -71,8 +72,6 @@ class RunRecorder(SaveConfigCallback):
             return self.folder
 
         self.folder = on_rank_zero(trainer, prepare)
-        for logger in _metrics_loggers(trainer):
-            logger.folder = self.folder
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         on_rank_zero(trainer, lambda: self._start(trainer, pl_module))
@@ -93,32 +92,27 @@ class RunRecorder(SaveConfigCallback):
         self.folder = on_rank_zero(trainer, start)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        def keep() -> None:
-            for logger in _metrics_loggers(trainer):
-                logger.keep_epochs(trainer.current_epoch)
-
-        on_rank_zero(trainer, keep)
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsCSV):
+                on_rank_zero(trainer, partial(logger.keep_epochs, trainer.current_epoch))
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._record is not None:
             self._record.update()  # the minutes, should this process be killed
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._finish(trainer, "finished")
-
-    on_test_end = on_fit_end
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn == "validate":
-            self._finish(trainer, "finished")
-
-    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        self.skipped = sorted(gather(trainer, data.skipped))
-        if self.skipped and trainer.is_global_zero:
-            write_table(self.folder / "skipped.csv", ("ID", "reason"), self.skipped)
-        self._finish(trainer, "finished", skipped=len(self.skipped))
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        facts: dict[str, Any] = {}
+        if stage in ("validate", "test"):
+            # On every rank: computing a metric gathers it from all. JSON has no NaN.
+            values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            facts["metrics"] = {k: v if math.isfinite(v) else None for k, v in values.items()}
+        elif stage == "predict":
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            self.skipped = sorted(gather(trainer, data.skipped))
+            if self.skipped and trainer.is_global_zero:
+                write_table(self.folder / "skipped.csv", ("ID", "reason"), self.skipped)
+        self._finish(trainer, "finished", **facts)
 
     def check_skipped(self) -> None:
         """End ``predict`` with an error where it skipped images.
@@ -138,13 +132,8 @@ class RunRecorder(SaveConfigCallback):
         with suppress(DataError):  # on a full disk the first error is the one to show
             status = "interrupted" if stopped else "failed"
             self._finish(trainer, status, error=None if stopped else cause)
-        self.teardown(trainer, pl_module, "")
         if self._record is None and trainer.is_global_zero and trainer.state.fn != "predict":
             discard_run_folder(self.folder)  # nothing is written yet
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if self._lock is not None:
-            self._lock.release()
 
     def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         facts = self._facts(trainer, pl_module)
@@ -165,7 +154,6 @@ class RunRecorder(SaveConfigCallback):
     def _facts(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         weights = getattr(getattr(pl_module, "network", None), "weights", None)
-        checkpoint = str(trainer.ckpt_path) if trainer.ckpt_path else None
         several = {"members": [*map(str, self.members)], "checkpoint": self.config.ckpt_path}
         copies = {"train": getattr(data, "crops_per_image", 1)}
         sets = {split: getattr(data, f"{split}_set", None) for split in ("train", "val", "test")}
@@ -173,7 +161,6 @@ class RunRecorder(SaveConfigCallback):
             "stage": trainer.state.fn.value,  # type: ignore[union-attr]
             "task": self.run.task,
             "config": self.run.config or self.run.task,
-            "run": self.folder.name,
             "data": data.data_source,
             "sample": data.is_sample,
             "images": {  # not where Lightning's limits skip a part
@@ -191,7 +178,7 @@ class RunRecorder(SaveConfigCallback):
             "precision": trainer.precision,
             "accelerator": type(trainer.accelerator).__name__,
             "devices": trainer.world_size,
-            "checkpoint": checkpoint,
+            "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
             "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
             "command": " ".join(sys.argv),
             **(several if len(self.members) > 1 else {}),
@@ -208,8 +195,8 @@ class RunRecorder(SaveConfigCallback):
             trainer.loggers = [*trainer.loggers, logger]
 
     def _finish(self, trainer: pl.Trainer, status: str, **facts: Any) -> None:
-        # On every rank: computing a metric gathers it from all.
-        logged = trainer.callback_metrics if status == "finished" else {}
+        if self._lock is not None:
+            self._lock.release()
         if self._record is None:
             return
         if trainer.state.fn == "fit":
@@ -217,10 +204,6 @@ class RunRecorder(SaveConfigCallback):
             facts["best_checkpoint"] = Path(best).name or None
             reason = getattr(trainer.early_stopping_callback, "stopping_reason_message", None)
             facts["early_stop"] = reason and reason.removesuffix(" Signaling Trainer to stop.")
-        elif trainer.state.fn in ("validate", "test"):
-            # JSON has no NaN.
-            values = {name: float(value) for name, value in logged.items()}
-            facts["metrics"] = {k: v if math.isfinite(v) else None for k, v in values.items()}
         self._record.finish(status, **facts)
 
 
@@ -230,7 +213,3 @@ def run_folder(trainer: pl.Trainer) -> Path:
         if isinstance(callback, RunRecorder):
             return callback.folder
     return Path(trainer.default_root_dir)
-
-
-def _metrics_loggers(trainer: pl.Trainer) -> list[MetricsCSV]:
-    return [logger for logger in trainer.loggers if isinstance(logger, MetricsCSV)]

@@ -31,10 +31,11 @@ def standard_callbacks(
         ShapeCheck(),
         NonFiniteGuard(),
         ConvolutionLayout(),
-        Compilation(config.compile),
         LastValidation(),
         ValidationTable(),
     ]
+    if config.compile:
+        callbacks.append(Compilation(config.compile))
     if config.seed_everything is not False:
         callbacks.append(EpochSeed(int(config.seed_everything)))
     several = given if isinstance(given, list) else [given]  # jsonargparse allows a single one

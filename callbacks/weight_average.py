@@ -1,26 +1,28 @@
 """An exponential moving average of the weights, for validation and checkpoints."""
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, StochasticWeightAveraging, WeightAveraging
+from pytorch_lightning.callbacks import StochasticWeightAveraging, WeightAveraging
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from common.errors import DataError
+from common.ranges import HalfOpenUnitInterval
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
-class WeightAverage(Callback):
+class WeightAverage(WeightAveraging):
     """An exponential moving average of the weights, for validation and in checkpoints.
 
     The newest weights count ``max(1 - decay, 9 / (10 + steps))``, so that a short training does not
     keep its random initial weights. A checkpoint's ``state_dict`` is the average, and its
     ``current_model_state`` the trained weights.
 
-    Lightning's `WeightAveraging` copies the whole module with all that it refers to: through the
-    callables of the optimizers also the command line, the trainer and the cached data.
+    Lightning's own averages the whole module; this one only its submodules, or some of them.
 
     Args:
         decay: 0 or more, below 1.
@@ -29,26 +31,22 @@ class WeightAverage(Callback):
             buffers of all modules.
 
     Raises:
-        DataError: ``decay`` is outside its range, or the model has no such part.
+        DataError: the model has no such part, or another callback averages, too.
     """
 
-    def __init__(self, decay: float = 0.9995, modules: Sequence[str] | None = None) -> None:
-        if not 0 <= decay < 1:
-            raise DataError(f"callbacks.WeightAverage: decay is {decay}; give 0 to below 1")
+    def __init__(
+        self, decay: HalfOpenUnitInterval = 0.9995, modules: Sequence[str] | None = None
+    ) -> None:
+        super().__init__()
         self.decay, self.modules = decay, modules
         self._parts = nn.Module()  # the trained parts themselves
-        self._average: nn.Module | None = None
-        self._averaged = list[tuple[Tensor, Tensor]]()  # averages, each with the trained tensor
-        self._copied = list[tuple[Tensor, Tensor]]()
-        self._loaded: dict[str, Any] | None = None  # the checkpoint that is resumed
-        self._count = 0  # updates of the average
-        self._steps = 0  # optimizer steps at the last update
+        self._loaded = dict[str, Any]()  # the checkpoint that is resumed
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage != "fit":
             return
         for other in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(other, WeightAveraging | StochasticWeightAveraging):
+            if isinstance(other, WeightAveraging | StochasticWeightAveraging) and other is not self:
                 names = f"WeightAverage and {type(other).__name__}"
                 raise DataError(f"trainer.callbacks: {names}: give one of them")
         parts = dict(pl_module.named_children())
@@ -63,59 +61,39 @@ class WeightAverage(Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        if trainer.state.fn == "fit":
-            self._loaded = checkpoint
+        self._loaded = checkpoint
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # By now the parts are on their device, and hold the ``state_dict`` of a checkpoint.
-        self._average = copy.deepcopy(self._parts)
-        current = self._parts.state_dict()
-        weights = dict(self._parts.named_parameters())
-        for name, average in self._average.state_dict().items():
-            averaged = average.is_floating_point() and (name in weights or self.modules is None)
-            (self._averaged if averaged else self._copied).append((average, current[name]))
-        if self._loaded is not None:
-            self._steps = self._loaded["global_step"]
-            if "averaging_state" in self._loaded:
-                self._count = int(self._loaded["averaging_state"]["n_averaged"])
-                pl_module.load_state_dict(self._loaded["current_model_state"])
-            self._loaded = None
+        self._average_model = AveragedModel(
+            self._parts, multi_avg_fn=self._average, use_buffers=self.modules is None
+        )
+        if "averaging_state" in self._loaded:
+            self._average_model.n_averaged.copy_(self._loaded["averaging_state"]["n_averaged"])
+            pl_module.load_state_dict(self._loaded["current_model_state"])
+        self._loaded = {}
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if trainer.global_step == self._steps:  # while gradients are accumulated
-            return
-        self._steps = trainer.global_step
-        weight = max(9 / (10 + self._count), 1 - self.decay) if self._count else 1.0
-        self._count += 1
+    def _average(self, averages: Tensors, weights: Tensors, _: Any) -> None:
         # All at once: one call per tensor would take a GPU longer than the network.
-        if self._averaged:
-            averages, weights = zip(*self._averaged, strict=True)
-            torch._foreach_lerp_(averages, weights, weight)
-        if self._copied:
-            copies, values = zip(*self._copied, strict=True)
-            torch._foreach_copy_(copies, values)
+        assert self._average_model is not None
+        if averages[0].is_floating_point():
+            steps = int(self._average_model.n_averaged)  # on the CPU, so that no GPU is waited for
+            torch._foreach_lerp_(averages, weights, max(9 / (10 + steps), 1 - self.decay))
+        else:
+            torch._foreach_copy_(averages, weights)
 
-    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._swap()
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *rest: Any) -> None:
+        super().on_train_batch_end(trainer, self._parts, *rest)  # type: ignore[arg-type]
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._swap()
+    def _swap_models(self, pl_module: pl.LightningModule) -> None:
+        super()._swap_models(self._parts)  # type: ignore[arg-type]
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._average is not None:
-            self._parts.load_state_dict(self._average.state_dict())
-
-    def _swap(self) -> None:
-        if self._average is not None:
-            kept = {name: value.clone() for name, value in self._parts.state_dict().items()}
-            self._parts.load_state_dict(self._average.state_dict())
-            self._average.load_state_dict(kept)
+    def _copy_average_to_current(self, pl_module: pl.LightningModule) -> None:
+        super()._copy_average_to_current(self._parts)  # type: ignore[arg-type]
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        if self._average is not None:
-            current = checkpoint["state_dict"]
-            checkpoint["current_model_state"] = current
-            checkpoint["state_dict"] = {**current, **self._average.state_dict()}
-            checkpoint["averaging_state"] = {"n_averaged": torch.tensor(self._count)}
+        trained = checkpoint["state_dict"]
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        checkpoint["state_dict"] = {**trained, **checkpoint["state_dict"]}

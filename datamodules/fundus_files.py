@@ -17,33 +17,19 @@ from datamodules.folds import ALL, fold_split
 from datamodules.images import list_images, say
 
 TEST_FRACTION = 0.2  # of the photographs, where no test photographs are given
-SPLITS = {
-    "training": ("training", "train"),
-    "validation": ("validation", "valid", "val"),
-    "test": ("test", "testing"),
-}
-DRAWN = {"vessels": "vessels", "fov": "field of view", "second": "2nd observer"}
-# Names of folders, in lower case and with spaces for _ and -; the first that is there is taken.
-FOLDERS = {
-    "image": ("images", "image", "original", "originals", "stare images"),
-    "vessels": (
-        *("1st manual", "manual1", "manual", "masks", "labels", "label", "labels ah"),
-        *("ground truth", "groundtruth", "gt", "vessels"),
-    ),
-    "fov": ("mask", "fov"),
-    "second": ("2nd manual", "manual2", "labels vk"),
-}
-# Ends of file names where all files lie in one folder.
-ENDS = {
-    "vessels": "1stHO|ah|manual1?|vessels?|labels?|gt",
+# Names of folders, in any case.
+SPLITS = {"training": "train(ing)?", "validation": "val(id(ation)?)?", "test": "test(ing)?"}
+IMAGES = "images?|originals?|stare.images"
+# Names of folders of drawings, and what their files' names end in where all are in one folder.
+DRAWN = {
+    "vessels": "1st.manual|1stHO|manual1?|masks|labels?(.ah)?|ah|ground.?truth|gt|vessels?",
     "fov": "mask|fov",
-    "second": "2ndHO|vk|manual2",
+    "second": "2nd.manual|2ndHO|manual2|labels.vk|vk",
 }
-END = re.compile(rf"([_.](training|test|{'|'.join(ENDS.values())}))+$", re.IGNORECASE)
+WORDS = {"vessels": "vessels", "fov": "field of view", "second": "2nd observer"}
 LAYOUTS = (
-    "images/ beside 1st_manual/, manual1/, masks/ or labels/ (in training/ and test/ if they are "
-    "given), or Image_01L.jpg beside Image_01L_1stHO.png, or im0001.ppm beside im0001.ah.ppm; see "
-    "docs/data.md"
+    "images/ beside 1st_manual/, masks/ or labels/, in training/ and test/ or in neither, or "
+    "Image_01L.jpg beside Image_01L_1stHO.png, or im0001.ppm beside im0001.ah.ppm; see docs/data.md"
 )
 
 
@@ -73,8 +59,7 @@ class FundusFiles:
     @property
     def person(self) -> str:
         """What the photographs of both eyes have in common: ``Image_01`` of ``Image_01L.jpg``."""
-        ends = r"(?<=\d)[LR]$|[_-](L|R|OD|OS|left|right)$"
-        return re.sub(ends, "", _key(self.image), flags=re.IGNORECASE)
+        return re.sub(r"(?i)((?<=\d)[LR]|[_-](L|R|OD|OS|left|right))$", "", _key(self.image))
 
 
 Files = list[FundusFiles]
@@ -93,23 +78,20 @@ def _stem(path: Path) -> str:
 
 def _key(path: Path) -> str:
     """What an image and its masks have in common: ``21`` of ``21_training``, ``21_manual1``..."""
-    return END.sub("", _stem(path))
+    ends = "|".join(["training", "test", *DRAWN.values()])
+    return re.sub(rf"(?i)([_.]({ends}))+$", "", _stem(path))
 
 
-def _role(path: Path) -> str:
-    """What the end of a file's name says that it shows: "image" or one of `DRAWN`."""
-    found = (r for r, end in ENDS.items() if re.search(rf"(?i)[_.]({end})$", _stem(path)))
-    return next(found, "image")
+def _role(path: Path) -> str | None:
+    """Which of `DRAWN` the end of a file's name says that it is; None for a photograph."""
+    ends = (r for r, names in DRAWN.items() if re.search(rf"(?i)[_.]({names})$", _stem(path)))
+    return next(ends, None)
 
 
-def _words(path: Path) -> str:
-    return re.sub("[_-]", " ", path.name.lower())
-
-
-def _folder(parent: Path, names: Sequence[str]) -> Path | None:
-    """The first of these folders that is there and holds more than hidden files."""
-    there = {_words(path): path for path in parent.glob("*/") if any(path.glob("[!.]*"))}
-    return next((there[name] for name in names if name in there), None)
+def _folder(parent: Path, names: str) -> Path | None:
+    """The first folder of such a name that holds more than hidden files."""
+    named = (path for path in sorted(parent.glob("*/")) if re.fullmatch(f"(?i){names}", path.name))
+    return next((path for path in named if any(path.glob("[!.]*"))), None)
 
 
 def _by_key(keyed: Iterable[tuple[str, Path]]) -> dict[str, Path]:
@@ -136,28 +118,26 @@ def _pair(images: dict[str, Path], drawn: Sequence[Path]) -> dict[str, Path]:
 
     found = _by_key((image_of(path), path) for path in drawn)
     for key in images.keys() - found.keys() if found else ():
-        raise DataError(
-            f"{images[key]}: has no mask {drawn[0].parent / key}* or {key}_*; "
-            "add it or remove the image"
-        )
+        mask = drawn[0].parent / key
+        raise DataError(f"{images[key]}: has no mask {mask}*; add it or remove the image")
     return found
 
 
 def _read_split(folder: Path) -> tuple[str, Files]:
     """The layout of a split in words, and its photographs with what belongs to each by name."""
-    image_folder = _folder(folder, FOLDERS["image"])
-    paths = list_images(image_folder or folder)
-    if image_folder:
-        folders = {role: _folder(folder, FOLDERS[role]) for role in DRAWN}
+    inner = _folder(folder, IMAGES)
+    paths = list_images(inner or folder)
+    if inner:
+        folders = {role: _folder(folder, names) for role, names in DRAWN.items()}
         drawn = {role: list_images(part) if part else [] for role, part in folders.items()}
     else:
         drawn = {role: [path for path in paths if _role(path) == role] for role in DRAWN}
-        paths = [path for path in paths if _role(path) == "image"]
-    words = [f"{image_folder.name}/" if image_folder else f"{len(paths)} photographs"]
+        paths = [path for path in paths if _role(path) is None]
+    words = [f"{inner.name}/" if inner else f"{len(paths)} photographs"]
     for role, found in drawn.items():
         if found:
-            name = f"{found[0].parent.name}/" if image_folder else found[0].name
-            words.append(f"{name} ({DRAWN[role]})")
+            name = f"{found[0].parent.name}/" if inner else found[0].name
+            words.append(f"{name} ({WORDS[role]})")
     images = _by_key((_key(path), path) for path in paths)
     parts = {role: _pair(images, found) for role, found in drawn.items()}
     every = [FundusFiles(path, *(parts[r].get(key) for r in DRAWN)) for key, path in images.items()]
@@ -198,10 +178,10 @@ def plain_images(folder: Path, recursive: bool) -> Files:
     Raises:
         DataError: no image there, or two of the same stem, whose outputs would collide.
     """
-    inner = None if folder.is_file() or recursive else _folder(folder, FOLDERS["image"])
+    inner = None if folder.is_file() or recursive else _folder(folder, IMAGES)
     paths = list_images(inner or folder, recursive)
-    drawn_folders = {name for role in DRAWN for name in FOLDERS[role]}
-    drawn = [p for p in paths if _role(p) != "image" or _words(p.parent) in drawn_folders]
+    folders = f"(?i){'|'.join(DRAWN.values())}"
+    drawn = [path for path in paths if _role(path) or re.fullmatch(folders, path.parent.name)]
     kept = sorted({*paths} - {*drawn}) or paths
     _by_key((path.with_name(_stem(path)).as_posix(), path) for path in kept)
     if len(kept) < len(paths):

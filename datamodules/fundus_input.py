@@ -1,7 +1,8 @@
-"""From fundus photographs to a network's input: scale, channels, illumination, batches."""
+"""From fundus photographs to a network's input: masks, scale, channels, illumination, batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,9 +17,10 @@ from torchvision.transforms.v2 import functional as F
 from common.errors import DataError
 from common.ranges import ImageSide, Pixels
 from datamodules.fundus_files import FundusFiles
-from datamodules.fundus_masks import read_masks
-from datamodules.images import read_image
+from datamodules.images import read_image, say
 from datamodules.transforms.field_of_view import estimate_fov, network_size
+
+MOST_LABELS = 8  # gray levels in a mask that are meant as such
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,7 @@ class FundusInput:
         vessels, drawn_fov = read_masks(files, pixels.shape[-2:])
         item = self.prepare(pixels, vessels, drawn_fov)
         fov_pixels = int(item["fov"].sum())  # here, for a GPU would be waited for
-        more = {"native_target": vessels, "native_fov": drawn_fov, "fov_pixels": fov_pixels}
-        return {**item, **more}
+        return {**item, "native_target": vessels, "native_fov": drawn_fov, "fov_pixels": fov_pixels}
 
     def prepare(
         self, pixels: Tensor, vessels: Tensor | None = None, drawn_fov: Tensor | None = None
@@ -88,18 +89,16 @@ class FundusInput:
             vessels are given, all at the network's size; ``native_size`` ``(2,)``; ``sharpness``,
             see `sharpness`, None without local normalization.
         """
-        item: dict[str, Any] = {"native_size": torch.tensor(pixels.shape[-2:])}
-        fov = drawn_fov
+        native_size, fov = torch.tensor(pixels.shape[-2:]), drawn_fov
         if fov is None:
             found = estimate_fov(pixels.permute(1, 2, 0).numpy())
             fov = tv_tensors.Mask(torch.from_numpy(found)[None])
         resize = v2.Resize(network_size(fov[0].numpy(), self.size, self.diameter), antialias=True)
         pixels, fov = resize(pixels, fov)
-        if vessels is not None:
-            item["target"] = resize(vessels)
         image = self.normalize(pixels, fov)
         sharp = sharpness(image, fov) if self.local_normalization is not None else None
-        return {**item, "fov": fov, "image": image, "sharpness": sharp}
+        item = {"image": image, "fov": fov, "native_size": native_size, "sharpness": sharp}
+        return item if vessels is None else {**item, "target": resize(vessels)}
 
     def normalize(self, pixels: Tensor, fov: Tensor) -> Tensor:
         """Float32 ``(..., C, h, w)``, of uint8 pixels and a bool field of view of one size."""
@@ -177,3 +176,71 @@ def sharpness(image: Tensor, fov: Tensor) -> float:
     inside = 1 - max_pool2d(1 - fov[None].float(), 9, 1, 4)  # without its rim
     details = (plane - avg_pool2d(plane, 5, 1, 2)).square() * inside
     return float((details.sum() / inside.sum().clamp_min(1)).sqrt())
+
+
+def read_mask(path: Path, image: Path, size: Sequence[int], full: bool = False) -> tv_tensors.Mask:
+    """A drawn mask as bool ``(1, H, W)``; any two gray levels, smoothed edges and colors allowed.
+
+    The level of a pixel is its greatest channel: arteries in red and veins in blue are vessels.
+
+    Args:
+        path: the mask.
+        image: the photograph it belongs to, for the message.
+        size: ``(H, W)`` of that photograph.
+        full: allow a mask that is set everywhere, as a field of view may be.
+
+    Raises:
+        DataError: unreadable, of another size, empty, or not a mask (more than a fifth of what is
+            drawn is neither bright nor beside it, or of the image in between); names both files.
+    """
+    color = read_image(path, "RGB").as_subclass(Tensor)
+    gray = color.amax(0, keepdim=True)
+    if gray.shape[-2:] != torch.Size(size):
+        (mh, mw), (h, w) = gray.shape[-2:], size
+        raise DataError(f"{path}: mask of {mw}x{mh} px for {image} of {w}x{h} px; redraw or resize")
+    low, high = int(gray.min()), int(gray.max())
+    if full and low == high:
+        low = 0
+    if low == high:
+        raise DataError(f"{path}: empty mask ({low} everywhere) for {image}; remove both or redraw")
+    level = (gray.float() - low) / (high - low)
+    # Of few values each is a label; else the darkest may be traces of a lossy compression.
+    labels = len(gray.unique()) if len(gray.unique()) <= MOST_LABELS else 0
+    drawn = level > (0 if labels else 0.2)
+    near_bright = max_pool2d((level > 0.8).float(), 5, stride=1, padding=2) > 0
+    between = float(((level > 0.2) & (level < 0.8)).float().mean())  # much of it in a photograph
+    other = max(between, float((drawn & ~near_bright).sum() / drawn.sum()))
+    if other > 0.2 or low > high / 2:
+        raise DataError(
+            f"{path}: not a binary mask (gray {low} to {high}, {other:.0%} in between) "
+            f"for {image}; save it in black and white"
+        )
+    if labels > 2 or (gray - color.amin(0)).max() > 64:
+        say(f"{path.parent}: masks in color or several grays; what is not dark counts as drawn")
+    return tv_tensors.Mask(level > 0.5)
+
+
+def read_masks(
+    files: FundusFiles, size: Sequence[int]
+) -> tuple[tv_tensors.Mask | None, tv_tensors.Mask | None]:
+    """The drawn vessels and field of view of one photograph, where there are files of them.
+
+    Args:
+        files: of the photograph.
+        size: its ``(H, W)``.
+
+    Raises:
+        DataError: as `read_mask`; more than half of the field of view is vessel, or most vessels
+            lie outside of it: a mask is inverted, or the two are swapped.
+    """
+    vessels = read_mask(files.vessels, files.image, size) if files.vessels else None
+    fov = read_mask(files.fov, files.image, size, full=True) if files.fov else None
+    if vessels is not None:
+        inside = vessels if fov is None else vessels[fov]
+        share, lost = float(inside.float().mean()), 1 - float(inside.sum() / vessels.sum())
+        if max(share, lost) > 0.5:
+            raise DataError(
+                f"{files.vessels}: {share:.0%} of the field of view of {files.image} is vessel, "
+                f"and {lost:.0%} of the vessels lie outside; invert a mask, or swap the two"
+            )
+    return vessels, fov

@@ -4,19 +4,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torchvision.utils import make_grid
+from torch import Tensor
 
-from callbacks.figures.held_out import HeldOutFigures, figure
-from experiment.plotting import (
-    BLUE,
-    INK,
-    SKY,
-    VERMILION,
-    image_grid,
-    percent_axis,
-    plot_by_epoch,
-    show_image,
-)
+from callbacks.figures.held_out import HeldOutFigures, draw_rows, figure, to_pixels
+from experiment.plotting import BLUE, SKY, VERMILION, percent_axis, plot_by_epoch
 from experiment.run_results import RunResults
 
 
@@ -35,15 +26,12 @@ class BlotFigures(HeldOutFigures):
         super().__init__()
         self.images = images
 
-    def keep(self, outputs: Any, batch: Any, kept: list[Any]) -> Any:
-        """uint8 ``(n, P, C, H, W)``: templates, generated, real."""
-        missing = self.images - sum(len(part) for part in kept)
-        if missing <= 0:
-            return None
+    def keep(self, outputs: Any, batch: Any, count: int) -> list[Tensor]:
+        """uint8 ``(P, C, H, W)`` of each blot: its templates, generated, real."""
         templates, targets = batch["image"], batch["target"]
-        pictures = torch.cat([templates, outputs["image"].to(targets), targets], dim=1)[:missing]
-        pixels = ((pictures.float() + 1) * 127.5).round().to(torch.uint8).cpu()
-        return pixels.unflatten(1, (-1, targets.shape[1]))
+        pictures = torch.cat([templates, outputs["image"].to(targets), targets], dim=1)
+        shown = to_pixels(pictures[: max(0, self.images - count)])
+        return [*shown.unflatten(1, (-1, targets.shape[1]))]
 
     def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
         loss: Any = trainer.lightning_module.adversarial_loss
@@ -59,9 +47,8 @@ class BlotFigures(HeldOutFigures):
             losses.set_title("Loss by epoch")
             for name, label, color in (("d", "D", BLUE), ("g", "G", VERMILION)):
                 plot_by_epoch(losses, results.by_epoch[f"train/{name}_loss"], label, color)
-            for label, value, color in (("D", d_balance, BLUE), ("G", g_balance, VERMILION)):
-                label = f"{label} at balance, {value:.3g}"
-                losses.axhline(value, color=color, linestyle=":", linewidth=1.2, label=label)
+            for value, color in ((d_balance, BLUE), (g_balance, VERMILION)):
+                losses.axhline(value, color=color, linestyle=":", linewidth=1.2)
             right.set_title("D is right about held-out")
             for name, color in (("real", SKY), ("fake", VERMILION)):
                 values = results.by_epoch.get(f"val/d_accuracy_{name}", {})
@@ -72,17 +59,9 @@ class BlotFigures(HeldOutFigures):
                 axes.legend()
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
-        pictures = torch.cat(kept)[: self.images]
-        count, _, _, width = pictures.shape[1:]
-        gap = max(1, width // 32)
-        grid = make_grid(pictures.flatten(0, 1), count, gap, pad_value=225)
-        size = (7.2, 7.2 * grid.shape[1] / grid.shape[2] + 0.3)
+        rows = [(pictures / 255).unbind() for pictures in kept[: self.images]]
+        templates = [f"template {i + 1}" for i in range(len(rows[0]) - 2)]
+        height = 7.2 / len(rows[0]) * len(rows) + 0.3
         title = f"Templates, generated, real ({where})"
-        with figure(trainer, f"{prefix}blots", size, title) as fig:
-            [[axes]] = image_grid(fig, 1, 1)
-            show_image(axes, grid / 255)
-            names = [*(f"template {i + 1}" for i in range(count - 2)), "generated", "real"]
-            axes.set_xticks([gap + width / 2 + i * (width + gap) for i in range(count)], names)
-            axes.tick_params(
-                top=True, labeltop=True, bottom=False, labelbottom=False, labelcolor=INK
-            )
+        with figure(trainer, f"{prefix}blots", (7.2, height), title) as fig:
+            draw_rows(fig, rows, (*templates, "generated", "real"))

@@ -1,23 +1,22 @@
 """Base class of the figure callbacks, and what several of them draw."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
 
 from callbacks.gather import gather
 from callbacks.run_recorder import run_folder
 from experiment import plotting
-from experiment.atomic import write_table
-from experiment.headline import in_words, main_metrics
 from experiment.plotting import BLUE, VERMILION, mark_best, percent_axis, plot_by_epoch
 from experiment.run_results import RunResults, read_results
+from experiment.tasks import in_words, main_metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,57 +36,50 @@ def warn_on_error(what: str) -> Iterator[None]:
 def figure(
     trainer: pl.Trainer, name: str, size: tuple[float, float], title: str, caption: str = ""
 ) -> Iterator["Figure"]:
-    """``figures/<name>.png`` of the run folder, to be drawn on; then logged to W&B. For rank 0.
-
-    An error inside is a warning.
-    """
-    path = _path(trainer, f"{name}.png")
+    """``figures/<name>.png`` of the run folder, to be drawn on; then logged to W&B. For rank 0."""
+    path = run_folder(trainer) / "figures" / f"{name}.png"
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    with warn_on_error(f"figure {name}"):
-        sample = data is not None and data.is_sample
-        with plotting.figure(path, size, title, caption, sample) as fig:
-            yield fig
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_image(f"figures/{name}", [str(path)], caption=[caption or title])
+    with plotting.figure(path, size, title, caption, data.is_sample) as fig:
+        yield fig
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image(f"figures/{name}", [str(path)])
 
 
-def _path(trainer: pl.Trainer, name: str) -> Path:
-    return run_folder(trainer) / "figures" / name
+def to_pixels(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as uint8 on the CPU, to be kept until they are drawn."""
+    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
 
 
-def write_rows(
-    trainer: pl.Trainer, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> None:
-    """``figures/<name>.csv``, a table of the report; none where there are no rows. For rank 0."""
-    path = _path(trainer, f"{name}.csv")
-    path.unlink(missing_ok=True)
-    if rows:
-        write_table(path, header, rows)
+def draw_rows(fig: "Figure", rows: Sequence[Sequence[Tensor]], titles: Sequence[str]) -> None:
+    """Rows of pictures ``(C, H, W)`` in [0, 1], with a title above each column."""
+    panels = plotting.image_grid(fig, len(rows), len(titles))
+    for row, pictures in zip(panels, rows, strict=True):
+        for axes, picture, title in zip(row, pictures, titles, strict=True):
+            plotting.show_image(axes, picture, title if row is panels[0] else "")
 
 
 class HeldOutFigures(Callback):
     """Draws at the end of ``fit``, also of one that was stopped, and at the end of ``test``.
 
     While the held-out batches pass, ``keep`` takes from each what the pictures will need: nothing
-    is computed twice, and nothing is drawn before training is over. ``fit`` draws the epoch with
-    the best monitored metric, as in the best checkpoint; what an earlier process has drawn of a run
-    stays until an epoch is better. Every process keeps; rank 0 draws.
+    is computed twice, and nothing is drawn before training is over. ``fit`` draws the epoch of the
+    best checkpoint; what an earlier process has drawn of a run stays until an epoch is better.
+    Every process keeps; rank 0 draws.
     """
 
     def __init__(self) -> None:
         self._passing: list[Any] = []
         self._best: list[Any] = []
-        self._best_score: float | None = None
         self._best_epoch = 0
 
-    def keep(self, outputs: Any, batch: Any, kept: list[Any]) -> Any:
-        """What to remember of a batch, on the CPU and of bounded size, or None.
+    def keep(self, outputs: Any, batch: Any, count: int) -> list[Any]:
+        """What to remember of a batch, on the CPU and of bounded size.
 
         Args:
             outputs: of ``validation_step`` or ``test_step``.
             batch: of images.
-            kept: remembered from earlier batches of this pass.
+            count: how much is kept of earlier batches of this pass.
         """
         raise NotImplementedError
 
@@ -133,15 +125,6 @@ class HeldOutFigures(Callback):
         """
         raise NotImplementedError
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        score = getattr(trainer.checkpoint_callback, "best_model_score", None)
-        drawn = [path.stem for path in (run_folder(trainer) / "figures").glob("*.png")]
-        if score is not None and {*drawn} - {"curves"}:
-            self._best_score = self._sign(trainer) * float(score)
-
-    def _sign(self, trainer: pl.Trainer) -> int:
-        return 1 if getattr(trainer.checkpoint_callback, "mode", "max") == "max" else -1
-
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._passing = []
 
@@ -150,27 +133,20 @@ class HeldOutFigures(Callback):
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        if trainer.state.fn == "validate" or trainer.sanity_checking:
-            return
-        with warn_on_error(f"{type(self).__name__}: figures"):
-            part = self.keep(outputs, batch, self._passing)
-            if part is not None:
-                self._passing.append(part)
+        if trainer.state.fn != "validate" and not trainer.sanity_checking:
+            with warn_on_error("held-out images"):
+                self._passing += self.keep(outputs, batch, len(self._passing))
 
     on_test_batch_end = on_validation_batch_end  # type: ignore[assignment]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        checkpoint = trainer.checkpoint_callback
+        checkpoint: Any = trainer.checkpoint_callback
         score = trainer.callback_metrics.get(getattr(checkpoint, "monitor", None) or "")
-        if score is not None:
-            # As for the checkpoint, NaN is worse than any number.
-            signed = -math.inf if score.isnan() else self._sign(trainer) * float(score)
-            if self._best_score is not None and signed <= self._best_score:
-                return
-            self._best_score = signed
-        self._best, self._best_epoch = self._passing, trainer.current_epoch + 1
+        begun = self._best_epoch or any((run_folder(trainer) / "figures").glob("*.png"))
+        if not begun or score is None or checkpoint.check_monitor_top_k(trainer, score):
+            self._best, self._best_epoch = self._passing, trainer.current_epoch + 1
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._draw_fit(trainer, gather(trainer, self._best))
@@ -183,12 +159,11 @@ class HeldOutFigures(Callback):
             self._draw_fit(trainer, self._best)
 
     def _draw_fit(self, trainer: pl.Trainer, kept: list[Any]) -> None:
-        if not trainer.is_global_zero:
-            return
-        with warn_on_error("curves"):
-            for logger in trainer.loggers:
-                logger.save()
-            self.draw_curves(trainer, read_results(run_folder(trainer)))
+        if trainer.is_global_zero:
+            with warn_on_error("curves"):
+                for logger in trainer.loggers:
+                    logger.save()
+                self.draw_curves(trainer, read_results(run_folder(trainer)))
         self._draw_images(trainer, kept, "", f"validation, epoch {self._best_epoch}")
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_dtype
 
-from callbacks.figures.held_out import HeldOutFigures, figure, write_rows
+from callbacks.figures.held_out import HeldOutFigures, figure
+from callbacks.run_recorder import run_folder
 from datamodules.fundus_files import FundusFiles
-from datamodules.fundus_masks import read_masks
+from datamodules.fundus_input import read_masks
 from datamodules.images import read_image
 from datamodules.transforms.field_of_view import estimate_fov
+from experiment.atomic import write_table
 from experiment.plotting import SKY, VERMILION, YELLOW, image_grid, show_image
 
 SHOWN = 4  # photographs
@@ -26,7 +28,7 @@ class VesselFigures(HeldOutFigures):
     ``scores``, see `VesselScores.update`.
     """
 
-    def keep(self, outputs: Any, batch: Any, kept: list[Any]) -> list[Any]:
+    def keep(self, outputs: Any, batch: Any, count: int) -> list[Any]:
         """Place, `SCORES` and map of each photograph; no map of those that are not shown.
 
         Scores are of the field of view where its mask exists, else of the full image.
@@ -34,9 +36,8 @@ class VesselFigures(HeldOutFigures):
         scores = outputs["scores"]
         region = "fov" if "fov/dice_image_mean" in scores else "full_image"
         columns = [scores[f"{region}/{name}_image_mean"].tolist() for name in SCORES]
-        left = SHOWN - sum(map(len, kept))
-        shown = [one.float().cpu() for one in outputs["probability"][: max(0, left)]]
-        maps = [*shown, *[None] * (len(outputs["probability"]) - len(shown))]
+        shown = outputs["probability"][: max(0, SHOWN - count)]
+        maps = [x.float().cpu() for x in shown] + [None] * (len(columns[0]) - len(shown))
         return list(zip(batch["index"].tolist(), zip(*columns, strict=True), maps, strict=True))
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
@@ -45,9 +46,10 @@ class VesselFigures(HeldOutFigures):
 
         data = trainer.datamodule  # type: ignore[attr-defined]
         files = (data.test_set if prefix else data.val_set).files
-        every = [(files[place], *more) for part in kept for place, *more in part]
+        every = [(files[place], *more) for place, *more in kept]
         rows = [(own.name, *(f"{x:.4f}" for x in scores)) for own, scores, _ in every]
-        write_rows(trainer, f"{prefix}photographs", ("photograph", *SCORES.values()), rows)
+        table = run_folder(trainer) / "figures" / f"{prefix}photographs.csv"
+        write_table(table, ("photograph", *SCORES.values()), rows)
         shown = every[:SHOWN]
         estimated = "" if shown[0][0].fov else ", estimated because there is no mask of it"
         caption = f"The blue line is the field of view{estimated}."

@@ -1,16 +1,16 @@
 """Predicted classes of AOI images."""
 
 import logging
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
 from callbacks.writers.prediction_writer import PredictionWriter, Row
 from common.ranges import HalfOpenUnitInterval
 from datamodules.aoi_files import label_numbers
-from experiment.atomic import write_table
 from experiment.checkpoints import read_checkpoint
 from lit_models.postprocessing.defects import DefectPostprocessor, review_threshold
 from lit_models.postprocessing.ensemble import Ensemble
@@ -32,65 +32,58 @@ class AOIWriter(PredictionWriter):
         max_error: greatest share of errors among the images that nobody looks at again.
     """
 
-    columns = ("ID", "Label")
-
     def __init__(self, max_error: HalfOpenUnitInterval = 0.01) -> None:
         super().__init__()
         self.max_error = max_error
-        self._threshold: float | None = None
+        self._threshold = -math.inf
+        self._reviewed = False
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         super().on_predict_start(trainer, pl_module)
-        self._threshold = None
+        names, unknown = pl_module.hparams["class_names"], getattr(pl_module, "unknown", None)
+        known = ["ID", "label", "confidence", *(["unknown"] if unknown else [])]
+        self.headers = {
+            "predictions": ("ID", "Label"),
+            "probabilities": [*known, *names],
+            "review": [*known, *names, "reason"],
+        }
         path = getattr(trainer, "ckpt_path", None)
         trained = read_checkpoint(path) if path else None
         kept = trained and trained.callbacks.get("TemperatureScaling")
+        self._threshold, self._reviewed = -math.inf, bool(unknown)
         if trained is None or not kept:
             return
-        if isinstance(pl_module.network, Ensemble):
-            log.info("no review.csv: how sure an ensemble is of held-out images is not known")
-        elif DefectPostprocessor(**(trained.model.get("inference") or {})) != pl_module.inference:
-            log.info("no review.csv: its threshold is for the checkpoint's temperature and tta")
-        else:
+        fitted_to = DefectPostprocessor(**(trained.model.get("inference") or {}))
+        if fitted_to == pl_module.inference and not isinstance(pl_module.network, Ensemble):
             held_out = kept["confidence"], kept["correct"]
             self._threshold = review_threshold(*held_out, self.max_error)
+            self._reviewed = True
+        else:
+            log.info("no confidence to review below: it was fitted to one model's own settings")
 
-    def write(self, folder: Path, prediction: dict[str, Any], pl_module: Any) -> list[Row]:
-        """Rows of name, label, ``[confidence, unknown]`` as far as known, and probabilities."""
-        probabilities = prediction["probabilities"].float().cpu()
-        confidence, labels = probabilities.max(dim=1)
-        known = [confidence, *([prediction["unknown"].cpu()] if "unknown" in prediction else [])]
-        columns = labels.tolist(), torch.stack(known, dim=1).tolist(), probabilities.tolist()
-        return list(zip(prediction["name"], *columns, strict=True))
-
-    def write_tables(self, folder: Path, rows: list[Row], pl_module: Any) -> None:
-        names = pl_module.hparams["class_names"]
+    def write(
+        self, folder: Path, prediction: dict[str, Any], pl_module: Any
+    ) -> Iterator[tuple[int, str, Row]]:
+        """Labels and probabilities of each image."""
+        names, unknown = pl_module.hparams["class_names"], getattr(pl_module, "unknown", None)
         number = label_numbers(names)
-        super().write_tables(folder, [(row[0], number[row[1]]) for row in rows], pl_module)
-        detector = getattr(pl_module, "unknown", None)
-        header = ["ID", "label", "confidence", *(["unknown"] if detector else [])]
-        table, review = [], []
-        for name, label, known, probabilities in rows:
-            cells = [name, names[label], *(f"{value:.6f}" for value in known)]
-            table.append([*cells, *(f"{p:.6f}" for p in probabilities)])
-            reasons = {
-                "confidence": self._threshold is not None and known[0] < self._threshold,
-                "unknown": detector and known[1] > detector.threshold,
-            }
-            if any(reasons.values()):
-                review.append((known[0], [*cells, " ".join(r for r in reasons if reasons[r])]))
-        write_table(folder / "probabilities.csv", [*header, *names], table)
-        if self._threshold is None and not detector:
-            return
-        lines = [cells for _, cells in sorted(review)]
-        write_table(folder / "review.csv", [*header, "reason"], lines)
-        log.info("review.csv: %d of %d images", len(lines), len(rows))
-        if self._threshold is not None:
-            log.info(
-                "below a confidence of %.4f, above which %.3g %% of the validation images or fewer "
-                "were wrong",
-                self._threshold,
-                100 * self.max_error,
-            )
-        if detector:
-            log.info("unknown: above %.3f, as few of the validation images are", detector.threshold)
+        for i, name in enumerate(prediction["name"]):
+            probabilities = prediction["probabilities"][i].float().tolist()
+            confidence = max(probabilities)
+            label = probabilities.index(confidence)
+            yield i, "predictions", (name, number[label])
+            score = [float(prediction["unknown"][i])] if unknown else []
+            numbers = [f"{value:.6f}" for value in (confidence, *score, *probabilities)]
+            yield i, "probabilities", (name, names[label], *numbers)
+            reasons = ["confidence"] if confidence < self._threshold else []
+            if unknown and score[0] > unknown.threshold:
+                reasons.append("unknown")
+            if reasons:
+                yield i, "review", (name, names[label], *numbers, " ".join(reasons))
+
+    def write_tables(self, folder: Path, tables: dict[str, list[Row]]) -> None:
+        """The least confident image comes first in ``review.csv``."""
+        if self._reviewed:
+            review = tables["review"] = sorted(tables.get("review", []), key=lambda row: row[2])
+            log.info("review.csv: %d of %d images", len(review), len(tables["predictions"]))
+        super().write_tables(folder, tables)

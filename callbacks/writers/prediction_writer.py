@@ -1,7 +1,8 @@
 """Base class of the prediction writers."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import BasePredictionWriter
@@ -10,24 +11,29 @@ from callbacks.gather import gather
 from callbacks.run_recorder import run_folder
 from experiment.atomic import write_table
 
-Row = tuple[Any, ...]
+Row = Sequence[Any]
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Files of each image as it is predicted, and at the end ``predictions.csv``, a row an image.
+    """Files of each image as it is predicted, and tables at the end, ``predictions.csv`` and more.
 
     Rows are in the order of the data set, each image once, however many processes took part. A
-    subclass names its columns and writes the files of a batch. All goes to the prediction's own
-    folder, see `RunRecorder`.
+    subclass writes the files of a batch. All goes to the prediction's own folder, see
+    `RunRecorder`.
+
+    Attributes:
+        headers: column names by table. A table without rows is left out, but ``predictions``.
     """
 
-    columns: ClassVar[tuple[str, ...]]
+    headers: dict[str, Sequence[str]]
 
     def __init__(self) -> None:
         super().__init__(write_interval="batch")
-        self._rows: list[tuple[int, Row]] = []
+        self._rows: list[tuple[int, str, Row]] = []
 
-    def write(self, folder: Path, prediction: dict[str, Any], pl_module: Any) -> list[Row]:
+    def write(
+        self, folder: Path, prediction: dict[str, Any], pl_module: Any
+    ) -> Iterator[tuple[int, str, Row]]:
         """Write the files of a batch.
 
         Args:
@@ -35,8 +41,8 @@ class PredictionWriter(BasePredictionWriter):
             prediction: what ``predict_step`` returned; ``name`` and ``index`` in all tasks.
             pl_module: the module that predicts.
 
-        Returns:
-            A row for each image, as `columns` has it.
+        Yields:
+            Rows: position of the image in the batch, table, and cells as `headers` has them.
         """
         raise NotImplementedError
 
@@ -46,19 +52,22 @@ class PredictionWriter(BasePredictionWriter):
     def write_on_batch_end(  # type: ignore[override]
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, prediction: Any, *_: Any
     ) -> None:
-        rows = self.write(run_folder(trainer), prediction, pl_module)
-        self._rows += zip(prediction["index"].tolist(), rows, strict=True)
+        for i, table, row in self.write(run_folder(trainer), prediction, pl_module):
+            self._rows.append((int(prediction["index"][i]), table, row))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        rows = [row for _, row in sorted(gather(trainer, self._rows), key=lambda pair: pair[0])]
+        tables = dict[str, list[Row]](predictions=[])
+        for _, table, row in sorted(gather(trainer, self._rows), key=lambda one: one[0]):
+            tables.setdefault(table, []).append(row)
         if trainer.is_global_zero:
-            self.write_tables(run_folder(trainer), rows, pl_module)
-            many = "s" * (len(rows) != 1)
-            print(f"{len(rows)} prediction{many}: {run_folder(trainer)}", flush=True)
+            self.write_tables(run_folder(trainer), tables)
+            count = len(tables["predictions"])
+            print(f"{count} prediction{'s' * (count != 1)}: {run_folder(trainer)}", flush=True)
 
-    def write_tables(self, folder: Path, rows: list[Row], pl_module: Any) -> None:
-        """Write ``predictions.csv``; for rank 0."""
-        write_table(folder / "predictions.csv", self.columns, rows)
+    def write_tables(self, folder: Path, tables: dict[str, list[Row]]) -> None:
+        """Write a CSV file of each table; for rank 0."""
+        for name, rows in tables.items():
+            write_table(folder / f"{name}.csv", self.headers[name], rows)
 
 
 def output_stem(name: str) -> str:

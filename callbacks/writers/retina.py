@@ -1,5 +1,6 @@
 """Reconstructed fundus photographs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ class RetinaWriter(PredictionWriter):
     copy, before that is resized to the photograph's size and rounded to 8 bits.
     """
 
-    columns = ("ID", "image", "psnr", "ssim")
+    headers = {"predictions": ("ID", "image", "psnr", "ssim")}
 
-    def write(self, folder: Path, prediction: dict[str, Any], pl_module: Any) -> list[Row]:
+    def write(
+        self, folder: Path, prediction: dict[str, Any], pl_module: Any
+    ) -> Iterator[tuple[int, str, Row]]:
         """The copy of each photograph."""
-        files = [f"{output_stem(name)}.png" for name in prediction["name"]]
-        images = (to_uint8_image(image).numpy() for image in prediction["image"])
-        write_images(folder, dict(zip(files, images, strict=True)))
-        columns = (prediction["name"], files, prediction["psnr"], prediction["ssim"])
-        return [(n, f, f"{p:.4f}", f"{s:.5f}") for n, f, p, s in zip(*columns, strict=True)]
+        for i, name in enumerate(prediction["name"]):
+            file = f"{output_stem(name)}.png"
+            write_images(folder, {file: to_uint8_image(prediction["image"][i]).numpy()})
+            psnr, ssim = prediction["psnr"][i], prediction["ssim"][i]
+            yield i, "predictions", (name, file, f"{psnr:.4f}", f"{ssim:.5f}")

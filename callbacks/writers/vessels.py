@@ -1,5 +1,6 @@
 """Vessel maps of fundus photographs."""
 
+from collections.abc import Iterator
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from PIL import Image
 
 from callbacks.writers.prediction_writer import PredictionWriter, Row, output_stem
 from datamodules.images import read_image
-from experiment.atomic import write_images, write_table
+from experiment.atomic import write_images
 from inference.show import marked
 from lit_models.postprocessing.vessel_measures import MEASURES, measure_vessels
 
@@ -26,11 +27,15 @@ class VesselWriter(PredictionWriter):
     photograph and its quadrants, see `MeasuredVessels`.
     """
 
-    columns = ("ID", "mask", "probability", "vessel_fraction")
+    headers = {
+        "predictions": ("ID", "mask", "probability", "vessel_fraction"),
+        "vessels": ("ID", "region", *MEASURES, "quality"),
+    }
 
-    def write(self, folder: Path, prediction: dict[str, Any], pl_module: Any) -> list[Row]:
+    def write(
+        self, folder: Path, prediction: dict[str, Any], pl_module: Any
+    ) -> Iterator[tuple[int, str, Row]]:
         """The maps of each photograph."""
-        rows: list[Row] = []
         settings, photographs = pl_module.inference, pl_module.trainer.datamodule.predict_set.files
         kinds = [kind for kind in ("probability", "uncertainty") if kind in prediction]
         for i, name in enumerate(prediction["name"]):
@@ -53,16 +58,8 @@ class VesselWriter(PredictionWriter):
                 pictures[f"{stem}_{kind}.png"] = np.rint(values * 65535).astype(np.uint16)
             write_images(folder, pictures)
             files = [f"{stem}_{kind}.png" for kind in ("mask", "probability")]
+            yield i, "predictions", (name, *files, f"{vessel.mean():.5f}")
             quality = " ".join(measured.quality)
-            table = [
-                (name, region, *(f"{value:.5g}" for value in astuple(measures)), quality)
-                for region, measures in measured.regions.items()
-            ]
-            rows.append((name, *files, f"{vessel.mean():.5f}", table))
-        return rows
-
-    def write_tables(self, folder: Path, rows: list[Row], pl_module: Any) -> None:
-        """Write ``predictions.csv`` and ``vessels.csv``."""
-        super().write_tables(folder, [row[:-1] for row in rows], pl_module)
-        columns = ("ID", "region", *MEASURES, "quality")
-        write_table(folder / "vessels.csv", columns, [line for row in rows for line in row[-1]])
+            for region, measures in measured.regions.items():
+                values = (f"{value:.5g}" for value in astuple(measures))
+                yield i, "vessels", (name, region, *values, quality)

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.special import expit
 
 SIZE = 256  # pixels; the real images have 512
 # Images per class 0..5 (normal, void, horizontal, vertical, edge, particle).
 COUNTS = {"train": (128, 104, 56, 88, 72, 112), "test": (23, 19, 10, 16, 12, 20)}
+NEAR = (0.25, 0.5, 0, 0, 0, 0.5)  # share of each class that is seen from near
 
 Rng = np.random.Generator
 Field = np.ndarray  # float32 (SIZE, SIZE)
@@ -44,26 +46,29 @@ def draw_sample(folder: Path, seed: int) -> None:
 def draw_panel(label: int, rng: Rng) -> np.ndarray:
     """One panel of class ``label``, uint8 ``(SIZE, SIZE)``."""
     # A void or a particle is often seen from near: the grain of the panel is coarse then.
-    near = rng.random() < _NEAR[label]
+    near = rng.random() < NEAR[label]
     grain = rng.uniform(4, 10) if near else rng.uniform(1, 2)
     contrast = rng.uniform(4, 20) if near else rng.uniform(3, 8)
     weave = _cloud(rng, grain, grain * rng.uniform(1, 2)) + 0.5 * _cloud(rng, 4 * grain, 5 * grain)
     weave = np.exp(0.35 * weave) / 0.35 - 3  # bright flecks, no dark ones
     panel = rng.uniform(130, 185) + contrast * weave + _illumination(rng)
-    panel = _DEFECTS[label](panel, contrast, rng)
+    panel = _add_defect(label, panel, contrast, rng)
     panel += rng.uniform(0.5, 4) * rng.standard_normal(panel.shape, dtype=np.float32)
     return panel.clip(0, 255).astype(np.uint8)
 
 
-def _normal(panel: Field, contrast: float, rng: Rng) -> Field:
-    return panel
+def _add_defect(label: int, panel: Field, contrast: float, rng: Rng) -> Field:
+    if label == 3:  # vertical
+        return _horizontal(panel.T, contrast, rng).T
+    defects = {1: _void, 2: _horizontal, 4: _edge, 5: _particle}
+    return defects[label](panel, contrast, rng) if label else panel
 
 
 def _void(panel: Field, contrast: float, rng: Rng) -> Field:
     """Bright cloudy blob, streaked, with a soft ragged rim."""
     radius = rng.uniform(0.12, 0.3) * SIZE
     distance = _distance(rng, radius, radius * rng.uniform(0.75, 1), margin=0.2)
-    inside = _sigmoid((1 - distance + 0.2 * _cloud(rng, 25, 25)) * 6)
+    inside = expit((1 - distance + 0.2 * _cloud(rng, 25, 25)) * 6)
     streaks = 1 + 0.4 * _cloud(rng, 6, 14)
     return panel + (12 + rng.uniform(2, 4.5) * contrast) * inside * streaks
 
@@ -74,19 +79,15 @@ def _horizontal(panel: Field, contrast: float, rng: Rng) -> Field:
     width = np.exp(rng.uniform(np.log(2), np.log(14))) * np.exp(0.2 * _wander(rng))
     across = (np.arange(SIZE)[:, None] - course) / width
     strength = (6 + rng.uniform(1.2, 4.5) * contrast) * (1 + 0.2 * _wander(rng))
-    band = np.exp(-(across**2)) if rng.random() < 0.7 else _sigmoid(4 * across) - 0.5
+    band = np.exp(-(across**2)) if rng.random() < 0.7 else expit(4 * across) - 0.5
     return panel + rng.choice((-1, 1)) * strength * band
-
-
-def _vertical(panel: Field, contrast: float, rng: Rng) -> Field:
-    return _horizontal(panel.T, contrast, rng).T
 
 
 def _edge(panel: Field, contrast: float, rng: Rng) -> Field:
     """Bright, rougher margin with a ragged border, at the left or the right."""
     border = rng.uniform(0.06, 0.25) * SIZE + rng.uniform(2, 10) * _wander(rng)
     border = border + rng.uniform(0.5, 2) * rng.standard_normal(SIZE)
-    outside = _sigmoid(border[:, None] - np.arange(SIZE))
+    outside = expit(border[:, None] - np.arange(SIZE))
     margin = outside * (10 + rng.uniform(1, 6) * contrast + 0.8 * (panel - panel.mean()))
     return panel + (margin if rng.random() < 0.5 else margin[:, ::-1])
 
@@ -98,10 +99,6 @@ def _particle(panel: Field, contrast: float, rng: Rng) -> Field:
     distance = distance * np.exp(0.2 * _cloud(rng, 12, 12))
     spot = np.exp(-(distance**2)) - 0.25 * np.exp(-((distance - 1.8) ** 2) * 4)
     return panel - (15 + rng.uniform(4, 8) * contrast) * spot
-
-
-_NEAR = (0.25, 0.5, 0, 0, 0, 0.5)  # share of each class that is seen from near
-_DEFECTS = (_normal, _void, _horizontal, _vertical, _edge, _particle)
 
 
 def _cloud(rng: Rng, height: float, width: float) -> Field:
@@ -122,10 +119,8 @@ def _illumination(rng: Rng) -> Field:
 def _wander(rng: Rng) -> np.ndarray:
     """A smooth random course along one side, ``(SIZE,)``, deviation about 1."""
     knots = rng.standard_normal(rng.integers(4, 14))
-    field = Image.fromarray(knots[None].astype(np.float32)).resize(
-        (SIZE, 1), Image.Resampling.BICUBIC
-    )
-    return np.asarray(field)[0]
+    course = Image.fromarray(knots[None].astype(np.float32))
+    return np.asarray(course.resize((SIZE, 1), Image.Resampling.BICUBIC))[0]
 
 
 def _distance(rng: Rng, width: float, height: float, margin: float) -> Field:
@@ -137,7 +132,3 @@ def _distance(rng: Rng, width: float, height: float, margin: float) -> Field:
     along = (x * np.cos(angle) + y * np.sin(angle)) / width
     across = (y * np.cos(angle) - x * np.sin(angle)) / height
     return np.hypot(along, across)
-
-
-def _sigmoid(value: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-value.clip(-30, 30)))

@@ -1,17 +1,14 @@
 """Where the built-in samples are kept: drawn once, whole or not at all."""
 
 import hashlib
-import logging
+import inspect
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from common.errors import DataError
 from common.paths import expand
-
-log = logging.getLogger(__name__)
 
 
 def cached_sample(draw: Callable[[Path, int], None], seed: int) -> Path:
@@ -24,18 +21,16 @@ def cached_sample(draw: Callable[[Path, int], None], seed: int) -> Path:
     Raises:
         DataError: the cache cannot be written.
     """
-    module = sys.modules[draw.__module__]
-    source = Path(str(module.__file__)).read_bytes()
-    digest = hashlib.sha256(source + str(seed).encode()).hexdigest()[:12]
+    source = Path(inspect.getfile(draw))
+    digest = hashlib.sha256(source.read_bytes() + str(seed).encode()).hexdigest()[:12]
     cache = expand(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "lightning-image-tasks"
-    folder = cache / f"{module.__name__.rpartition('.')[2]}-{digest}"
+    folder = cache / f"{source.stem}-{digest}"
     if folder.is_dir():
         return folder
-    log.info("drawing the built-in sample into %s", folder)
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix=f".{folder.name}-") as half:
-            (sample := Path(half, "sample")).mkdir()
+        with tempfile.TemporaryDirectory(dir=cache, prefix=f".{folder.name}-") as tmp_dir:
+            (sample := Path(tmp_dir, "sample")).mkdir()
             draw(sample, seed)
             sample.rename(folder)
     except OSError as error:

@@ -5,8 +5,7 @@ An augmentation is named in a config by its class, for example
     augmentation: {class_path: datamodules.transforms.DefectAugmentation, init_args: {rotation: 10}}
 """
 
-from datamodules.transforms.augmentation import Augmentation, RandomCropFlip
-from datamodules.transforms.defect_augmentation import DefectAugmentation
+from datamodules.transforms.augmentation import Augmentation, DefectAugmentation, RandomCropFlip
 from datamodules.transforms.fundus_augmentation import FundusAugmentation
 from datamodules.transforms.panel_corruption import PanelCorruption
 

@@ -1,32 +1,23 @@
 """Random variation of a fundus photograph together with its masks."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from jsonargparse.typing import ClosedUnitInterval
 from torch import Tensor
-from torchvision.transforms import v2
 
 from common.errors import DataError
 from common.ranges import ImageSide, NonNegativeFinite, PositiveFinite
-from datamodules.transforms.augmentation import Augmentation, uniform
+from datamodules.transforms.augmentation import Augmentation, gaussian_blur, uniform
 
+# From where a picture is seen: rank of the center among the pixels of the field of view, from 1,
+# or 0 for the middle; then cosine and sine of the angle, zoom, stretch, mirror (1 or -1), whether
+# its pixels are the photograph's own, and the photograph's height and width.
+View = tuple[int, list[float]]
 Camera = Callable[[Tensor], Tensor]  # what it makes of a picture (C, h, w)
 Light = tuple[Tensor, Tensor, Tensor]  # mixture (C, C), brightness (C,), noise (C, h, w)
-
-
-class View(NamedTuple):
-    """Where a picture is looked at from; exact ones hold pixels of the photograph."""
-
-    rank: int  # of the center among the pixels of the field of view, from 1; 0: the middle
-    angle: float
-    zoom: float
-    stretch: float
-    mirror: int
-    exact: bool
 
 
 class FundusAugmentation(Augmentation):
@@ -87,25 +78,25 @@ class FundusAugmentation(Augmentation):
         self.sharpening, self.camera_noise = sharpening, camera_noise
 
     def batch(
-        self,
-        images: Sequence[Tensor],
-        masks: Sequence[Tensor],
-        fov_pixels: Sequence[int] | None = None,
+        self, images: Sequence[Tensor], masks: Sequence[Tensor], fov_pixels: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
         """Several pictures, each by its own draw, in few operations and without a wait for a GPU.
 
         Args:
             images: ``(C, H, W)`` each.
             masks: ``(M, H, W)`` each; the last channel is the field of view.
-            fov_pixels: how many pixels each of these holds; None counts them.
+            fov_pixels: how many pixels each of these holds.
 
         Returns:
             Float ``(N, C, h, w)`` and ``(N, M, h, w)``. Resampled masks have values between 0 and 1
             at their edges, which is what part of such a pixel is vessel.
         """
-        counts = fov_pixels or [int(mask[-1].sum()) for mask in masks]
-        drawn = [self._draw(*pair) for pair in zip(images, counts, strict=True)]
-        views, cameras, lights = zip(*drawn, strict=True)
+        views, cameras, lights = list[View](), list[Camera](), list[Light]()
+        for image, pixels in zip(images, fov_pixels, strict=True):
+            size = (len(image), *(self.crop or side for side in image.shape[-2:]))
+            views.append(self._draw_view(image, pixels))
+            cameras.append(self._draw_camera(size, image.device))
+            lights.append(self._draw_light(size, image.device))
         grid = self._grid(masks, views)
         seen_images, seen_masks = (
             torch.cat([_sample(one, grid[[i]]) for i, one in enumerate(several)])
@@ -116,24 +107,16 @@ class FundusAugmentation(Augmentation):
         lit = torch.einsum("nij,njhw->nihw", mixtures.to(grid), torch.stack(taken))
         return lit + brightness.to(grid)[:, :, None, None] + noise, seen_masks
 
-    def _draw(self, image: Tensor, fov_pixels: int) -> tuple[View, Camera, Light]:
-        """How one picture with so many pixels in its field of view varies."""
-        height, width = image.shape[-2:]
-        size = (len(image), self.crop or height, self.crop or width)
-        view = self._draw_view(fov_pixels)
-        return view, self._draw_camera(size, image.device), self._draw_light(size, image.device)
-
-    def _draw_view(self, fov_pixels: int) -> View:
-        centered = self.crop is not None and fov_pixels > 0
-        rank = int(torch.randint(fov_pixels, ())) + 1 if centered else 0
+    def _draw_view(self, image: Tensor, fov_pixels: int) -> View:
+        rank = int(torch.randint(fov_pixels, ())) + 1 if self.crop and fov_pixels else 0
         angle = uniform(-math.pi, math.pi)
-        zoom = math.exp(uniform(*(math.log(limit) for limit in self.zoom)))
+        zoom = math.exp(uniform(*map(math.log, self.zoom)))
         stretch = math.exp(uniform(-self.aspect, self.aspect))
         mirror = 1 if torch.rand(()) < 0.5 else -1
-        if torch.rand(()) < self.no_resample_prob:
-            angle = round(angle / (math.pi / 2)) * math.pi / 2
-            return View(rank, angle, 1.0, 1.0, mirror, True)
-        return View(rank, angle, zoom, stretch, mirror, False)
+        if exact := bool(torch.rand(()) < self.no_resample_prob):
+            angle, zoom, stretch = round(angle / (math.pi / 2)) * math.pi / 2, 1.0, 1.0
+        turn = math.cos(angle), math.sin(angle)
+        return rank, [*turn, zoom, stretch, mirror, exact, *image.shape[-2:]]
 
     def _draw_camera(self, size: tuple[int, ...], device: torch.device) -> Camera:
         """Thirteen of twenty are blurred, four sharpened, and all are noisy.
@@ -151,7 +134,7 @@ class FundusAugmentation(Augmentation):
         noise = uniform(0, self.camera_noise) * torch.randn(size, device=device)
 
         def take(image: Tensor) -> Tensor:
-            blurred = _blurred(image, sigma)
+            blurred = image if sigma < 0.1 else gaussian_blur(image, sigma)
             taken = blurred if kind < 0.65 else image + gain * (image - blurred)
             before, after = (x.std(dim=(1, 2), keepdim=True) for x in (image, taken))
             return taken * (before / after.clamp_min(1e-3)) + noise
@@ -169,44 +152,32 @@ class FundusAugmentation(Augmentation):
 
     def _grid(self, masks: Sequence[Tensor], views: Sequence[View]) -> Tensor:
         """Where the pixels of each result lie in its picture, for ``grid_sample``."""
-        device, sizes = masks[0].device, [mask.shape[-2:] for mask in masks]
-        rows, columns = (self.crop or side for side in sizes[0])
-
-        def each(values: Iterable[float]) -> Tensor:
-            return torch.tensor([*values], dtype=torch.float32).to(device)[:, None, None]
-
-        heights, widths = (each(sides) for sides in zip(*sizes, strict=True))
-        middle = (heights - 1) / 2, (widths - 1) / 2
-        center_y, center_x = map(
-            torch.stack, zip(*map(_center, masks, views, *middle), strict=True)
-        )
-        zoom, stretch = each(v.zoom for v in views), each(v.stretch for v in views)
-        cos, sin = (each(f(v.angle) for v in views) for f in (math.cos, math.sin))
+        device = masks[0].device
+        rows, columns = (self.crop or side for side in masks[0].shape[-2:])
+        ranks, numbers = zip(*views, strict=True)
+        each = torch.tensor(numbers, dtype=torch.float32).to(device)[..., None, None]
+        cos, sin, zoom, stretch, mirror, exact, heights, widths = each.unbind(1)
+        centers = torch.stack([_center(*pair) for pair in zip(masks, ranks, strict=True)])
+        center_y, center_x = centers[..., None, None].unbind(1)
         y = (torch.arange(rows, device=device) - (rows - 1) / 2)[:, None] / zoom / stretch
-        x = (torch.arange(columns, device=device) - (columns - 1) / 2) / zoom * stretch
-        x = x * each(v.mirror for v in views)
+        x = (torch.arange(columns, device=device) - (columns - 1) / 2) / zoom * stretch * mirror
         across = cos * x - sin * y + center_x
         down = sin * x + cos * y + center_y
         # An even crop around a pixel, or a turned oblong one, lies half a pixel off.
-        exact = each(v.exact for v in views) > 0
-        across = torch.where(exact, (across + 0.25).floor(), across)
-        down = torch.where(exact, (down + 0.25).floor(), down)
+        across = torch.where(exact > 0, (across + 0.25).floor(), across)
+        down = torch.where(exact > 0, (down + 0.25).floor(), down)
         return torch.stack([(2 * across + 1) / widths - 1, (2 * down + 1) / heights - 1], dim=-1)
 
 
-def _center(mask: Tensor, view: View, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Row and column ``(1, 1)`` of a view's center; ``y`` and ``x`` are the middle."""
-    if not view.rank:
-        return y, x
+def _center(mask: Tensor, rank: int) -> Tensor:
+    """Row and column of the pixel of this rank, or of the middle, float ``(2,)``."""
+    height, width = mask.shape[-2:]
+    if not rank:
+        return torch.tensor([(height - 1) / 2, (width - 1) / 2]).to(mask.device)
     counted = mask[-1].as_subclass(Tensor).flatten().cumsum(0)
-    place = torch.searchsorted(counted, torch.full_like(counted[:1], view.rank))[:, None]
-    return place // mask.shape[-1], place % mask.shape[-1]
+    place = torch.searchsorted(counted, torch.full_like(counted[:1], rank))
+    return torch.cat([place // width, place % width]).float()
 
 
 def _sample(image: Tensor, grid: Tensor) -> Tensor:
     return F.grid_sample(image.as_subclass(Tensor).float()[None], grid, align_corners=False)
-
-
-def _blurred(image: Tensor, sigma: float) -> Tensor:
-    side = 2 * min(math.ceil(3 * sigma), *(n - 1 for n in image.shape[-2:])) + 1
-    return image if sigma < 0.1 else v2.functional.gaussian_blur(image, [side, side], [sigma] * 2)

@@ -91,7 +91,7 @@ def test_the_temperature_is_that_of_the_validation_images(config, fitted, caplog
         assert 0.05 < temperature < 20.01
         assert kept["confidence"].shape == kept["correct"].shape == (36,)
         assert load(path, device="cpu").inference.temperature == temperature
-        assert f"{path.name}: temperature {temperature:.2f}, expected calibration" in caplog.text
+        assert f"{path.name}: temperature {temperature:.2f}, fitted on 36 v" in caplog.text
 
 
 @pytest.mark.parametrize("max_error", [0.0, 0.3, 0.99])
@@ -147,7 +147,7 @@ def test_without_validation_images_nothing_is_fitted(confusing, tmp_path, caplog
     main(["fit", *aoi_args(confusing, tmp_path, *limit)])
     last = read(one_run(tmp_path) / "checkpoints" / "last.ckpt")
     assert last["hyper_parameters"]["inference"]["temperature"] is None
-    assert "temperature: not fitted, there are no validation images" in caplog.text
+    assert "TemperatureScaling: not fitted, there are no validation images" in caplog.text
 
 
 def test_the_score_is_the_larger_rank():

@@ -216,6 +216,9 @@ def test_the_best_is_known_in_a_moved_folder(tmp_path):
     again = BestCheckpoint("val/loss")
     again.dirpath = str(tmp_path)
     again.load_state_dict(first.state_dict())
+    assert not again.best_model_path, "in a folder of its own, a run has a best epoch of its own"
+    (tmp_path / "epoch=2.ckpt").touch()
+    again.load_state_dict(first.state_dict())
     assert again.best_model_score == 0.5
     assert again.best_k_models == {str(tmp_path / "epoch=2.ckpt"): 0.5}
     assert again.best_model_path == again.kth_best_model_path == str(tmp_path / "epoch=2.ckpt")

@@ -14,8 +14,8 @@ def test_trains_as_on_the_images(aoi_folder, tmp_path, caplog):
     for cached in ("true", "false"):
         args = aoi_args(aoi_folder, tmp_path / cached, *SHORT, f"--data.cache_features={cached}")
         clis[cached] = main(["fit", *args])
-    assert "feature cache: one backbone pass" in caplog.text
-    assert "feature cache: off by config" in caplog.text
+    assert "feature cache: on" in caplog.text
+    assert "feature cache: off, by config" in caplog.text
     with_cache, without = (
         read_table(one_run(tmp_path / cached) / "metrics.csv") for cached in ("true", "false")
     )

@@ -16,7 +16,7 @@ def test_each_intensity_setting_changes_the_picture_alone():
     for setting in (None, *STILL):
         values = STILL if setting is None else {**STILL, setting: 1.0}
         torch.manual_seed(0)
-        pictures, kept = FundusAugmentation(None, 1.0, **values).batch([image], [masks])
+        pictures, kept = FundusAugmentation(None, 1.0, **values).batch([image], [masks], [64])
         assert torch.equal(kept[0], masks)
         seen.append(pictures[0])
     assert torch.equal(seen[0].flatten().sort().values, image.flatten().sort().values)
@@ -24,18 +24,18 @@ def test_each_intensity_setting_changes_the_picture_alone():
 
 
 def test_a_batch_is_what_its_pictures_are_one_by_one():
-    pictures = [(torch.randn(3, *s), torch.rand(2, *s) > 0.3) for s in ((40, 51), (30, 44))]
+    pictures = [(torch.randn(3, *s), torch.rand(2, *s) > 0.3, 700) for s in ((40, 51), (30, 44))]
     augmentation = FundusAugmentation(crop=16)
     torch.manual_seed(0)
     batch = augmentation.batch(*zip(*pictures, strict=True))
     torch.manual_seed(0)
-    single = [augmentation.batch([image], [masks]) for image, masks in pictures]
+    single = [augmentation.batch(*([part] for part in picture)) for picture in pictures]
     for together, alone in zip(batch, zip(*single, strict=True), strict=True):
         assert torch.equal(together, torch.cat(alone))
 
 
 def test_an_empty_field_of_view_is_cropped_in_the_middle():
-    crops, _ = FundusAugmentation(crop=4).batch([torch.rand(1, 9, 9)], [torch.zeros(2, 9, 9)])
+    crops, _ = FundusAugmentation(crop=4).batch([torch.rand(1, 9, 9)], [torch.zeros(2, 9, 9)], [0])
     assert crops.shape == (1, 1, 4, 4)
 
 
@@ -45,7 +45,7 @@ def test_exact_pictures_hold_the_photographs_own_pixels(crop, size):
     image, inside = torch.rand(1, *size), torch.ones(1, *size)
     for exact in (1.0, 0.0):
         augmentation = FundusAugmentation(crop, exact, **STILL)
-        (seen,), (kept,) = augmentation.batch([image], [inside])
+        (seen,), (kept,) = augmentation.batch([image], [inside], [inside.numel()])
         off = (seen[kept > 0.999][:, None] - image.flatten()).abs().amin(dim=1)
         assert (off.max() < 1e-5) == bool(exact)
         assert seen.shape == ((1, crop, crop) if crop else image.shape)

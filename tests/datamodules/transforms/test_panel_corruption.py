@@ -3,7 +3,7 @@ import torch
 import yaml
 from conftest import ROOT
 
-from datamodules.transforms import PanelCorruption, corruptions
+from datamodules.transforms import PanelCorruption, panel_corruption
 
 STRENGTHS = {kind.__name__: strength for kind, strength in PanelCorruption().kinds}
 OFF = dict.fromkeys(STRENGTHS, 0)
@@ -28,10 +28,10 @@ def test_each_kind_alone_changes_the_image_and_no_more(name):
 
 
 def test_blur_and_motion_keep_the_mean_and_smooth(monkeypatch):
-    monkeypatch.setattr(corruptions, "uniform", lambda low, high: high)
+    monkeypatch.setattr(panel_corruption, "uniform", lambda low, high: high)
     torch.manual_seed(0)
     rough = torch.rand(1, 64, 64) * 255
-    for kind, strength in ((corruptions.blur, 0.03), (corruptions.motion, 0.1)):
+    for kind, strength in ((panel_corruption.blur, 0.03), (panel_corruption.motion, 0.1)):
         smooth = kind(rough, strength)
         assert float(smooth.mean()) == pytest.approx(float(rough.mean()), rel=0.02)
         assert float(smooth.std()) < 0.7 * float(rough.std())
