@@ -105,7 +105,7 @@ def _by_key(keyed: Iterable[tuple[str, Path]]) -> dict[str, Path]:
 def _pair(images: dict[str, Path], drawn: Sequence[Path]) -> dict[str, Path]:
     """The drawing of each photograph, by the photograph's key.
 
-    Names end in one of `ENDS`, or in anything behind the photograph's name and a separator.
+    Names end in one of `DRAWN`, or in anything behind the photograph's name and a separator.
     """
 
     def image_of(path: Path) -> str:
