@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.export import Dim, ExportedProgram
+from torch.export import Dim
 
 from common import image_reader
 from common.errors import DataError, UsageError
@@ -137,29 +136,38 @@ def export(
 def _write_graph(
     model: Model[Any], card: dict[str, Any], file: Path, validation: ValidationImages | None
 ) -> None:
-    """Write the graph of a model, and what its inputs and outputs are into its card."""
+    """Write the graph of a model, and what its inputs and outputs are into its card.
+
+    Batch, height and width of the examples may have any length; other axes are channels.
+    """
     inputs = model.graph_inputs()
     outputs = [*model(*inputs.values())]
+    free = [
+        {axis: Dim.AUTO for axis, side in enumerate(x.shape) if axis == 0 or side >= min(SIDES)}
+        for x in inputs.values()
+    ]
+    model.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    logging.getLogger("torch.fx.experimental.symbolic_shapes").setLevel(logging.ERROR)
     try:
-        program = trace(model, inputs)
+        with warnings.catch_warnings(action="ignore"), torch.no_grad():
+            onnx = torch.onnx.export(
+                model.eval(),
+                tuple(inputs.values()),
+                dynamo=True,
+                dynamic_shapes=free,
+                input_names=list(inputs),
+                output_names=outputs,
+                opset_version=OPSET,
+                external_data=False,
+                verbose=False,
+                optimize=False,  # below
+            )
     except Exception as error:  # whatever torch cannot trace
         cause = str(error).strip().partition("\n")[0]
         raise DataError(f"{card['network']}: cannot be exported ({cause})") from None
-    nodes = {node.name: node for node in program.graph.nodes}
-    card |= {"inputs": {k: _in_words(nodes[k].meta["val"]) for k in inputs}, "outputs": outputs}
-    with warnings.catch_warnings(action="ignore"):  # of the exporter's own parts
-        onnx = torch.onnx.export(
-            program,
-            (),
-            dynamo=True,
-            input_names=list(inputs),
-            output_names=outputs,
-            opset_version=OPSET,
-            external_data=False,
-            verbose=False,
-            optimize=False,  # below
-        )
     assert onnx is not None
+    described = {x.name: _in_words(x) for x in onnx.model.graph.inputs}
+    card |= {"inputs": described, "outputs": outputs}
     with suppress(Exception):  # it fails where a batch of free size is split, as for SSIM
         onnx.optimize()
     onnx.model.metadata_props["model_card"] = json.dumps(card)
@@ -171,36 +179,11 @@ def _write_graph(
     write_openvino(onnx.model_proto.SerializeToString(), card, file, feeds)
 
 
-def trace(model: Model[Any], inputs: dict[str, Tensor]) -> ExportedProgram:
-    """The graph of any batch, height and width; other axes of the examples are channels."""
-    logging.getLogger("torch.fx.experimental.symbolic_shapes").setLevel(logging.ERROR)
-    model.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    free = [
-        {axis: Dim.AUTO for axis, side in enumerate(x.shape) if axis == 0 or side >= min(SIDES)}
-        for x in inputs.values()
-    ]
-    with torch.no_grad():
-        program = torch.export.export(
-            model.eval(),
-            tuple(inputs.values()),
-            dynamic_shapes=free,
-            strict=False,
-            prefer_deferred_runtime_asserts_over_guards=True,
-        )
-    nodes = program.graph_module.graph
-    for node in list(nodes.nodes):  # they refuse squares, for the example is none
-        if node.target is torch.ops.aten._assert_scalar.default:
-            nodes.erase_node(node)
-    nodes.eliminate_dead_code()
-    program.graph_module.recompile()
-    return program
-
-
-def _in_words(x: Tensor) -> str:
-    """Its type and shape, free sides as letters."""
+def _in_words(x: Any) -> str:
+    """Type and shape of an input of the graph, free sides as letters."""
     letters = iter("NHW")
     sides = [str(side) if isinstance(side, int) else next(letters) for side in x.shape]
-    return f"{str(x.dtype).removeprefix('torch.')} ({', '.join(sides)})"
+    return f"{x.dtype.name.lower()} ({', '.join(sides)})"
 
 
 def compare(expected: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:

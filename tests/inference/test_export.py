@@ -279,7 +279,7 @@ def test_card_says_what_the_model_is(exported):
     assert card["inputs"] == {"pixels": "uint8 (N, H, W)"}
     assert card["files"]["model.onnx"] == export.sha256(folder / "model.onnx")
     assert card["parity"]["largest difference in probability"] < 0.01
-    inside = load(folder / "model.onnx").card
+    inside = load(folder / "model.onnx").card()
     assert inside.items() <= card.items()
     names = "image_reader.py infer_onnx.py model.json model.onnx"
     assert " ".join(sorted(path.name for path in folder.iterdir())) == names
