@@ -11,7 +11,7 @@ from torch import Tensor
 
 from callbacks.run_recorder import run_folder
 from common.errors import DataError
-from lit_models.optim.configure import has_validation
+from lit_models.base import has_validation
 
 
 class BestCheckpoint(ModelCheckpoint):

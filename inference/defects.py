@@ -12,9 +12,8 @@ from datamodules.preprocessing import Resize, normalize_defects, resize_square
 from inference.model import Item, Model, Values
 from inference.results import DefectResult
 from lit_models.networks.torchvision_classifier import TorchvisionClassifier
-from lit_models.postprocessing.defects import DefectPostprocessor, review_threshold
+from lit_models.postprocessing.defects import DefectPostprocessor, UnknownScore, review_threshold
 from lit_models.postprocessing.ensemble import mean_of_classes
-from lit_models.postprocessing.unknown import UnknownScore
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,6 @@
 """Adversarial losses on the discriminator's logits, of any shape."""
 
 import math
-from abc import abstractmethod
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,33 +8,23 @@ from torch import Tensor, nn
 from common.ranges import NonNegativeFinite
 
 
-class AdversarialLoss(nn.Module):
-    """A loss for the discriminator (D) and one for the generator (G); float32 under autocast too.
+class BCEAdversarialLoss(nn.Module):
+    """Binary cross-entropy, non-saturating for G (Goodfellow et al. 2014, arXiv 1406.2661).
+
+    A loss for the discriminator (D) and one for the generator (G); float32 under autocast too.
 
     Attributes:
         balance: what D's and G's losses are where D cannot tell real from fake.
     """
 
-    balance: tuple[float, float]
+    balance: tuple[float, float] = (2 * math.log(2), math.log(2))
 
-    @abstractmethod
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """Sum of the real and of the fake term, a scalar."""
-
-    @abstractmethod
-    def generator(self, fake: Tensor) -> Tensor:
-        """G's loss, a scalar."""
-
-
-class BCEAdversarialLoss(AdversarialLoss):
-    """Binary cross-entropy, non-saturating for G (Goodfellow et al. 2014, arXiv 1406.2661)."""
-
-    balance = (2 * math.log(2), math.log(2))
-
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()
 
     def generator(self, fake: Tensor) -> Tensor:
+        """G's loss, a scalar."""
         return F.softplus(-fake.float()).mean()
 
 
