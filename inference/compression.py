@@ -5,7 +5,7 @@ import io
 import logging
 from bisect import bisect_left
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 QUALITY = 90  # keeps 98 % of the vessel length of DRIVE's validation images
 SPEED = 4
-Subsampling = Literal["4:4:4", "4:2:0"]
+SUBSAMPLING = ("4:4:4", "4:2:0")  # of the color
 TOLERANCE = 2  # px
 TUNE = {"tune": "psnr"}  # of libaom, in place of what looks well
 VESSELS = Path(__file__).resolve().parent.parent / "pretrained" / "vessels_best.ckpt"
@@ -35,10 +35,7 @@ COLUMNS = ("ID", "file", "quality", "bytes", "bits_per_pixel", "psnr", "ssim", "
 
 
 def compress(
-    photograph: Source,
-    quality: int = QUALITY,
-    speed: int = SPEED,
-    subsampling: Subsampling = "4:4:4",
+    photograph: Source, quality: int = QUALITY, speed: int = SPEED, subsampling: str = "4:4:4"
 ) -> bytes:
     """The AVIF file of one photograph, 8-bit RGB of its size, which any program opens.
 
@@ -121,8 +118,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = f"0, smallest files, to 10; {SPEED}"
     parser.add_argument("--speed", type=int, default=SPEED, help=text)
     text = "of the color; 4:2:0 makes smaller files for the same vessels, and loses color"
-    choices = get_args(Subsampling)
-    parser.add_argument("--subsampling", choices=choices, default=choices[0], help=text)
+    parser.add_argument("--subsampling", choices=SUBSAMPLING, default="4:4:4", help=text)
     parser.add_argument("--ckpt_path", type=Path, default=VESSELS, help="a model of vessels")
 
 
@@ -156,7 +152,7 @@ def run(options: argparse.Namespace) -> None:
         scores = image_scores(to_tensor(copy)[None], to_tensor(image)[None])
         kept = vessels_kept(*(vessels.predict(one).mask for one in (image, copy)))
         bits = 8 * len(data) / image.width / image.height
-        figures = [f"{float(x):.4f}" for x in (bits, *scores.values(), *kept)]
+        figures = [f"{x:.4f}" for x in (bits, *map(float, scores.values()), *kept)]
         rows.append([photograph.image.name, name, quality, len(data), *figures])
     write_table(folder / "compression.csv", COLUMNS, rows)
     print(f"{len(rows)} files {folder}")

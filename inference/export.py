@@ -14,6 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,8 @@ from experiment.atomic import writing
 from experiment.checkpoint_io import write_portable
 from experiment.checkpoints import find_checkpoints
 from experiment.run_folder import prediction_parent
-from inference.loading import (
-    MORE_INPUTS,
-    ExportedModel,
-    add_checkpoint_options,
-    chosen_checkpoint,
-    load,
-)
+from inference.infer_onnx import MODULES
+from inference.loading import ExportedModel, add_checkpoint_options, chosen_checkpoint, load
 from inference.model import SIDES, Model
 from inference.model_card import model_card, readme, sha256
 from inference.quantize import CALIBRATED, ValidationImages, write_openvino
@@ -72,8 +68,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Path:
     """Export what the options ask for, and return the folder; see `export`."""
-    settings = options.format, options.output, options.int8, options.data_dir
-    return export(chosen_checkpoint(options), *settings)
+    path = chosen_checkpoint(options)
+    return export(path, options.format, options.output, options.int8, options.data_dir)
 
 
 def export(
@@ -215,5 +211,5 @@ def _write_beside(folder: Path, card: dict[str, Any], kind: str) -> None:
     if kind in RUNNERS:
         shutil.copy(Path(__file__).with_name("infer_onnx.py"), folder / RUNNERS[kind])
         shutil.copy(image_reader.__file__, folder)
-        for needed in MORE_INPUTS.keys() & card["inputs"].keys():
-            shutil.copy(str(MORE_INPUTS[needed].__file__), folder)
+        for name in MODULES.keys() & card["inputs"].keys():
+            shutil.copy(str(import_module(MODULES[name]).__file__), folder)

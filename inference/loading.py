@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from common.errors import DataError
 from common.paths import expand
-from datamodules import blot_draws
-from datamodules.transforms import field_of_view
 from experiment.checkpoints import Checkpoint, Checkpoints, find_checkpoints
 from experiment.checkpoints.find import Source
 from experiment.checkpoints.network import build_network, check_finite
@@ -24,8 +22,6 @@ from inference.infer_onnx import ask, inputs_of, session
 from inference.model import AUTOCAST, Item, Model, Values
 
 Graph = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
-# What gives an input of a graph that is not in the files, by its name; lies beside `infer_onnx`.
-MORE_INPUTS = {"fov": field_of_view, "noise": blot_draws}
 PRECISIONS = ("32-true", *AUTOCAST)
 
 
@@ -47,7 +43,6 @@ class ExportedModel(Model[Any]):
         # The models of a task show alike.
         self.kind = model_class(next(iter(task_of(card["task"]).models), card["task"]), path)
         self.mode, self.templates = card["mode"], self.kind.templates
-        self.more = [MORE_INPUTS[name] for name in card["inputs"] if name in MORE_INPUTS]
 
     def card(self) -> dict[str, Any]:
         return self.settings
@@ -61,12 +56,12 @@ class ExportedModel(Model[Any]):
 
     def inputs(self, x: Any) -> dict[str, np.ndarray]:
         """What the graph takes for one image, a batch of 1."""
-        found = inputs_of(self.settings, self.read(x, "image")["images"], self.more)
+        found = inputs_of(self.settings, self.read(x, "image")["images"])
         return {name: values[None] for name, values in found.items()}
 
     def run(self, items: Sequence[Item]) -> Iterable[Values]:
         for item in items:
-            yield ask(self.graph, self.settings, item["images"], self.more)
+            yield ask(self.graph, self.settings, item["images"])
 
     def _run(self, items: Sequence[Item]) -> list[Any]:
         try:
@@ -137,18 +132,11 @@ def model_class(method: str, path: Path) -> type[Model[Any]]:
 
 
 def average_of(trained: Checkpoint) -> Callable[[Tensor], Tensor]:
-    """Average of the outputs of several networks like that of a checkpoint.
-
-    Raises:
-        DataError: outputs of its method have none.
-    """
-    average: Callable[[Tensor], Tensor] | None = model_class(trained.method, trained.path).average
+    """Average of the outputs of several such networks; DataError where they have none."""
+    average: Any = model_class(trained.method, trained.path).average
     if average is None:
-        raise DataError(
-            f"{trained.path}: outputs of several {trained.method}s have no average; give one "
-            "checkpoint"
-        )
-    return average
+        raise DataError(f"{trained.path}: outputs of {trained.method}s have no average; give one")
+    return average  # type: ignore[no-any-return]
 
 
 def _load(
@@ -200,8 +188,6 @@ def _load_exported(path: Path) -> Model[Any]:
     except ImportError as error:
         extra = "openvino" if path.suffix == ".xml" else "export"
         raise DataError(f"{path}: {error}; pip install -e '.[{extra}]'") from None
-    except DataError:
-        raise
     except Exception as error:  # whatever it meets in a file that is not its own
         cause = str(error).strip().partition("\n")[0]
         raise DataError(f"{path}: cannot be loaded ({cause}); export it again") from None
