@@ -7,13 +7,11 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, ProgressBar
 
 from callbacks.checkpoints import LastCheckpoint
+from callbacks.checks import NonFiniteGuard, ShapeCheck
 from callbacks.compilation import Compilation, ConvolutionLayout
 from callbacks.epochs import EpochSeed, LastValidation
-from callbacks.non_finite import NonFiniteGuard
 from callbacks.progress import Progress
-from callbacks.report_writer import ReportWriter
-from callbacks.run_recorder import RunRecorder
-from callbacks.shape_check import ShapeCheck
+from callbacks.run_recorder import ReportWriter, RunRecorder
 from callbacks.validation_table import ValidationTable
 
 

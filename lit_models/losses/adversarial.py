@@ -1,6 +1,5 @@
 """Adversarial losses on the discriminator's logits, of any shape."""
 
-import math
 from abc import abstractmethod
 
 import torch.nn.functional as F
@@ -12,11 +11,8 @@ from common.ranges import NonNegativeFinite
 class AdversarialLoss(nn.Module):
     """A loss for the discriminator (D) and one for the generator (G); float32 under autocast too.
 
-    Attributes:
-        balance: what D's and G's losses are where D cannot tell real from fake.
+    Where D cannot tell real from fake, that of `BCEAdversarialLoss` is 2 log 2, and G's log 2.
     """
-
-    balance: tuple[float, float]
 
     @abstractmethod
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -29,8 +25,6 @@ class AdversarialLoss(nn.Module):
 
 class BCEAdversarialLoss(AdversarialLoss):
     """Binary cross-entropy, non-saturating for G (Goodfellow et al. 2014, arXiv 1406.2661)."""
-
-    balance = (2 * math.log(2), math.log(2))
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()

@@ -1,15 +1,61 @@
-"""Stops a run at the first loss that is not finite, and refuses such weights and outputs."""
+"""Refuses data that do not fit the network, and losses, weights and outputs that are not finite."""
 
 import math
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
+from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 
 from common.errors import DataError
 from experiment.checkpoints.network import check_finite
+
+
+class ShapeCheck(Callback):
+    """Sends the shape of two images through the network, without computing anything.
+
+    Raises:
+        DataError: channels or sizes do not fit, or batches lack what the module ``needs``.
+    """
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if type(pl_module).forward is pl.LightningModule.forward:  # a module without a forward
+            return
+        dataset = data.val_set or data.test_set or data.predict_set or data.train_set
+        try:
+            batch = data.on_after_batch_transfer(data.collate_fn([dataset[0]]), 0)
+        except DataError:  # reported, or in predict skipped, when it is read
+            return
+        for key in getattr(pl_module, "needs", ()):
+            if key not in batch:
+                names = type(data).__name__, type(pl_module).__name__
+                raise DataError(f"data: {names[0]} gives no {key}, which {names[1]} needs")
+        image, target = batch["image"], batch.get("target")
+        given = f"2 images of {_words(image)} (channels, height, width), as the data options say"
+        tensors = {**dict(pl_module.named_parameters()), **dict(pl_module.named_buffers())}
+        for device in ("meta", image.device):  # meta lacks some operations
+            copies = {name: tensor.detach().clone().to(device) for name, tensor in tensors.items()}
+            try:
+                with torch.no_grad():
+                    pair = torch.zeros(2, *image.shape[1:], device=device)
+                    made = functional_call(pl_module, copies, pair)
+                break
+            except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+                cause = " ".join(str(error).split())
+        else:
+            raise DataError(f"model.network: does not take {given}: {cause}")
+        images = target is not None and target.ndim == made.ndim == 4
+        if images and target[0].shape != made[0].shape:
+            shapes = f"outputs {_words(made)}, target is {_words(target)}"
+            raise DataError(f"model.network: {shapes}, for {given}")
+
+
+def _words(images: Tensor) -> str:
+    return " x ".join(map(str, images.shape[1:]))
 
 
 class NonFiniteGuard(Callback):
