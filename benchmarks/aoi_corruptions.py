@@ -22,7 +22,7 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules import AOIDataModule
-from experiment.headline import wilson_interval
+from experiment.report import wilson_interval
 from inference import load
 
 Pixels = np.ndarray  # float64 (H, W), 0 to 255

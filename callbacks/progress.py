@@ -7,8 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 
-from experiment.headline import main_metrics
-from experiment.report import duration
+from experiment.tasks import main_metrics
 
 
 class Progress(RichProgressBar):
@@ -46,7 +45,7 @@ class Progress(RichProgressBar):
             words += [f"{name} {value:.4f}" for name, value in metrics.items()]
             words.append(f"{took:.1f} s")
             if (left := took * ((trainer.max_epochs or 0) - epoch) / 60) >= 1:
-                words.append(f"about {duration(left)} left")
+                words.append(f"about {left:.0f} min left")
             print("  ".join(words), flush=True)
         self._ended = None
 

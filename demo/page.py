@@ -17,12 +17,11 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from common.errors import DataError
 from datamodules.images import read_image
-from experiment.headline import headline
+from experiment.report import headline
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import TASKS
 from inference.blots import BlotModel
 from inference.defects import DefectModel
-from inference.examples import examples
 from inference.vessels import VesselModel
 
 MOST_PIXELS, MOST_IMAGES = 20_000_000, 20  # of an image, of an upload
@@ -55,7 +54,7 @@ def build(model: Any) -> gr.Blocks:
                     label = "vessel where the probability is above"
                     settings = [gr.Slider(0.01, 0.99, model.inference.threshold, label=label)]
                 button = gr.Button("Predict", variant="primary", visible=pairs)
-                found = examples(model, 4 if pairs else 8)
+                found = model.examples(4 if pairs else 8)
                 if pairs:
                     gr.Examples([[*map(str, x)] for x in found], given, label="examples")
                 else:

@@ -49,7 +49,7 @@ def panels(options: argparse.Namespace) -> list[tuple[str, Image.Image]]:
     """Caption and square picture of each task."""
     fundus = list_images(options.data / "DRIVE" / "test" / "images")[0]
     defect = trained(options.aoi).predict(list_images(options.data / "NEU" / "test_images")[0])
-    map_ = pictures.blended(defect.image, pictures.colored(defect.heatmap))
+    _, evidence = defect.pictures()[1]
     vessels = trained(options.vessels).predict(fundus)
     file = compress(fundus)
     model = trained(options.blots)
@@ -62,7 +62,7 @@ def panels(options: argparse.Namespace) -> list[tuple[str, Image.Image]]:
     triple = next(t for t in triples if t.name == held_out)
     blot = model.predict(triple.templates)
     return [
-        (f"{defect.label}, {100 * defect.confidence:.0f} %", pair(defect.image, map_)),
+        (f"{defect.label}, {100 * defect.confidence:.0f} %", pair(defect.image, evidence)),
         ("vessels", pair(vessels.image, pictures.marked(vessels.image, vessels.mask))),
         (f"photograph, {len(file) / 1000:.0f} kB", pair(vessels.image, decode(file))),
         ("template, synthetic blot", pair(blot.templates[0], blot.image)),

@@ -1,7 +1,6 @@
 """Files that are written completely or not at all."""
 
 import csv
-import errno
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,12 +14,6 @@ from common.errors import DataError
 
 HALF = ".half-"
 FORMULA = re.compile(r"[=+\-@\t\r](?![\d.]+(e[+-]?\d+)?$)")  # no signed number
-FIXES = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space",
-    errno.EACCES: "make it writable or choose another folder",
-    errno.ENAMETOOLONG: "choose a shorter name",
-}
 
 
 @contextmanager
@@ -33,8 +26,8 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        cause, fix = error.strerror, FIXES.get(error.errno or 0, "choose another folder")
-        raise DataError(f"{path}: cannot be written ({cause}); {fix}") from None
+        line = f"{path}: cannot be written ({error.strerror}); choose another folder"
+        raise DataError(line) from None
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Writing checkpoints: atomically, and without what only training needs."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,10 @@ from pytorch_lightning.plugins import TorchCheckpointIO
 from common.paths import expand
 from experiment.atomic import atomic_write
 from experiment.checkpoints import read_checkpoint
-from experiment.checkpoints.hub import write_folder
+from experiment.checkpoints.read import HUB_SETTINGS
 from experiment.checkpoints.settings import NOT_FROM_CHECKPOINT
 
-KEPT = (
-    "epoch",
-    "global_step",
-    "pytorch-lightning_version",
-    "state_dict",
-    "hparams_name",
-    "hyper_parameters",
-    "datamodule_hparams_name",
-)
+KEPT = ("epoch", "global_step", "pytorch-lightning_version", "state_dict", "hyper_parameters")
 CALLBACKS = ("ConvolutionLayout", "TemperatureScaling", "UnknownDetection")  # for prediction
 
 
@@ -56,24 +49,35 @@ def write_portable(source: Path, file: Path) -> None:
     """Write the checkpoint ``source`` to ``file`` without what only training needs.
 
     ``fit`` cannot resume it; all else takes it. Optimizers, schedules, progress, raw weights beside
-    an average and folders are left out; of ``data_dir`` the last name stays. A ``.safetensors`` has
-    its settings beside it, see `hub.write_folder`.
+    an average and folders are left out; of ``data_dir`` the last name stays. As ``.safetensors`` it
+    is what the Hugging Face hub has, with ``config.json`` beside it.
 
     Raises:
         DataError: ``source`` cannot be read, or ``file`` cannot be written.
     """
-    checkpoint = read_checkpoint(source).content
-    kept: dict[str, Any] = {key: checkpoint[key] for key in KEPT if key in checkpoint}
-    data = dict(checkpoint.get("datamodule_hyper_parameters") or {})
-    folder = data.get("data_dir")
-    for name in NOT_FROM_CHECKPOINT:
-        data.pop(name, None)
-    # None means the built-in sample.
+    checkpoint = read_checkpoint(source)
+    content = {name: checkpoint.content[name] for name in KEPT if name in checkpoint.content}
+    data = checkpoint.content.get("datamodule_hyper_parameters") or {}
+    folder = data.get("data_dir")  # None means the built-in sample
+    data = {name: value for name, value in data.items() if name not in NOT_FROM_CHECKPOINT}
     data["data_dir"] = None if folder is None else expand(folder).resolve().name
-    callbacks = checkpoint.get("callbacks") or {}
-    kept["datamodule_hyper_parameters"] = data
-    kept["callbacks"] = {name: callbacks[name] for name in CALLBACKS if name in callbacks}
+    content["datamodule_hyper_parameters"] = data
+    content["callbacks"] = {k: v for k, v in checkpoint.callbacks.items() if k in CALLBACKS}
     if file.suffix == ".safetensors":
-        write_folder(kept, file)
+        _write_hub_folder(content, file)
     else:
-        AtomicCheckpointIO().save_checkpoint(kept, file)
+        AtomicCheckpointIO().save_checkpoint(content, file)
+
+
+def _write_hub_folder(content: dict[str, Any], weights: Path) -> None:
+    """Tensors in ``weights``, all else in `HUB_SETTINGS` beside it; nothing in either runs code."""
+    from safetensors.torch import save_file
+
+    tensors, plain = dict(content["state_dict"]), {}
+    for callback, state in content["callbacks"].items():
+        is_tensor = {name: torch.is_tensor(value) for name, value in state.items()}
+        plain[callback] = {k: None if is_tensor[k] else v for k, v in state.items()}
+        tensors |= {f"/callbacks/{callback}/{k}": v for k, v in state.items() if is_tensor[k]}
+    save_file({name: value.clone().contiguous() for name, value in tensors.items()}, weights)
+    text = json.dumps(content | {"state_dict": {}, "callbacks": plain}, indent=2)
+    weights.with_name(HUB_SETTINGS).write_text(text + "\n", encoding="utf-8")

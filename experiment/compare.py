@@ -6,7 +6,6 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,10 +13,9 @@ from urllib.parse import quote
 from common.errors import DataError
 from common.paths import expand
 from experiment.atomic import write_text
-from experiment.headline import main_metrics
-from experiment.report import duration, render
+from experiment.report import render
 from experiment.run_results import RunResults, read_results
-from experiment.tasks import better, task_of
+from experiment.tasks import LESS_IS_BETTER, main_metrics, task_of
 
 log = logging.getLogger(__name__)
 
@@ -69,64 +67,48 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
     if len(tasks) > 1:
         raise DataError(f"runs of {', '.join(tasks)}: give runs of one task, they share no metric")
     path = expand(output or runs[0].folder.parent / "compare.html")
-    validated = [{name for name in run.at_best if name[:4] == "val/"} for run in runs]
-    shared = set.intersection(*[*filter(None, validated)] or [set()])
-    metric = next(iter([*main_metrics(tasks[0], "val", shared), *sorted(shared)]), "")
-    mode = better(metric)
-    runs.sort(key=lambda run: _rank(run, metric, mode))
-    logged = {name for run in runs for name in (*run.at_best, *_tested(run))}
+    rows = [_row(run, path) for run in runs]
+    validated = [{name for name in row["metrics"] if name.startswith("val/")} for row in rows]
+    shared = sorted(set.intersection(*[*filter(None, validated)] or [set()]))
+    metric = next(iter([*main_metrics(tasks[0], "val", shared), *shared]), "")
+    sign = 1 if metric.rpartition("/")[2] in LESS_IS_BETTER else -1
+
+    def rank(row: dict[str, Any]) -> tuple[bool, float]:
+        value = row["metrics"].get(metric, math.nan)
+        return math.isnan(value), sign * value  # runs without a score come last
+
+    rows.sort(key=rank)
+    logged = {name for row in rows for name in row["metrics"]}
     main = [name for stage in ("val", "test") for name in main_metrics(tasks[0], stage, logged)]
     page = render(
         "compare.html.j2",
         title=task_of(tasks[0]).title,
-        written=f"Written {datetime.now():%Y-%m-%d %H:%M}.",
         ranked_by=metric,
-        mode=mode,
-        metrics=main or sorted(shared),
-        runs=[_row(run, path) for run in runs],
+        order="lowest" if sign == 1 else "highest",
+        metrics=main or shared,
+        runs=rows,
         sources={run.record.get("data") for run in runs},
-        differences=_differences(runs),
+        differences=_differences([row["results"] for row in rows]),
     )
     write_text(path, page)
     return path
 
 
-def _rank(run: RunResults, metric: str, mode: str) -> float:
-    """Smaller is better; runs without a score come last."""
-    value = run.at_best.get(metric, math.nan)
-    if math.isnan(value):
-        return math.inf
-    return -value if mode == "max" else value
-
-
-def _tested(run: RunResults) -> dict[str, float]:
-    """Metrics of the newest finished ``test``."""
-    tests = [one["metrics"] for one in run.evaluations if one["stage"] == "test"]
-    return next((metrics for metrics in reversed(tests) if metrics), {})
-
-
 def _row(run: RunResults, page: Path) -> dict[str, Any]:
-    source, report = str(run.record.get("data", "")), run.folder / "report.html"
+    report = run.folder / "report.html"
+    tests = [one["metrics"] for one in run.evaluations if one["stage"] == "test"]
+    newest: dict[str, float] = next(filter(None, reversed(tests)), {})
     return {
         "name": os.path.relpath(run.folder, page.parent),
         "link": quote(os.path.relpath(report, page.parent)) if report.is_file() else "",
-        "metrics": (run.at_best or run.at(run.last_epoch)) | _tested(run),
-        "best_epoch": run.best_epoch,
-        "epochs": run.last_epoch,
-        "duration": duration(run.record.get("minutes")) or "-",
-        "data": Path(source).name,
-        "source": source,
-        "sample": run.record.get("sample"),
-        "status": run.record.get("status", ""),
+        "metrics": (run.at_best or run.at(run.last_epoch)) | newest,
+        "results": run,
+        "record": run.record,
     }
 
 
 def _differences(runs: list[RunResults]) -> dict[str, list[str]]:
-    """Settings that are not the same in all runs, with the code and machine they ran on.
-
-    Where runs name different classes, or one has a callback more, arguments are left out that only
-    some of these classes have.
-    """
+    """Settings that are not the same in all runs, with the code and machine they ran on."""
     record = ("config", "git_revision", "machine", "precision")
     tables = [run.settings | {name: run.record.get(name) for name in record} for run in runs]
     rows = {
@@ -134,9 +116,4 @@ def _differences(runs: list[RunResults]) -> dict[str, list[str]]:
         for name in dict.fromkeys(name for table in tables for name in table)
         if not name.startswith("run.") and name.rpartition(".")[2] not in WITHOUT_EFFECT
     }
-    different = {name: values for name, values in rows.items() if len(set(values)) > 1}
-    return {
-        name: values
-        for name, values in different.items()
-        if all(name in table for table in tables) or name.rpartition(".")[0] not in different
-    }
+    return {name: values for name, values in rows.items() if len(set(values)) > 1}

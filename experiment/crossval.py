@@ -6,7 +6,6 @@ continues a cross-validation that was stopped.
 
 import argparse
 import hashlib
-import json
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
@@ -15,20 +14,23 @@ from typing import Any
 
 import yaml
 
-from common.config_file import read_section
 from common.errors import DataError, UsageError
 from common.paths import expand
 from experiment.atomic import write_json, write_table, write_text, writing
 from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints
+from experiment.checkpoints.find import read_crossval
 from experiment.compare import write_comparison
-from experiment.crossval_report import IMAGE_TABLE, page, read_image_tables, summary
+from experiment.crossval_report import page, read_image_tables, summary
 from experiment.run_folder import RunSettings, discard_run_folder, lock_run_folder
 from experiment.run_json import read_run_json
 from experiment.run_results import read_results
 from experiment.suspects import write_suspects
 
 Main = Callable[[list[str]], Any]
-OURS = ("--data.fold", "--data.folds", "--seed_everything", "--ckpt_path", "--run.config")
+OURS = (  # options that differ between the runs, or are the same in all
+    *("--data.fold", "--data.folds", "--seed_everything", "--ckpt_path", "--run.config"),
+    "--trainer.devices",  # all runs train in this process
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folds", type=int, default=5, help="parts of the training data")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each fold")
     parser.add_argument("--seed", type=int, default=42, help="the first one's seed_everything")
+    parser.add_argument("--run.root", dest="root", help="folder of all runs")
     parser.add_argument("--run.name", dest="name", help="the result is written to crossval_<name>")
 
 
@@ -56,7 +59,8 @@ def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
             ``fit``.
     """
     _check(options, given)
-    settings = _run_settings(options, given)
+    given = [*given, f"--run.root={options.root}"] if options.root else given
+    settings = RunSettings.of_configs(options.config, root=options.root, name=options.name)
     folder = settings.folder / f"crossval_{settings.name or options.folds}"
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,21 +84,6 @@ def _check(options: argparse.Namespace, given: Sequence[str]) -> None:
     for name in (arg.partition("=")[0] for arg in given):
         if name in OURS:
             raise UsageError(f"{name[2:]}: is set for each fold; give --folds, --seeds, --seed")
-        if name == "--trainer.devices":
-            raise UsageError("trainer.devices: crossval trains in one process; leave it out")
-
-
-def _run_settings(options: argparse.Namespace, given: Sequence[str]) -> RunSettings:
-    """Settings ``run`` of the config and the command line."""
-    settings: dict[str, Any] = {}
-    for path in options.config:
-        settings |= read_section(path, "run")
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("task", "root"):
-        parser.add_argument(f"--run.{name}", dest=name, default=argparse.SUPPRESS)
-    settings |= vars(parser.parse_known_args(given)[0])
-    known = {name: settings[name] for name in ("task", "root", "config") if name in settings}
-    return RunSettings(**known, name=options.name)
 
 
 def _cross_validate(
@@ -105,27 +94,17 @@ def _cross_validate(
     fixed = [*configs, *given, "--trainer.devices=1", f"--data.folds={options.folds}"]
     fixed += [f"--run.root={folder.parent}", f"--run.config={folder.name}"]
     seeds = range(options.seed, options.seed + options.seeds)
-    members = {
-        folder / f"fold-{fold}_seed-{seed}": {"fold": fold, "seed": seed}
-        for seed in seeds
-        for fold in range(options.folds)
-    }
-    done = {folder / one["checkpoint"].partition("/")[0]: one for one in record["members"]}
-    for number, (run, member) in enumerate(members.items(), start=1):
-        where = f"crossval {number}/{len(members)}: {run}"
-        if run in done and (folder / done[run]["checkpoint"]).is_file():
-            print(f"{where}: done before", flush=True)
-            continue
-        print(where, flush=True)
-        own = f"--data.fold={member['fold']}", f"--seed_everything={member['seed']}"
+    parts = [{"fold": fold, "seed": seed} for seed in seeds for fold in range(options.folds)]
+    runs = [folder / f"fold-{part['fold']}_seed-{part['seed']}" for part in parts]
+    members = []
+    for number, (run, part) in enumerate(zip(runs, parts, strict=True), start=1):
+        print(f"crossval {number}/{len(runs)}: {run}", flush=True)
+        own = f"--data.fold={part['fold']}", f"--seed_everything={part['seed']}"
         _train(run, [*fixed, *own], fit)
-        done[run] = member | _validate(run, fit)
-        record["members"] = [done[one] for one in members if one in done]
-        write_json(folder / CROSSVAL_RECORD, record)
-    record |= {"status": "finished", "seeds": options.seeds}
-    record["members"] = [done[run] for run in members]
-    images = read_image_tables(list(members))
-    record |= summary(record["members"], images)
+        members.append(part | _validate(run, fit))
+    images = read_image_tables(runs)
+    record |= {"status": "finished", "seeds": options.seeds, "members": members}
+    record |= summary(members, images)
     write_json(folder / CROSSVAL_RECORD, record)
     lines = page(record)
     if "label" in images:
@@ -138,7 +117,7 @@ def _cross_validate(
     write_text(folder / "crossval.md", text)
     if len(images):
         write_table(folder / "out_of_fold.csv", list(images.columns), images.values.tolist())
-    write_comparison(list(members), folder / "compare.html")
+    write_comparison(runs, folder / "compare.html")
     print(f"{text}\ncross-validation {folder}", flush=True)
 
 
@@ -148,7 +127,6 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
     Raises:
         DataError: the folder was started with other options.
     """
-    path = folder / CROSSVAL_RECORD
     texts = [expand(config).read_bytes() for config in options.config]
     started = {
         "configs": options.config,
@@ -157,21 +135,12 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
         "seed": options.seed,
         "options": [*given],
     }
-    record: dict[str, Any] = {**started, "members": []}
-    if path.is_file():
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise DataError(f"{path}: not readable; remove it to start again") from None
+    before = read_crossval(folder) if (folder / CROSSVAL_RECORD).is_file() else started
     for name, value in started.items():
-        if record.get(name) != value:
-            raise DataError(
-                f"{folder}: was started with other {name} ({record.get(name)}); choose another "
-                "--run.name, or remove it"
-            )
-    record["status"] = "running"
-    write_json(path, record)
-    return record
+        if before.get(name) != value:
+            raise DataError(f"{folder}: was started with other {name}; choose another --run.name")
+    write_json(folder / CROSSVAL_RECORD, started | {"status": "running", "members": []})
+    return started
 
 
 def _train(run: Path, options: Sequence[str], fit: Main) -> None:
@@ -189,15 +158,17 @@ def _train(run: Path, options: Sequence[str], fit: Main) -> None:
 
 
 def _validate(run: Path, fit: Main) -> dict[str, Any]:
-    """Score the held-out images with the best checkpoint."""
+    """Scores of the held-out images with the best checkpoint, also of an earlier call."""
     (best,) = find_checkpoints(run)
-    (run / IMAGE_TABLE).unlink(missing_ok=True)
-    fit(["validate", f"--config={run / 'config.yaml'}", f"--ckpt_path={best}"])
-    results = read_results(run)
-    scores = [one for one in results.evaluations if one["stage"] == "validate"][-1]["metrics"]
+    if not _scores(run):
+        fit(["validate", f"--config={run / 'config.yaml'}", f"--ckpt_path={best}"])
     return {
         "checkpoint": best.relative_to(run.parent).as_posix(),
-        "best_epoch": results.best_epoch,
-        "images": len(read_image_tables([run])),
-        "metrics": scores,
+        "best_epoch": read_results(run).best_epoch,
+        "metrics": _scores(run)[-1],
     }
+
+
+def _scores(run: Path) -> list[dict[str, float]]:
+    found = [one["metrics"] for one in read_results(run).evaluations if one["stage"] == "validate"]
+    return [metrics for metrics in found if metrics]

@@ -1,6 +1,5 @@
 """What a cross-validation found: pooled scores, and the page of them."""
 
-import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common.errors import DataError
-from experiment.headline import CONFIDENCE, short, wilson_interval
+from experiment.report import CONFIDENCE, short, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,25 +23,15 @@ NOTE = (
 
 
 def read_image_tables(runs: Sequence[Path]) -> "pd.DataFrame":
-    """Rows of the runs' `IMAGE_TABLE`: ``ID``, ``run`` and scores; empty where there are none.
-
-    Raises:
-        DataError: one is not a table of numbers.
-    """
+    """Rows of the runs' `IMAGE_TABLE`: ``ID``, ``run`` and scores; empty where there are none."""
     import pandas as pd
 
-    frames = [pd.DataFrame({"ID": [], "run": []})]
-    for run in runs:
-        path = run / IMAGE_TABLE
-        try:
-            frame = pd.read_csv(path, dtype={"ID": str}, keep_default_na=False)
-            frames.append(frame.astype(dict.fromkeys(frame.columns.drop("ID"), float)))
-        except FileNotFoundError:
-            continue
-        except (KeyError, ValueError):  # pandas' own errors are ValueErrors
-            raise DataError(f"{path}: not a table of scores; run crossval again") from None
-        frames[-1].insert(1, "run", run.name)
-    return pd.concat(frames[1:] or frames, ignore_index=True)
+    paths = [path for run in runs if (path := run / IMAGE_TABLE).is_file()]
+    frames = [pd.read_csv(path, dtype={"ID": str}, keep_default_na=False) for path in paths]
+    for path, frame in zip(paths, frames, strict=True):
+        frame.insert(1, "run", path.parent.name)
+    table = pd.concat(frames or [pd.DataFrame({"ID": [], "run": []})], ignore_index=True)
+    return table.astype(dict.fromkeys(table.columns.drop(["ID", "run"]), float))
 
 
 def summary(members: Sequence[dict[str, Any]], images: "pd.DataFrame") -> dict[str, Any]:
@@ -84,32 +72,22 @@ def pooled(images: "pd.DataFrame") -> dict[str, dict[str, Any]]:
         By score: ``value``, ``low``, ``high`` (None where there is no interval), ``images``,
         ``interval``.
     """
-    found = {}
-    for name in images.columns.drop(["ID", "run"]):
-        if name == "label" or name.startswith("p("):  # for suspects
-            continue
-        values = images.groupby("ID", sort=False)[name].mean().to_numpy()
-        low, high, kind = _interval(values)
-        found[str(name)] = {
-            "value": float(values.mean()),
-            "low": low,
-            "high": high,
-            "images": len(values),
-            "interval": kind,
-        }
-    return found
+    names = images.columns.drop(["ID", "run"])
+    scores = [name for name in names if name != "label" and name[:2] != "p("]  # for suspects
+    means = images.groupby("ID", sort=False)[scores].mean()
+    return {name: _with_interval(means[name].to_numpy()) for name in scores}
 
 
-def _interval(values: np.ndarray) -> tuple[float | None, float | None, str]:
-    count = len(values)
+def _with_interval(values: np.ndarray) -> dict[str, Any]:
+    count, low, high, kind = len(values), None, None, "none"
     if set(values) <= {0.0, 1.0}:
-        return *wilson_interval(round(sum(values)), count), "Wilson"
-    if count < 2 or not all(map(math.isfinite, values)):
-        return None, None, "none"
-    rng = np.random.default_rng(0)
-    means = [values[rng.integers(0, count, count)].mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high), "bootstrap over images"
+        (low, high), kind = wilson_interval(round(sum(values)), count), "Wilson"
+    elif count > 1 and np.isfinite(values).all():
+        rng, kind = np.random.default_rng(0), "bootstrap over images"
+        resampled = [values[rng.integers(0, count, count)].mean() for _ in range(RESAMPLES)]
+        low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
+    value = float(values.mean())
+    return {"value": value, "low": low, "high": high, "images": count, "interval": kind}
 
 
 def page(record: dict[str, Any]) -> list[str]:
@@ -118,16 +96,17 @@ def page(record: dict[str, Any]) -> list[str]:
     title = f"{record['folds']} folds, {len(members)} runs: {', '.join(record['configs'])}"
     lines = [f"# {title}", ""]
     if record["out_of_fold"]:
-        lines += ["| all held-out images | mean | 95 % interval | images |", "|---|---|---|---|"]
+        lines += [_row("all held-out images", "mean", "images", "interval", "from", "to")]
+        lines += ["|---" * 6 + "|"]
     for name, one in record["out_of_fold"].items():
-        interval = f"{_short(one['low'])} to {_short(one['high'])} ({one['interval']})"
-        lines.append(f"| {name} | {_short(one['value'])} | {interval} | {one['images']} |")
-    lines += ["", "| over runs | mean | standard deviation | min | max |", "|---|---|---|---|---|"]
-    for name, one in record["metrics"].items():
-        lines.append(f"| {name} | {' | '.join(map(_short, one.values()))} |")
+        parts = [one[part] for part in ("value", "images", "interval", "low", "high")]
+        lines.append(_row(name, *parts))
+    lines += ["", _row("over runs", "mean", "standard deviation", "min", "max"), "|---" * 5 + "|"]
+    lines += [_row(name, *one.values()) for name, one in record["metrics"].items()]
     epochs = ", ".join(str(one["best_epoch"]) for one in members)
     return [*lines, "", f"Best epochs: {epochs}. {NOTE}", ""]
 
 
-def _short(value: float | None) -> str:
-    return "-" if value is None else short(value)
+def _row(*cells: Any) -> str:
+    texts = (short(cell) if isinstance(cell, float) else str(cell or "-") for cell in cells)
+    return f"| {' | '.join(texts)} |"

@@ -1,16 +1,15 @@
 """``metrics.csv``: what training logged, whole after every crash."""
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from experiment.atomic import write_text, writing
-from experiment.run_results import Row, read_metrics
+from experiment.run_results import read_metrics
 
 
 class MetricsCSV(Logger):
@@ -27,7 +26,7 @@ class MetricsCSV(Logger):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder
-        self._header: list[str] | None = None
+        self._columns: pd.Index | None = None
 
     @property
     def save_dir(self) -> str:
@@ -48,16 +47,16 @@ class MetricsCSV(Logger):
         Raises:
             DataError: the file system refuses, as a full disk does.
         """
-        row = {name: getattr(v, "item", lambda v=v: v)() for name, v in metrics.items()}
-        row["step"] = step
-        if self._header is None:
-            self._header = read_metrics(self.path)[0]
-        if row.keys() <= {*self._header}:
-            line = _table(self._header, [row]).partition("\n")[2]
-            with writing(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
-                file.write(line)
+        values = {name: getattr(v, "item", lambda v=v: v)() for name, v in metrics.items()}
+        table = pd.DataFrame([values | {"step": step}], dtype=object)
+        if self._columns is None:
+            self._columns = read_metrics(self.path).columns
+        if table.columns.isin(self._columns).all():
+            with writing(self.path):
+                row = table.reindex(columns=self._columns)
+                row.to_csv(self.path, mode="a", header=False, index=False)
         else:
-            self._write(sorted({*self._header, *row}), [*read_metrics(self.path)[1], row])
+            self._write(pd.concat([read_metrics(self.path), table]).sort_index(axis=1))
 
     @rank_zero_only
     def keep_epochs(self, count: int) -> None:
@@ -66,19 +65,11 @@ class MetricsCSV(Logger):
         That is what a killed run logged after its last checkpoint; the resumed run logs it again.
         """
         if self.path.exists():
-            header, rows = read_metrics(self.path)
+            table = read_metrics(self.path)
             # Some rows have no epoch, such as the learning rate's; an epoch's last row has one.
-            ends = [i for i, r in enumerate(rows) if r.get("epoch") and int(r["epoch"]) < count]
-            self._write(header, rows[: ends[-1] + 1] if ends else [])
+            kept = pd.to_numeric(table["epoch"]) < count
+            self._write(table[: kept[kept].index.max() + 1 if kept.any() else 0])
 
-    def _write(self, header: list[str], rows: list[Row]) -> None:
-        write_text(self.path, _table(header, rows))
-        self._header = header
-
-
-def _table(header: list[str], rows: list[Row]) -> str:
-    file = io.StringIO()
-    writer = csv.DictWriter(file, fieldnames=header, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue()
+    def _write(self, table: pd.DataFrame) -> None:
+        write_text(self.path, table.to_csv(index=False))
+        self._columns = table.columns

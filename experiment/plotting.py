@@ -4,7 +4,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,11 @@ if TYPE_CHECKING:  # matplotlib takes half a second to import: only what draws p
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-log = logging.getLogger(__name__)
-
 # Okabe & Ito's palette, which readers of every kind of color vision can tell apart.
 BLUE, VERMILION, SKY, YELLOW = "#0072B2", "#D55E00", "#56B4E9", "#F0E442"
 INK, MUTED = "#1F2328", "#656D76"
 STYLE = Path(__file__).with_name("figures.mplstyle")
+NO_FONT = "no installed font has all characters of the figures; try Noto Sans CJK SC"
 
 
 @contextmanager
@@ -61,12 +59,7 @@ def figure(
         ):
             fig.savefig(tmp_path, metadata={"Title": title, "Description": caption})
         if any("missing from" in str(one.message) for one in caught):
-            _log_missing_characters()
-
-
-@cache
-def _log_missing_characters() -> None:
-    log.warning("no installed font has all characters of the figures; try Noto Sans CJK SC")
+            warnings.warn(NO_FONT, stacklevel=1)  # once
 
 
 def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, color: str) -> None:

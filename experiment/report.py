@@ -1,36 +1,21 @@
-"""``report.html``: one self-contained page about a run."""
+"""``report.html``: one self-contained page about a run, and its result in one sentence."""
 
 import base64
 import csv
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from experiment.atomic import write_text
-from experiment.headline import SPLITS, headline, in_words, main_metrics, short
 from experiment.run_results import RunResults, read_results
-from experiment.tasks import task_of
-
-log = logging.getLogger(__name__)
+from experiment.tasks import SPLITS, in_words, main_metrics, task_of
 
 STAGES = {"validate": "Validation", "test": "Test"}
 SAMPLE = "built-in sample (synthetic)"
+CONFIDENCE = 0.95  # of intervals
 MAX_ROWS = 200  # of a table of images
 SPLIT_BY = ("folds", "fold", "val_fraction", "val_size", "seed")
-DETAILS = (
-    *("Command", "Started", "Finished", "Config", "Seed", "Precision", "Accelerator", "Devices"),
-    *("Machine", "Git revision", "Versions"),
-)
-
-
-def duration(minutes: float | None) -> str:
-    """``minutes`` in the unit that a reader would choose; "" for None."""
-    if minutes is None:
-        return ""
-    if minutes < 2:
-        return f"{minutes * 60:.0f} s"
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+SHOWN = ("images", "classes", "evaluations")  # of the record, elsewhere on the page
 
 
 def render(template: str, **values: Any) -> str:
@@ -43,7 +28,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": short, "duration": duration, "in_words": in_words}
+    environment.filters |= {"short": short, "in_words": in_words}
     return environment.get_template(template).render(**values)
 
 
@@ -57,23 +42,18 @@ def write_report(run_dir: str | Path) -> Path:
         DataError: a file cannot be read as what its name says.
     """
     results = read_results(run_dir)
-    record, path = results.record, results.folder / "report.html"
+    path, figures = results.folder / "report.html", results.folder / "figures"
     page = render(
         "report.html.j2",
+        results=results,
+        record=results.record,
         task=task_of(results.task).title,
-        name=results.folder.name,
         headline=headline(results),
-        record=record,
-        epochs=results.last_epoch,
         facts=_facts(results),
-        details=[(name, record.get(name.replace(" ", "_").lower())) for name in DETAILS],
+        details={k: v for k, v in results.record.items() if k not in SHOWN},
         scores=[_training(results), *(_evaluation(results, e) for e in results.evaluations)],
-        best_epoch=results.best_epoch,
-        monitor=results.monitor,
-        mode=results.mode,
-        tables=[*_tables(results.folder / "figures")],
-        figures=[*_figures(results.folder / "figures")],
-        config=results.config,
+        tables=[*_tables(figures)],
+        figures=[*_figures(figures)],
     )
     write_text(path, page)
     return path
@@ -96,8 +76,7 @@ def _facts(results: RunResults) -> list[tuple[str, Any]]:
         ("Learning rate", ", ".join(f"{value:g} ({name})" for name, value in rates.items())),
         ("Epochs", f"{epochs}, stopped early: {reason}" if reason else epochs),
         ("Initial weights", record.get("weights")),
-        ("Duration", duration(record.get("minutes"))),
-        ("Best checkpoint", record.get("best_checkpoint")),
+        ("Minutes", record.get("minutes")),
         ("Stopped by", record.get("error")),
     ]
 
@@ -124,21 +103,11 @@ def _scores(
     results: RunResults, title: str, facts: str, columns: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
     """A table of metrics: the main ones in the order in which a reader looks for them."""
-    names = {name for values in columns.values() for name in values if "/" in name}
+    names = sorted({name for values in columns.values() for name in values if "/" in name})
     main = [name for stage in SPLITS for name in main_metrics(results.task, stage, names)]
-    if results.monitor in names and results.monitor not in main:
-        main.append(results.monitor)
-    rows = {
-        name: [values.get(name) for values in columns.values()]
-        for name in [*main, *sorted(names - {*main})]
-    }
-    return {
-        "title": title,
-        "facts": facts,
-        "columns": list(columns),
-        "main": {name: rows[name] for name in main},
-        "rest": {name: values for name, values in rows.items() if name not in main},
-    }
+    main += [results.monitor] if results.monitor in {*names} - {*main} else []
+    rest = [name for name in names if name not in main]
+    return {"title": title, "facts": facts, "columns": columns, "main": main, "rest": rest}
 
 
 def _tables(folder: Path) -> Iterator[dict[str, Any]]:
@@ -164,12 +133,7 @@ def _figures(folder: Path) -> Iterator[dict[str, Any]]:
         folder.glob("[!.]*.png"),  # not what a killed process was about to write
         key=lambda path: (path.stem.startswith("test"), path.stem != "curves", path.stem),
     ):
-        try:
-            image = Image.open(path, formats=("PNG",))
-        except OSError:
-            log.warning("%s: left out of the report, not a picture", path)
-            continue
-        with image:
+        with Image.open(path, formats=("PNG",)) as image:
             yield {
                 "base64": base64.b64encode(path.read_bytes()).decode(),
                 "title": image.info.get("Title", path.stem),
@@ -184,17 +148,55 @@ def print_scores(results: RunResults, verb: str) -> None:
 
     ``fit`` also says why it stopped early.
     """
-    from rich.console import Console
-    from rich.table import Table
+    import pandas as pd
 
     latest = [one for one in results.evaluations if one["stage"] == verb][-1:]
     scores = _evaluation(results, latest[0]) if latest else _training(results)
-    table = Table("metric", *(column.lower() for column in scores["columns"]))
-    for name, values in (scores["main"] or scores["rest"]).items():
-        table.add_row(name, *("" if value is None else short(value) for value in values))
-    if table.rows:
-        Console().print(table)
+    if names := scores["main"] or scores["rest"]:
+        table = pd.DataFrame(scores["columns"], dtype=float).loc[names]
+        print(table.to_string(float_format=short, na_rep="", max_colwidth=None))
     if verb == "fit" and (reason := results.record.get("early_stop")):
         print(f"stopped early: {reason}")
     if verb != "validate" and (sentence := headline(results, verb)):
         print(sentence)
+
+
+def headline(results: RunResults, verb: str = "test") -> str:
+    """The result in one sentence: of the latest test, else of validation; "" if there is none.
+
+    "64 of 66 validation images classified correctly (95 % interval 89.6 to 99.2 %)."
+    With ``verb`` "fit" that of validation.
+    """
+    tests = [e for e in results.evaluations if e["stage"] == verb == "test" and e.get("metrics")]
+    stage = "test" if tests else "val"
+    record = tests[-1] if tests else results.record
+    metrics = tests[-1]["metrics"] if tests else results.at_best
+    main = main_metrics(results.task, stage, metrics)
+    names = [name for name in main if not name.endswith("loss")][:3]
+    if not names:
+        return ""
+    count = (record.get("images") or {}).get(stage)
+    kind = f"{'synthetic ' if record.get('sample') else ''}{SPLITS[stage]}"
+    images = f"{kind} images" if count is None else f"{count:,} {kind} image{'s' * (count != 1)}"
+    right = metrics.get(f"{stage}/accuracy", 0) * (count or 0)
+    if results.task == "aoi" and count and abs(right - round(right)) < 0.01:
+        low, high = (100 * limit for limit in wilson_interval(round(right), count))
+        return (
+            f"{round(right):,} of {images} classified correctly "
+            f"(95\u00a0% interval {low:.1f} to {high:.1f}\u00a0%)."
+        )
+    sentence = ", ".join(f"{in_words(name, stage=False)} {short(metrics[name])}" for name in names)
+    return f"{sentence[0].upper()}{sentence[1:]}, on {images}."
+
+
+def wilson_interval(successes: int, count: int) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927)."""
+    from scipy.stats import binomtest  # slow to import
+
+    found = binomtest(successes, count).proportion_ci(CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def short(value: float) -> str:
+    """Four decimals, or four digits where that would show none."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"

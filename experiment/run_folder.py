@@ -8,14 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from common.config_file import read_section
 from common.errors import DataError
 from common.paths import expand
 from experiment.atomic import writing
 from experiment.run_json import read_run_json
+
+FOLDER_NAME = re.compile(r"[^\s./\\:]([^/\\:\x00-\x1f]{0,198}[^\s/\\:])?")
 
 
 @dataclass
@@ -44,16 +47,19 @@ class RunSettings:
     def __post_init__(self) -> None:
         for option in ("task", "config", "name"):
             name = getattr(self, option)
-            if name is None:
-                continue
-            plain = re.fullmatch(r"[^\s./\\:]([^/\\:\x00-\x1f]*[^\s/\\:])?", name)
-            if not plain or len(name.encode()) > 200:
-                raise DataError(
-                    f"run.{option}: {name[:30]!r} is not the name of a folder; give 200 "
-                    "letters, digits, - or _"
-                )
+            if name is not None and not FOLDER_NAME.fullmatch(name):
+                raise DataError(f"run.{option}: {name[:30]!r} is not the name of a folder")
         if not self.root:
             raise DataError("run.root: is empty; give a folder, such as runs")
+
+    @classmethod
+    def of_configs(cls, configs: Sequence[str], **given: str | None) -> "RunSettings":
+        """Settings ``run`` of configs, the later before the earlier, and given ones before both."""
+        found: dict[str, Any] = {}
+        for path in configs:
+            found |= read_section(path, "run")
+        found |= {name: value for name, value in given.items() if value is not None}
+        return cls(**{name: value for name, value in found.items() if name in cls.__annotations__})
 
     @property
     def folder(self) -> Path:
@@ -89,23 +95,40 @@ def requeued_run(run: RunSettings) -> Path | None:
     return None
 
 
-def open_run_folder(run: RunSettings, ckpt_path: Path | None) -> Path:
-    """The run folder of ``ckpt_path``, or else a new one, made by rank 0.
+def results_folder(
+    run: RunSettings,
+    given: str | None = None,
+    checkpoints: Sequence[Path] = (),
+    predicting: bool = False,
+) -> Path:
+    """Where a verb writes, or for ``predict`` the parent of ``predictions/``.
 
-    Where ``run.name`` is another name, the checkpoint is continued in a new folder.
+    That is the run folder of the checkpoint, unless ``run.name`` is another name; for an ensemble
+    the folder of the cross-validation that was given; or else a new folder, made by rank 0.
+
+    Args:
+        run: settings of the run.
+        given: the option ``--ckpt_path``.
+        checkpoints: files that it stands for.
+        predicting: whether the verb is ``predict``.
 
     Raises:
         DataError: ``run.name`` is taken by another run, or the folder cannot be made.
     """
-    own = run_folder_of(ckpt_path) if ckpt_path else requeued_run(run)
-    if own is not None and (ckpt_path is None or run.name in (None, own.name)):
+    if len(checkpoints) > 1 and expand(given or "").is_dir():
+        return expand(given or "")
+    only = checkpoints[0] if len(checkpoints) == 1 else None
+    if predicting:
+        return prediction_parent(only) if only else run.folder
+    own = run_folder_of(only) if only else requeued_run(run)
+    if own is not None and run.name in (None, own.name):
         return own
-    stem = run.name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    name = run.name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     from pytorch_lightning.utilities import rank_zero_only  # which `compare` does not need
 
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
-        return run.folder / stem  # until RunRecorder.setup tells it rank 0's
-    return _new_folder(run.folder, stem, numbered=run.name is None)
+        return run.folder / name  # until RunRecorder.setup tells it rank 0's
+    return _new_folder(run.folder, name, numbered=run.name is None)
 
 
 def _new_folder(parent: Path, stem: str, numbered: bool) -> Path:
@@ -130,10 +153,7 @@ def lock_run_folder(folder: Path) -> FileLock:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise DataError(
-                f"{folder}: another process is training here; wait for it or choose another "
-                "--run.name"
-            ) from None
+            raise DataError(f"{folder}: another process is training here; wait for it") from None
     return lock
 
 
@@ -144,31 +164,6 @@ def discard_run_folder(folder: Path) -> None:
             (folder / ".lock").unlink()
         folder.rmdir()
         folder.parent.rmdir()
-
-
-def results_folder(
-    run: RunSettings, given: str | None, checkpoints: Sequence[Path], predicting: bool
-) -> Path:
-    """Where a verb writes, or for ``predict`` the parent of ``predictions/``.
-
-    Results of an ensemble go into the folder of the cross-validation that was given, or else into a
-    new run folder.
-
-    Args:
-        run: settings of the run.
-        given: the option ``--ckpt_path``.
-        checkpoints: files that it stands for.
-        predicting: whether the verb is ``predict``.
-
-    Raises:
-        DataError: see `open_run_folder`.
-    """
-    if len(checkpoints) > 1 and expand(given or "").is_dir():
-        return expand(given or "")
-    only = checkpoints[0] if len(checkpoints) == 1 else None
-    if predicting:
-        return prediction_parent(only) if only else run.folder
-    return open_run_folder(run, only)
 
 
 def open_prediction_folder(parent: Path, source: str, output: str | Path | None) -> Path:

@@ -50,20 +50,19 @@ class RunJSON:
         self.path = path
         self.record = read_run_json(path)
         self._entry: dict[str, Any] = {}
-        self._clock, self._minutes_before = 0.0, 0.0
+        self._began = 0.0
 
     def start(self, facts: dict[str, Any]) -> None:
         """Write that this process works on ``facts["stage"]``: fit, validate, test or predict."""
-        self._clock = time.monotonic()
-        if facts["stage"] == "fit":
-            self._minutes_before = self.record.get("minutes") or 0.0
+        before = self.record.get("minutes") if facts["stage"] == "fit" else None
+        self._began = time.monotonic() - 60 * (before or 0)
         self._entry = {**facts, "started": _now(), "finished": None, "error": None}
         self.update(status="running")
 
     def update(self, **facts: Any) -> None:
         """Write ``facts`` and the minutes so far."""
-        minutes = self._minutes_before + (time.monotonic() - self._clock) / 60
-        self._entry |= {"minutes": round(minutes, 2), **facts}
+        minutes = round((time.monotonic() - self._began) / 60, 2)
+        self._entry |= {"minutes": minutes, **facts}
         stage = self._entry["stage"]
         lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
         with writing(self.path), lock:

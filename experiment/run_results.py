@@ -1,47 +1,41 @@
 """Reads a run folder, for figures, report and comparison."""
 
-import csv
 import io
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from common.config_file import read_config
 from common.errors import DataError
 from experiment.run_json import read_run_json
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def read_metrics(path: Path) -> tuple[list[str], list[Row]]:
-    """Header and rows, all of them text; a last line that a crash cut off is left out.
+def read_metrics(path: Path) -> "pd.DataFrame":
+    """Rows of ``metrics.csv`` as text, "" where nothing was logged.
+
+    A last line that a crash cut off is left out.
 
     Raises:
-        DataError: the file is not a table of numbers; names the line.
+        DataError: the file is not a table of numbers.
     """
+    import pandas as pd
+
     if not path.exists():
-        return [], []
+        return pd.DataFrame(columns=["epoch", "step"])
+    lines = path.read_bytes().rpartition(b"\n")[0]
     try:
-        text = path.read_bytes().decode()
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a text file; restore or remove it") from None
-    lines = text[: text.rfind("\n") + 1]
-    reader = csv.DictReader(io.StringIO(lines), restval=None)
-    header = list(reader.fieldnames or [])
-    rows = []
-    for row in reader:
-        try:
-            {name: float(cell) for name, cell in row.items() if cell != ""}
-        except (ValueError, TypeError):
-            line = f"{path}, line {reader.line_num}"
-            raise DataError(f"{line}: not numbers below each of the header's names") from None
-        rows.append(row)
-    if rows and "step" not in header:
-        raise DataError(f"{path}: has no column step; restore or remove it")
-    return header, rows
+        table = pd.read_csv(io.BytesIO(lines), dtype=str, keep_default_na=False)
+        if not isinstance(table.index, pd.RangeIndex) or table.isna().any(axis=None):
+            raise ValueError("rows of several lengths")
+        table.replace("", "nan").astype({"step": float}).astype(float)
+    except (ValueError, KeyError) as error:
+        cause = str(error).partition("\n")[0]
+        raise DataError(f"{path}: not a table of metrics ({cause}); restore or remove it") from None
+    return table
 
 
 @dataclass
@@ -53,9 +47,8 @@ class RunResults:
         record: ``run.json``; empty if there is none.
         config: text of ``config.yaml``; empty if there is none.
         settings: the same by name, such as ``model.optimizer.lr``.
-        by_epoch: metric -> {epoch, counted from 1: value}, of training and its validation.
-        validations: epoch, and what was logged together, of each row with ``monitor``.
-        monitor: the metric that chooses the best checkpoint; None if none does.
+        logged: epoch, counted from 1, and what was logged together, by metric.
+        monitor: the metric that chooses the best checkpoint; "" if none does.
         mode: "min" or "max" of ``monitor``.
     """
 
@@ -63,9 +56,8 @@ class RunResults:
     record: dict[str, Any] = field(default_factory=dict)
     config: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
-    by_epoch: dict[str, dict[int, float]] = field(default_factory=dict)
-    validations: list[tuple[int, dict[str, float]]] = field(default_factory=list)
-    monitor: str | None = None
+    logged: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    monitor: str = ""
     mode: str = "max"
 
     @property
@@ -83,9 +75,18 @@ class RunResults:
         return found
 
     @property
+    def by_epoch(self) -> dict[str, dict[int, float]]:
+        """Metric -> {epoch: value}, of training and its validation."""
+        found: dict[str, dict[int, float]] = {}
+        for epoch, values in self.logged:
+            for name, value in values.items():
+                found.setdefault(name, {})[epoch] = value
+        return found
+
+    @property
     def last_epoch(self) -> int:
         """The last epoch that logged anything; 0 if none did."""
-        return max((epoch for values in self.by_epoch.values() for epoch in values), default=0)
+        return max((epoch for epoch, _ in self.logged), default=0)
 
     def at(self, epoch: int) -> dict[str, float]:
         """What was logged in an epoch, by metric."""
@@ -94,8 +95,6 @@ class RunResults:
     @property
     def best_epoch(self) -> int | None:
         """Epoch of the best finite ``monitor``, the first of equals, as ModelCheckpoint keeps."""
-        if self.monitor == "epoch":
-            return self.last_epoch or None
         return self._best[0] or None
 
     @property
@@ -104,13 +103,17 @@ class RunResults:
 
         An epoch may have several validations.
         """
-        return self.at(self.best_epoch or 0) | self._best[1]
+        epoch, values = self._best
+        return self.at(epoch) | values
 
     @property
     def _best(self) -> tuple[int, dict[str, float]]:
-        monitor, sign = self.monitor or "", 1 if self.mode == "max" else -1
-        finite = [v for v in self.validations if math.isfinite(v[1].get(monitor, math.nan))]
-        return max(finite, key=lambda one: sign * one[1][monitor], default=(0, {}))
+        def score(one: tuple[int, dict[str, float]]) -> float:
+            value = {"epoch": one[0], **one[1]}.get(self.monitor, math.nan)
+            return value if self.mode == "max" else -value
+
+        finite = [one for one in self.logged if math.isfinite(score(one))]
+        return max(finite, key=score, default=(0, {}))
 
 
 def read_results(folder: str | Path) -> RunResults:
@@ -123,20 +126,18 @@ def read_results(folder: str | Path) -> RunResults:
     results.record = read_run_json(results.folder / "run.json")
     path = results.folder / "config.yaml"
     if path.exists():
-        read_config(str(path))
-        try:
-            results.config = path.read_text(encoding="utf-8")
-            config = yaml.safe_load(results.config)
-            results.settings = flat_settings(config)
-            for callback in reversed((config.get("trainer") or {}).get("callbacks") or []):
-                options = callback.get("init_args") or {}
-                if callback["class_path"].endswith("Checkpoint") and options.get("monitor"):
-                    results.monitor, results.mode = options["monitor"], options.get("mode", "min")
-        except (ValueError, AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
-            cause = str(error).partition("\n")[0]
-            raise DataError(f"{path}: not readable ({cause}); restore or remove it") from None
-    for row in read_metrics(results.folder / "metrics.csv")[1]:
-        _add(results, row)
+        results.settings = settings = flat_settings(read_config(str(path))[0])
+        results.config = path.read_text(encoding="utf-8")
+        for name in reversed(settings):
+            if name.endswith("Checkpoint.monitor") and settings[name]:
+                results.monitor = str(settings[name])
+                results.mode = settings.get(f"{name.removesuffix('monitor')}mode", "min")
+    for row in read_metrics(results.folder / "metrics.csv").to_dict("records"):
+        epoch = row.pop("epoch", "")
+        logged = {k: float(v) for k, v in row.items() if v and k != "step" and k[-5:] != "_step"}
+        if epoch and logged:
+            values = {k.removesuffix("_epoch"): v for k, v in logged.items()}
+            results.logged.append((int(float(epoch)) + 1, values))
     return results
 
 
@@ -158,16 +159,3 @@ def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
             inner = prefix if key == "init_args" else f"{prefix}.{key}".removeprefix(".")
             flat |= flat_settings(part, inner)
     return flat
-
-
-def _add(results: RunResults, row: Row) -> None:
-    """Sort a row of ``metrics.csv`` in. Rows are sparse: an empty cell was not logged."""
-    together = {}
-    for name, text in row.items():
-        by_epoch = name not in ("epoch", "step") and not name.endswith("_step")
-        if by_epoch and text and row.get("epoch"):
-            together[name.removesuffix("_epoch")] = float(text)
-    for name, value in together.items():
-        results.by_epoch.setdefault(name, {})[int(row["epoch"]) + 1] = value
-    if results.monitor in together:
-        results.validations.append((int(row["epoch"]) + 1, together))

@@ -100,8 +100,5 @@ def write_suspects(folder: Path, images: "pd.DataFrame", data: dict[str, Any]) -
             if runs[i] != runs[j]:
                 pairs.append((names[i], runs[i], names[j], runs[j], f"{alike:.4f}"))
     write_table(folder / "duplicates.csv", ("ID", "run", "other", "run", "correlation"), pairs)
-    return [
-        *lines,
-        f"duplicates.csv: {len(pairs)} pairs of near-duplicates in different folds.",
-        "",
-    ]
+    lines += [f"duplicates.csv: {len(pairs)} pairs of near-duplicates in different folds.", ""]
+    return lines

@@ -1,7 +1,7 @@
-"""The tasks, each declared once: what is said of it, measured on it, and which models it has."""
+"""The tasks, each declared once: its texts, its metrics and their words, and its models."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,24 @@ TASKS = {
     ),
 }
 
+WORDS = {
+    "train": "Training",
+    "val": "Validation",
+    "test": "Test",
+    "fov": "in the field of view",
+    "full_image": "in the whole photograph",
+    "dice": "Dice",
+    "iou": "IoU of vessels",
+    "mean_iou": "IoU, mean of vessels and background",
+    "auroc": "AUROC",
+    "f1_macro": "F1, mean over classes",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "l1": "L1",
+    "d_loss": "loss of D",
+    "g_loss": "loss of G",
+}
+SPLITS = {"test": "test", "val": "validation", "train": "training"}
 # Metrics, without their stage, of which less is better; of all others more is.
 LESS_IS_BETTER = ("loss", "objective", "l1")
 
@@ -93,6 +111,26 @@ def task_of(name: str) -> Task:
     return TASKS.get(name) or Task(name or "Run")
 
 
-def better(metric: str) -> Literal["min", "max"]:
-    """Whether a smaller or a larger value of ``metric``, such as "val/loss", is better."""
-    return "min" if metric.rpartition("/")[2] in LESS_IS_BETTER else "max"
+def in_words(metric: str, stage: bool = True) -> str:
+    """ "Validation Dice in the field of view" for "val/fov/dice_pooled".
+
+    Args:
+        metric: as it is logged.
+        stage: begin with the stage.
+    """
+    first, *region, name = metric.removesuffix("_pooled").split("/")
+    words = [WORDS.get(one, one.replace("_", " ")) for one in (first, name, *region)]
+    return " ".join(words if stage else words[1:])
+
+
+def main_metrics(task: str, stage: str, logged: Iterable[str]) -> list[str]:
+    """The task's main metrics of ``stage`` that were logged, in their order.
+
+    Those of the whole photograph are left out where there are some of the field of view.
+    """
+    names = {*logged}
+    found = [f"{stage}/{name}" for name in task_of(task).main_metrics]
+    found = [name for name in found if name in names]
+    if any("/fov/" in name for name in found):
+        found = [name for name in found if "/full_image/" not in name]
+    return found

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pytorch_lightning.loggers import WandbLogger
 
@@ -35,26 +35,12 @@ def finish_wandb() -> Iterator[None]:
             wandb.finish(exit_code=status)
 
 
-def wandb_mode(run: RunSettings) -> Literal["online", "offline", "disabled"]:
-    """Mode by ``run.wandb``, ``WANDB_MODE`` and whether there is an API key. Never prompts."""
-    wanted = {run.wandb, os.environ.get("WANDB_MODE") or "online"}
-    if "disabled" in wanted:
-        return "disabled"
-    if wanted != {"auto", "online"}:
-        return "offline"
-    import wandb
-
-    try:
-        return "online" if wandb.login(prompt=False) else "offline"
-    except Exception as error:  # a malformed key must not fail the run
-        log.warning("W&B: %s; the run is kept offline", error)
-        return "offline"
-
-
 def start_wandb(
     run: RunSettings, folder: Path, wandb_id: str, config: dict[str, Any], tags: list[str]
 ) -> WandbLogger | None:
     """Start W&B on rank 0, offline in ``<folder>/wandb`` without an API key or an answer.
+
+    It never prompts. ``WANDB_MODE`` may be "offline" or "disabled", as ``run.wandb``.
 
     Args:
         run: settings of the run.
@@ -66,33 +52,31 @@ def start_wandb(
     Returns:
         The logger; None where W&B is disabled or does not start.
     """
-    wanted = wandb_mode(run)
-    if wanted == "disabled":
+    wanted = {run.wandb, os.environ.get("WANDB_MODE") or "online"}
+    if "disabled" in wanted:
         return None
     import wandb
 
     # Seconds to wait for a server that accepts and never answers.
     settings = wandb.Settings(init_timeout=30, finish_timeout=120, silent=True, console="off")
-    for mode in dict.fromkeys((wanted, "offline")):
-        logger = WandbLogger(
-            project=run.project,
-            save_dir=folder,
-            id=wandb_id,
-            name=folder.name,
-            group=run.config or run.task,
-            mode=mode,
-            config=config,
-            tags=tags,
-            settings=settings,
-        )
+    for mode in ("online", "offline") if wanted == {"auto", "online"} else ("offline",):
         try:
-            url = logger.experiment.url
-        except Exception as error:  # no network, no disk, an old server: tracking only is lost
+            if mode == "online" and not wandb.login(prompt=False):
+                continue
+            logger = WandbLogger(
+                project=run.project,
+                save_dir=folder,
+                id=wandb_id,
+                name=folder.name,
+                group=run.config or run.task,
+                mode=mode,
+                config=config,
+                tags=tags,
+                settings=settings,
+            )
+            offline = f"kept offline; to upload: wandb sync {folder}/wandb/offline-run-*"
+            log.info("W&B: %s", logger.experiment.url or offline)
+            return logger
+        except Exception as error:  # no network, no disk, a malformed key: tracking only is lost
             log.warning("W&B did not start (%s): %s", mode, str(error).partition("\n")[0])
-            continue
-        if mode == "offline":
-            log.info("W&B: kept offline; to upload: wandb sync %s/wandb/offline-run-*", folder)
-        else:
-            log.info("W&B: %s", url)
-        return logger
     return None

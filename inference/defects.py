@@ -1,19 +1,15 @@
-"""Defect classes of industrial images, from Python and as an exported graph."""
+"""Defect classes of industrial images."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from torch import Tensor
-from torchvision.transforms.v2.functional import to_pil_image
 
 from common.ranges import ImageSide
 from datamodules.aoi_files import find_images, label_numbers
 from datamodules.preprocessing import Resize, normalize_defects, resize_square
-from inference.graph import Graph, channels_first, pixels_example
-from inference.inputs import read_pixels
 from inference.model import Item, Model
 from inference.results import DefectResult
 from lit_models.networks.torchvision_classifier import TorchvisionClassifier
@@ -33,7 +29,6 @@ class DefectModel(Model[DefectResult]):
 
     Attributes:
         class_names: in the order of the labels.
-        mode: "L" where the model sees gray, "RGB" where it sees color.
         resize: how images become square, see `resize_square`.
         inference: see `DefectPostprocessor`.
         unknown: tells images unlike any in training; None where it was not fitted.
@@ -47,31 +42,20 @@ class DefectModel(Model[DefectResult]):
         self.class_names = [str(name) for name in self.trained.model["class_names"]]
         self.size = int(ImageSide(self.trained.data["image_size"]))
         self.resize: Resize = self.trained.data.get("resize", "squash")
-        self.mode: Literal["L", "RGB"] = (
-            "RGB" if self.trained.data.get("channels") == "rgb" else "L"
-        )
+        self.mode = "RGB" if self.trained.data.get("channels") == "rgb" else "L"
         self.inference = DefectPostprocessor(**(self.trained.model.get("inference") or {}))
         self.explains: bool | None = None  # not known before the first batch
         state = self.trained.callbacks.get("UnknownDetection")
-        self.unknown = UnknownScore(**state).to(self.settings.device) if state else None
+        self.unknown = UnknownScore(**state).to(self.device) if state else None
 
-    def read(self, x: Any, name: str) -> Item:
-        pixels, name = read_pixels(x, self.mode, name)
-        image = resize_square(pixels, self.size, self.resize)
-        return {"image": image, "name": name, "shown": to_pil_image(pixels)}
+    def preprocess(self, pixels: Tensor) -> Tensor:
+        return resize_square(pixels, self.size, self.resize)
 
-    def run(self, items: Sequence[Item]) -> list[DefectResult]:
-        images = torch.stack([item["image"].as_subclass(Tensor) for item in items])
-        images = normalize_defects(images.to(self.settings.device))
+    def answers(self, images: Tensor) -> dict[str, Tensor]:
+        images = normalize_defects(images)
         if self.explains is None:
             self.explains = self._can_explain(images[:1])
-        answers = self.inference.answers(self.network, images, self.explains, self.unknown)
-        outputs = {name: values.cpu().numpy() for name, values in answers.items()}
-        card = self.card()
-        return [
-            self.result(card, item, {name: values[i] for name, values in outputs.items()})
-            for i, item in enumerate(items)
-        ]
+        return self.inference.answers(self.network, images, self.explains, self.unknown)
 
     def _can_explain(self, images: Tensor) -> bool:
         """Whether the activation maps' means are the logits, but for bias and precision."""
@@ -96,7 +80,7 @@ class DefectModel(Model[DefectResult]):
             item["name"],
             names[label],
             dict(zip(names, p.tolist(), strict=True)),
-            item["shown"],
+            item["shown"][0],
             None if maps is None else maps[label],
             card["resize"],
             unknown=float(outputs["unknown"]) if "unknown" in outputs else None,
@@ -125,29 +109,8 @@ class DefectModel(Model[DefectResult]):
             "tables": tables,
         }
 
-    def graph(self) -> Graph:
-        return DefectGraph(self)
-
     def example_inputs(self, folder: Path) -> list[Any]:
         given = [self.trained.data.get(name) for name in ("table", "columns")]
         files = find_images(folder, "test", *given) or find_images(folder, "train", *given)
         assert files is not None
         return [files.folder / str(name) for name in files.names]
-
-
-class DefectGraph(Graph):
-    """What `DefectPostprocessor.answers` gives of the pixels of files."""
-
-    def __init__(self, model: DefectModel) -> None:
-        super().__init__(model.network)
-        self.size, self.resize = model.size, model.resize
-        self.inference, self.explains = model.inference, bool(model.explains)
-        self.inputs = {"pixels": pixels_example(model.mode)}
-        self.unknown = model.unknown
-        more = {"activations": self.explains, "unknown": self.unknown is not None}
-        self.outputs = ("probabilities", *(name for name, there in more.items() if there))
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        images = normalize_defects(resize_square(channels_first(pixels), self.size, self.resize))
-        answers = self.inference.answers(self.network, images, self.explains, self.unknown)
-        return tuple(answers[name] for name in self.outputs)

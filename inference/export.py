@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.export import ExportedProgram
+from torch import Tensor
+from torch.export import Dim, ExportedProgram
 
 from common import image_reader
 from common.errors import DataError, UsageError
@@ -30,17 +31,15 @@ from experiment.atomic import writing
 from experiment.checkpoint_io import write_portable
 from experiment.checkpoints import find_checkpoints
 from experiment.run_folder import prediction_parent
-from inference.examples import examples
-from inference.exported_model import ExportedModel, load_exported
-from inference.graph import MORE_INPUTS, Graph
+from inference.exported_model import MORE_INPUTS, ExportedModel
 from inference.loading import add_checkpoint_options, chosen_checkpoint, load
+from inference.model import SIDES, Model
 from inference.model_card import model_card, readme, sha256
 from inference.quantize import CALIBRATED, ValidationImages, write_openvino
 
 FILES = {
     "onnx": "model.onnx",
     "openvino": "model.xml",
-    "torch_export": "model.pt2",
     "checkpoint": "model.ckpt",
     "hub": "model.safetensors",
 }
@@ -52,7 +51,7 @@ PACKAGES = {  # by the extra that has them
 }
 OPSET = 18  # the first whose Resize has antialias
 CHECKED = 8  # images
-# Greatest differences allowed. A resized pixel may be off by one gray level, see `graph`.
+# Greatest differences allowed. A resized pixel may be off by one gray level, see `model`.
 TOLERANCES = {
     "largest difference in probability": 0.01,
     "labels that differ": 0.0,
@@ -88,8 +87,8 @@ def export(
 
     Args:
         source: run folder or checkpoint.
-        kind: "onnx" and "openvino", which have a runner beside them, "torch_export", "checkpoint",
-            or "hub", a folder as ``huggingface_hub`` uploads it.
+        kind: "onnx" and "openvino", which have a runner beside them, "checkpoint", or "hub", a
+            folder as ``huggingface_hub`` uploads it.
         output: folder; ``export/`` in the run's folder by default. Files of an earlier export are
             replaced, and only when the new ones are whole and checked.
         int8: quantize the weights and activations of "openvino" on validation images.
@@ -111,17 +110,16 @@ def export(
     folder = expand(output or prediction_parent(path) / "export")
     model: Any = load(path, device="cpu", precision="32-true")
     validation = ValidationImages(model.trained, data_dir) if int8 else None
-    images = examples(model, CHECKED, data_dir)
+    images = model.examples(CHECKED, data_dir)
     expected = [model.predict(x) for x in images]  # before all else: a classifier may explain then
-    graph = model.graph().eval()
-    card = model_card(model, graph) | ({"precision": "int8"} if int8 else {})
+    card = model_card(model) | ({"precision": "int8"} if int8 else {})
     with _replacing(folder) as made:
         file = made / FILES[kind]
         if kind in ("checkpoint", "hub"):
             write_portable(path, file)
-            exported: Any = load(file, device="cpu", precision="32-true")
         else:
-            exported = _write(graph, card, file, kind, validation)
+            _write_graph(model, card, file, validation)
+        exported: Any = load(file, device="cpu", precision="32-true")
         try:
             differences = compare(expected, [exported.predict(x) for x in images])
         except RuntimeError as error:  # torch's and onnxruntime's
@@ -157,36 +155,56 @@ def _replacing(folder: Path) -> Iterator[Path]:
             raise
 
 
-def _write(
-    graph: Graph, card: dict[str, Any], file: Path, kind: str, validation: ValidationImages | None
-) -> ExportedModel:
+def _write_graph(
+    model: Model[Any], card: dict[str, Any], file: Path, validation: ValidationImages | None
+) -> None:
+    """Write the graph of a model, and what its inputs and outputs are into its card."""
+    inputs = model.graph_inputs()
+    outputs = [*model(*inputs.values())]
     try:
-        program = trace(graph)
+        program = trace(model, inputs)
     except Exception as error:  # whatever torch cannot trace
         cause = str(error).strip().partition("\n")[0]
         raise DataError(f"{card['network']}: cannot be exported ({cause})") from None
-    if kind == "torch_export":
-        torch.export.save(program, file, extra_files={"model_card": json.dumps(card)})
-        return ExportedModel(_calls(torch.export.load(file)), card, file)
-    onnx = _to_onnx(program, graph)
+    nodes = {node.name: node for node in program.graph.nodes}
+    card |= {"inputs": {k: _in_words(nodes[k].meta["val"]) for k in inputs}, "outputs": outputs}
+    with warnings.catch_warnings(action="ignore"):  # of the exporter's own parts
+        onnx = torch.onnx.export(
+            program,
+            (),
+            dynamo=True,
+            input_names=list(inputs),
+            output_names=outputs,
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+            optimize=False,  # below
+        )
+    assert onnx is not None
+    with suppress(Exception):  # it fails where a batch of free size is split, as for SSIM
+        onnx.optimize()
     onnx.model.metadata_props["model_card"] = json.dumps(card)
-    if kind == "onnx":
+    if file.suffix == ".onnx":
         onnx.save(file, external_data=False)
-    else:
-        paths = validation.paths[:CALIBRATED] if validation else []
-        feeds = [ExportedModel(_calls(program), card, file).inputs(path) for path in paths]
-        write_openvino(onnx.model_proto.SerializeToString(), card, file, feeds)
-    return load_exported(file)
+        return
+    reader = ExportedModel(None, card, file)
+    feeds = [reader.inputs(path) for path in (validation.paths[:CALIBRATED] if validation else [])]
+    write_openvino(onnx.model_proto.SerializeToString(), card, file, feeds)
 
 
-def trace(graph: Graph) -> ExportedProgram:
-    """The graph of any batch, height and width, but where the network's size is fixed."""
+def trace(model: Model[Any], inputs: dict[str, Tensor]) -> ExportedProgram:
+    """The graph of any batch, height and width; other axes of the examples are channels."""
     logging.getLogger("torch.fx.experimental.symbolic_shapes").setLevel(logging.ERROR)
+    model.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    free = [
+        {axis: Dim.AUTO for axis, side in enumerate(x.shape) if axis == 0 or side >= min(SIDES)}
+        for x in inputs.values()
+    ]
     with torch.no_grad():
         program = torch.export.export(
-            graph,
-            tuple(graph.inputs.values()),
-            dynamic_shapes=graph.free_sides(),
+            model.eval(),
+            tuple(inputs.values()),
+            dynamic_shapes=free,
             strict=False,
             prefer_deferred_runtime_asserts_over_guards=True,
         )
@@ -199,33 +217,11 @@ def trace(graph: Graph) -> ExportedProgram:
     return program
 
 
-def _to_onnx(program: ExportedProgram, graph: Graph) -> torch.onnx.ONNXProgram:
-    with warnings.catch_warnings(action="ignore"):  # of the exporter's own parts
-        made = torch.onnx.export(
-            program,
-            (),
-            dynamo=True,
-            input_names=list(graph.inputs),
-            output_names=graph.outputs,
-            opset_version=OPSET,
-            external_data=False,
-            verbose=False,
-            optimize=False,  # below
-        )
-    assert made is not None
-    with suppress(Exception):  # it fails where a batch of free size is split, as for SSIM
-        made.optimize()
-    return made
-
-
-def _calls(program: ExportedProgram) -> Any:
-    module = program.module()
-
-    def run(feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-        with torch.inference_mode():
-            return [y.numpy() for y in module(*(torch.from_numpy(x) for x in feeds.values()))]
-
-    return run
+def _in_words(x: Tensor) -> str:
+    """Its type and shape, free sides as letters."""
+    letters = iter("NHW")
+    sides = [str(side) if isinstance(side, int) else next(letters) for side in x.shape]
+    return f"{str(x.dtype).removeprefix('torch.')} ({', '.join(sides)})"
 
 
 def compare(expected: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:

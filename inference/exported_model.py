@@ -5,17 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from common.errors import DataError
 from common.read_ahead import read_ahead
+from datamodules import blot_draws
+from datamodules.transforms import field_of_view
 from experiment.tasks import task_of
-from inference.graph import MORE_INPUTS
 from inference.infer_onnx import ask, inputs_of, session
+from inference.inputs import each, is_one, read_images
 from inference.loading import model_class
 
 Run = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
+# What gives an input that is not in the files, by its name: numpy alone, `field_of_view` scipy too.
+MORE_INPUTS = {"fov": field_of_view, "noise": blot_draws}
 
 
 class ExportedModel:
@@ -30,38 +33,40 @@ class ExportedModel:
         DataError: of a task that is not declared here.
     """
 
-    def __init__(self, run: Run, card: dict[str, Any], path: Path) -> None:
+    def __init__(self, run: Run | None, card: dict[str, Any], path: Path) -> None:
         self.run, self.card, self.path = run, card, path
-        # The models of a task read and show alike.
+        # The models of a task show alike.
         self.kind = model_class(next(iter(task_of(card["task"]).models), card["task"]), path)
+        self.modules = [MORE_INPUTS[name] for name in card["inputs"] if name in MORE_INPUTS]
 
     def predict(self, x: Any, template2: Any = None) -> Any:
-        """As `inference.model.Model.predict`; for blots as `inference.blots.BlotModel.predict`."""
+        """As `inference.model.Model.predict`."""
         x = x if template2 is None else (x, template2)
-        if self.kind.is_one(x):
-            return self._answer(*self.kind.pixels(x, self.card["mode"], "image"))
-        images = enumerate(self.kind.each(x))
-        read = (self.kind.pixels(one, self.card["mode"], f"image {i}") for i, one in images)
+        if is_one(x, self.kind.templates):
+            return self._answer(*self._read(x, "image"))
+        many = enumerate(each(x, self.kind.templates))
+        read = (self._read(one, f"image {i}") for i, one in many)
         return (self._answer(*one) for one in read_ahead(read))
 
     def inputs(self, x: Any) -> dict[str, np.ndarray]:
         """What the graph takes for one image, a batch of 1."""
-        pixels, _ = self.kind.pixels(x, self.card["mode"], "image")
-        return {name: x[None] for name, x in inputs_of(*self._given(pixels)).items()}
+        arrays, _ = self._read(x, "image")
+        found = inputs_of(self.card, arrays, self.modules)
+        return {name: values[None] for name, values in found.items()}
 
-    def _given(self, pixels: list[Tensor]) -> tuple[Any, ...]:
-        arrays = [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p in pixels]
-        modules = [MORE_INPUTS[name] for name in self.card["inputs"] if name in MORE_INPUTS]
-        return self.card, arrays, modules
+    def _read(self, x: Any, name: str) -> tuple[list[np.ndarray], str]:
+        images, name = read_images(x, self.card["mode"], name)
+        return [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p in images], name
 
-    def _answer(self, pixels: list[Tensor], name: str) -> Any:
+    def _answer(self, arrays: list[np.ndarray], name: str) -> Any:
+        item = {"name": name, "shown": tuple(map(to_pil_image, arrays))}
         try:
-            outputs = ask(self.run, *self._given(pixels))
+            outputs = ask(self.run, self.card, arrays, self.modules)
+            return self.kind.result(self.card, item, outputs)
+        except KeyError as error:
+            raise DataError(f"{name}: the model card or the model has no {error}") from None
         except ValueError as error:
             raise DataError(f"{name}: {error}") from None
-        shown = tuple(to_pil_image(one) for one in pixels)
-        item = {"name": name, "shown": shown if len(shown) > 1 else shown[0]}
-        return self.kind.result(self.card, item, outputs)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path}, {self.card['task']}, {self.card['name']})"

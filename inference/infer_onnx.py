@@ -23,14 +23,6 @@ except ImportError:  # in the project
 BESIDE = {"fov": "field_of_view", "noise": "blot_draws"}  # by input
 OUTPUTS = {"probabilities", "activations", "unknown", "probability", "uncertainty", "image"}
 OUTPUTS |= {"psnr", "ssim"}
-NEEDED = {  # in the card, by input, output or what else is in it
-    "probabilities": ("class_names", "labels", "review_below"),
-    "unknown": ("unknown_above",),
-    "probability": ("threshold",),
-    "fov": ("size", "diameter"),
-    "noise": ("size", "style_bank", "noise"),
-    "templates": ("size",),
-}
 TABLES = {"predictions", "probabilities", "review", "styles"}
 FORMULA = re.compile(r"[=+\-@\t\r](?![\d.]+(e[+-]?\d+)?$)")  # that a spreadsheet would run
 
@@ -60,39 +52,38 @@ def session(path):
 
 
 def check(card, inputs, outputs):  # ValueError for a card that is not one of these inputs, outputs
-    def number(x, low, high, kind=(int, float)):
-        return isinstance(x, kind) and not isinstance(x, bool) and low <= x <= high
+    def number(x, low, high, *kinds):
+        return type(x) in (int, *kinds) and low <= x <= high
 
     def texts(x):
         return isinstance(x, list) and all(isinstance(text, str) for text in x)
 
-    def numbers(rows):
-        return (
-            texts(rows) and rows and np.isfinite([[*map(float, row.split())] for row in rows]).all()
-        )
+    def table(rows):
+        return bool(np.isfinite([[*map(float, row.split())] for row in rows]).all())
 
-    rules = {
+    needed = {
         "task": lambda x: isinstance(x, str),
         "mode": lambda x: x in ("L", "RGB"),
-        "inputs": lambda x: isinstance(x, dict) and [*x] == inputs,
-        "outputs": lambda x: x == outputs and {*x} <= OUTPUTS and {*x} & {*NEEDED, "image"},
+        "inputs": lambda x: [*x] == inputs,
+        "outputs": lambda x: x == outputs and {*x} <= OUTPUTS,
         "tables": lambda x: {"predictions"} <= {*x} <= TABLES and all(map(texts, [*x.values()])),
+    }
+    others = {
         "class_names": lambda x: texts(x) and x,
-        "labels": lambda x: isinstance(x, list) and len(x) == len(card["class_names"]),
-        "review_below": lambda x: x is None or number(x, 0, 2),
-        "unknown_above": lambda x: x is None or number(x, 0, 1),
-        "threshold": lambda x: number(x, 0, 1),
+        "labels": lambda x: len(x) == len(card["class_names"]),
+        "review_below": lambda x: x is None or number(x, 0, 2, float),
+        "unknown_above": lambda x: x is None or number(x, 0, 1, float),
+        "threshold": lambda x: number(x, 0, 1, float),
         "templates": lambda x: texts(x) and len(x) == 2,
-        "size": lambda x: x is None or number(x, 1, 16384, int),
-        "diameter": lambda x: x is None or number(x, 1, 16384),
-        "style_bank": numbers,
-        "noise": lambda x: len(x) == 2 and all(number(n, 1, 1024, int) for n in x),
+        "size": lambda x: x is None or number(x, 1, 16384),
+        "diameter": lambda x: x is None or number(x, 1, 16384, float),
+        "style_bank": lambda x: texts(x) and table(x),
+        "noise": lambda x: len(x) == 2 and all(number(n, 1, 1024) for n in x),
     }
     card = card if isinstance(card, dict) else {}
-    needed = [*rules][:5] + [key for x in (*inputs, *outputs, *card) for key in NEEDED.get(x, ())]
-    for key in [key for key in rules if key in card or key in needed]:
+    for key, rule in (needed | {k: rule for k, rule in others.items() if k in card}).items():
         try:
-            good = rules[key](card[key])
+            good = rule(card[key])
         except (AttributeError, KeyError, TypeError, ValueError):
             good = False
         if not good:
@@ -100,12 +91,9 @@ def check(card, inputs, outputs):  # ValueError for a card that is not one of th
 
 
 def inputs_of(card, images, modules):  # by name, of uint8 (H, W) or (H, W, 3)
-    pixels = images[0]
-    if "templates" in card:
-        if len({x.shape for x in images}) > 1:
-            raise ValueError("templates of different sizes; give one size")
-        size = [card["size"]] * 2 if card["size"] else pixels.shape[::-1]
-        pixels = np.array([Image.fromarray(x).resize(size, Image.BILINEAR) for x in images])
+    if len({x.shape for x in images}) > 1:
+        raise ValueError("templates of different sizes; give one size")
+    pixels = np.array(images) if "templates" in card else images[0]
     feeds = {"pixels": pixels}
     for module in modules:
         feeds |= module.more_inputs(pixels, card)
@@ -132,19 +120,18 @@ def listed(path):  # as datamodules.images.list_images
     return known
 
 
+def by_stem(files, prefix=""):
+    found = {}
+    for file in files:
+        other = found.setdefault(file.stem.removeprefix(prefix), file)
+        if other != file:
+            raise ValueError(f"{other} and {file}: the same name; rename one of them")
+    return found
+
+
 def pairs(root, patterns):  # as datamodules.blot_files.find_pairs
-    roles = []
-    for pattern in patterns:
-        folder, _, prefix = pattern.rpartition("/")
-        members = {}
-        for path in listed(root / folder):
-            if not path.name.startswith(prefix) or path.stem == prefix:
-                raise ValueError(f"{path}: must begin with {prefix!r}; rename or remove it")
-            other = members.setdefault(path.stem.removeprefix(prefix), path)
-            if other != path:
-                raise ValueError(f"{path}: {other.name} has the same stem; remove one of them")
-        roles.append(members)
-    first, second = roles
+    parts = [pattern.rpartition("/") for pattern in patterns]
+    first, second = (by_stem(listed(root / folder), prefix) for folder, _, prefix in parts)
     for stem in sorted(first.keys() ^ second.keys()):
         raise ValueError(f"{first.get(stem) or second[stem]}: has no partner; add or remove it")
     return [(first[stem], second[stem]) for stem in sorted(first)]
@@ -153,11 +140,9 @@ def pairs(root, patterns):  # as datamodules.blot_files.find_pairs
 def inputs(paths, card):  # the files of each prediction
     if "templates" in card:
         return pairs(paths[0], card["templates"]) if len(paths) == 1 else [tuple(paths)]
-    files, stems = [file for path in paths for file in listed(path)], {}
-    for file in files if "class_names" not in card else ():
-        other = stems.setdefault(file.stem, file)
-        if other != file:
-            raise ValueError(f"{other} and {file}: the same name; rename one of them")
+    files = [file for path in paths for file in listed(path)]
+    if "class_names" not in card:  # else nothing is named after them
+        by_stem(files)
     return [(file,) for file in files]
 
 
@@ -212,7 +197,7 @@ def main():
     except (OSError, ValueError) as error:
         sys.exit(f"{error}")
     options.output.mkdir(parents=True, exist_ok=True)
-    tables, problems = {name: [] for name in (*card["tables"], "styles")}, []
+    tables, problems = {name: [] for name in TABLES}, []
     pool = ThreadPoolExecutor(1)
     reads = (pool.submit(read, files, card["mode"]) for files in found)
     coming = next(reads, None)
@@ -222,14 +207,17 @@ def main():
             answers = ask(run, card, pixels.result(), modules)
             for table, row in write(options.output, files[0].name, answers, card).items():
                 tables[table].append(row)
+        except KeyError as error:
+            problems.append(f"{files[0]}: the model card or the model has no {error}")
         except (OSError, ValueError) as error:
             problems.append(f"{files[0]}: {error}")
-    tables.get("review", []).sort(key=lambda row: (row[2], row[0]))  # the least confident first
+    tables["review"].sort(key=lambda row: (row[2], row[0]))  # the least confident first
     for table, header in card["tables"].items():
         path, how = options.output / f"{table}.csv", {"newline": "", "encoding": "utf-8"}
         with path.open("w", errors="backslashreplace", **how) as file:
             rows = [[cell(value) for value in row] for row in [header, *tables[table]]]
             csv.writer(file, lineterminator="\n").writerows(rows)
+    print(f"{len(found) - len(problems)} predictions in {options.output}")
     sys.exit("\n".join(problems) or 0)
 
 

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from common.config_file import read_section
 from common.errors import DataError
 from common.paths import expand
 from experiment.checkpoints import Checkpoint, Checkpoints, find_checkpoints
 from experiment.checkpoints.find import Source
-from experiment.checkpoints.hub import fetch
 from experiment.checkpoints.network import build_network, check_finite
 from experiment.hardware import native_memory_format, native_precision
 from experiment.run_folder import RunSettings
 from experiment.tasks import TASKS
-from inference.model import AUTOCAST, Model, Settings
+from inference.model import AUTOCAST, Model
 
 if TYPE_CHECKING:
     from inference.exported_model import ExportedModel
@@ -57,11 +55,9 @@ def load(
         from inference.exported_model import load_exported
 
         return load_exported(expand(source))
-    if isinstance(source, str) and source.startswith("hf://"):
-        source = fetch(source)
     checkpoints = Checkpoints.open(source)
-    how = device, precision, batch_size
-    models = [_load(one, _settings(one, *how), trusted) for one in checkpoints.members]
+    how = _device(device), precision, batch_size
+    models = [_load(one, trusted, *how) for one in checkpoints.members]
     lead = models[0]
     if len(models) > 1:
         from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble
@@ -105,7 +101,23 @@ def average_of(trained: Checkpoint) -> Callable[[Tensor], Tensor]:
     return average
 
 
-def _load(trained: Checkpoint, settings: Settings, trusted: Sequence[str]) -> Model[Any]:
+def _load(
+    trained: Checkpoint,
+    trusted: Sequence[str],
+    device: torch.device,
+    precision: str | None,
+    batch_size: int | None,
+) -> Model[Any]:
+    if precision is None:
+        native = {native_precision(device.type), "16-mixed" if device.type == "cuda" else None}
+        precision = trained.precision if trained.precision in native else "32-true"
+    if precision not in PRECISIONS:
+        raise DataError(f"precision {precision!r}: unknown; give one of {', '.join(PRECISIONS)}")
+    if batch_size is None:
+        of_training = trained.method == "DefectClassifier" and trained.data.get("batch_size")
+        batch_size = int(trained.data.get("eval_batch_size") or of_training or 1)
+    if batch_size < 1:
+        raise DataError(f"batch_size {batch_size}: give 1 or more")
     kind = model_class(trained.method, trained.path)
     prefix = f"{kind.network_name}."
     weights = {
@@ -120,8 +132,8 @@ def _load(trained: Checkpoint, settings: Settings, trusted: Sequence[str]) -> Mo
             arguments = [*trained.model.get("channels", (2, 1))]
         part = trained.model[kind.network_name]
         network: Any = build_network(part, weights, *arguments, trusted=trusted)
-        layout = native_memory_format(settings.device)
-        return kind(network.to(settings.device, memory_format=layout), trained, settings)
+        network = network.to(device, memory_format=native_memory_format(device))
+        return kind(network, trained, device, precision, batch_size)
     except KeyError as error:
         cause = f"does not say {error.args[0]!r}"
     except DataError as error:
@@ -131,28 +143,14 @@ def _load(trained: Checkpoint, settings: Settings, trusted: Sequence[str]) -> Mo
     raise DataError(f"{trained.path}: {cause}; give one that `fit` wrote")
 
 
-def _settings(
-    trained: Checkpoint, device: Any, precision: str | None, batch_size: int | None
-) -> Settings:
+def _device(device: str | torch.device) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(device)
-        torch.empty(0, device=device)
+        return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         cause = str(error).partition("\n")[0]
         raise DataError(f"device {str(device)!r}: not to be had here ({cause}); give cpu") from None
-    if precision is None:
-        native = {native_precision(device.type), "16-mixed" if device.type == "cuda" else None}
-        precision = trained.precision if trained.precision in native else "32-true"
-    if precision not in PRECISIONS:
-        raise DataError(f"precision {precision!r}: unknown; give one of {', '.join(PRECISIONS)}")
-    if batch_size is None:
-        of_training = trained.method == "DefectClassifier" and trained.data.get("batch_size")
-        batch_size = int(trained.data.get("eval_batch_size") or of_training or 1)
-    if batch_size < 1:
-        raise DataError(f"batch_size {batch_size}: give 1 or more")
-    return Settings(device, precision, batch_size)
 
 
 def add_checkpoint_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -177,7 +175,6 @@ def chosen_checkpoint(options: argparse.Namespace) -> Path:
             f"--ckpt_path {options.ckpt_path}: of which run? Give --config configs/aoi.yaml, or "
             "a run folder or checkpoint in place of it"
         )
-    given = {k[4:]: v for k, v in vars(options).items() if k[:4] == "run." and v is not None}
-    run = read_section(str(options.config), "run") | given
-    settings = RunSettings(**{k: run[k] for k in ("task", "config", "root", "name") if k in run})
+    given = {name: getattr(options, f"run.{name}") for name in ("root", "name")}
+    settings = RunSettings.of_configs([str(options.config)], **given)
     return find_checkpoints(options.ckpt_path, runs=settings.existing)[0]

@@ -1,76 +1,84 @@
-"""Base class of the models: read images, batch them, run the network."""
+"""Base class of the models: from pixels to results, in torch and as the graph that is exported.
 
+What is predicted, loaded and exported calls the same functions of the task. The graph is traced
+(``torch.export``), so nothing in it may depend on a tensor's values. There, pixels are resized in
+uint8, for which ONNX has no antialiased ``Resize`` like torch's: at most one gray level beside it,
+in less than 2 % of the pixels in six sizes tried.
+"""
+
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torchvision.transforms.v2.functional import to_pil_image
 
+from common.errors import DataError
+from common.paths import expand
 from common.read_ahead import read_ahead
+from datamodules.synthetic.cache import cached_sample
 from experiment.checkpoints import Checkpoint
 from inference import inputs
-from inference.graph import Graph
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-Item = dict[str, Any]  # with ``name`` and ``shown``, what was given as an image of Pillow
+Item = dict[str, Any]  # with ``name`` and ``shown``, a tuple of what was given as images of Pillow
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+SIDES = (67, 81)  # of what is traced: multiples of nothing, so that no padding is left out
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Where and how a network runs.
-
-    Attributes:
-        device: of the network.
-        precision: "32-true", "bf16-mixed" or "16-mixed", in Lightning's terms.
-        batch_size: images that are predicted at once.
-    """
-
-    device: torch.device
-    precision: str
-    batch_size: int
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        """As the Trainer runs a step."""
-        if self.precision in AUTOCAST:
-            return torch.autocast(self.device.type, AUTOCAST[self.precision])
-        return nullcontext()
-
-
-class Model(ABC, Generic[Result]):
+class Model(nn.Module, ABC, Generic[Result]):
     """A trained network, and how its task uses it; see `load`.
 
     A subclass is all that load(), export, the page and ensembles need of a task, and is named in
-    `experiment.tasks`.
+    `experiment.tasks`. It has `preprocess` and `answers`, or, where images are of different sizes
+    for the network or the graph has more inputs than pixels, its own `prepare`, `run` and
+    `forward`.
 
     Attributes:
         network_name: of the network in its LightningModule.
         average: of the outputs ``(M, ...)`` of several networks; None: ensembles are refused.
         sample: module with the ``draw_sample`` of the built-in data.
-        network: in eval mode, on ``settings.device``.
+        templates: whether an input is a tuple of images.
+        mode: "L" where the model sees gray, "RGB" where it sees color.
+        network: in eval mode, on ``device``.
         trained: the checkpoint it was made from.
-        settings: where it runs.
+        device: where it runs.
+        precision: "32-true", "bf16-mixed" or "16-mixed", in Lightning's terms.
+        batch_size: images that are predicted at once.
     """
 
     network_name: ClassVar[str] = "network"
     average: ClassVar[Any] = None
     sample: ClassVar[str]
+    templates: ClassVar[bool] = False
+    mode: Literal["L", "RGB"] = "RGB"
 
-    def __init__(self, network: nn.Module, trained: Checkpoint, settings: Settings) -> None:
-        self.network, self.trained, self.settings = network, trained, settings
+    def __init__(
+        self,
+        network: nn.Module,
+        trained: Checkpoint,
+        device: torch.device,
+        precision: str = "32-true",
+        batch_size: int = 1,
+    ) -> None:
+        super().__init__()
+        self.network, self.trained, self.device = network, trained, device
+        self.precision, self.batch_size = precision, batch_size
 
-    @abstractmethod
-    def read(self, x: Any, name: str) -> Item:
-        """One image as the network takes it, not yet in a batch."""
+    def preprocess(self, pixels: Tensor) -> Tensor:
+        """Pixels uint8 ``(..., C, H, W)`` of files, all of one size in a batch."""
+        raise NotImplementedError
 
-    @abstractmethod
-    def run(self, items: Sequence[Item]) -> list[Result]:
-        """The results of a batch of what `read` returned."""
+    def answers(self, images: Tensor) -> dict[str, Tensor]:
+        """What `result` needs of each image, by name, for a batch of what `preprocess` returned."""
+        raise NotImplementedError
 
     @classmethod
     @abstractmethod
@@ -91,55 +99,99 @@ class Model(ABC, Generic[Result]):
         """
 
     @abstractmethod
-    def graph(self) -> Graph:
-        """What is exported."""
-
-    @abstractmethod
     def example_inputs(self, folder: Path) -> list[Any]:
         """What `predict` takes, of a folder in the layout of the training data."""
 
-    def predict(self, x: Any) -> Any:
+    def prepare(self, pixels: Tensor) -> Item:
+        """One image uint8 ``(C, H, W)`` as `run` takes it."""
+        return {"image": self.preprocess(pixels)}
+
+    def run(self, items: Sequence[Item]) -> list[Result]:
+        """The results of a batch of what `read` returned."""
+        images = torch.stack([item["image"].as_subclass(Tensor) for item in items])
+        answers = self.answers(images.to(self.device))
+        outputs = {name: values.cpu().numpy() for name, values in answers.items()}
+        each = ({name: values[i] for name, values in outputs.items()} for i in range(len(items)))
+        return self.results(items, each)
+
+    def results(self, items: Sequence[Item], outputs: Iterable[Mapping[str, Any]]) -> list[Result]:
+        """The `result` of each image of a batch."""
+        card = self.card()
+        return [self.result(card, *pair) for pair in zip(items, outputs, strict=True)]
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        """What is exported: from `graph_inputs` to the outputs of a batch by name."""
+        return self.answers(self.preprocess(channels_first(pixels)))
+
+    def graph_inputs(self) -> dict[str, Tensor]:
+        """Name and example of each argument of `forward`, a batch of 2.
+
+        ``pixels`` are as files have them, uint8 ``(N, H, W)`` for "L" or ``(N, H, W, 3)``.
+        """
+        color = [3] if self.mode == "RGB" else []
+        return {"pixels": torch.zeros(2, *SIDES, *color, dtype=torch.uint8)}
+
+    def predict(self, x: Any, template2: Any = None) -> Any:
         """The result for one image, or an iterator over those of many.
 
         Args:
             x: a path, a PIL image, or an array uint8 ``(H, W)`` or ``(H, W, 3)``, in RGB; a folder,
                 a list or any iterable of these gives an iterator, which reads as it goes, in
-                batches.
+                batches. For blots the first template or a tuple of all; a folder in one of the
+                layouts of `datamodules.blot_files`, or an iterable of tuples.
+            template2: the second template of a blot.
 
         Raises:
-            DataError: not an image, or one that cannot be read; from the iterator where it gets to
-                it.
+            DataError: not an image, or one that cannot be read; templates that are missing or
+                differ in shape. From the iterator where it gets to it.
         """
-        if self.is_one(x):
+        x = x if template2 is None else (x, template2)
+        if inputs.is_one(x, self.templates):
             return self._run([self.read(x, "image")])[0]
-        return self._many(self.each(x))
+        return self._many(inputs.each(x, self.templates))
 
-    @classmethod
-    def is_one(cls, x: Any) -> bool:
-        """Whether ``x`` is one input of this task."""
-        return inputs.is_one(x)
-
-    @classmethod
-    def each(cls, x: Any) -> Iterator[Any]:
-        """The inputs in a folder or an iterable; see `inputs.each`."""
-        return inputs.each(x)
-
-    @classmethod
-    def pixels(cls, x: Any, mode: Literal["L", "RGB"], name: str) -> tuple[list[Tensor], str]:
-        """Images uint8 ``(C, H, W)`` of one input, and its name; see `inputs.read_pixels`."""
-        pixels, name = inputs.read_pixels(x, mode, name)
-        return [pixels], name
+    def read(self, x: Any, name: str) -> Item:
+        """One input as `run` takes it; ``name`` where it has none."""
+        images, name = inputs.read_images(x, self.mode, name)
+        item = self.prepare(images[0] if len(images) == 1 else torch.cat(images))
+        return {**item, "name": name, "shown": tuple(map(to_pil_image, images))}
 
     def _many(self, images: Iterator[Any]) -> Iterator[Result]:
         items = (self.read(x, f"image {i}") for i, x in enumerate(images))
-        batches = iter(lambda: list(islice(items, self.settings.batch_size)), [])
+        batches = iter(lambda: list(islice(items, self.batch_size)), [])
         for batch in read_ahead(batches):
             yield from self._run(batch)
 
     def _run(self, items: Sequence[Item]) -> list[Result]:
-        with torch.inference_mode(), self.settings.autocast():
+        kind = AUTOCAST.get(self.precision)
+        with torch.inference_mode(), torch.autocast(self.device.type, kind, kind is not None):
             return self.run(items)
 
+    def examples(self, count: int, folder: Path | None = None) -> list[Any]:
+        """Inputs of `predict`, spread evenly over the images; of the test split if any.
+
+        They are those of ``folder``, by default the training's, or where it is gone the built-in
+        sample's.
+
+        Raises:
+            DataError: the sample cannot be drawn.
+        """
+        given, found = folder or self.trained.data.get("data_dir"), None
+        if given is not None:
+            try:
+                found = self.example_inputs(expand(given))
+            except DataError as error:
+                log.warning("no images (%s); those of the sample instead", error)
+        if found is None:
+            draw = import_module(self.sample).draw_sample
+            found = self.example_inputs(cached_sample(draw, 0))
+        count = min(count, len(found))
+        return [found[i * len(found) // count] for i in range(count)]
+
     def __repr__(self) -> str:
-        where = f"{self.settings.device}, {self.settings.precision}"
-        return f"{type(self).__name__}({self.trained.path}, {where})"
+        return f"{type(self).__name__}({self.trained.path}, {self.device}, {self.precision})"
+
+
+def channels_first(pixels: Tensor) -> Tensor:
+    """Pixels of files ``(N, H, W)`` or ``(N, H, W, 3)`` as ``(N, C, H, W)``."""
+    return pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)

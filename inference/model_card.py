@@ -14,7 +14,6 @@ from experiment.hardware import git_revision
 from experiment.run_folder import run_folder_of
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import TASKS
-from inference.graph import Graph
 from inference.model import Model
 
 SAMPLE = "built-in synthetic sample"
@@ -39,8 +38,8 @@ Metrics, by {protocol}, and settings:
 """
 
 
-def model_card(model: Model[Any], graph: Graph) -> dict[str, Any]:
-    """The card of a model and of the graph that computes it, of JSON values.
+def model_card(model: Model[Any]) -> dict[str, Any]:
+    """The card of a model, of JSON values; `export` adds those of the graph.
 
     Raises:
         DataError: the run's record cannot be read.
@@ -63,11 +62,6 @@ def model_card(model: Model[Any], graph: Graph) -> dict[str, Any]:
         "metrics": _metrics(trained, results) if results else [],
         "protocol": task.protocol,
         **model.card(),
-        "inputs": {
-            key: _in_words(x, free)
-            for (key, x), free in zip(graph.inputs.items(), graph.free_sides(), strict=True)
-        },
-        "outputs": list(graph.outputs),
         "precision": "float32",
         "network": type(model.network).__name__,
         "parameters": sum(p.numel() for p in model.network.parameters()),
@@ -90,12 +84,6 @@ def sha256(path: Path) -> str:
     """Checksum of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _in_words(example: torch.Tensor, free: dict[int, Any]) -> str:
-    names = dict(zip(free, "NHW", strict=False))
-    sides = [names.get(axis, str(side)) for axis, side in enumerate(example.shape)]
-    return f"{str(example.dtype).removeprefix('torch.')} ({', '.join(sides)})"
 
 
 def _metrics(trained: Checkpoint, results: RunResults) -> list[dict[str, Any]]:

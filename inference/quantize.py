@@ -1,20 +1,20 @@
 """OpenVINO models, also with 8-bit integers, for which accuracy is checked on validation images."""
 
+import inspect
 import json
 import logging
 import os
-from argparse import ArgumentError
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jsonargparse import ArgumentParser
 from pytorch_lightning import LightningDataModule
 
 from common.errors import DataError
+from datamodules.fundus_input import FundusInput
 from experiment.checkpoints import Checkpoint
-from experiment.checkpoints.class_paths import TRUSTED, check_classes, find_class
+from experiment.checkpoints.class_paths import TRUSTED, find_class
 from experiment.crossval_report import pooled
 from inference.results import DefectResult, RetinaResult, VesselResult
 
@@ -74,19 +74,18 @@ class ValidationImages:
         if trained.method not in ("DefectClassifier", "VesselSegmenter", "ImageReconstructor"):
             raise DataError(f"--int8: a {trained.method} has no score to check; export it without")
         kind = find_class(trained.data_class, (LightningDataModule,), TRUSTED)
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_class_arguments(kind, "data")
-        known = vars(parser.get_defaults()["data"]).keys() - {"augmentation"}
+        known = inspect.signature(kind).parameters.keys() - {"augmentation"}
         values = {name: value for name, value in trained.data.items() if name in known}
         values["data_dir"] = str(data_dir) if data_dir else values.get("data_dir")
-        check_classes(values, kind, "data", TRUSTED)
         try:
-            data = parser.instantiate(parser.parse_object({"data": values})).data
-        except ArgumentError as error:
+            if "inputs" in values:
+                values["inputs"] = FundusInput(**values["inputs"])
+            data = kind(**values)
+            data.prepare_data()
+            data.setup("validate")
+        except (TypeError, ValueError) as error:
             cause = " ".join(str(error).split())
             raise DataError(f"{trained.path}: its settings cannot be ({cause})") from None
-        data.prepare_data()
-        data.setup("validate")
         if data.val_set is None:
             raise DataError("--int8: no validation images to check it on; export it without")
         self.items = data.val_set

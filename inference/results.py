@@ -1,7 +1,6 @@
 """Results of `predict`, one class a task; each displays itself in a notebook."""
 
 import io
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -106,7 +105,8 @@ class DefectResult(DisplayMixin):
         """The image, and where the evidence for its class is."""
         found = [(self.name, self.image)]
         if self.heatmap is not None:
-            evidence = show.blended(self.image, show.colored(self.heatmap))
+            over = show.colored(self.heatmap)
+            evidence = Image.blend(self.image.convert("RGB"), over, 0.5)
             found.append((f"evidence for {self.label}", evidence))
         return found
 
@@ -174,26 +174,15 @@ class RetinaResult(DisplayMixin):
         name: of the file, or "image".
         image: the photograph.
         reconstruction: its copy, RGB, of the same size.
+        psnr: of the network's input against its copy, in dB.
+        ssim: likewise; NaN for images of 5 px or less a side.
     """
 
     name: str
     image: Image.Image = field(repr=False)
     reconstruction: Image.Image = field(repr=False)
-    _score: Callable[[], dict[str, float]] = field(repr=False)  # on demand, for it takes a second
-
-    @cached_property
-    def _scores(self) -> dict[str, float]:
-        return self._score()
-
-    @property
-    def psnr(self) -> float:
-        """Of the network's input against its copy, in dB."""
-        return self._scores["psnr"]
-
-    @property
-    def ssim(self) -> float:
-        """Likewise; NaN for images of 5 px or less a side."""
-        return self._scores["ssim"]
+    psnr: float
+    ssim: float
 
     def numbers(self) -> dict[str, Any]:
         """Both scores."""

@@ -20,12 +20,6 @@ def colored(values: np.ndarray, greatest: float | None = None) -> Image.Image:
     return Image.fromarray(colors[..., :3].copy())
 
 
-def blended(image: Image.Image, over: Image.Image, weight: float = 0.5) -> Image.Image:
-    """``over``, resized, on ``image``."""
-    below = image.convert("RGB")
-    return Image.blend(below, over.resize(below.size), weight)
-
-
 def marked(image: Image.Image, mask: np.ndarray) -> Image.Image:
     """``image`` with the pixels of ``mask`` ``(H, W)`` in green."""
     pixels = np.array(image.convert("RGB")).astype(np.float32)

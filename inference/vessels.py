@@ -1,4 +1,4 @@
-"""Vessels of fundus photographs, from Python and as an exported graph."""
+"""Vessels of fundus photographs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,15 +6,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize
 
+from datamodules.fundus_files import find_photographs
 from datamodules.fundus_input import FundusInput, collate
-from inference.examples import example_photographs
-from inference.graph import Graph, channels_first, pixels_example
-from inference.inputs import read_pixels
-from inference.model import Item, Model
+from inference.model import Item, Model, channels_first
 from inference.results import VesselResult
 from lit_models.postprocessing.ensemble import mean_of_pixels
 from lit_models.postprocessing.vessels import VesselPostprocessor, resample_maps
@@ -35,37 +32,37 @@ class VesselModel(Model[VesselResult]):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.inputs = FundusInput(**(self.trained.data.get("inputs") or {}))
+        self.mode = self.inputs.mode
         self.inference = VesselPostprocessor(**(self.trained.model.get("inference") or {}))
         self.fov_only = bool(self.trained.model.get("fov_only", False))
 
-    def read(self, x: Any, name: str) -> Item:
-        pixels, name = read_pixels(x, self.inputs.mode, name)
-        channels = pixels.permute(1, 2, 0).numpy()
-        shown = Image.fromarray(channels[..., 0] if self.inputs.mode == "L" else channels)
-        return {**self.inputs.prepare(pixels), "name": name, "shown": shown}
+    def prepare(self, pixels: Tensor) -> Item:
+        return self.inputs.prepare(pixels)
 
     def run(self, items: Sequence[Item]) -> list[VesselResult]:
         batch = collate(items)
-        batch |= {key: batch[key].to(self.settings.device) for key in ("image", "fov")}
+        batch |= {key: batch[key].to(self.device) for key in ("image", "fov")}
         found = self.inference.predict_native(self.network, batch, self.fov_only)
-        card = {"threshold": self.inference.threshold, "centerline": self.inference.centerline}
-        return [
-            self.result(card, item, {kind: maps[i].cpu().numpy() for kind, maps in found.items()})
-            for i, item in enumerate(items)
-        ]
+        each = zip(*([one.cpu().numpy() for one in maps] for maps in found.values()), strict=True)
+        return self.results(items, (dict(zip(found, maps, strict=True)) for maps in each))
 
     @classmethod
     def result(
         cls, card: Mapping[str, Any], item: Item, outputs: Mapping[str, Any]
     ) -> VesselResult:
-        probability, uncertainty = outputs["probability"], outputs.get("uncertainty")
-        threshold, more = card["threshold"], (card.get("centerline"), item.get("sharpness"))
-        name, shown = item["name"], item["shown"]
-        return VesselResult(name, shown, probability, threshold, uncertainty, *more)
+        return VesselResult(
+            item["name"],
+            item["shown"][0],
+            outputs["probability"],
+            card["threshold"],
+            outputs.get("uncertainty"),
+            card.get("centerline"),
+            item.get("sharpness"),
+        )
 
     def card(self) -> dict[str, Any]:
         return {
-            "mode": self.inputs.mode,
+            "mode": self.mode,
             "size": self.inputs.size,
             "diameter": self.inputs.diameter,
             "local_normalization": self.inputs.local_normalization,
@@ -76,45 +73,40 @@ class VesselModel(Model[VesselResult]):
             "tables": {"predictions": ["ID", "mask", "probability", "vessel_fraction"]},
         }
 
-    def graph(self) -> Graph:
-        return VesselGraph(self)
-
     def example_inputs(self, folder: Path) -> list[Any]:
         return example_photographs(folder)
 
-
-class VesselGraph(Graph):
-    """Probability and, with test-time augmentation, uncertainty ``(N, H, W)``, float32.
-
-    Without tiles, which only save memory. Its input ``fov``, bool ``(N, h, w)`` at the network's
-    size, is left out where nothing depends on it.
-    """
-
-    def __init__(self, model: VesselModel) -> None:
-        super().__init__(model.network)
-        self.settings, self.inference, self.fov_only = model.inputs, model.inference, model.fov_only
-        settings = self.settings
-        self.inputs = {"pixels": pixels_example(settings.mode)}
+    def graph_inputs(self) -> dict[str, Tensor]:
+        """With ``fov``, bool ``(N, h, w)`` at the network's size, where anything depends on it."""
+        found, settings = super().graph_inputs(), self.inputs
         needs_fov = settings.local_normalization or settings.diameter or self.fov_only
         if needs_fov or len(self.inference.scales) > 1:
-            # Not those of the pixels, with which the graph would resize nothing.
-            sides = (61, 75) if settings.size is None else (settings.size, settings.size)
-            self.inputs["fov"] = torch.ones(2, *sides, dtype=torch.bool)
-            self.fixed = () if settings.size is None else ("fov",)  # type: ignore[misc]
-        self.outputs = ("probability", *(["uncertainty"] if self.inference.tta > 1 else []))
+            # Not of the pixels' size, with which the graph would resize nothing.
+            found["fov"] = torch.ones(2, 71, 91, dtype=torch.bool)
+        return found
 
-    def forward(self, pixels: Tensor, fov: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(self, pixels: Tensor, fov: Tensor | None = None) -> dict[str, Tensor]:
+        """Probability and, with test-time augmentation, uncertainty ``(N, H, W)``, float32.
+
+        Without tiles, which only save memory.
+        """
         images = channels_first(pixels)
         native = size = list(images.shape[-2:])
-        if self.settings.size is not None:
-            size = [self.settings.size, self.settings.size]
-        elif fov is not None:
+        if fov is not None:
             size = list(fov.shape[-2:])
+        elif self.inputs.size is not None:
+            size = [self.inputs.size, self.inputs.size]
         images = resize(images, size, antialias=True)
         inside = torch.ones_like(images[:, :1]) if fov is None else fov[:, None]
-        images = self.settings.normalize(images, inside > 0)
+        images = self.inputs.normalize(images, inside > 0)
         padding = (0, -size[1] % 32, 0, -size[0] % 32)
         images, inside = F.pad(images, padding), F.pad(inside.float(), padding) > 0
         found = self.inference.predict(self.network, images, inside, self.fov_only)
-        cropped = [maps[..., : size[0], : size[1]] for maps in found.values()]
-        return tuple(resample_maps(maps, native)[:, 0] for maps in cropped)
+        cropped = {kind: maps[..., : size[0], : size[1]] for kind, maps in found.items()}
+        return {kind: resample_maps(maps, native)[:, 0] for kind, maps in cropped.items()}
+
+
+def example_photographs(folder: Path) -> list[Path]:
+    """Photographs of the test split in a folder of fundus images, or of its only split."""
+    splits = find_photographs(folder).splits
+    return [files.image for files in splits.get("test") or next(iter(splits.values()))]

@@ -18,7 +18,6 @@ from commandline import verbs
 from common.errors import DataError
 from demo import page, server
 from inference import load
-from inference.examples import examples
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ def answer(model, tmp_path, monkeypatch):
 
 
 def test_each_bad_file_is_a_line_and_the_others_are_predicted(answer, model, tmp_path):
-    good = examples(model("aoi"), 1)[0]
+    good = model("aoi").examples(1)[0]
     bad = bad_files(tmp_path, good)
     found = answer("aoi", [str(file) for file in (*bad, good)])
     lines = found["problems"].value.split("\n")
@@ -92,7 +91,7 @@ def test_each_bad_file_is_a_line_and_the_others_are_predicted(answer, model, tmp
 
 def test_more_images_than_allowed_are_named(answer, model, monkeypatch):
     monkeypatch.setattr(page, "MOST_IMAGES", 2)
-    found = answer("aoi", [str(path) for path in examples(model("aoi"), 3)])
+    found = answer("aoi", [str(path) for path in model("aoi").examples(3)])
     assert len(found["shown"].value) == 4, "image and evidence of each"
     assert found["problems"].value.endswith("more than 2 at once")
 
@@ -113,7 +112,7 @@ def test_badges(model, monkeypatch):
 
 
 def test_a_threshold_draws_other_vessels_of_the_same_prediction(answer, model, monkeypatch):
-    path = str(examples(model("vessels"), 1)[0])
+    path = str(model("vessels").examples(1)[0])
     found = [answer("vessels", [path], threshold) for threshold in (0.01, 0.99)]
     shares = [one["lines"].value[0]["token"].split(": ")[1] for one in found]
     assert float(shares[0].split(" %")[0]) > float(shares[1].split(" %")[0])
@@ -121,7 +120,7 @@ def test_a_threshold_draws_other_vessels_of_the_same_prediction(answer, model, m
 
 
 def test_a_copy_is_laid_over_its_photograph(answer, model):
-    found = answer("retina_best", [str(examples(model("retina_best"), 1)[0])])
+    found = answer("retina_best", [str(model("retina_best").examples(1)[0])])
     assert found["pair"].label.endswith(" | copy")
     assert [title["caption"] for title in found["shown"].value] == ["difference x 5"]
     assert found["numbers"].value["headers"][1:] == ["PSNR in dB", "SSIM"]
@@ -164,7 +163,7 @@ def test_fetches_nothing_from_elsewhere_and_says_that_it_is_the_sample(served):
 def test_survives_fifty_concurrent_uploads(served, model, tmp_path, monkeypatch):
     client = pytest.importorskip("gradio_client")
     monkeypatch.chdir(tmp_path)
-    url, good = served("aoi"), examples(model("aoi"), 1)[0]
+    url, good = served("aoi"), model("aoi").examples(1)[0]
     files = [*bad_files(tmp_path, good), *[good] * 5]
     before = set(os.listdir(tmp_path))
     quiet = {"verbose": False, "analytics_enabled": False, "download_files": False}
@@ -234,7 +233,7 @@ def test_in_a_browser(served, model, tmp_path, width, theme):
     flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
     for flag in (*flags, "--disable-dev-shm-usage", f"--window-size={width},900"):
         options.add_argument(flag)
-    bad = next(iter(bad_files(tmp_path, examples(model("aoi"), 1)[0])))
+    bad = next(iter(bad_files(tmp_path, model("aoi").examples(1)[0])))
     browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
 
     def text():

@@ -21,11 +21,10 @@ main(["test", "--config=configs/digits.yaml", "--ckpt_path=best"])
 import gradio
 from demo.page import build
 from inference import load
-from inference.examples import examples
 from inference.export import export
 (run,) = Path("runs/digits").iterdir()
 model = load(run)
-images = examples(model, 20)
+images = model.examples(20)
 assert len({result.label for result in model.predict(images)}) > 4
 exported, ensemble = load(export(run) / "model.onnx"), load([run, run])
 for x in images[:3]:

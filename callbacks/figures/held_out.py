@@ -14,9 +14,9 @@ from torch import Tensor
 from callbacks.gather import gather
 from callbacks.run_recorder import run_folder
 from experiment import plotting
-from experiment.headline import in_words, main_metrics
 from experiment.plotting import BLUE, VERMILION, mark_best, percent_axis, plot_by_epoch
 from experiment.run_results import read_results
+from experiment.tasks import in_words, main_metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

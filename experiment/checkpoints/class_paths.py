@@ -31,7 +31,7 @@ def find_class(
             message begins with the class path.
     """
     module_name, _, name = str(class_path).rpartition(".")
-    if packages is not None and not _inside(module_name, packages):
+    if packages is not None and not inside(module_name, packages):
         raise DataError(
             f"{class_path}: not a class of this project or torch; if you trust its code, name "
             f"its package: load(..., trusted=['{module_name or class_path}']), or in a --config"
@@ -40,7 +40,7 @@ def find_class(
         found = getattr(import_module(module_name), name)
     except (ImportError, AttributeError, ValueError):
         raise DataError(f"{class_path}: does not exist here") from None
-    if not inspect.isclass(found) or not (packages is None or _inside(found.__module__, packages)):
+    if not inspect.isclass(found) or not (packages is None or inside(found.__module__, packages)):
         raise DataError(f"{class_path}: not a class that may be named here")
     if bases and not issubclass(found, tuple(bases)):
         raise DataError(f"{class_path}: not a {_any(bases)}")
@@ -113,5 +113,6 @@ def _any(bases: Collection[type]) -> str:
     return " or ".join(dict.fromkeys(base.__name__ for base in bases))
 
 
-def _inside(module_name: str, packages: Sequence[str]) -> bool:
-    return any(f"{module_name}.".startswith(f"{package}.") for package in packages)
+def inside(name: str, packages: Sequence[str]) -> bool:
+    """Whether a module or class path is one of these packages, or below one."""
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)

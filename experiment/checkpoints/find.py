@@ -1,19 +1,15 @@
-"""Checkpoint files of a name: best, last, a run, a file, several, a cross-validation."""
+"""Checkpoint files of a name: best, last, a run, a file, several, a cross-validation, the hub."""
 
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
 from common.errors import DataError
 from common.paths import expand
-from experiment.checkpoints.hub import WEIGHTS
-from experiment.checkpoints.read import read_checkpoint
-
-log = logging.getLogger(__name__)
+from experiment.checkpoints.read import HUB_SETTINGS, HUB_WEIGHTS, read_checkpoint
 
 CROSSVAL_RECORD = "crossval.json"  # in the folder of a cross-validation
 Which = Literal["last", "best"]
@@ -26,15 +22,16 @@ def find_checkpoints(
     """Checkpoint files of ``source``, in its order.
 
     Args:
-        source: "best" or "last" of the newest of ``runs``; a run folder, a file, or a
-            folder of ``export --format hub``; a list of these, also as the text ``[a.ckpt,
-            b.ckpt]``; or the folder of a cross-validation, for the best checkpoints of all folds.
+        source: "best" or "last" of the newest of ``runs``; a run folder, a file, a folder of
+            ``export --format hub`` or ``hf://user/name``; a list of these, also as the text
+            ``[a.ckpt, b.ckpt]``; or the folder of a cross-validation, for the best checkpoints of
+            all folds.
         which: checkpoint to take of a run folder.
         runs: run folders in which "best" and "last" are searched.
 
     Raises:
-        DataError: no such run or file, a run without a checkpoint, not a list of paths, or
-            a cross-validation that is not finished.
+        DataError: no such run or file, a run without a checkpoint, not a list of paths, a
+            cross-validation that is not finished, or a model that the hub does not give.
     """
     if source in ("best", "last"):
         found = [last for run in runs if (last := run / "checkpoints" / "last.ckpt").is_file()]
@@ -43,6 +40,8 @@ def find_checkpoints(
             raise DataError(f"{where}; train first, or give --ckpt_path a run folder or file")
         last = max(found, key=lambda path: path.stat().st_mtime_ns)
         return [last if source == "last" else best_checkpoint(last)]
+    if isinstance(source, str) and source.startswith("hf://"):
+        return [_download(source)]
     if isinstance(source, str) and source.lstrip().startswith("["):
         try:
             paths = yaml.safe_load(source)
@@ -66,35 +65,58 @@ def best_checkpoint(last: Path) -> Path:
             return best
     # The run was killed after a better one replaced it, before last.ckpt was written.
     others = [path for path in last.parent.glob("[!.]*.ckpt") if path != last]
-    if not others:
-        log.info("%s: the run kept no best checkpoint; its last one is used", last.parent)
     return max(others, key=lambda path: path.stat().st_mtime_ns, default=last)
 
 
 def _in_run(path: Path, which: Which) -> Path:
     """``path`` if it is a file, else the checkpoint of the folder."""
-    if path.is_file():
-        return path
-    if (path / WEIGHTS).is_file():
-        return path / WEIGHTS
-    if not path.is_dir():
-        raise DataError(
-            f"{path}: no such run or checkpoint; give a run folder, a .ckpt file, best or last"
-        )
+    for file in (path, path / HUB_WEIGHTS):
+        if file.is_file():
+            return file
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
     last = folder / "last.ckpt"
     if not last.is_file():
-        raise DataError(f"{path}: has no checkpoint; give a run folder or a .ckpt file")
+        raise DataError(f"{path}: no such run or checkpoint; give a folder, a file, best or last")
     return last if which == "last" else best_checkpoint(last)
 
 
-def _of_crossval(folder: Path) -> list[Path]:
+def read_crossval(folder: Path) -> dict[str, Any]:
+    """The record of a cross-validation, with the ``checkpoints`` of its members.
+
+    Raises:
+        DataError: the file is not such a record.
+    """
+    path = folder / CROSSVAL_RECORD
     try:
-        record = json.loads((folder / CROSSVAL_RECORD).read_text(encoding="utf-8"))
-        members = [folder / one["checkpoint"] for one in record["members"]]
-        status = record["status"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(f"{folder / CROSSVAL_RECORD}: not readable; run crossval again") from None
-    if status != "finished" or not members:
-        raise DataError(f"{folder}: {len(members)} trained so far; run crossval again to continue")
-    return members
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record["checkpoints"] = [folder / one["checkpoint"] for one in record["members"]]
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path}: not readable; remove it and run crossval again") from None
+    return record
+
+
+def _of_crossval(folder: Path) -> list[Path]:
+    record = read_crossval(folder)
+    if record.get("status") != "finished":
+        raise DataError(f"{folder}: not all folds are trained; run crossval again to continue")
+    checkpoints: list[Path] = record["checkpoints"]
+    return checkpoints
+
+
+def _download(address: str) -> Path:
+    """The weights of ``hf://user/name``, from the hub or its cache.
+
+    ``HF_HUB_OFFLINE=1`` takes the cache alone, ``HF_TOKEN`` reads private models. Tested with the
+    offline mode alone.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+
+        name = address.removeprefix("hf://").strip("/")
+        folder = snapshot_download(name, allow_patterns=[HUB_WEIGHTS, HUB_SETTINGS])
+        return Path(folder) / HUB_WEIGHTS
+    except ImportError:
+        raise DataError(f"{address}: needs huggingface_hub; pip install -e '.[hub]'") from None
+    except Exception as error:  # of the hub, of its HTTP client and of the file system
+        cause = str(error).strip().partition("\n")[0]
+        raise DataError(f"{address}: cannot be had ({cause}); give hf://user/name") from None

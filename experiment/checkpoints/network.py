@@ -5,6 +5,7 @@ A checkpoint may come from a stranger: `class_paths` says what it may name.
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,7 @@ def check_finite(path: str | Path | None, weights: Mapping[str, Tensor]) -> None
     """
     for name, weight in weights.items():
         if weight.is_floating_point() and not bool(weight.isfinite().all()):
-            raise DataError(
-                f"{path}: {name} is not finite, so its training went wrong; give a checkpoint of "
-                "an earlier epoch, or train again with a lower learning rate"
-            )
+            raise DataError(f"{path}: {name} is not finite; give a checkpoint of an earlier epoch")
 
 
 def check_weights_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
@@ -50,11 +48,9 @@ def check_weights_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tens
     mismatched_keys = [name for name in {**own, **stored} if own.get(name) != stored.get(name)]
     if mismatched_keys:
         first = mismatched_keys[0]
-        raise DataError(
-            f"{len(mismatched_keys)} of its weights are not those of this model: {first} is "
-            f"{stored.get(first, 'nothing')}, not {own.get(first, 'nothing')}; give the config it "
-            "was trained with"
-        )
+        shapes = f"{stored.get(first, 'nothing')}, not {own.get(first, 'nothing')}"
+        count = f"{len(mismatched_keys)} of its weights are not those of this model"
+        raise DataError(f"{count}: {first} is {shapes}; give the config it was trained with")
 
 
 def build_network(
@@ -134,19 +130,16 @@ def initialize(model: Any, source: str) -> None:
     if hasattr(getattr(model, "network", None), "weights"):
         model.network.weights = "random"  # else they would be read into it
     new = [name for name in own if name not in taken]
-    log.info("init_from: %d of %d weights are those of %s", len(taken), len(own), path)
-    if new:
-        more = f" and {len(new) - 4} more" if len(new) > 4 else ""
-        log.info("init_from: new are %s%s", ", ".join(new[:4]), more)
+    names = ", ".join(new) or "none"
+    log.info("init_from: %d weights are those of %s; new are %s", len(taken), path, names)
 
 
 def _best_match(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights that fit by name and shape, with the prefixes for which most of them fit."""
     best: dict[str, Tensor] = {}
-    for theirs in THEIRS:
+    for theirs, ours in product(THEIRS, OURS):
         ends = {k.removeprefix(theirs): v for k, v in weights.items() if k.startswith(theirs)}
-        for ours in OURS:
-            renamed = {ours + name: value for name, value in ends.items()}
-            fits = {k: v for k, v in renamed.items() if k in own and own[k].shape == v.shape}
-            best = max(best, fits, key=len)
+        renamed = {ours + name: value for name, value in ends.items()}
+        fits = {k: v for k, v in renamed.items() if k in own and own[k].shape == v.shape}
+        best = max(best, fits, key=len)
     return best

@@ -1,5 +1,6 @@
 """Reading checkpoints: never code, and never larger in memory than on disk."""
 
+import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,10 @@ from torch import Tensor
 
 from common.errors import DataError
 from common.limits import CHECKPOINT_PICKLE_BYTES, CHECKPOINT_VALUES
-from experiment.checkpoints.hub import read_folder
-from experiment.run_json import read_run_json
 
 ADVICE = "give a checkpoint of a run"
+HUB_WEIGHTS, HUB_SETTINGS = "model.safetensors", "config.json"  # as the Hugging Face hub has models
+PARTS = ("state_dict", "hyper_parameters", "datamodule_hyper_parameters", "callbacks")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise DataError(f"{path}: no such checkpoint; give a run, a file, last or best")
     try:
         if path.suffix == ".safetensors":
-            content: Any = read_folder(path)
+            content: Any = _read_hub_folder(path)
         else:
             _check_archive(path)
             mapped = sys.platform != "win32"  # where a mapped file could not be replaced
@@ -75,18 +76,12 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         if isinstance(error, OSError | MemoryError):
             cause = getattr(error, "strerror", None) or "not enough memory"
         raise DataError(f"{path}: not a checkpoint that can be read ({cause}); {ADVICE}") from None
-    if not isinstance(content, dict) or not {"pytorch-lightning_version", "state_dict"} <= {
-        *content
-    }:
-        kind = "bare weights" if isinstance(content, dict) else type(content).__name__
-        raise DataError(f"{path}: not a checkpoint of Lightning ({kind}); {ADVICE}")
-    parts = []
-    for name in ("state_dict", "hyper_parameters", "datamodule_hyper_parameters", "callbacks"):
-        part = content.get(name) or {}
+    if not isinstance(content, dict) or not {"pytorch-lightning_version", PARTS[0]} <= {*content}:
+        raise DataError(f"{path}: not a checkpoint of Lightning; {ADVICE}")
+    weights, *settings = (content.get(name) or {} for name in PARTS)
+    for part in (weights, *settings):
         if not isinstance(part, dict) or not all(isinstance(key, str) for key in part):
-            raise DataError(f"{path}: damaged ({name}); {ADVICE}")
-        parts.append(part)
-    weights, *settings = parts
+            raise DataError(f"{path}: damaged (not names and values); {ADVICE}")
     if not all(map(torch.is_tensor, weights.values())):
         raise DataError(f"{path}: damaged (weights that are not tensors); {ADVICE}")
     # Weights that two parts share are stored once and listed twice.
@@ -125,10 +120,27 @@ def _is_large(settings: list[Any]) -> bool:
     return count > CHECKPOINT_VALUES
 
 
-def check_not_finished(checkpoint: Checkpoint, max_epochs: int | None) -> None:
-    """Refuse to resume a run without an epoch left to train.
+def _read_hub_folder(weights: Path) -> dict[str, Any]:
+    """What `checkpoint_io.write_hub_folder` wrote; any exception for files that are not of it."""
+    from safetensors.torch import load_file
 
-    A run that was killed after its last epoch may go on: its figures and report are missing.
+    settings = weights.with_name(HUB_SETTINGS)
+    if settings.stat().st_size > CHECKPOINT_PICKLE_BYTES:
+        raise ValueError("a structure of this size is not a model's")
+    content: dict[str, Any] = json.loads(settings.read_text(encoding="utf-8"))
+    for name, tensor in load_file(weights).items():
+        if name.startswith("/callbacks/"):
+            _, _, callback, value = name.split("/")
+            content["callbacks"][callback][value] = tensor
+        else:
+            content["state_dict"][name] = tensor
+    return content
+
+
+def check_not_finished(checkpoint: Checkpoint, max_epochs: int | None) -> None:
+    """Refuse to resume a run without an epoch left to train, or weights alone.
+
+    A run that was killed after its last epoch may go on: its report is missing.
 
     Args:
         checkpoint: the checkpoint to resume from.
@@ -142,16 +154,9 @@ def check_not_finished(checkpoint: Checkpoint, max_epochs: int | None) -> None:
         done = int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
         content["optimizer_states"]
     except (KeyError, TypeError, ValueError):
-        raise DataError(
-            f"{path}: weights only; test and predict take it, fit cannot resume it"
-        ) from None
+        raise DataError(f"{path}: weights only; use --init_from in place of --ckpt_path") from None
     run = path.resolve().parent.parent
-    record = read_run_json(run / "run.json")
-    reported = record.get("status") == "finished" and (run / "report.html").is_file()
-    if done == max_epochs and record and not reported:
-        return
-    if max_epochs is not None and 0 <= max_epochs <= done:
-        raise DataError(
-            f"{path}: has trained its {done} epochs; raise trainer.max_epochs (now {max_epochs}) "
-            "to train on"
-        )
+    killed = (run / "run.json").is_file() and not (run / "report.html").is_file()
+    if max_epochs is not None and 0 <= max_epochs <= done and not (killed and done == max_epochs):
+        now = f"now {max_epochs}"
+        raise DataError(f"{path}: has trained its {done} epochs; raise trainer.max_epochs ({now})")

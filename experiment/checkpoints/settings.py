@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import DataError
-from experiment.checkpoints.class_paths import TRUSTED, check_classes, find_class
+from experiment.checkpoints.class_paths import TRUSTED, check_classes, find_class, inside
 from experiment.checkpoints.find import Source, Which, find_checkpoints
 from experiment.checkpoints.read import Checkpoint, read_checkpoint
 from experiment.run_results import flat_settings
@@ -36,11 +36,6 @@ TRAINING = ("augmentation", "crops_per_image")
 # Settings of the model in which they may not differ, except for the initial weights.
 SHARED = ("network", "class_names", "fov_only")
 INITIAL = ("model.network.weights", "model.network.frozen")
-# Fitted, or read from the data: null in a config.
-FITTED = (
-    "model.inference.temperature",
-    *("data.class_names", "data.channels", "data.template_count", "data.folds"),
-)
 
 
 @dataclass(frozen=True)
@@ -71,8 +66,7 @@ class Checkpoints:
             if name is not None:
                 raise DataError(
                     f"{member.path}: {name} is {other.get(name)}, but {first.get(name)} in "
-                    f"{members[0].path}; members of an ensemble have one network and one "
-                    "preprocessing"
+                    f"{members[0].path}; leave one out"
                 )
         return cls(members)
 
@@ -111,24 +105,20 @@ class Checkpoints:
         path, model, data = self.lead.path, dict(self.lead.model), dict(self.lead.data)
         ours = given.model.class_path.rpartition(".")[2]
         if self.lead.method not in ("", ours):
-            raise DataError(
-                f"{path}: is a {self.lead.method}'s checkpoint, this config is {ours}'s; give the "
-                "config it was trained with"
-            )
-        named = [given[part].as_dict() for part in ("model", "data")]
-        packages = [*TRUSTED, *_named_packages(named)]
+            raise DataError(f"{path}: of {self.lead.method}, not {ours}; give its own config")
+        # The user's own config names packages that are trusted as well.
+        named = [path for name, path in given.items() if name.endswith("class_path")]
+        packages = [*TRUSTED, *(one.partition(".")[0] for one in named if not inside(one, TRUSTED))]
         for part, values in (("model", model), ("data", data)):
             try:
                 check_classes(values, find_class(given[part].class_path), part, packages)
             except DataError as error:
                 raise DataError(f"{path}: {error}") from None
         if from_command and model.get("inference"):
-            values = given.model.init_args.inference.as_dict()
-            names = values if "" in from_command else values.keys() & {*from_command}
-            chosen = {name: values[name] for name in names}
-            if chosen.get("temperature", 0) is None:  # fitted after training
-                del chosen["temperature"]
-            model["inference"] = dict(model["inference"]) | chosen
+            for name, value in given.model.init_args.inference.as_dict().items():
+                fitted = name == "temperature" and value is None
+                if not fitted and {"", name} & {*from_command}:
+                    model["inference"] = dict(model["inference"]) | {name: value}
         if self.lead.data_class != given.data.class_path:
             log.warning("%s: trained with another data module; preprocessing is the config's", path)
             data = {}
@@ -137,14 +127,16 @@ class Checkpoints:
 
 
 def log_overrides(given: "Namespace", used: "Namespace") -> None:
-    """Log each option of model and data whose given value the checkpoint overrides."""
+    """Log each option of model and data whose given value the checkpoint overrides.
+
+    Null and "auto" leave the choice to the data, or to what was fitted.
+    """
     for part in ("model", "data"):
         before, after = (flat_settings(c[part].clone().as_dict(), part) for c in (given, used))
         for name in sorted(before.keys() | after.keys()):
-            if name in FITTED and before.get(name) in (None, "auto"):
-                continue
-            if (own := after.get(name)) != before.get(name):
-                log.warning("%s is the checkpoint's %r, not %r", name, own, before.get(name))
+            value, own = before.get(name), after.get(name)
+            if value != own and value not in (None, "auto"):
+                log.warning("%s is the checkpoint's %r, not %r", name, own, value)
 
 
 def _shared_settings(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -155,15 +147,3 @@ def _shared_settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "data": {k: v for k, v in checkpoint.data.items() if k not in free},
     }
     return {k: v for k, v in flat_settings(shared).items() if not k.startswith(INITIAL)}
-
-
-def _named_packages(config: Any) -> list[str]:
-    """Packages of the classes that the user's own config names, which are trusted as well."""
-    if not isinstance(config, dict | list):
-        return []
-    values = config.values() if isinstance(config, dict) else config
-    found = [name for value in values for name in _named_packages(value)]
-    class_path = str(config.get("class_path", "")) if isinstance(config, dict) else ""
-    if class_path and not class_path.startswith(tuple(f"{package}." for package in TRUSTED)):
-        found.append(class_path.partition(".")[0])
-    return found

@@ -9,7 +9,6 @@ from conftest import read_table
 
 from common.errors import DataError
 from inference import load
-from inference.examples import examples
 
 BIG5 = os.fsdecode("正常".encode("big5"))  # as unzip leaves it
 
@@ -18,7 +17,7 @@ BIG5 = os.fsdecode("正常".encode("big5"))  # as unzip leaves it
 @pytest.mark.parametrize("config", ["aoi", "vessels"])
 def test_every_file_is_predicted_or_skipped(config, trained, predict, tmp_path):
     run = trained(config)
-    image = examples(load(run), 1)[0]
+    image = load(run).examples(1)[0]
     folder = str(tmp_path / "in")
     os.mkdir(folder)
     for stem in ("a", BIG5, "=b"):

@@ -9,7 +9,6 @@ from common.errors import DataError
 from experiment.checkpoint_io import AtomicCheckpointIO, write_portable
 from experiment.checkpoints import read_checkpoint
 from inference import export, load
-from inference.examples import examples
 
 
 @pytest.mark.parametrize("config", ["aoi", "vessels_best"])
@@ -17,7 +16,7 @@ def test_predicts_as_the_checkpoint_it_is_of(trained, tmp_path, config):
     source = trained(config) / "checkpoints" / "last.ckpt"
     folder = export.export(source, "checkpoint", tmp_path / "out")
     models = [load(path, device="cpu") for path in (source, folder / "model.ckpt")]
-    images = examples(models[0], 1)
+    images = models[0].examples(1)
     differences = export.compare(*(list(model.predict(images)) for model in models))
     assert set(differences.values()) == {0}
 

@@ -36,13 +36,12 @@ def test_best_first_with_what_differs(tmp_path, capsys):
     assert str(path) in capsys.readouterr().out
     page = path.read_text()
     assert order(path) == ["second", "first"]
-    assert "Ordered by Validation accuracy, highest first. " in page
+    assert "Ordered by Validation accuracy, highest first." in page
     assert "SAMPLE DATA (synthetic)</strong> in second" in page
     assert page.count("<a href=") == page.count('<a href="second/report.html">second</a>') == 1
     for text in (">model.<wbr>lr<", ">WeightAverage<", 'value="0.95">', 'value="0.94">'):
         assert text in page
-    for text in ("num_workers", "decay"):
-        assert text not in page
+    assert "num_workers" not in page
 
 
 def test_runs_are_ranked_by_what_all_have_in_whatever_order(tmp_path):
@@ -55,7 +54,7 @@ def test_runs_are_ranked_by_what_all_have_in_whatever_order(tmp_path):
     for given in ([a, b, other], [other, b, a], [a, b, other, b]):
         path = compare.write_comparison(given)
         assert path == tmp_path / "aoi" / "compare.html"
-        pages.append(re.sub("Written [^.]*", "", path.read_text()))
+        pages.append(path.read_text())
     assert pages[0] == pages[1] == pages[2]
     assert order(path) == ["b", "../aoi_best/a", "a"]
 
@@ -65,7 +64,7 @@ def test_what_is_no_run_is_left_out_and_damage_is_named(tmp_path, caplog):
     assert order(compare.write_comparison([tmp_path / "gone", good])) == ["good"]
     assert f"{tmp_path / 'gone'}: left out" in caplog.text
     (good / "metrics.csv").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match=r"good/metrics\.csv: not a text file"):
+    with pytest.raises(DataError, match=r"good/metrics\.csv: not a table of metrics"):
         compare.write_comparison([good])
 
 

@@ -39,22 +39,22 @@ def test_half_a_last_line_is_dropped(tmp_path, tail):
     path = tmp_path / "metrics.csv"
     whole = path.read_text()
     path.write_text(whole + tail)
-    assert len(read_metrics(path)[1]) == 6
+    assert len(read_metrics(path)) == 6
     MetricsCSV(tmp_path).keep_epochs(2)
     assert path.read_text() == whole
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
+    "text",
     [
-        (b"\xff\xfe\x00", r"metrics\.csv: not a text file"),
-        (b"epoch,step\n0,1\n0\n0,2\n", "line 3: not numbers below each"),
-        (b"epoch,step\n0,1,2\n", "line 2: not numbers below each"),
-        (b"epoch,step\n0,x\n", "line 2: not numbers below each"),
-        (b"a,b\n1,2\n", "no column step"),
+        b"\xff\xfe\x00\n",
+        b"epoch,step\n0,1,2\n",
+        b"epoch,step\n0,1\n0,1,2\n",
+        b"epoch,step\n0,x\n",
+        b"a,b\n1,2\n",
     ],
 )
-def test_other_damage_is_one_line(tmp_path, text, line):
+def test_other_damage_is_one_line(tmp_path, text):
     (tmp_path / "metrics.csv").write_bytes(text)
-    with pytest.raises(DataError, match=line):
+    with pytest.raises(DataError, match=r"metrics\.csv: not a table of metrics \(.*; restore"):
         read_metrics(tmp_path / "metrics.csv")

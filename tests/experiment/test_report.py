@@ -9,8 +9,7 @@ from conftest import write_run
 from PIL import Image
 
 from common.errors import DataError
-from experiment.headline import headline, short
-from experiment.report import write_report
+from experiment.report import headline, short, write_report
 from experiment.run_results import read_results
 
 ROWS = [  # as Lightning writes them: sparse, epochs from 0, validation before training
@@ -80,7 +79,6 @@ def test_figures_and_tables_are_in_it(run):
     for name in ("confusion", "curves"):
         Image.linear_gradient("L").resize((40, 30)).save(figures / f"{name}.png")
     (figures / ".half-curves-x1.png").write_bytes(b"")  # of a killed process
-    (figures / "broken.png").write_bytes(b"\x89PNG")
     rows = "".join(f"{i}<.png,a,b,0.5\n" for i in range(201))
     header = "image,true class,predicted class,confidence\n"
     (figures / "test_mistakes.csv").write_text(header + rows)
@@ -90,7 +88,7 @@ def test_figures_and_tables_are_in_it(run):
     for code, _ in pictures:
         assert Image.open(io.BytesIO(base64.b64decode(code))).size == (40, 30)
     for text in (
-        *("AOI defect classification", "/data/&lt;aoi&gt;", "0123456789ab", "12 min"),
+        *("AOI defect classification", "/data/&lt;aoi&gt;", "0123456789ab", "12.5"),
         *("1,234 training", "3, stopped early: no improvement", "Mistakes (test): 201"),
         *("199&lt;.png", "class_path: lit_models.DefectClassifier"),
     ):
@@ -131,7 +129,7 @@ def test_nothing_logged_yet_and_a_broken_file(run):
                 "task": "vessels",
                 "evaluations": [{**TESTED, "metrics": {"test/full_image/dice_pooled": 0.5}}],
             },
-            "Dice 0.5000 in the whole photograph, on test images.",
+            "Dice in the whole photograph 0.5000, on test images.",
         ),
         ({"task": "a fifth"}, ""),
     ],

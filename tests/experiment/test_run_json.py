@@ -19,12 +19,12 @@ def test_training_over_three_processes(tmp_path):
     second = RunJSON(path)
     assert second.record["wandb_id"] == "w1"
     second.start({**FIT, "command": "two", "checkpoint": "last.ckpt", "wandb_id": "w1"})
-    second._clock -= 60 * 5
+    second._began -= 60 * 5
     second.finish("failed", error="no disk")
     assert (read(path)["status"], read(path)["error"]) == ("failed", "no disk")
     third = RunJSON(path)
     third.start({**FIT, "command": "three", "wandb_id": "w1"})
-    third._clock -= 60
+    third._began -= 60
     third.finish("finished", best_checkpoint="epoch=1.ckpt")
     record = read(path)
     assert record["minutes"] == 6

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from experiment.run_folder import RunSettings
-from experiment.wandb_run import finish_wandb, new_wandb_id, start_wandb, wandb_mode
+from experiment.wandb_run import finish_wandb, new_wandb_id, start_wandb
 
 PROCESS = """
 import sys, time
@@ -68,10 +68,10 @@ def test_ids_differ_but_for_a_sweep_which_chooses_its_own(monkeypatch):
 )
 def test_disabled_and_offline(monkeypatch, tmp_path, setting, environment, mode):
     monkeypatch.setenv("WANDB_MODE", environment)
-    run = RunSettings("aoi", wandb=setting)
-    assert wandb_mode(run) == mode
-    if mode == "disabled":
-        assert start_wandb(run, tmp_path, "x", {}, []) is None
+    modes = []
+    monkeypatch.setattr("wandb.init", lambda **settings: modes.append(settings["mode"]))
+    start_wandb(RunSettings("aoi", wandb=setting), tmp_path, "x", {}, [])
+    assert modes == ([] if mode == "disabled" else [mode])
 
 
 def test_a_run_that_will_not_start_is_a_warning(monkeypatch, tmp_path, caplog):

@@ -9,7 +9,6 @@ from commandline.verbs import main
 from common.errors import DataError
 from inference import compression, load
 from inference.compression import compress, decode, quality_that_keeps, vessels_kept
-from inference.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,7 @@ def vessels():
 @pytest.fixture(scope="module")
 def photograph(vessels):
     """96 px around vessels of a photograph from the built-in sample."""
-    with Image.open(examples(vessels, 1)[0]) as opened:
+    with Image.open(vessels.examples(1)[0]) as opened:
         return opened.convert("RGB").resize((96, 96))
 
 

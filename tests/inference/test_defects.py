@@ -5,12 +5,11 @@ import torch
 
 from experiment.checkpoints import Checkpoint
 from inference.defects import DefectModel
-from inference.model import Settings
 from lit_models.networks import TorchvisionClassifier
 from lit_models.postprocessing.defects import DefectPostprocessor
 
 NAMES = ["good", "bad", "ugly"]
-CPU = Settings(torch.device("cpu"), "32-true", 2)
+CPU = torch.device("cpu")
 
 
 def model(name, tmp_path, **inference):

@@ -19,8 +19,7 @@ from common.errors import DataError
 from datamodules.blot_files import find_pairs
 from datamodules.blot_style import NAMES
 from inference import export, infer_onnx, load
-from inference.blots import BlotGraph
-from inference.examples import examples
+from inference.blots import BlotModel
 from inference.exported_model import ExportedModel
 from inference.model_card import model_card
 
@@ -85,7 +84,7 @@ def test_runner_without_torch_writes_what_predict_writes(
     config, limit, exported, trained, predict, few, tmp_path
 ):
     run, folder = trained(config), exported(config)
-    first = examples(load(run), 1)[0]
+    first = load(run).examples(1)[0]
     if config in ("aoi", "vessels_best"):
         images = few(first.parent, small=config == "aoi")
     else:
@@ -213,7 +212,7 @@ def test_bad_file_is_one_line_and_the_others_are_predicted(exported, tmp_path):
 def test_loads_and_predicts_as_the_checkpoint(config, exported, trained):
     checkpoint = trained(config) / "checkpoints" / "last.ckpt"
     model = load(checkpoint, device="cpu", precision="32-true")
-    images = examples(model, 2)
+    images = model.examples(2)
     exported_model = load(exported(config) / "model.onnx")
     pairs = list(zip(model.predict(images), exported_model.predict(images), strict=True))
     assert len(pairs) == 2
@@ -234,22 +233,24 @@ def assert_same(pairs):
     assert all(value <= export.TOLERANCES[name] for name, value in differences.items())
 
 
-def untraced(model, graph):
-    """What an export of the graph predicts, without the minute of tracing."""
+def untraced(model):
+    """What an export of the model predicts, without the minute of tracing."""
+    inputs = model.graph_inputs()
 
     def run(feeds):
-        assert list(feeds) == list(graph.inputs)
+        assert list(feeds) == list(inputs)
         with torch.inference_mode():
-            return [y.numpy() for y in graph(*map(torch.from_numpy, feeds.values()))]
+            return [y.numpy() for y in model(*map(torch.from_numpy, feeds.values())).values()]
 
-    return ExportedModel(run, model_card(model, graph), Path("model.onnx"))
+    names = {"inputs": dict.fromkeys(inputs), "outputs": [*model(*inputs.values())]}
+    return ExportedModel(run, model_card(model) | names, Path("model.onnx"))
 
 
 def test_each_image_has_its_best_scale_in_the_graph(trained):
     model = load(trained("vessels_best"), device="cpu", precision="32-true")
     model.inference = replace(model.inference, scales=(1.0, 0.8, 0.65), tta=8)
-    exported = untraced(model, model.graph().eval())
-    images = examples(model, 2)
+    exported = untraced(model)
+    images = model.examples(2)
     pairs = list(zip(model.predict(images), exported.predict(images), strict=True))
     assert_same(pairs)
 
@@ -257,17 +258,16 @@ def test_each_image_has_its_best_scale_in_the_graph(trained):
 @pytest.mark.parametrize("sides", [(45, 70), (16, 16)])
 def test_styled_blots_of_the_runner_are_those_of_the_checkpoint(sides, trained):
     model = load(trained("blots_style"), device="cpu", precision="32-true")
-    graph = model.graph().eval()
     rng = np.random.default_rng(0)
     templates = tuple(rng.integers(0, 256, sides, dtype=np.uint8) for _ in range(2))
-    found = untraced(model, graph).predict(*templates)
+    found = untraced(model).predict(*templates)
     expected = model.predict(*templates)
     assert found.style == expected.style
     assert found.style.keys() == set(NAMES)
     assert np.array_equal(np.array(found.image), np.array(expected.image))
     assert found.image.size == sides[::-1]
     with pytest.raises(DataError, match="give templates of one size"):
-        untraced(model, graph).predict(templates[0], templates[1][1:])
+        untraced(model).predict(templates[0], templates[1][1:])
 
 
 def test_card_says_what_the_model_is(exported):
@@ -285,26 +285,29 @@ def test_card_says_what_the_model_is(exported):
     assert " ".join(sorted(path.name for path in folder.iterdir())) == names
 
 
-def otherwise(graph, pixels):
-    return (255 - FORWARD(graph, pixels)[0],)
+def otherwise(model, pixels):
+    return {"image": 255 - FORWARD(model, pixels)["image"]}
 
 
-def fails(feeds):
-    raise RuntimeError("an assertion\nof many lines")
+def fails(path):
+    def run(feeds):
+        raise RuntimeError("an assertion\nof many lines")
+
+    return run, SESSION(path)[1]
 
 
 def full(file):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-FORWARD = BlotGraph.forward
+FORWARD, SESSION = BlotModel.forward, infer_onnx.session
 
 
 @pytest.mark.parametrize(
     ("part", "instead", "message"),
     [
-        ("inference.blots.BlotGraph.forward", otherwise, "not exported, .* more than is allowed"),
-        ("inference.export._calls", lambda program: fails, r"it does not run \(an assertion\)"),
+        ("inference.blots.BlotModel.forward", otherwise, "not exported, .* more than is allowed"),
+        ("inference.exported_model.session", fails, r"it does not run \(an assertion\)"),
         ("inference.export.sha256", full, r"cannot be written \(No space left on device\)"),
     ],
 )
@@ -313,7 +316,7 @@ def test_what_differs_or_does_not_run_leaves_nothing(
 ):
     monkeypatch.setattr(part, instead)
     with pytest.raises(DataError, match=rf"out: .*{message}"):
-        export.export(trained("blots"), "torch_export", tmp_path / "out")
+        export.export(trained("blots"), "onnx", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

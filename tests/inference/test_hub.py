@@ -12,7 +12,6 @@ from conftest import config_args
 from cli import main
 from common.errors import DataError
 from inference import export, load
-from inference.examples import examples
 
 COMMIT = "0" * 40
 
@@ -41,7 +40,7 @@ def test_folder_predicts_and_validates_as_the_checkpoint(folder, trained, tmp_pa
     model, copy = load(trained("aoi")), load(folder)
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["README.md", "config.json", "model.safetensors"]
-    for image in examples(model, 2):
+    for image in model.examples(2):
         assert copy.predict(image).probabilities == model.predict(image).probabilities
     assert copy.card() == model.card(), "the threshold of review.csv too"
     readme = (folder / "README.md").read_text()

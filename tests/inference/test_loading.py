@@ -122,17 +122,17 @@ def test_precision_is_the_training_s_where_it_is_native(changed, monkeypatch, na
     path = changed(
         "blots", lambda c: c["callbacks"].update(ConvolutionLayout={"precision": "bf16-mixed"})
     )
-    assert load(path, device="cpu").settings.precision == native
-    assert load(path, device="cpu", precision="32-true").settings.precision == "32-true"
+    assert load(path, device="cpu").precision == native
+    assert load(path, device="cpu", precision="32-true").precision == "32-true"
     path = changed("blots", lambda c: c["callbacks"].pop("ConvolutionLayout"))
-    assert load(path, device="cpu").settings.precision == "32-true"
+    assert load(path, device="cpu").precision == "32-true"
 
 
 def test_batch_size_is_that_of_the_evaluation(trained):
-    assert load(trained("blots")).settings.batch_size == 32
-    assert load(trained("retina")).settings.batch_size == 1
-    assert load(trained("aoi")).settings.batch_size == 32
-    assert load(trained("aoi"), batch_size=3).settings.batch_size == 3
+    assert load(trained("blots")).batch_size == 32
+    assert load(trained("retina")).batch_size == 1
+    assert load(trained("aoi")).batch_size == 32
+    assert load(trained("aoi"), batch_size=3).batch_size == 3
 
 
 def test_loading_draws_no_random_numbers(trained):

@@ -11,7 +11,6 @@ pytest.importorskip("nncf")
 
 from common.errors import DataError, UsageError
 from inference import export, load, quantize
-from inference.examples import examples
 
 
 @pytest.mark.parametrize(("config", "int8"), [("aoi", True), ("vessels_best", False)])
@@ -19,7 +18,7 @@ def test_predicts_as_the_checkpoint(config, int8, trained, tmp_path, capsys):
     run = trained(config)
     folder = export.export(run, "openvino", tmp_path / "out", int8)
     model, exported = load(run, device="cpu", precision="32-true"), load(folder / "model.xml")
-    images = examples(model, 4)
+    images = model.examples(4)
     pairs = zip(model.predict(images), exported.predict(images), strict=True)
     differences = export.compare(*zip(*pairs, strict=True))
     assert differences["largest difference in probability"] < (0.1 if int8 else 0.01)
@@ -61,7 +60,7 @@ def test_validation_images_of_each_task(config, best, trained):
 
 def test_settings_of_a_stranger_are_one_line(trained):
     checkpoint = load(trained("vessels_best"), device="cpu").trained
-    checkpoint.data["val_size"] = "many"
+    checkpoint.data["inputs"] = {"size": 64, "widths": 3}
     with pytest.raises(DataError, match=r"its settings cannot be \(") as error:
         quantize.ValidationImages(checkpoint)
     assert "\n" not in str(error.value)

@@ -61,10 +61,9 @@ def test_best_where_the_named_one_was_replaced_before_a_kill(tmp_path):
     assert find_checkpoints(tmp_path) == [checkpoints / "epoch=3.ckpt"]
 
 
-def test_best_of_a_run_that_continues_another_without_a_better_epoch(tmp_path, caplog):
+def test_best_of_a_run_that_continues_another_without_a_better_epoch(tmp_path):
     checkpoints = make_run(tmp_path, "epoch=2.ckpt")
     assert find_checkpoints(tmp_path) == [checkpoints / "last.ckpt"]
-    assert "kept no best checkpoint; its last one is used" in caplog.text
 
 
 def test_the_folder_of_a_cross_validation(tmp_path):
@@ -72,7 +71,7 @@ def test_the_folder_of_a_cross_validation(tmp_path):
     (tmp_path / "crossval.json").write_text(json.dumps(record))
     assert find_checkpoints(tmp_path) == [tmp_path / "fold-0" / "a.ckpt"]
     (tmp_path / "crossval.json").write_text(json.dumps({**record, "status": "running"}))
-    with pytest.raises(DataError, match="1 trained so far; run crossval again to continue"):
+    with pytest.raises(DataError, match="not all folds are trained; run crossval again"):
         find_checkpoints(tmp_path)
     (tmp_path / "crossval.json").write_text("[]")
     with pytest.raises(DataError, match="not readable"):
@@ -81,5 +80,5 @@ def test_the_folder_of_a_cross_validation(tmp_path):
 
 @pytest.mark.parametrize("name", ["gone", "gone.ckpt", "."])
 def test_nothing_there(tmp_path, name):
-    with pytest.raises(DataError, match=r"no such run or checkpoint|has no checkpoint"):
+    with pytest.raises(DataError, match="no such run or checkpoint"):
         find_checkpoints(tmp_path / Path(name))

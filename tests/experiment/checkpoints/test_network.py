@@ -51,7 +51,7 @@ def test_what_does_not_fit_is_named(tmp_path, caplog):
     first = next(iter(state))
     torch.save({k: v for k, v in state.items() if k != first}, path)
     initialize(module(1), str(path))
-    assert f"init_from: new are {first}" in caplog.text
+    assert f"; new are {first}\n" in caplog.text
     torch.save({"other": torch.zeros(3)}, path)
     with pytest.raises(DataError, match="none of its 1 weights fits this network"):
         initialize(module(1), str(path))
@@ -77,7 +77,7 @@ def test_the_head_is_new_where_classes_differ(tmp_path, caplog):
     name = next(k for k in backbone if "backbone" in k and k.endswith("weight"))
     assert torch.equal(model.state_dict()[name], backbone[name])
     assert model.network.head.out_features == 2
-    assert "init_from: new are network.head.weight, network.head.bias" in caplog.text
+    assert "; new are network.head.weight, network.head.bias\n" in caplog.text
 
 
 def test_it_begins_a_new_training_alone(tmp_path):

@@ -61,7 +61,7 @@ def test_each_member_has_its_own_temperature_unless_one_is_asked_for(opened):
 
 def test_another_method_is_refused(opened):
     given = Namespace(model=Namespace(class_path="lit_models.ImageReconstructor"))
-    line = "is a VesselSegmenter's checkpoint, this config is ImageReconstructor's"
+    line = "of VesselSegmenter, not ImageReconstructor; give its own config"
     with pytest.raises(DataError, match=line):
         opened(PLAIN).settings(given, [])
 
