@@ -96,7 +96,7 @@ VALUES: dict[str, dict[str, str]] = {
     },
     "blots": {
         "data.size": "15",
-        "data.target": "nowhere/",
+        "data.template_count": "0",
         "model.generator": "torch.nn.Identity",
         "model.adversarial_loss": "torch.nn.MSELoss",
         "trainer.accumulate_grad_batches": "2",

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
             suspects = {row["ID"] for row in csv.DictReader(file)}
         with (found / "duplicates.csv").open(newline="") as file:
             duplicates = len(list(csv.DictReader(file)))
-    wrong = {str(files.names[i]) for i in changed}
+    wrong = {files.names[i] for i in changed}
     hits = len(suspects & wrong)
     print(
         f"{len(wrong)} of {len(labels)} labels changed, {len(suspects)} suspects: recall "

@@ -35,12 +35,13 @@ from torchvision.models import resnet18
 from torchvision.transforms import v2
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from datamodules.aoi_files import read_table, stratified_split
+from datamodules.aoi_files import stratified_split
 from datamodules.blots import BlotDataModule
 from datamodules.drive import FundusDataset
 from datamodules.fundus_files import FundusFiles, training_split
 from datamodules.fundus_input import FundusInput, collate
 from datamodules.images import read_image
+from datamodules.label_tables import read_table
 from datamodules.preprocessing import MEAN, STD, photograph_input
 from lit_models.losses import FocalTverskyLoss
 from lit_models.networks import AutoEncoder, ReferenceDiscriminator, ReferenceGenerator, UNet
@@ -55,12 +56,12 @@ Task = tuple[nn.Module, DataLoader, Callable[[Any], None], Callable[[], float]]
 def aoi(options: Namespace) -> Task:
     """Frozen ResNet-18 with a linear head; accuracy."""
     table = read_table(options.data_dir / "train.csv")
-    names, targets = table["name"], torch.tensor(table["label"].astype(int).tolist())
+    targets = torch.tensor([int(row.label) for row in table])
     to_input = v2.Compose(
         [v2.Resize((224, 224)), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
     )
 
-    paths = [options.data_dir / "train_images" / name for name in names]
+    paths = [options.data_dir / "train_images" / row.name for row in table]
 
     def collated(rows: list[int]) -> tuple[Tensor, Tensor]:
         return torch.stack([to_input(read_image(paths[i], "RGB")) for i in rows]), targets[rows]

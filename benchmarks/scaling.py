@@ -18,7 +18,7 @@ from training import clocked, timed
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.aoi import AOIDataModule
-from datamodules.aoi_files import read_table
+from datamodules.label_tables import read_table
 
 # Times that the images are repeated, side in px, workers.
 CASES = [(1, 112, 2), (4, 112, 2), (16, 112, 2), (1, 56, 2), (1, 224, 2), (1, 448, 2)]
@@ -52,10 +52,10 @@ def repeated(sample: Path, target: Path, times: int) -> int:
     (target / "train_images").mkdir(parents=True)
     lines = ["ID,Label"]
     for copy in range(times):
-        for name, label in zip(table["name"], table["label"], strict=True):
-            image = (sample / "train_images" / name).resolve()
-            (target / "train_images" / f"{copy}_{name}").symlink_to(image)
-            lines.append(f"{copy}_{name},{label}")
+        for row in table:
+            image = (sample / "train_images" / row.name).resolve()
+            (target / "train_images" / f"{copy}_{row.name}").symlink_to(image)
+            lines.append(f"{copy}_{row.name},{row.label}")
     (target / "train.csv").write_text("\n".join(lines) + "\n")
     return len(lines) - 1
 

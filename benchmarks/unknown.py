@@ -34,7 +34,7 @@ HEAD = ("left out", "1 - confidence", "distance", "unknown", "rest", "left out "
 
 def write_split(path: Path, files: LabeledFiles, left_out: str, seed: int) -> list[Path]:
     """A table of all other classes, split at random; gives the images kept for testing."""
-    known = np.flatnonzero(files.labels != left_out)
+    known = [i for i, label in enumerate(files.labels) if label != left_out]
     order = np.random.default_rng(seed).permutation(known)
     parts = np.split(order, [int(0.7 * len(order)), int(0.85 * len(order))])
     with path.open("w", newline="") as file:
@@ -42,7 +42,7 @@ def write_split(path: Path, files: LabeledFiles, left_out: str, seed: int) -> li
         rows.writerow(("file", "label", "split"))
         for split, part in zip(("train", "val", "test"), parts, strict=True):
             rows.writerows((files.names[i], f"class {files.labels[i]}", split) for i in part)
-    return [files.folder / str(files.names[i]) for i in parts[2]]
+    return [files.folder / files.names[i] for i in parts[2]]
 
 
 def scores(model: Any, images: list[Path]) -> dict[str, np.ndarray]:
@@ -70,7 +70,7 @@ def measure(options: argparse.Namespace, files: LabeledFiles, left_out: str) -> 
         main([*args, "--run.wandb=disabled", f"--seed_everything={options.seed}", *options.options])
         model: Any = load(Path(folder, options.config, "run"), device="cpu")
         new = [
-            files.folder / str(name)
+            files.folder / name
             for name, label in zip(files.names, files.labels, strict=True)
             if label == left_out
         ]

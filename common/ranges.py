@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse.typing import restricted_number_type
 
 if TYPE_CHECKING:
-    Seed = int
     TileSide = int
     Pixels = float
-    BatchSize = int
     ImageSide = int
-    FoldCount = int
     HalfOpenUnitInterval = float
     PositiveFinite = float
     NonNegativeFinite = float
@@ -26,10 +23,7 @@ else:
         made.__module__, made.__qualname__ = __name__, name
         return made
 
-    Seed = _range("Seed", "int from 0 to 4294967295", int, (">=", 0), ("<=", 2**32 - 1))
-    BatchSize = _range("BatchSize", "int from 1 to 65536", int, (">=", 1), ("<=", 65536))
     ImageSide = _range("ImageSide", "int from 1 to 16384", int, (">=", 1), ("<=", 16384))
-    FoldCount = _range("FoldCount", "int from 2", int, (">=", 2))
     TileSide = _range("TileSide", "int from 64", int, (">=", 64))
     Pixels = _range("Pixels", "float above 0 to 16384", float, (">", 0), ("<=", 16384))
     HalfOpenUnitInterval = _range(

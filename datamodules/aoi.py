@@ -1,20 +1,20 @@
 """Labeled images: AOI defects and any other classes, as `datamodules.aoi_files` finds them."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from jsonargparse.typing import NonNegativeInt, OpenUnitInterval
+from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import DataError
 from common.paths import expand
-from common.ranges import BatchSize, FoldCount, ImageSide, Seed
+from common.ranges import ImageSide
 from datamodules.aoi_files import (
     AIDEA_NAMES,
     SPLITS,
@@ -27,12 +27,10 @@ from datamodules.aoi_files import (
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
 from datamodules.defect_dataset import DefectDataset
-from datamodules.folds import Fold, fold_split
+from datamodules.folds import fold_split
 from datamodules.images import list_images, read_image
-from datamodules.label_tables import name_array
 from datamodules.preprocessing import Resize, has_color, normalize_defects
 from datamodules.synthetic.aoi import draw_sample
-from datamodules.transforms import Augmentation
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +46,6 @@ class AOIDataModule(ImageDataModule):
     list of file names; ``index`` int64 ``(N,)``, positions in the data set.
 
     Args:
-        data_dir: folder in one of the layouts of `datamodules.aoi_files`; null draws the built-in,
-            synthetic sample.
-        predict_dir: plain folder of images, or one image, for ``predict``; null predicts the test
-            images.
-        test_dir: other labeled images of the same classes for ``test``: in it the test images, else
-            the validation images, else all; null takes the test images of ``data_dir``.
         recursive: predict the images in the folders below ``predict_dir`` too.
         table: table of the file names and labels, in ``data_dir`` or elsewhere; null looks for one.
         columns: the table's columns of file names and labels; null finds them by their names.
@@ -64,25 +56,20 @@ class AOIDataModule(ImageDataModule):
         channels: "gray", "rgb", or "auto": color where most training images have any.
         val_fraction: part of each class that is kept for validation where the data have no
             validation images of their own.
-        folds: cut the training and validation images into so many parts instead, each class evenly;
-            null takes ``val_fraction``.
-        fold: the part that is kept for validation, from 0; "all" trains on every image.
-        batch_size: images in a batch of one process.
+        batch_size: training images in a batch of one process.
         num_workers: processes that decode images.
-        augmentation: how training images vary at random, on the device; null: not at all.
         cache_features: let ``FeatureCache`` compute a frozen backbone's features once.
-        seed: of the split and of the training order.
+        **kwargs: see `ImageDataModule`.
 
     Raises:
-        DataError: class names that are empty or not unique; from ``prepare_data`` and ``setup``,
-            for a layout, table or image it cannot use.
+        DataError: see `ImageDataModule`; class names that are empty or not unique.
     """
+
+    draw_sample = draw_sample
 
     def __init__(
         self,
-        data_dir: str | None = None,
-        predict_dir: str | None = None,
-        test_dir: str | None = None,
+        *args: Any,
         recursive: bool = False,
         table: str | None = None,
         columns: list[str] | None = None,
@@ -91,28 +78,21 @@ class AOIDataModule(ImageDataModule):
         resize: Resize = "squash",
         channels: Literal["auto", "gray", "rgb"] = "auto",
         val_fraction: OpenUnitInterval = 0.15,
-        folds: FoldCount | None = None,
-        fold: Fold | None = None,
-        batch_size: BatchSize = 32,
+        batch_size: PositiveInt = 32,
         num_workers: NonNegativeInt = 2,
-        augmentation: Augmentation | None = None,
         cache_features: bool = True,
-        seed: Seed = 0,
+        **kwargs: Any,
     ) -> None:
-        folders = data_dir, predict_dir, test_dir
-        loading = batch_size, batch_size, num_workers
-        super().__init__(draw_sample, *folders, *loading, seed, folds=folds, fold=fold)
-        self.save_hyperparameters()
+        super().__init__(*args, batch_size=batch_size, num_workers=num_workers, **kwargs)
         self.recursive, self.table, self.columns = recursive, table, columns
         self.image_size, self.resize, self.val_fraction = image_size, resize, val_fraction
-        self.augmentation, self.cache_features = augmentation, cache_features
-        self.normalize = normalize_defects
+        self.cache_features, self.normalize = cache_features, normalize_defects
         # Of "train" and "val", filled by FeatureCache: they take the place of the images in fit.
         self.features: dict[str, Tensor] = {}
         self._decoded: dict[str, CachedDataset] = {}  # as they are seen in fit, where they are few
         self._found: dict[str, LabeledFiles | None] = {}
         if class_names is None:
-            class_names = list(AIDEA_NAMES) if data_dir is None else self._found_names()
+            class_names = list(AIDEA_NAMES) if self.data_dir is None else self._found_names()
         if not class_names or not all(class_names) or len(set(class_names)) < len(class_names):
             raise DataError(
                 f"data.class_names: {class_names}; give one name a class, all different"
@@ -129,8 +109,8 @@ class AOIDataModule(ImageDataModule):
     def _found_names(self) -> list[str]:
         train, val = self._find("train"), self._find("val")
         assert train is not None
-        labels = [part.labels for part in (train, val) if part is not None]
-        names = train._replace(labels=np.concatenate(labels)).class_names()
+        labels = [*train.labels, *(val.labels if val else [])]
+        names = train._replace(labels=labels).class_names()
         if len(names) < 2:
             raise DataError(f"{train.where}: all images are {names[0]}; give two classes or more")
         return names
@@ -150,12 +130,12 @@ class AOIDataModule(ImageDataModule):
         files, targets, train, val = self._split()
         if self.channels == "auto" and stage == "fit":
             step = max(1, len(train) // LOOKED_AT)
-            looked_at = [files.folder / str(files.names[i]) for i in train[::step][:LOOKED_AT]]
+            looked_at = [files.folder / files.names[i] for i in train[::step][:LOOKED_AT]]
             colored = sum(has_color(read_image(path, "RGB")) for path in looked_at)
             self.channels = "rgb" if colored > len(looked_at) / 2 else "gray"
             self.hparams["channels"] = self.channels
         self.train_set, val_set = (
-            self._dataset(files.folder, files.names[part.numpy()], targets[part])
+            self._dataset(files.folder, [files.names[i] for i in part], targets[part])
             for part in (train, val)
         )
         self.val_set = val_set if len(val) else None
@@ -182,7 +162,7 @@ class AOIDataModule(ImageDataModule):
         assert files is not None
         first = len(files.names)
         if own is not None:
-            names, labels = (np.concatenate(pair) for pair in zip(files[3:], own[3:], strict=True))
+            names, labels = [*files.names, *own.names], [*files.labels, *own.labels]
             files = files._replace(names=names, labels=labels)
         targets = files.targets(self.class_names)
         count = len(targets)
@@ -190,8 +170,8 @@ class AOIDataModule(ImageDataModule):
         if self.trains_on_all:
             return files, targets, every, every[:0]
         if self.folds is not None:
-            labels = targets.numpy()
-            parts = fold_split(files.where, self.folds, self.fold, self.seed, count, labels)
+            classes = targets.numpy()
+            parts = fold_split(files.where, self.folds, self.fold, self.seed, count, classes)
             train, val = map(torch.from_numpy, parts)
             return files, targets, train, val
         if own is not None:
@@ -228,10 +208,10 @@ class AOIDataModule(ImageDataModule):
         paths = list_images(folder, self.recursive)
         if folder.is_file():
             folder = folder.parent
-        names = name_array([path.relative_to(folder).as_posix() for path in paths])
+        names = [path.relative_to(folder).as_posix() for path in paths]
         return self._dataset(folder, names, torch.full((len(names),), UNLABELED))
 
-    def _dataset(self, folder: Path, names: np.ndarray, targets: Tensor) -> DefectDataset:
+    def _dataset(self, folder: Path, names: Sequence[str], targets: Tensor) -> DefectDataset:
         mode: Literal["L", "RGB"] = "RGB" if self.channels == "rgb" else "L"
         return DefectDataset(folder, names, targets, self.image_size, mode, self.resize)
 

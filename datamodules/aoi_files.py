@@ -3,9 +3,6 @@
 - one folder per class: ``<class>/*``, or ``train/<class>/*`` beside ``val/`` and ``test/``;
 - a table with file names and labels, one for all images or one per split;
 - the AIdea layout: ``train.csv`` (``ID,Label``) with ``train_images/``, ``test.csv`` likewise.
-
-A table may have a million rows: names lie in one array and not in a list, whose strings every
-worker process would copy by counting their references.
 """
 
 import re
@@ -13,21 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from common.errors import DataError
 from common.paths import expand
-from datamodules.images import read_image
-from datamodules.label_tables import (
-    choose_columns,
-    files_of,
-    images_below,
-    name_array,
-    read_header,
-    read_table,
-)
+from datamodules.images import list_images, read_image
+from datamodules.label_tables import choose_columns, files_of, read_header, read_table
 
 UNLABELED = -1
 AIDEA_NAMES = ("normal", "void", "horizontal", "vertical", "edge", "particle")
@@ -38,6 +27,7 @@ SPLITS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
+KINDS = {name: split for split, names in SPLITS.items() for name in names}
 LAYOUTS = (
     "one folder per class, train/<class>/ with test/<class>/, a table of file names and labels "
     "(--data.table), or train.csv with train_images/; see docs/data.md"
@@ -51,21 +41,21 @@ class LabeledFiles(NamedTuple):
         where: the table or folder that they were found in, for messages.
         layout: what was understood, in words.
         folder: what ``names`` are relative to.
-        names: paths of the files, an array of strings ``(N,)``.
-        labels: classes as the disk has them, an array of strings ``(N,)``; empty where unknown.
+        names: paths of the files.
+        labels: class of each as the disk has it; empty where unknown.
     """
 
     where: Path
     layout: str
     folder: Path
-    names: np.ndarray
-    labels: np.ndarray
+    names: list[str]
+    labels: list[str]
 
     def class_names(self) -> list[str]:
         """Names of the classes in natural order: "class 3" for the label 3, AIdea's for AIdea."""
         labels = set(self.labels)
         if self.folder.name == "train_images" and labels <= set("012345"):
-            shape = read_image(self.folder / str(self.names[0]), "L").shape
+            shape = read_image(self.folder / self.names[0], "L").shape
             if tuple(shape) == (1, AIDEA_SIDE, AIDEA_SIDE):
                 return list(AIDEA_NAMES)
         return sorted({_class_name(label) for label in labels}, key=_natural)
@@ -87,7 +77,7 @@ class LabeledFiles(NamedTuple):
             known = {label: numbers.get(label.lstrip("0") or "0") for label in labels}
         for label in labels:
             if known[label] is None:
-                name = self.names[np.flatnonzero(self.labels == label)[0]]
+                name = self.names[self.labels.index(label)]
                 raise DataError(
                     f"{self.where}: label {label[:20]!r} of {name} is none of the classes "
                     f"({in_words(class_names)}); the names are the model's or --data.class_names"
@@ -101,7 +91,7 @@ class LabeledFiles(NamedTuple):
 
 
 def _class_name(label: str) -> str:
-    return f"class {int(label[:9])}" if label.isascii() and label.isdigit() else label
+    return f"class {int(label)}" if label.isascii() and label.isdigit() else label
 
 
 def label_numbers(class_names: Sequence[str]) -> list[int]:
@@ -174,54 +164,51 @@ def _find_table(data_dir: Path, table: str | None, columns: Sequence[str] | None
 def _from_table(
     data_dir: Path, path: Path, columns: Sequence[str] | None, split: str, own: bool
 ) -> LabeledFiles | None:
-    frame = read_table(path, columns)
+    rows = read_table(path, columns)
     layout = f"table {path.name}"
     if own:
         layout += " of this split"
-    elif "split" in frame:
-        known = {name: kind for kind, names in SPLITS.items() for name in names}
-        kinds = frame["split"].str.lower().map(known)
-        for line in frame.index[kinds.isna()]:
-            given = frame["split"][line]
-            raise DataError(f"{path}, line {line}: split {given!r}; give train, val or test")
-        frame, layout = frame[kinds == split], f"{layout} with its splits"
+    elif any(row.split for row in rows):
+        for row in rows:
+            if row.split.lower() not in KINDS:
+                line = f"{path}, line {row.line}"
+                raise DataError(f"{line}: split {row.split!r}; give train, val or test")
+        layout += " with its splits"
+        rows = [row for row in rows if KINDS[row.split.lower()] == split]
     elif split != "train":
         return None
-    if frame.empty:
+    if not rows:
         return None
-    if split == "train":
-        for line in frame.index[frame["label"] == ""]:
-            raise DataError(f"{path}, line {line}: no label of {frame['name'][line]}; give one")
+    for row in rows:
+        if split == "train" and not row.label:
+            raise DataError(f"{path}, line {row.line}: no label of {row.name}; give one")
     folder = data_dir
     if own and (data_dir / f"{split}_images").is_dir():  # AIdea
         folder, layout = data_dir / f"{split}_images", "AIdea layout"
-    names = files_of(path, frame["name"], folder)
-    labels = name_array(frame["label"].tolist())
-    return LabeledFiles(path, layout, folder, names, labels)
+    names = files_of(path, [row.name for row in rows], folder)
+    return LabeledFiles(path, layout, folder, names, [row.label for row in rows])
 
 
 def _from_folders(data_dir: Path, split: str) -> LabeledFiles | None:
-    kinds = {name: kind for kind, names in SPLITS.items() for name in names}
     folders = sorted(path for path in data_dir.iterdir() if path.is_dir())
-    tops = {kinds[path.name.lower()]: path for path in folders if path.name.lower() in kinds}
-    if "train" not in tops:
+    tops = {KINDS[path.name.lower()]: path for path in folders if path.name.lower() in KINDS}
+    if "train" not in tops:  # classes lie in the folder itself, test images perhaps beside them
         tops = {"train": data_dir} | {k: top for k, top in tops.items() if k == "test"}
-    top = tops.get(split)
-    if top is None:
+    if (top := tops.get(split)) is None:
         return None
-    left_out = {"test", "testing"} if top == data_dir else set()
-    paths = [name for name in images_below(top) if name.split("/")[0].lower() not in left_out]
-    classes = {name.split("/")[0] if "/" in name else "" for name in paths}
-    unlabeled = split == "test" and classes == {""}
-    if not paths or ("" in classes and not unlabeled):
-        what = f"{paths[0]} lies in no class folder" if paths else "no images in class folders"
-        raise DataError(f"{top}: {what}; data_dir holds {LAYOUTS}")
-    paths.sort(key=lambda name: (_natural(name.split("/")[0]), name))
-    labels = name_array([name.split("/")[0] if "/" in name else "" for name in paths])
-    names = name_array([(top / name).relative_to(data_dir).as_posix() for name in paths])
-    given = ", ".join(f"{tops[k].name}/" for k in SPLITS if k in tops and tops[k] != data_dir)
+    class_of = {}
+    for path in list_images(top, recursive=True):
+        first, *rest = path.relative_to(top).parts
+        if top != data_dir or KINDS.get(first.lower()) != "test":
+            class_of[path.relative_to(data_dir).as_posix()] = first if rest else ""
+    unlabeled = split == "test" and not any(class_of.values())
+    if not class_of or (not all(class_of.values()) and not unlabeled):
+        loose = next((name for name, label in class_of.items() if not label), "every image")
+        raise DataError(f"{data_dir}: {loose} lies in no class folder; data_dir holds {LAYOUTS}")
+    names = sorted(class_of, key=lambda name: (_natural(class_of[name]), name))
+    given = ", ".join(f"{tops[k].name}/" for k in SPLITS if tops.get(k, data_dir) != data_dir)
     layout = f"one folder per class{' in ' if given else ''}{given}"
-    return LabeledFiles(top, layout, data_dir, names, labels)
+    return LabeledFiles(top, layout, data_dir, names, [class_of[name] for name in names])
 
 
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -1,24 +1,25 @@
 """Base class of the data modules: the folder or the sample, samplers and loaders."""
 
 import dataclasses
-import inspect
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from common.errors import DataError
 from common.paths import expand
-from datamodules.folds import ALL, check_fold
+from datamodules.folds import ALL, Fold, check_fold
 from datamodules.loader import Collate, ImageLoader, SafeDataset
 from datamodules.samplers import eval_sampler, train_sampler
 from datamodules.synthetic.cache import cached_sample
+from datamodules.transforms import Augmentation
 
 log = logging.getLogger(__name__)
 
@@ -26,75 +27,72 @@ log = logging.getLogger(__name__)
 class ImageDataModule(pl.LightningDataModule):
     """Images of a folder, or of the built-in sample where none is given.
 
-    A subclass builds its data sets in ``setup`` and calls ``save_hyperparameters()``. Public beside
-    the arguments:
+    A subclass builds its data sets in ``setup`` and has ``draw_sample``, which draws the sample
+    into a folder, from a seed. Public beside the arguments, which are saved as hyper-parameters:
 
     - ``train_set``, ``val_set``, ``test_set``, ``predict_set``: data sets, None where a
       stage has none. Each has ``name(index)``, the file's name.
-    - ``folds``, ``fold``, ``trains_on_all``: how training and validation are split.
+    - ``collate_fn``, ``train_collate_fn``: put items into a batch of evaluation or training.
+    - ``eval_batch_size``: of validation, test and prediction, as ``batch_size`` if not set.
     - ``skipped``: what ``predict`` could not read, ``(name, reason)``, of this process.
-    - `is_sample`, `data_source`, `folder`.
+    - `trains_on_all`, `is_sample`, `data_source`, `folder`.
 
     Args:
-        draw_sample: draws the sample into a folder, from a seed.
-        data_dir: folder with the images; null draws the built-in, synthetic sample.
-        predict_dir: what ``predict`` takes in its place.
-        test_dir: what ``test`` takes in its place.
-        batch_size: of training, in one process.
-        eval_batch_size: of validation, test and prediction.
+        data_dir: folder in one of the layouts of docs/data.md; null draws the built-in, synthetic
+            sample.
+        test_dir: other data of the same kind for ``test``: its test images if it has splits, else
+            all; null takes the test images of ``data_dir``.
+        predict_dir: plain folder of images, or one image, for ``predict``; null takes the test
+            images.
+        batch_size: training images in a batch of one process.
         num_workers: processes that read images.
+        folds: cut the training and validation images into so many parts, of which one is held out;
+            null splits otherwise.
+        fold: the held-out part, from 0; "all" trains on every image.
         seed: of the split and of the training order.
-        collate_fn: puts evaluation items into a batch.
-        train_collate_fn: the same in training.
-        folds: parts of the split; None: the subclass splits otherwise.
-        fold: the held-out one, see `Fold`.
+        augmentation: how training images vary at random, on the device; null: not at all.
 
     Raises:
-        DataError: see `check_fold`.
+        DataError: see `check_fold`; from ``prepare_data`` and ``setup``, for a layout or an image
+            it cannot use.
     """
+
+    draw_sample: ClassVar[Callable[[Path, int], None]]
 
     def __init__(
         self,
-        draw_sample: Callable[[Path, int], None],
-        data_dir: str | None,
-        predict_dir: str | None,
+        data_dir: str | None = None,
+        *,
         test_dir: str | None = None,
-        batch_size: int = 1,
-        eval_batch_size: int = 1,
-        num_workers: int = 0,
-        seed: int = 0,
-        collate_fn: Collate = default_collate,
-        train_collate_fn: Collate = default_collate,
-        folds: int | None = None,
-        fold: Any = None,
+        predict_dir: str | None = None,
+        batch_size: PositiveInt = 1,
+        num_workers: NonNegativeInt = 0,
+        folds: PositiveInt | None = None,
+        fold: Fold | None = None,
+        seed: NonNegativeInt = 0,
+        augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
         check_fold(folds, fold)
-        self.folds, self.fold = folds, fold
-        self._draw_sample = draw_sample
-        self.data_dir, self.predict_dir, self.test_dir = data_dir, predict_dir, test_dir
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.num_workers, self.seed = num_workers, seed
-        self.collate_fn, self.train_collate_fn = collate_fn, train_collate_fn
-        self.train_set: Dataset | None = None
-        self.val_set: Dataset | None = None
-        self.test_set: Dataset | None = None
-        self.predict_set: Dataset | None = None
-        self.skipped: list[tuple[str, str]] = []
-
-    def save_hyperparameters(self, *args: Any, **kwargs: Any) -> None:
-        """As Lightning's, but of plain values, so that a checkpoint loads as weights alone.
-
-        From a config they are plain. Of objects that were built in Python, dataclasses become
-        dicts and modules are left out.
-        """
-        frame = inspect.currentframe()
-        super().save_hyperparameters(*args, frame=frame and frame.f_back, **kwargs)
+        self.save_hyperparameters()
+        # Plain values, as a config has them, so that a checkpoint loads as weights alone.
         for name, value in list(self.hparams.items()):
             if dataclasses.is_dataclass(value) and not isinstance(value, type):
                 self.hparams[name] = dataclasses.asdict(value)
             elif isinstance(value, nn.Module):
                 del self.hparams[name]
+        self.data_dir, self.test_dir, self.predict_dir = data_dir, test_dir, predict_dir
+        self.batch_size, self.eval_batch_size = batch_size, batch_size
+        self.num_workers, self.seed = num_workers, seed
+        self.folds, self.augmentation = folds, augmentation
+        self.fold: Any = fold
+        self.collate_fn: Collate = default_collate
+        self.train_collate_fn: Collate = default_collate
+        self.train_set: Dataset | None = None
+        self.val_set: Dataset | None = None
+        self.test_set: Dataset | None = None
+        self.predict_set: Dataset | None = None
+        self.skipped: list[tuple[str, str]] = []
 
     def _source(self) -> tuple[str, str | None]:
         """Option and value of the folder that the present stage reads."""
@@ -150,7 +148,7 @@ class ImageDataModule(pl.LightningDataModule):
         """``data_dir``, or that of the sample, which is drawn on first use."""
         if self.data_dir is None:
             # Always with seed 0: ``seed`` is of the split and not of what there is to split.
-            return cached_sample(self._draw_sample, 0)
+            return cached_sample(type(self).draw_sample, 0)
         return expand(self.data_dir)
 
     def prepare_data(self) -> None:

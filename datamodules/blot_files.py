@@ -20,7 +20,7 @@ from torch import Tensor
 
 from common.errors import DataError
 from datamodules.images import list_images, read_image
-from datamodules.label_tables import read_header, read_table
+from datamodules.label_tables import read_table
 
 Roles = tuple[str, tuple[str, ...]]  # patterns of the images and of their templates
 COURSE: Roles = ("wb_dataset/", ("wb_template/BandMask_", "wb_template2/BasePattern_"))
@@ -146,24 +146,18 @@ def find_pairs(root: Path, templates: Sequence[str], target: str | None) -> list
     ]
 
 
-def find_templates(root: Path, templates: Sequence[str] | None = None) -> list[Pair]:
+def find_templates(root: Path) -> list[Pair]:
     """Templates without images, in any layout; a plain folder or file holds templates, too.
-
-    Args:
-        root: the folder.
-        templates: patterns of them; None finds them.
 
     Raises:
         DataError: see `find_roles` and `find_pairs`.
     """
     if root.is_file():
         return [Pair(root.stem, (Member(root),), None)]
-    if templates is None:
-        roles = find_roles(root, "test") or find_roles(root)
-        assert roles is not None
-        templates = roles[1]
-    pairs = find_pairs(root, templates, None)
-    if templates == ("|left",):
+    roles = find_roles(root, "test") or find_roles(root)
+    assert roles is not None
+    pairs = find_pairs(root, roles[1], None)
+    if roles[1] == ("|left",):
         height, width = read_image(pairs[0].templates[0].path, "L").shape[-2:]
         if width != 2 * height:
             return find_pairs(root, ("",), None)
@@ -176,11 +170,7 @@ def read_groups(path: Path, stems: Sequence[str]) -> list[str]:
     Raises:
         DataError: a column is missing, a stem has no membrane, and what `read_table` raises.
     """
-    columns = ["ID", "membrane"]
-    if not set(columns) <= set(read_header(path)[1]):
-        raise DataError(f"{path}: needs the columns {','.join(columns)}; name them so")
-    table = read_table(path, columns)
-    groups = dict(zip(table["name"], table["label"], strict=True))
+    groups = {row.name: row.label for row in read_table(path, ["ID", "membrane"])}
     without = [stem for stem in stems if not groups.get(stem)]
     if without:
         raise DataError(f"{path}: no membrane for {without[0]} ({len(without)} such IDs); add them")

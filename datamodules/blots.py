@@ -1,19 +1,19 @@
 """Western blots, or other images, with their templates: pairs as `datamodules.blot_files` finds."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import PositiveInt
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from common.errors import DataError
 from common.paths import expand
-from common.ranges import BatchSize, FoldCount, ImageSide, Seed
+from common.ranges import ImageSide
 from datamodules.base import ImageDataModule
 from datamodules.blot_files import (
     Pair,
@@ -24,12 +24,12 @@ from datamodules.blot_files import (
     read_groups,
 )
 from datamodules.cached_dataset import CachedDataset
-from datamodules.folds import ALL, Fold
+from datamodules.folds import Fold
 from datamodules.preprocessing import blot_input, has_color
 from datamodules.synthetic.blots import draw_sample
-from datamodules.transforms import Augmentation
 
 
+@dataclass(eq=False)
 class BlotDataset(Dataset[dict[str, Any]]):
     """Images with their templates.
 
@@ -42,11 +42,9 @@ class BlotDataset(Dataset[dict[str, Any]]):
         mode: "L" reads gray, "RGB" color.
     """
 
-    def __init__(
-        self, pairs: Sequence[Pair], size: int | None, mode: Literal["L", "RGB"] = "L"
-    ) -> None:
-        self.pairs = list(pairs)
-        self.size, self.mode = size, mode
+    pairs: Sequence[Pair]
+    size: int | None
+    mode: Literal["L", "RGB"] = "L"
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -55,32 +53,20 @@ class BlotDataset(Dataset[dict[str, Any]]):
         return self.pairs[index].name
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        pair, channels = self.pairs[index], 1 if self.mode == "L" else 3
-        pixels = blot_input(read_pair(pair, self.mode), self.size)
-        templates, target = pixels.split_with_sizes(
-            [n := channels * len(pair.templates), len(pixels) - n]
-        )
-        if pair.target is None:
-            target = torch.zeros_like(templates[:channels])
-        return {"image": templates, "target": target, "name": self.name(index), "index": index}
-
-
-def read_pair(pair: Pair, mode: Literal["L", "RGB"] = "L") -> Tensor:
-    """Templates and, if there is one, target, uint8 ``(C, H, W)``.
-
-    Raises:
-        DataError: an unreadable file, members that differ in shape.
-    """
-    members = [*pair.templates, *([pair.target] if pair.target else [])]
-    images = [member.read(mode) for member in members]
-    for member, image in zip(members, images, strict=True):
-        if image.shape != images[0].shape:
-            size, expected = (f"{i.shape[2]}x{i.shape[1]}" for i in (image, images[0]))
-            raise DataError(
-                f"{member.path}: is {size} pixels but {members[0].path} is {expected}; "
-                "templates and image must have one shape"
-            )
-    return torch.cat(images)
+        pair = self.pairs[index]
+        members = [*pair.templates, *([pair.target] if pair.target else [])]
+        images = [member.read(self.mode) for member in members]
+        for member, image in zip(members, images, strict=True):
+            if image.shape != images[0].shape:
+                size, expected = (f"{i.shape[2]}x{i.shape[1]}" for i in (image, images[0]))
+                raise DataError(
+                    f"{member.path}: is {size} pixels but {members[0].path} is {expected}; "
+                    "templates and image must have one shape"
+                )
+        images = list(blot_input(torch.cat(images), self.size).split(len(images[0])))
+        target = images.pop() if pair.target else torch.zeros_like(images[0])
+        image = torch.cat(images)
+        return {"image": image, "target": target, "name": self.name(index), "index": index}
 
 
 class BlotDataModule(ImageDataModule):
@@ -92,78 +78,45 @@ class BlotDataModule(ImageDataModule):
     because crops of one membrane overlap and a random split would leak.
 
     Args:
-        data_dir: folder in one of the layouts of `datamodules.blot_files`; null draws the built-in,
-            synthetic sample.
-        test_dir: folder for ``test``; null takes the given test images, or the held-out pairs.
-        predict_dir: folder with templates; null predicts what ``test`` takes.
-        target: folder and prefix of the images, as in ``wb_dataset/``; null finds them.
-        templates: the same of each template, as in ``wb_template/BandMask_``; null finds them.
         template_count: how many templates an image has; null counts them.
         channels: "gray", "rgb", or "auto": color where any of the first images has some.
         size: side in px that images are resized to.
         folds: parts of the split; null holds out the given validation images, or one part of 5.
         fold: the held-out one, from 0; "all" trains on every pair.
-        augmentation: how training pairs vary at random, on the device; null: not at all.
-        batch_size: training pairs in a batch of one process.
-        eval_batch_size: the same for validation, test and prediction; it changes no result.
-        num_workers: processes that batch; 0 is fastest, for the pixels are in memory.
-        seed: of the split and of the training order.
+        eval_batch_size: pairs in a batch of validation, test and prediction; changes no result.
+        **kwargs: see `ImageDataModule`; 0 workers are fastest, because the pixels are in memory.
 
     Raises:
-        DataError: a fold that does not exist, one pattern twice; from ``prepare_data`` and
-            ``setup``, for files it cannot use.
+        DataError: see `ImageDataModule`.
     """
+
+    draw_sample = draw_sample
 
     def __init__(
         self,
-        data_dir: str | None = None,
-        test_dir: str | None = None,
-        predict_dir: str | None = None,
-        target: str | None = None,
-        templates: list[str] | None = None,
+        *args: Any,
         template_count: PositiveInt | None = None,
         channels: Literal["auto", "gray", "rgb"] = "auto",
         size: ImageSide = 64,
-        folds: FoldCount | None = None,
+        folds: PositiveInt | None = None,
         fold: Fold = 0,
-        augmentation: Augmentation | None = None,
-        batch_size: BatchSize = 1,
-        eval_batch_size: BatchSize = 32,
-        num_workers: NonNegativeInt = 0,
-        seed: Seed = 0,
+        eval_batch_size: PositiveInt = 32,
+        **kwargs: Any,
     ) -> None:
-        if folds is None and fold != ALL:
-            given = data_dir and target is None and find_roles(expand(data_dir), "val")
-            folds = None if given else 5
-        super().__init__(
-            draw_sample,
-            data_dir,
-            predict_dir,
-            test_dir=test_dir,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            num_workers=num_workers,
-            seed=seed,
-            folds=folds,
-            fold=fold if folds or fold == ALL else None,
-        )
-        self.save_hyperparameters()
-        if (target is None) != (templates is None):
-            raise DataError("data.target: give it and data.templates, or neither")
-        if target is not None and target in (templates or []):
-            raise DataError(f"data.target: {target} is a template too; a template is not the blot")
-        self.target, self.templates = target, templates
-        self.size, self.augmentation = size, augmentation
+        super().__init__(*args, folds=folds or 5, fold=fold, **kwargs)
+        self.eval_batch_size, self.size = eval_batch_size, size
         self.membrane_of: dict[str, str] = {}  # by stem, once the folds are made
         self.template_count = 0 if template_count is None else int(template_count)
+        if self.data_dir is not None and not folds and find_roles(self.folder, "val"):
+            self.folds = None
         if template_count is None or channels == "auto":
-            pairs = [] if data_dir is None else self._pairs(self.folder)
+            pairs = [] if self.data_dir is None else self._pairs(self.folder)
             self.template_count = self.template_count or (len(pairs[0].templates) if pairs else 2)
             colored = (has_color(one.target.read("RGB")) for one in pairs[:16] if one.target)
             channels = {"auto": "rgb" if any(colored) else "gray"}.get(channels, channels)  # type: ignore[assignment]
         # What was found is kept in checkpoints.
         found = {"template_count": self.template_count, "channels": channels}
-        self.hparams.update(found, folds=folds and int(folds))
+        self.hparams.update(found, folds=self.folds and int(self.folds))
         self.mode: Literal["L", "RGB"] = "RGB" if channels == "rgb" else "L"
         of_one = 3 if channels == "rgb" else 1
         self.pixel_channels = (of_one * self.template_count, of_one)  # of templates and image
@@ -176,10 +129,10 @@ class BlotDataModule(ImageDataModule):
         """Build the data sets; all but those of ``predict`` are read here and kept in memory.
 
         Raises:
-            DataError: see `find_pairs`, `read_groups` and `read_pair`; too few membranes.
+            DataError: see `find_pairs` and `read_groups`; too few membranes.
         """
         if stage == "predict" and self.predict_dir is not None:
-            pairs = self._checked(find_templates(expand(self.predict_dir), self.templates))
+            pairs = self._checked(find_templates(expand(self.predict_dir)))
             self.predict_set = self.make_dataset(pairs, self.size)
         elif stage == "test" and self.test_dir is not None:
             root = expand(self.test_dir)
@@ -202,9 +155,7 @@ class BlotDataModule(ImageDataModule):
 
     def _pairs(self, root: Path, split: Literal["train", "val", "test"] = "train") -> list[Pair]:
         """Those of a split; none where it is not given."""
-        roles = find_roles(root, split) if self.target is None else None
-        if self.target is not None and split == "train":
-            roles = (self.target, tuple(self.templates or ()))
+        roles = find_roles(root, split)
         return [] if roles is None else self._checked(find_pairs(root, roles[1], roles[0]))
 
     def _checked(self, pairs: list[Pair]) -> list[Pair]:

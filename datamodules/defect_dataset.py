@@ -1,10 +1,10 @@
 """Labeled images as items."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -21,7 +21,7 @@ class DefectDataset(Dataset[dict[str, Any]]):
 
     Args:
         folder: where the files are.
-        names: paths in it, an array of strings ``(N,)``.
+        names: paths in it.
         targets: classes, int64 ``(N,)``, ``UNLABELED`` where unknown.
         size: side in px that images are resized to.
         mode: "L" reads gray, "RGB" color.
@@ -30,7 +30,7 @@ class DefectDataset(Dataset[dict[str, Any]]):
     """
 
     folder: Path
-    names: np.ndarray
+    names: Sequence[str]
     targets: Tensor
     size: int
     mode: Literal["L", "RGB"] = "L"
@@ -46,7 +46,7 @@ class DefectDataset(Dataset[dict[str, Any]]):
         return len(self.names)
 
     def name(self, index: int) -> str:
-        return str(self.names[index])
+        return self.names[index]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         name = self.name(index)

@@ -13,10 +13,9 @@ from torch.utils.data import Dataset
 
 from common.errors import DataError
 from common.paths import expand
-from common.ranges import BatchSize, FoldCount, ImageSide, Seed
+from common.ranges import ImageSide
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
-from datamodules.folds import Fold
 from datamodules.fundus_files import (
     LAYOUTS,
     FundusFiles,
@@ -29,7 +28,6 @@ from datamodules.fundus_input import FundusInput, collate, read_masks
 from datamodules.images import read_image
 from datamodules.preprocessing import photograph_input
 from datamodules.synthetic.drive import draw_sample
-from datamodules.transforms import Augmentation
 
 log = logging.getLogger(__name__)
 
@@ -61,60 +59,35 @@ class FundusDataModule(ImageDataModule):
     """Options, splits and data sets of photographs. Subclasses set ``read``, see `FundusDataset`.
 
     Args:
-        data_dir: a folder in one of the layouts of `datamodules.fundus_files`; null is the built-in
-            sample.
-        test_dir: photographs for ``test``, such as another camera's; null takes the test images.
-        predict_dir: a plain folder of photographs, or one of them, for ``predict``; null takes the
-            test images.
         recursive: predict the images in the folders below ``predict_dir`` too.
-        batch_size: of training; evaluation takes one image at a time, for sizes may differ.
-        num_workers: processes that decode.
-        val_size: how many of the training images are kept for validation.
-        folds: cut the training images into so many parts instead; null takes ``val_size``.
-        fold: the part that is kept for validation, from 0; "all" trains on every image.
+        val_size: how many of the training images are kept for validation, if not by ``folds``.
         seed: of that choice and of the training order.
-        augmentation: how training images vary at random, on the device; null: not at all.
         crops_per_image: how often an image is seen in one epoch.
+        **kwargs: see `ImageDataModule`; evaluation takes one image at a time, for sizes may differ.
 
     Raises:
-        DataError: from ``prepare_data`` and ``setup``, for a layout, image or mask it cannot use.
+        DataError: see `ImageDataModule`; also for a mask it cannot use.
     """
 
+    draw_sample = draw_sample
     read: Callable[[FundusFiles], dict[str, Any]]
     needs_vessels = False  # to train on and to score with
 
     def __init__(
         self,
-        data_dir: str | None = None,
-        test_dir: str | None = None,
-        predict_dir: str | None = None,
+        *args: Any,
         recursive: bool = False,
-        batch_size: BatchSize = 1,
-        num_workers: NonNegativeInt = 0,
         val_size: PositiveInt = 4,
-        folds: FoldCount | None = None,
-        fold: Fold | None = None,
-        seed: Seed = 42,
-        augmentation: Augmentation | None = None,
+        seed: NonNegativeInt = 42,
         crops_per_image: PositiveInt = 1,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            draw_sample,
-            data_dir,
-            predict_dir,
-            test_dir=test_dir,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            seed=seed,
-            folds=folds,
-            fold=fold,
-            collate_fn=collate,
-            # Whole pictures that are going to be cut need not be stacked before.
-            train_collate_fn=list if augmentation else collate,
-        )
-        self.save_hyperparameters()
+        super().__init__(*args, seed=seed, **kwargs)
+        self.eval_batch_size, self.collate_fn = 1, collate
+        # Whole pictures that are going to be cut need not be stacked before.
+        self.train_collate_fn = list if self.augmentation else collate
         self.recursive, self.val_size = recursive, val_size
-        self.augmentation, self.crops_per_image = augmentation, crops_per_image
+        self.crops_per_image = crops_per_image
 
     def setup(self, stage: str) -> None:
         """Build the data sets; every file is read once here, so that a bad one stops us here.

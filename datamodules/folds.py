@@ -24,8 +24,10 @@ def check_fold(folds: int | None, fold: Any) -> None:
         fold: the held-out one, see `Fold`; None with ``folds`` alone.
 
     Raises:
-        DataError: a fold without folds or folds without a fold, or one that there is not.
+        DataError: one fold, a fold without folds or folds without a fold, or one that is not there.
     """
+    if folds == 1:
+        raise DataError("data.folds: must be 2 or more, not 1")
     if fold == ALL:
         return
     if folds is None and fold is not None:

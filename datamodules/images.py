@@ -18,7 +18,7 @@ from common.image_reader import SEVERAL_PAGES, SUFFIXES, BadImage, one_line, rea
 from datamodules.image_cost import check_cost
 
 IMAGE_SUFFIXES = (*SUFFIXES, ".gz", ".dcm")
-SHOWN = 5  # names in one line
+SHOWN = 5  # names in the log
 
 
 def list_images(folder: Path, recursive: bool = False) -> list[Path]:
@@ -52,9 +52,7 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
     if not paths:
         raise DataError(f"{folder}: holds no image ({' '.join(IMAGE_SUFFIXES)})")
     if passed:
-        more = f" and {len(passed) - SHOWN} more" if len(passed) > SHOWN else ""
-        names = ", ".join(sorted(passed)[:SHOWN])
-        say(f"{folder}: {len(passed)} passed over, no images: {names}{more}")
+        say(f"{folder}: {len(passed)} passed over, no images: {', '.join(sorted(passed)[:SHOWN])}")
     return sorted(paths)
 
 

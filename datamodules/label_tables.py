@@ -1,31 +1,25 @@
 """Tables of file names and labels, and the files that they name."""
 
-import os
-import re
-import warnings
+import csv
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import NamedTuple
 
 from common.errors import DataError
-from datamodules.images import IMAGE_SUFFIXES
-
-if TYPE_CHECKING:
-    import pandas as pd
+from datamodules.images import list_images
 
 FILE_COLUMNS = ("id", "filename", "file_name", "file", "image", "image_id", "path")
 LABEL_COLUMNS = ("label", "class", "target", "category")
-_ENDING = "(?i:" + "|".join(re.escape(suffix) for suffix in IMAGE_SUFFIXES) + ")$"
 
 
-def name_array(names: Sequence[str]) -> np.ndarray:
-    """Strings ``(N,)`` without a Python object for each, where all of them are Unicode."""
-    try:
-        return np.array(names, dtype=np.dtypes.StringDType())
-    except UnicodeEncodeError:  # a file name in another encoding
-        return np.array(names, dtype=object)
+class Row(NamedTuple):
+    """A row of a table, all as text; ``line`` is its number in the file, for messages."""
+
+    line: int
+    name: str
+    label: str
+    split: str
 
 
 def read_header(path: Path) -> tuple[str, list[str]]:
@@ -47,85 +41,68 @@ def choose_columns(header: Sequence[str], columns: Sequence[str] | None) -> list
     return [names[0] for names in found] if all(len(names) == 1 for names in found) else None
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFrame":
-    """Columns ``name``, ``label`` and, where there is one, ``split``; the index is line numbers.
+def read_table(path: Path, columns: Sequence[str] | None = None) -> list[Row]:
+    """Rows of a CSV file: UTF-8 with or without BOM; commas, semicolons or tabs.
 
-    UTF-8 with or without BOM; commas, semicolons or tabs.
+    Args:
+        path: the file.
+        columns: its columns of file names and labels; None finds them by their names. A column
+            ``split`` is found likewise.
 
     Raises:
         DataError: it cannot be read, has not the columns or no rows; an empty name, a name twice.
     """
-    import pandas as pd
-
     separator, header = read_header(path)
     chosen = choose_columns(header, columns)
     if chosen is None or len(chosen) != 2:
-        raise DataError(
-            f"{path}: which of its columns ({', '.join(header)}) are file names and labels? "
-            "give --data.columns [NAME,LABEL]"
-        )
+        needed = ", ".join(columns or ["file names and labels: --data.columns [NAME,LABEL]"])
+        raise DataError(f"{path}: has the columns {', '.join(header)}; needs {needed}")
+    split = next((name for name in header if name.lower() == "split"), "")
+    rows: dict[str, Row] = {}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
-            as_text = {"dtype": str, "na_filter": False, "encoding": "utf-8-sig"}
-            lines = {"skip_blank_lines": False, "index_col": False}
-            frame = pd.read_csv(path, sep=separator, **as_text, **lines)
-    except (OSError, ValueError, pd.errors.ParserWarning) as error:  # or the encoding
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: not a table ({reason}); save it as UTF-8 CSV") from None
-    frame.columns = frame.columns.str.strip()
-    splits = [name for name in header if name.lower() == "split"]
-    frame = frame[[*chosen, *splits]]
-    frame.columns = pd.Index(["name", "label", "split"][: 2 + len(splits)])
-    frame = frame.apply(lambda values: values.str.strip())
-    frame.index += 2
-    frame = frame[(frame != "").any(axis=1)]
-    if frame.empty:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            next(file)
+            reader = csv.DictReader(file, header, delimiter=separator, restval="", strict=True)
+            for values in reader:
+                line = reader.line_num + 1
+                if None in values:
+                    raise csv.Error(f"line {line} is longer than the header")
+                name, label, part = (values.get(key, "").strip() for key in (*chosen, split))
+                if not name and label:
+                    raise DataError(f"{path}, line {line}: the {chosen[0]} is empty")
+                if name in rows:
+                    raise DataError(f"{path}, line {line}: {name} is listed twice")
+                if name:
+                    rows[name] = Row(line, name, label, part)
+    except (OSError, ValueError, csv.Error) as error:  # or the encoding
+        raise DataError(f"{path}: not a table ({error}); save it as UTF-8 CSV") from None
+    if not rows:
         raise DataError(f"{path}: holds no rows")
-    for line in frame.index[frame["name"] == ""]:
-        raise DataError(f"{path}, line {line}: the {chosen[0]} is empty")
-    for line in frame.index[frame["name"].duplicated()]:
-        raise DataError(f"{path}, line {line}: {frame['name'][line]} is listed twice")
-    return frame
+    return list(rows.values())
 
 
-def files_of(path: Path, listed: "pd.Series", folder: Path) -> np.ndarray:
-    """Path of each listed image below ``folder``: as listed, without folder, without ending."""
-    import pandas as pd
+def files_of(path: Path, listed: Sequence[str], folder: Path) -> list[str]:
+    """Path of each listed image below ``folder``; a name may lack its folder and its ending.
 
-    files = pd.Series(images_below(folder), dtype=str)
-    listed = listed.str.replace("\\", "/").str.removeprefix(f"{folder.as_posix()}/")
-    bare, bare_listed = (names.str.rsplit("/", n=1).str[-1] for names in (files, listed))
-    pairs = [(files, listed), _stems(files, listed), (bare, bare_listed), _stems(bare, bare_listed)]
-    missing = [~keys.isin(known) for known, keys in pairs]
-    best = min(range(len(pairs)), key=lambda i: missing[i].sum())
-    if missing[best].any():
+    Raises:
+        DataError: images are missing, or a name may be several of them.
+    """
+    whole, bare = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    for image in list_images(folder, recursive=True):
+        file = image.relative_to(folder)
+        for key in (file, file.with_suffix("")):
+            whole[key.as_posix()].append(file.as_posix())
+            bare[key.name].append(file.as_posix())
+    names = [name.replace("\\", "/").removeprefix(f"{folder.as_posix()}/") for name in listed]
+    found = [whole.get(name) or bare.get(name.rpartition("/")[2], []) for name in names]
+    missing = [name for name, files in zip(names, found, strict=True) if not files]
+    if missing:
         raise DataError(
-            f"{folder}: {missing[best].sum():,} of the {len(listed):,} images listed in "
-            f"{path.name} are missing, first {listed[missing[best]].iloc[0]}; add them or remove "
-            "their rows"
+            f"{folder}: {len(missing):,} of the {len(names):,} images listed in {path.name} are "
+            f"missing, first {missing[0]}; add them or remove their rows"
         )
-    known, keys = pd.Series(files.to_numpy(), index=pairs[best][0]), pairs[best][1]
-    twice = known.index[known.index.duplicated()].intersection(keys)
-    if len(twice):
-        both = " and ".join(known[[twice[0]]].tolist()[:2])
-        raise DataError(f"{path}: {twice[0]} may be {both}; list names with their folders")
-    return name_array(known[keys].tolist())
-
-
-def _stems(*names: "pd.Series") -> "list[pd.Series]":
-    return [one.str.replace(_ENDING, "", regex=True) for one in names]
-
-
-def images_below(folder: Path) -> list[str]:
-    """Paths of all images below, sorted, hidden ones and folders passed over."""
-    found = []
-    for top, folders, files in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        images = [n for n in files if n.lower().endswith(IMAGE_SUFFIXES) and n[0] != "."]
-        found += [Path(top, name).relative_to(folder).as_posix() for name in images]
-    return sorted(found)
-
-
-def _raise(error: OSError) -> None:
-    raise DataError(f"{error.filename}: cannot be listed ({error.strerror})")
+    for name, files in zip(names, found, strict=True):
+        if len(files) > 1:
+            both = " and ".join(files[:2])
+            raise DataError(f"{path}: {name} may be {both}; list names with their folders")
+    return [files[0] for files in found]

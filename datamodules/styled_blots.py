@@ -1,6 +1,7 @@
 """Western blots with the style that was measured on them, or that they shall have."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,28 +18,20 @@ from datamodules.blots import BlotDataModule, BlotDataset
 from datamodules.images import read_image
 
 
+@dataclass(eq=False)
 class StyledBlotDataset(BlotDataset):
     """`BlotDataset` whose items have ``style`` float32 ``(8,)`` and ``membrane``, a number.
 
     The style is measured on the target; where that is missing it is ``asked``.
 
     Args:
-        pairs: the files.
-        size: side in px that images are resized to; None keeps their own.
+        pairs, size, mode: see `BlotDataset`.
         membranes: number of each, by stem; others are -1.
         asked: style with NaN in place of what is to be drawn.
     """
 
-    def __init__(
-        self,
-        pairs: Sequence[Pair],
-        size: int | None,
-        membranes: dict[str, int],
-        asked: np.ndarray | None = None,
-    ) -> None:
-        super().__init__(pairs, size)
-        self.membranes = membranes
-        self.asked = BlotStyle().vector() if asked is None else asked
+    membranes: dict[str, int] = field(default_factory=dict)
+    asked: np.ndarray = field(default_factory=BlotStyle().vector)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item, pair = super().__getitem__(index), self.pairs[index]
@@ -100,7 +93,7 @@ class StyledBlotDataModule(BlotDataModule):
     def make_dataset(self, pairs: Sequence[Pair], size: int | None) -> BlotDataset:
         names = sorted({*self.membrane_of.values()})
         number = {stem: names.index(name) for stem, name in self.membrane_of.items()}
-        return StyledBlotDataset(pairs, size, number)
+        return StyledBlotDataset(pairs, size, membranes=number)
 
     def setup(self, stage: str) -> None:
         """See `BlotDataModule.setup`.
@@ -116,7 +109,7 @@ class StyledBlotDataModule(BlotDataModule):
             predicted: Any = self.predict_set
             pairs = getattr(predicted, "dataset", predicted).pairs
             blank = [pair._replace(target=None) for pair in pairs]
-            self.predict_set = StyledBlotDataset(blank, None, {}, self.style.vector(example))
+            self.predict_set = StyledBlotDataset(blank, None, asked=self.style.vector(example))
             self.collate_fn = partial(collate_samples, samples=self.samples)
 
     def predict_dataloader(self) -> DataLoader:

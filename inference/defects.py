@@ -113,4 +113,4 @@ class DefectModel(Model[DefectResult]):
         given = [self.trained.data.get(name) for name in ("table", "columns")]
         files = find_images(folder, "test", *given) or find_images(folder, "train", *given)
         assert files is not None
-        return [files.folder / str(name) for name in files.names]
+        return [files.folder / name for name in files.names]

@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 # Data settings of the machine or the run.
 NOT_FROM_CHECKPOINT = (
-    *("data_dir", "test_dir", "predict_dir", "test_on", "recursive", "table", "columns", "target"),
-    *("templates", "batch_size", "eval_batch_size", "num_workers", "cache_features"),
+    *("data_dir", "test_dir", "predict_dir", "recursive", "table", "columns"),
+    *("batch_size", "eval_batch_size", "num_workers", "cache_features"),
     *("style", "style_from", "samples"),
-    *("template1", "template2"),  # of older checkpoints
+    *("target", "templates", "template1", "template2", "test_on"),  # of older checkpoints
 )
 # Further settings in which members of an ensemble may differ.
 SPLIT = ("folds", "fold", "seed", "val_fraction", "val_size")

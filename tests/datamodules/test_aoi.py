@@ -109,12 +109,10 @@ def test_own_validation_images_validate_and_folds_take_all(module, tmp_path, rea
             for number in range(count):
                 _draw(tmp_path / "set", "#777777", f"{split}/{name}/{number}.png")
     data = ready(module(str(tmp_path / "set")))
-    assert data.val_set.names.tolist() == [
-        f"val/{n}/{i}.png" for n in ("bad", "good") for i in "01"
-    ]
+    assert data.val_set.names == [f"val/{n}/{i}.png" for n in ("bad", "good") for i in "01"]
     assert (len(data.train_set), data.val_set.targets.tolist()) == (8, [0, 0, 1, 1])
     tested = ready(module(str(tmp_path / "set")), "test")
-    assert tested.test_set.names.tolist() == data.val_set.names.tolist()
+    assert tested.test_set.names == data.val_set.names
     assert "no test images, so the VALIDATION images" in caplog.text
     folded = ready(module(str(tmp_path / "set"), folds=3, fold=0))
     assert (len(folded.train_set), len(folded.val_set)) == (8, 4)

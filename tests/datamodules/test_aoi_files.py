@@ -25,14 +25,14 @@ def write_images(folder, *names, side=8):
 
 def found(folder, split="train", **options):
     files = find_images(folder, split, **options)
-    return dict(zip(files.names.tolist(), files.labels.tolist(), strict=True))
+    return dict(zip(files.names, files.labels, strict=True))
 
 
 def test_folders_are_classes_in_natural_order(tmp_path):
     write_images(tmp_path, "type 10/a.png", "type 9/a.png", "good/deep/b.png", "test/good/c.png")
     files = find_images(tmp_path, "train")
     assert files.class_names() == ["good", "type 9", "type 10"]
-    assert files.names.tolist() == ["good/deep/b.png", "type 9/a.png", "type 10/a.png"]
+    assert files.names == ["good/deep/b.png", "type 9/a.png", "type 10/a.png"]
     assert found(tmp_path, "test") == {"test/good/c.png": "good"}
     assert find_images(tmp_path, "val") is None
 
@@ -74,15 +74,17 @@ def test_a_chosen_table_with_chosen_columns(tmp_path):
     files = find_images(tmp_path / "images", "train", table, ["photo", "what"])
     assert files.class_names() == ["class 7"]
     assert files.targets(["class 7"]).tolist() == [0]
-    with pytest.raises(DataError, match=r"other\.csv: which of its columns \(photo, what\)"):
+    with pytest.raises(
+        DataError, match=r"other\.csv: has the columns photo, what; needs file names"
+    ):
         find_images(tmp_path / "images", "train", table)
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([], "holds no|which of its columns"),
-        ([("ID", "File", "Label")], "which of its columns"),
+        ([], "needs file names and labels"),
+        ([("ID", "File", "Label")], "has the columns ID, File, Label; needs file names"),
         ([("ID", "Label")], "holds no rows"),
         ([("ID", "Label"), ("a.png", "1"), ("a.png", "2")], r"line 3: a\.png is listed twice"),
         ([("ID", "Label"), ("a.png", "")], r"line 2: no label of a\.png"),
@@ -115,8 +117,8 @@ def test_what_is_no_table_is_named(tmp_path, text, message):
     ("files", "message"),
     [
         (["1.png", "2.png"], "1.png lies in no class folder; data_dir holds one folder per class"),
-        (["train/1.png"], r"train: 1\.png lies in no class folder"),
-        ([], "no images in class folders"),
+        (["train/1.png"], r"train/1\.png lies in no class folder"),
+        (["test/1.png"], "every image lies in no class folder"),
         (["train_images/1.png"], r"train\.csv: no such file"),
     ],
 )
@@ -139,7 +141,7 @@ def test_tables_and_names_that_are_not_clear(tmp_path):
 def test_aidea_layout_and_whose_names_it_gets(tmp_path):
     write_aoi(tmp_path)
     files = find_images(tmp_path, "train")
-    assert files.names.tolist() == [f"train_{i:05d}.png" for i in range(48)]
+    assert files.names == [f"train_{i:05d}.png" for i in range(48)]
     assert files.class_names() == [f"class {i}" for i in range(6)]  # of 32 px, as AIdea's never are
     for class_names in (files.class_names(), list("abcdef")):
         assert files.targets(class_names).tolist() == [i % 6 for i in range(48)]
