@@ -1,4 +1,4 @@
-"""Refuses data that do not fit the network, and losses, weights and outputs that are not finite."""
+"""Refuses data that do not fit the network, and losses and outputs that are not finite."""
 
 import math
 from typing import Any
@@ -11,7 +11,6 @@ from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 
 from common.errors import DataError
-from experiment.checkpoints.network import check_finite
 
 
 class ShapeCheck(Callback):
@@ -61,11 +60,11 @@ def _words(images: Tensor) -> str:
 class NonFiniteGuard(Callback):
     """Stops ``fit`` at a loss of ``training_step`` that is not finite, before it is saved.
 
-    It looks every ``log_every_n_steps``, as each look waits for a GPU. The other stages refuse
-    weights that are not finite, and prediction such outputs.
+    It looks every ``log_every_n_steps``, as each look waits for a GPU. ``predict`` refuses such
+    outputs.
 
     Raises:
-        DataError: one line that says where, and what is left to go on from.
+        DataError: one line that names the epoch.
     """
 
     def __init__(self) -> None:
@@ -84,10 +83,6 @@ class NonFiniteGuard(Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "fit":  # before the best checkpoint is saved
             self._look(trainer)
-        else:
-            check_finite(trainer.ckpt_path, pl_module.state_dict())
-
-    on_test_start = on_predict_start = on_validation_start
 
     def on_predict_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
@@ -100,10 +95,9 @@ class NonFiniteGuard(Callback):
         bad, self._sum = not math.isfinite(self._sum), 0.0
         # In all processes at once, so that none waits for another that has stopped.
         if trainer.strategy.reduce_boolean_decision(bad, all=False):
-            kept = " (last.ckpt is of the epoch before)" if trainer.current_epoch else ""
             raise DataError(
                 f"epoch {trainer.current_epoch + 1}: the training loss is not finite; lower the "
-                f"learning rate or clip gradients{kept}"
+                "learning rate or clip gradients"
             )
 
 

@@ -58,11 +58,7 @@ class RunRecorder(SaveConfigCallback):
     """
 
     def __init__(
-        self,
-        parser: LightningArgumentParser,
-        config: Any,
-        folder: Path,
-        members: Sequence[Path] = (),
+        self, parser: LightningArgumentParser, config: Any, folder: Path, members: Sequence[Path]
     ) -> None:
         super().__init__(parser, config)
         self.run, self.folder, self.members = RunSettings(**config.run.as_dict()), folder, members
@@ -112,11 +108,7 @@ class RunRecorder(SaveConfigCallback):
         self._finish(trainer, "finished", **facts)
 
     def check_skipped(self) -> None:
-        """End ``predict`` with an error where it skipped images.
-
-        Raises:
-            DataError: some images could not be read.
-        """
+        """Raise DataError where ``predict`` could not read some images."""
         if self.skipped:
             table, count = self.folder / "skipped.csv", len(self.skipped)
             raise DataError(f"{table}: {count} images could not be read, all others are predicted")
@@ -155,7 +147,8 @@ class RunRecorder(SaveConfigCallback):
     def _facts(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         weights = getattr(getattr(pl_module, "network", None), "weights", None)
-        several = {"members": [*map(str, self.members)], "checkpoint": self.config.ckpt_path}
+        several = len(self.members) > 1
+        checkpoint = self.config.ckpt_path if several else trainer.ckpt_path
         copies = {"train": getattr(data, "crops_per_image", 1)}
         sets = {split: getattr(data, f"{split}_set", None) for split in ("train", "val", "test")}
         return {
@@ -179,10 +172,10 @@ class RunRecorder(SaveConfigCallback):
             "precision": trainer.precision,
             "accelerator": type(trainer.accelerator).__name__,
             "devices": trainer.world_size,
-            "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
+            "checkpoint": str(checkpoint) if checkpoint else None,
+            "members": [*map(str, self.members)] if several else None,
             "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
             "command": " ".join(sys.argv),
-            **(several if len(self.members) > 1 else {}),
         }
 
     def _start_wandb(self, trainer: pl.Trainer, wandb_id: str, facts: dict[str, Any]) -> None:
@@ -234,8 +227,7 @@ class ReportWriter(Callback):
 
     def _write(self, trainer: pl.Trainer, say: bool) -> None:
         folder, verb = run_folder(trainer), trainer.state.fn or ""
-        begun = (folder / "run.json").is_file()
-        if verb == "predict" or not trainer.is_global_zero or not begun:
+        if verb == "predict" or not trainer.is_global_zero or not (folder / "run.json").is_file():
             return
         try:
             if say:

@@ -6,7 +6,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from callbacks.figures.held_out import Curves, HeldOutFigures, draw_rows, figure, to_pixels
+from callbacks.figures.held_out import Curves, HeldOutFigures, draw_rows, figure
+from lit_models.postprocessing.pixels import to_unit
+
+SHOWN = 4  # blots
 
 
 class BlotFigures(HeldOutFigures):
@@ -14,20 +17,13 @@ class BlotFigures(HeldOutFigures):
 
     ``validation_step`` and ``test_step`` return ``image``, the generated blots ``(N, C, H, W)`` in
     [-1, 1].
-
-    Args:
-        images: held-out blots that are shown.
     """
 
-    def __init__(self, images: int = 4) -> None:
-        super().__init__()
-        self.images = images
-
     def keep(self, outputs: Any, batch: Any, count: int) -> list[Tensor]:
-        """uint8 ``(P, C, H, W)`` of each blot: its templates, generated, real."""
+        """``(P, C, H, W)`` in [0, 1] of each blot: its templates, generated, real."""
         templates, targets = batch["image"], batch["target"]
         pictures = torch.cat([templates, outputs["image"].to(targets), targets], dim=1)
-        shown = to_pixels(pictures[: max(0, self.images - count)])
+        shown = to_unit(pictures[: max(0, SHOWN - count)]).cpu()
         return [*shown.unflatten(1, (-1, targets.shape[1]))]
 
     def curves(self, pl_module: Any, by_epoch: Curves) -> dict[str, Curves]:
@@ -36,7 +32,7 @@ class BlotFigures(HeldOutFigures):
         return {"Loss": losses, "Accuracy of D": right}
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
-        rows = [(pictures / 255).unbind() for pictures in kept[: self.images]]
+        rows = kept[:SHOWN]
         templates = [f"template {i + 1}" for i in range(len(rows[0]) - 2)]
         height = 7.2 / len(rows[0]) * len(rows) + 0.3
         title = f"Templates, generated, real ({where})"

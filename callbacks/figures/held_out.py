@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
@@ -48,11 +47,6 @@ def figure(
             logger.log_image(f"figures/{name}", [str(path)])
 
 
-def to_pixels(images: Tensor) -> Tensor:
-    """Images in [-1, 1] as uint8 on the CPU, to be kept until they are drawn."""
-    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
-
-
 def draw_rows(fig: "Figure", rows: Sequence[Sequence[Tensor]], titles: Sequence[str]) -> None:
     """Rows of pictures ``(C, H, W)`` in [0, 1], with a title above each column."""
     panels = plotting.image_grid(fig, len(rows), len(titles))
@@ -90,12 +84,7 @@ class HeldOutFigures(Callback):
         return True
 
     def curves(self, pl_module: Any, by_epoch: Curves) -> dict[str, Curves]:
-        """Two curves at most of each panel, by its title and their labels.
-
-        Args:
-            pl_module: the module that was trained.
-            by_epoch: what was logged, values by epoch.
-        """
+        """One or two curves of each panel, by its title and their labels, of what was logged."""
         names = {"training": "train/loss", "validation": "val/loss"}
         losses = {label: by_epoch[name] for label, name in names.items() if name in by_epoch}
         if self.one_loss(pl_module):

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.checkpoints import LastCheckpoint
 from callbacks.checks import NonFiniteGuard, ShapeCheck
+from cli import main
 from common.errors import DataError
 from lit_models import StyledBlotGAN
 from lit_models.networks import ReferenceGenerator, UNet
@@ -74,13 +75,14 @@ def test_it_looks_every_few_steps_and_at_the_end(tmp_path):
         guard.on_train_epoch_end(engine, module)
 
 
-@pytest.mark.parametrize("stage", ["validate", "test", "predict"])
-def test_weights_that_are_not_finite_are_refused(tmp_path, stage):
-    module = Line()
-    module.validation_step = module.test_step = lambda batch: None
-    module.layer.weight.data.fill_(float("nan"))
-    with pytest.raises(DataError, match=r"layer\.weight is not finite"):
-        getattr(trainer(tmp_path), stage)(module, batches())
+def test_weights_that_are_not_finite_are_refused(finished):
+    folder, args = finished
+    path = folder / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["network.head.weight"][0, 0] = float("nan")
+    torch.save(content, path)
+    with pytest.raises(DataError, match=r"last\.ckpt: network\.head\.weight is not finite"):
+        main(["validate", *args(f"--ckpt_path={path}")])
 
 
 def test_an_output_that_is_not_finite_is_refused(tmp_path):
