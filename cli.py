@@ -43,7 +43,7 @@ from experiment.metrics_csv import MetricsCSV
 from experiment.run_folder import RunSettings, discard_run_folder, requeued_run, results_folder
 from experiment.wandb_run import finish_wandb
 from inference.loading import average_of
-from lit_models.networks.pretrained import read_state
+from lit_models.networks.torchvision_classifier import read_weights
 from lit_models.postprocessing.ensemble import join
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class CLI(LightningCLI):
         network = config.model.init_args.network.init_args
         try:
             if network.get("weights", "random") != "random":
-                read_state(network.name, network.weights)
+                read_weights(network.name, network.weights)
         except DataError as error:
             log.warning("RANDOM WEIGHTS in place of ImageNet's: %s", error)
             log.warning("trained from scratch instead, as with --config %s", overlay)

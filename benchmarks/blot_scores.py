@@ -30,7 +30,7 @@ from datamodules.blots import BlotDataModule, BlotDataset
 from datamodules.preprocessing import normalize_defects
 from experiment.checkpoints import Checkpoint, read_checkpoint
 from lit_models import BlotGAN, StyledBlotGAN
-from lit_models.metrics.blot_scores import scores_by_image
+from lit_models.metrics.image_scores import blot_scores
 from lit_models.networks import TorchvisionClassifier
 from lit_models.networks.styled_blot_generator import known_styles
 
@@ -101,7 +101,7 @@ def kid(real: Tensor, fake: Tensor) -> float:
 def score(fakes: Tensor, targets: Tensor, features: nn.Module) -> dict[str, float]:
     """L1, SSIM and 1000 KID of blots ``(N, 1, H, W)`` in [0, 1], rounded to 8 bits first."""
     fakes = (fakes.clamp(0, 1) * 255).round() / 255
-    values = scores_by_image(fakes * 2 - 1, targets * 2 - 1)
+    values = blot_scores(fakes * 2 - 1, targets * 2 - 1)
     found = {name: float(values[name.lower()].mean()) for name in ("L1", "SSIM")}
     return found | {"1000 KID": 1e3 * kid(embed(targets, features), embed(fakes, features))}
 

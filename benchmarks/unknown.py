@@ -27,7 +27,7 @@ from cli import main
 from datamodules.aoi_files import LabeledFiles, find_images
 from datamodules.images import list_images
 from inference import load
-from lit_models.postprocessing.unknown import nearest_distance
+from lit_models.postprocessing.defects import nearest_distance
 
 HEAD = ("left out", "1 - confidence", "distance", "unknown", "rest", "left out ", "foreign")
 

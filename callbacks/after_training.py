@@ -20,9 +20,8 @@ from callbacks.gather import on_rank_zero
 from callbacks.run_recorder import run_folder
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import read_checkpoint
-from lit_models.optim.configure import has_validation
-from lit_models.postprocessing.defects import DefectPostprocessor
-from lit_models.postprocessing.unknown import UnknownScore, nearest_distance
+from lit_models.base import has_validation
+from lit_models.postprocessing.defects import DefectPostprocessor, UnknownScore, nearest_distance
 
 log = logging.getLogger(__name__)
 RANGE = (0.05, 20.0)  # of temperatures

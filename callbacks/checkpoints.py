@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from torch import Tensor
 
 from callbacks.run_recorder import run_folder
-from lit_models.optim.configure import has_validation
+from lit_models.base import has_validation
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -56,11 +56,6 @@ class FundusFiles:
         """The image's file name, or its path below ``root``."""
         return self.image.relative_to(self.root or self.image.parent).as_posix()
 
-    @property
-    def person(self) -> str:
-        """What the photographs of both eyes have in common: ``Image_01`` of ``Image_01L.jpg``."""
-        return re.sub(r"(?i)((?<=\d)[LR]|[_-](L|R|OD|OS|left|right))$", "", _key(self.image))
-
 
 Files = list[FundusFiles]
 
@@ -105,7 +100,7 @@ def _by_key(keyed: Iterable[tuple[str, Path]]) -> dict[str, Path]:
 def _pair(images: dict[str, Path], drawn: Sequence[Path]) -> dict[str, Path]:
     """The drawing of each photograph, by the photograph's key.
 
-    Names end in one of `ENDS`, or in anything behind the photograph's name and a separator.
+    Names end in one of `DRAWN`, or in anything behind the photograph's name and a separator.
     """
 
     def image_of(path: Path) -> str:
@@ -191,9 +186,11 @@ def plain_images(folder: Path, recursive: bool) -> Files:
 
 
 def _by_person(files: Files) -> list[Files]:
+    """Both eyes of a person together: ``Image_01L.jpg`` and ``Image_01R.jpg``, ``_OD``, ``_OS``."""
     persons: dict[str, Files] = {}
     for one in files:
-        persons.setdefault(one.person, []).append(one)
+        eye = r"(?i)((?<=\d)[LR]|[_-](L|R|OD|OS|left|right))$"
+        persons.setdefault(re.sub(eye, "", _key(one.image)), []).append(one)
     return list(persons.values())
 
 

@@ -31,8 +31,8 @@ class FundusInput:
         channels: "gray" (luminance, 1 channel) or "rgb" (3).
         size: squash to size x size px, as the reference does; null keeps the native size.
         diameter: scale without distortion to this diameter of the field of view in px, so that
-            vessels of any camera are as wide as in training; best the training's own diameter, for
-            then its photographs stay as they are; not together with ``size``.
+            vessels of any camera are as wide as in training; the diameter of the training
+            photographs keeps their pixels; not together with ``size``.
         local_normalization: subtract the local mean and divide by the standard deviation inside
             the field of view; the mean's Gaussian has this many px at the network's scale; null
             scales 0..255 to [-1, 1] instead.
@@ -71,7 +71,7 @@ class FundusInput:
         pixels = read_image(files.image, self.mode)
         vessels, drawn_fov = read_masks(files, pixels.shape[-2:])
         item = self.prepare(pixels, vessels, drawn_fov)
-        fov_pixels = int(item["fov"].sum())  # here, for a GPU would be waited for
+        fov_pixels = int(item["fov"].sum())  # counted on the CPU: no step waits for a GPU
         return {**item, "native_target": vessels, "native_fov": drawn_fov, "fov_pixels": fov_pixels}
 
     def prepare(
@@ -81,8 +81,8 @@ class FundusInput:
 
         Args:
             pixels: uint8 ``(1 or 3, H, W)``, see `mode`.
-            vessels: drawn ones, bool ``(1, H, W)``.
-            drawn_fov: field of view, likewise; None estimates it.
+            vessels: drawn vessels, bool ``(1, H, W)``.
+            drawn_fov: drawn field of view, bool ``(1, H, W)``; None estimates it.
 
         Returns:
             ``image`` float32 ``(C, h, w)``, ``fov`` bool ``(1, h, w)``, ``target`` bool likewise if

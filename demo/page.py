@@ -1,6 +1,5 @@
 """Drop images on a page of this computer, see a trained model's answers."""
 
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,8 @@ from torchvision.transforms.v2.functional import to_pil_image
 from common.errors import DataError
 from datamodules.images import read_image
 from experiment.report import headline
-from experiment.run_results import RunResults, read_results
+from experiment.run_folder import run_folder_of
+from experiment.run_results import read_results
 from experiment.tasks import TASKS
 from inference.blots import BlotModel
 from inference.defects import DefectModel
@@ -78,14 +78,9 @@ def about(model: Any) -> tuple[str, str]:
     """Title of the page, and what it says of the model: task, run, data and score."""
     path, given = model.trained.path, model.trained.data.get("data_dir")
     task = next(task for task in TASKS.values() if model.trained.method in task.models)
-    run, card = path.parent.parent, path.with_suffix(".json")
-    name, score = path.stem, ""
-    if (run / "run.json").is_file():
+    run, name, score = run_folder_of(path), path.stem, ""
+    if run is not None:
         name, score = f"{run.parent.name}/{run.name}", headline(read_results(run))
-    elif card.is_file():  # of shipped weights
-        said = json.loads(card.read_text(encoding="utf-8"))
-        scores = [{"stage": one["stage"], "metrics": one["values"]} for one in said["metrics"]]
-        score = headline(RunResults(run, {"task": said["task"], "evaluations": scores}))
     data = Path(given).name if given else "the built-in sample"
     told = f"`{name}`, trained on `{data}`. {score}"
     return f"{task.title}: {name}", f"## {task.title}\n\n{told}\n\n{task.prompt}"

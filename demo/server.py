@@ -35,12 +35,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Serve the page until it is stopped; see `serve`."""
     _check_address(options.host, options.port or 0)
-    try:
-        path = chosen_checkpoint(options)
-    except DataError as error:
-        raise DataError(f"{error}; `make fit` trains one on the sample") from None
+    model = load(chosen_checkpoint(options))
     with tempfile.TemporaryDirectory(prefix="demo-") as folder:
-        serve(load(path), folder, server_name=options.host, server_port=options.port)
+        serve(model, folder, server_name=options.host, server_port=options.port)
 
 
 def _check_address(host: str, port: int) -> None:

@@ -96,7 +96,7 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
 
 def _row(run: RunResults, page: Path) -> dict[str, Any]:
     report = run.folder / "report.html"
-    tests = [one["metrics"] for one in run.evaluations if one["stage"] == "test"]
+    tests = [one.get("metrics") for one in run.evaluations if one["stage"] == "test"]
     newest: dict[str, float] = next(filter(None, reversed(tests)), {})
     return {
         "name": os.path.relpath(run.folder, page.parent),

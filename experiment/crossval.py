@@ -147,14 +147,9 @@ def _train(run: Path, options: Sequence[str], fit: Main) -> None:
     """Train, or resume from the last checkpoint, unless the training is finished."""
     if read_run_json(run / "run.json").get("status") == "finished":
         return
-    args = ["fit", *options, f"--run.name={run.name}"]
-    last = run / "checkpoints" / "last.ckpt"
-    if last.is_file():
-        print(f"resumes from {last}", flush=True)
-        args.append(f"--ckpt_path={last}")
-    elif run.exists():  # stopped before the end of its first epoch
-        shutil.rmtree(run)
-    fit(args)
+    if run.exists() and not (run / "checkpoints" / "last.ckpt").is_file():
+        shutil.rmtree(run)  # stopped before the end of its first epoch
+    fit(["fit", *options, f"--run.name={run.name}", "--ckpt_path=auto"])
 
 
 def _validate(run: Path, fit: Main) -> dict[str, Any]:
@@ -170,5 +165,5 @@ def _validate(run: Path, fit: Main) -> dict[str, Any]:
 
 
 def _scores(run: Path) -> list[dict[str, float]]:
-    found = [one["metrics"] for one in read_results(run).evaluations if one["stage"] == "validate"]
-    return [metrics for metrics in found if metrics]
+    found = [one for one in read_results(run).evaluations if one["stage"] == "validate"]
+    return [one["metrics"] for one in found if one.get("metrics")]

@@ -35,20 +35,16 @@ def read_image_tables(runs: Sequence[Path]) -> "pd.DataFrame":
 
 
 def summary(members: Sequence[dict[str, Any]], images: "pd.DataFrame") -> dict[str, Any]:
-    """What the record says beside the members.
-
-    Args:
-        members: of the record.
-        images: scores of the held-out images, see `read_image_tables`.
+    """What the record says beside its ``members``.
 
     Returns:
-        ``metrics``: of each over the runs mean, standard deviation (of the sample; None for one
-        run), minimum and maximum; ``out_of_fold``, see `pooled`; ``best_epoch``, the median over
-        the runs, None where none is known.
+        ``metrics``: mean, standard deviation of the sample, minimum and maximum over the runs, None
+        where there is none; ``out_of_fold``, see `pooled`; ``best_epoch``, the median or None.
     """
     import pandas as pd
 
-    spread = pd.DataFrame([one["metrics"] for one in members]).agg(["mean", "std", "min", "max"])
+    scores = pd.DataFrame([one["metrics"] for one in members], dtype=float)
+    spread = scores.agg(["mean", "std", "min", "max"])
     epochs = [one["best_epoch"] for one in members if one["best_epoch"] is not None]
     return {
         "metrics": spread.astype(object).where(spread.notna(), None).to_dict(),
@@ -92,21 +88,15 @@ def _with_interval(values: np.ndarray) -> dict[str, Any]:
 
 def page(record: dict[str, Any]) -> list[str]:
     """Lines of ``crossval.md``, of a cross-validation's record with its `summary`."""
+    import pandas as pd
+
     members = record["members"]
-    title = f"{record['folds']} folds, {len(members)} runs: {', '.join(record['configs'])}"
-    lines = [f"# {title}", ""]
-    if record["out_of_fold"]:
-        lines += [_row("all held-out images", "mean", "images", "interval", "from", "to")]
-        lines += ["|---" * 6 + "|"]
-    for name, one in record["out_of_fold"].items():
-        parts = [one[part] for part in ("value", "images", "interval", "low", "high")]
-        lines.append(_row(name, *parts))
-    lines += ["", _row("over runs", "mean", "standard deviation", "min", "max"), "|---" * 5 + "|"]
-    lines += [_row(name, *one.values()) for name, one in record["metrics"].items()]
+    lines = [f"# {record['folds']} folds, {len(members)} runs: {', '.join(record['configs'])}", ""]
+    tables = {"All held-out images": record["out_of_fold"], "Over runs": record["metrics"]}
+    for title, rows in tables.items():
+        if rows:
+            table = pd.DataFrame.from_dict(rows, orient="index")
+            text = table.to_string(float_format=short, na_rep="-", max_colwidth=None)
+            lines += [title, "", "```", text, "```", ""]
     epochs = ", ".join(str(one["best_epoch"]) for one in members)
-    return [*lines, "", f"Best epochs: {epochs}. {NOTE}", ""]
-
-
-def _row(*cells: Any) -> str:
-    texts = (short(cell) if isinstance(cell, float) else str(cell or "-") for cell in cells)
-    return f"| {' | '.join(texts)} |"
+    return [*lines, f"Best epochs: {epochs}. {NOTE}", ""]

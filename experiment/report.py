@@ -96,7 +96,7 @@ def _evaluation(results: RunResults, record: dict[str, Any]) -> dict[str, Any]:
     when = (record.get("finished") or record.get("started") or "").replace("T", " ")
     facts = " · ".join(part for part in (data, when, record.get("status")) if part)
     title = f"{STAGES[record['stage']]} of {what}"
-    return _scores(results, title, facts, {"Value": record["metrics"]})
+    return _scores(results, title, facts, {"Value": record.get("metrics") or {}})
 
 
 def _scores(
@@ -172,7 +172,8 @@ def headline(results: RunResults, verb: str = "test") -> str:
     record = tests[-1] if tests else results.record
     metrics = tests[-1]["metrics"] if tests else results.at_best
     main = main_metrics(results.task, stage, metrics)
-    names = [name for name in main if not name.endswith("loss")][:3]
+    shown = [name for name in main if not name.endswith("loss") and metrics[name] is not None]
+    names = shown[:3]
     if not names:
         return ""
     count = (record.get("images") or {}).get(stage)

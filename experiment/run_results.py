@@ -68,11 +68,8 @@ class RunResults:
     @property
     def evaluations(self) -> list[dict[str, Any]]:
         """One record for each stage, checkpoint and data: ``stage``, ``metrics``, ``status`` ..."""
-        found = [dict(one) for one in self.record.get("evaluations", [])]
-        for one in found:
-            values = one.get("metrics") or {}
-            one["metrics"] = {k: math.nan if v is None else v for k, v in values.items()}
-        return found
+        evaluations: list[dict[str, Any]] = self.record.get("evaluations", [])
+        return evaluations
 
     @property
     def by_epoch(self) -> dict[str, dict[int, float]]:

@@ -1,6 +1,6 @@
 """Western blots from two templates, in the style that is set, of an example, or drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from datamodules.blot_style import NAMES, BlotStyle, measure_style
 from datamodules.preprocessing import blot_input
 from inference import inputs
 from inference.inputs import Source, read_pixels
-from inference.model import SIDES, Item, Model
+from inference.model import SIDES, Item, Model, Values
 from inference.results import BlotResult
 from lit_models.networks.styled_blot_generator import (
     StyledBlotGenerator,
@@ -62,7 +62,7 @@ class BlotModel(Model[BlotResult]):
         return {"image": blots[:, 0] if self.mode == "L" else blots.movedim(1, -1)}
 
     @classmethod
-    def result(cls, card: Mapping[str, Any], item: Item, outputs: Mapping[str, Any]) -> BlotResult:
+    def result(cls, card: Values, item: Item, outputs: Values) -> BlotResult:
         style = outputs.get("style")
         named = None if style is None else dict(zip(NAMES, style.tolist(), strict=True))
         return BlotResult(item["name"], item["shown"], Image.fromarray(outputs["image"]), named)
@@ -125,19 +125,21 @@ class StyledBlotModel(BlotModel):
         view.asked, view.samples = _style_vector(style), samples
         return Model.predict(view, x, template2)
 
-    def run(self, items: Sequence[Item]) -> list[Any]:
-        results = [self._results(item) for item in items]  # one by one: each has its own size
-        return results if self.samples > 1 else [result for [result] in results]
-
-    def _results(self, item: Item) -> list[BlotResult]:
-        number = range(self.samples)
-        templates = item["image"].to(self.device).expand(self.samples, -1, -1, -1)
-        asked = torch.from_numpy(self.asked).to(templates).expand(self.samples, -1)
-        styles = complete_styles(asked, templates, number, self.bank)
+    def run(self, items: Sequence[Item]) -> Iterable[Values]:
         network: Any = self.network
-        blots = to_gray(seeded_blots(network, templates, styles, number)[1])[:, 0]
-        pairs = zip(blots.cpu().numpy(), styles.cpu().numpy(), strict=True)
-        return [self.result({}, item, {"image": blot, "style": style}) for blot, style in pairs]
+        number = range(self.samples)
+        for item in items:  # one by one: each has its own size
+            templates = item["image"].to(self.device).expand(self.samples, -1, -1, -1)
+            asked = torch.from_numpy(self.asked).to(templates).expand(self.samples, -1)
+            styles = complete_styles(asked, templates, number, self.bank)
+            blots = to_gray(seeded_blots(network, templates, styles, number)[1])[:, 0]
+            yield {"image": blots.cpu().numpy(), "style": styles.cpu().numpy()}
+
+    @classmethod
+    def result(cls, card: Values, item: Item, outputs: Values) -> Any:
+        pairs, one = zip(outputs["image"], outputs["style"], strict=True), super().result
+        every = [one(card, item, {"image": image, "style": style}) for image, style in pairs]
+        return every if len(every) > 1 else every[0]
 
     def card(self) -> dict[str, Any]:
         """See `Model.card`; ``noise``: channels, and what its sides are multiples of."""

@@ -50,7 +50,7 @@ def compress(
         subsampling: "4:2:0" halves the size of the color: smaller files for the same vessels, at
             2 to 3 dB less.
         keep_vessels: in place of ``quality``, see `quality_that_keeps`.
-        vessels: finds vessels for it, such as ``load("pretrained/vessels_best.ckpt")``.
+        vessels: finds vessels for it; None takes ``pretrained/vessels_best.ckpt``.
 
     Raises:
         DataError: see `read_pixels` and `quality_that_keeps`; quality or speed out of its range.
@@ -61,7 +61,7 @@ def compress(
     image = _read(photograph)
     settings: dict[str, Any] = {"speed": speed, "subsampling": subsampling}
     if keep_vessels is not None:
-        quality = quality_that_keeps(keep_vessels, image, vessels, **settings)
+        quality = quality_that_keeps(keep_vessels, image, vessels or load(VESSELS), **settings)
     file = io.BytesIO()
     image.save(file, "AVIF", quality=quality, **settings, advanced=TUNE)
     return file.getvalue()
@@ -74,7 +74,7 @@ def decode(data: bytes) -> Image.Image:
 
 
 def quality_that_keeps(
-    keep_vessels: float, image: Image.Image, vessels: VesselModel | None, **settings: Any
+    keep_vessels: float, image: Image.Image, vessels: Any, **settings: Any
 ) -> int:
     """The least quality, by bisection, at which a copy keeps so much of the vessel length; or 100.
 
@@ -87,8 +87,6 @@ def quality_that_keeps(
     Raises:
         DataError: no vessels; ``keep_vessels`` out of its range.
     """
-    if vessels is None:
-        raise UsageError("keep_vessels: needs vessels, a trained model that finds them")
     if not 0 < keep_vessels <= 1:
         raise UsageError(f"keep_vessels: {keep_vessels}; give more than 0 and at most 1")
     truth = vessels.predict(image).mask

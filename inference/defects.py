@@ -1,7 +1,6 @@
 """Defect classes of industrial images."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,11 @@ from torch import Tensor
 from common.ranges import ImageSide
 from datamodules.aoi_files import find_images, label_numbers
 from datamodules.preprocessing import Resize, normalize_defects, resize_square
-from inference.model import Item, Model
+from inference.model import Item, Model, Values
 from inference.results import DefectResult
 from lit_models.networks.torchvision_classifier import TorchvisionClassifier
-from lit_models.postprocessing.defects import DefectPostprocessor, review_threshold
+from lit_models.postprocessing.defects import DefectPostprocessor, UnknownScore, review_threshold
 from lit_models.postprocessing.ensemble import mean_of_classes
-from lit_models.postprocessing.unknown import UnknownScore
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +69,7 @@ class DefectModel(Model[DefectResult]):
         return False
 
     @classmethod
-    def result(
-        cls, card: Mapping[str, Any], item: Item, outputs: Mapping[str, Any]
-    ) -> DefectResult:
+    def result(cls, card: Values, item: Item, outputs: Values) -> DefectResult:
         names, p, maps = card["class_names"], outputs["probabilities"], outputs.get("activations")
         label = int(p.argmax())
         return DefectResult(

@@ -24,6 +24,7 @@ BESIDE = {"fov": "field_of_view", "noise": "blot_draws"}  # by input
 OUTPUTS = {"probabilities", "activations", "unknown", "probability", "uncertainty", "image"}
 OUTPUTS |= {"psnr", "ssim"}
 TABLES = {"predictions", "probabilities", "review", "styles"}
+NUMBERS = ("review_below", "unknown_above", "threshold", "size", "diameter")  # of a card
 FORMULA = re.compile(r"[=+\-@\t\r](?![\d.]+(e[+-]?\d+)?$)")  # that a spreadsheet would run
 
 
@@ -51,43 +52,22 @@ def session(path):
     return run, card
 
 
-def check(card, inputs, outputs):  # ValueError for a card that is not one of these inputs, outputs
-    def number(x, low, high, *kinds):
-        return type(x) in (int, *kinds) and low <= x <= high
-
-    def texts(x):
-        return isinstance(x, list) and all(isinstance(text, str) for text in x)
-
-    def table(rows):
-        return bool(np.isfinite([[*map(float, row.split())] for row in rows]).all())
-
-    needed = {
-        "task": lambda x: isinstance(x, str),
-        "mode": lambda x: x in ("L", "RGB"),
-        "inputs": lambda x: [*x] == inputs,
-        "outputs": lambda x: x == outputs and {*x} <= OUTPUTS,
-        "tables": lambda x: {"predictions"} <= {*x} <= TABLES and all(map(texts, [*x.values()])),
-    }
-    others = {
-        "class_names": lambda x: texts(x) and x,
-        "labels": lambda x: len(x) == len(card["class_names"]),
-        "review_below": lambda x: x is None or number(x, 0, 2, float),
-        "unknown_above": lambda x: x is None or number(x, 0, 1, float),
-        "threshold": lambda x: number(x, 0, 1, float),
-        "templates": lambda x: texts(x) and len(x) == 2,
-        "size": lambda x: x is None or number(x, 1, 16384),
-        "diameter": lambda x: x is None or number(x, 1, 16384, float),
-        "style_bank": lambda x: texts(x) and table(x),
-        "noise": lambda x: len(x) == 2 and all(number(n, 1, 1024) for n in x),
-    }
-    card = card if isinstance(card, dict) else {}
-    for key, rule in (needed | {k: rule for k, rule in others.items() if k in card}).items():
-        try:
-            good = rule(card[key])
-        except (AttributeError, KeyError, TypeError, ValueError):
-            good = False
-        if not good:
+def check(card, inputs, outputs):  # ValueError for a card that is not of these inputs and outputs
+    kinds = {"task": str, "mode": str, "inputs": dict, "outputs": list, "tables": dict}
+    for key, kind in kinds.items():
+        if not isinstance(card, dict) or not isinstance(card.get(key), kind):
             raise ValueError(f"the model card's {key!r} is missing or wrong")
+    noise = card.get("noise", [])
+    numbers = [*(card.get(key) for key in NUMBERS), *(noise if isinstance(noise, list) else [""])]
+    good = {
+        "mode": card["mode"] in ("L", "RGB"),
+        "inputs": [*card["inputs"]] == inputs,
+        "outputs": card["outputs"] == outputs and {*outputs} <= OUTPUTS,
+        "tables": {*card["tables"]} <= TABLES and {*map(type, card["tables"].values())} == {list},
+        "numbers": all(x is None or (type(x) in (int, float) and 0 <= x <= 16384) for x in numbers),
+    }
+    for key in (key for key in good if not good[key]):
+        raise ValueError(f"the model card's {key!r} are not those of this model")
 
 
 def inputs_of(card, images, modules):  # by name, of uint8 (H, W) or (H, W, 3)
@@ -207,10 +187,10 @@ def main():
             answers = ask(run, card, pixels.result(), modules)
             for table, row in write(options.output, files[0].name, answers, card).items():
                 tables[table].append(row)
-        except KeyError as error:
-            problems.append(f"{files[0]}: the model card or the model has no {error}")
         except (OSError, ValueError) as error:
             problems.append(f"{files[0]}: {error}")
+        except Exception as error:  # of a card, a model or a runtime that is not as it should be
+            problems.append(f"{files[0]}: {error!r}".partition("\\n")[0])
     tables["review"].sort(key=lambda row: (row[2], row[0]))  # the least confident first
     for table, header in card["tables"].items():
         path, how = options.output / f"{table}.csv", {"newline": "", "encoding": "utf-8"}

@@ -4,25 +4,82 @@ import argparse
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
 
 from common.errors import DataError
 from common.paths import expand
+from common.read_ahead import read_ahead
+from datamodules import blot_draws
+from datamodules.transforms import field_of_view
 from experiment.checkpoints import Checkpoint, Checkpoints, find_checkpoints
 from experiment.checkpoints.find import Source
 from experiment.checkpoints.network import build_network, check_finite
 from experiment.hardware import native_memory_format, native_precision
 from experiment.run_folder import RunSettings
-from experiment.tasks import TASKS
+from experiment.tasks import TASKS, task_of
+from inference.infer_onnx import ask, inputs_of, session
+from inference.inputs import each, is_one, read_images
 from inference.model import AUTOCAST, Model
 
-if TYPE_CHECKING:
-    from inference.exported_model import ExportedModel
-
+Run = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
+# What gives an input of a graph that is not in the files, by its name; lies beside `infer_onnx`.
+MORE_INPUTS = {"fov": field_of_view, "noise": blot_draws}
 PRECISIONS = ("32-true", *AUTOCAST)
+
+
+class ExportedModel:
+    """A model that `inference.export` wrote, run by onnxruntime or openvino; see `load`.
+
+    Args:
+        run: computes the graph: arrays by the names of the inputs to the list of its outputs.
+        card: what is in ``model.json``.
+        path: of the file.
+
+    Raises:
+        DataError: of a task that is not declared here.
+    """
+
+    def __init__(self, run: Run | None, card: dict[str, Any], path: Path) -> None:
+        self.run, self.card, self.path = run, card, path
+        # The models of a task show alike.
+        self.kind = model_class(next(iter(task_of(card["task"]).models), card["task"]), path)
+        self.modules = [MORE_INPUTS[name] for name in card["inputs"] if name in MORE_INPUTS]
+
+    def predict(self, x: Any, template2: Any = None) -> Any:
+        """As `Model.predict`."""
+        x = x if template2 is None else (x, template2)
+        if is_one(x, self.kind.templates):
+            return self._answer(*self._read(x, "image"))
+        many = enumerate(each(x, self.kind.templates))
+        read = (self._read(one, f"image {i}") for i, one in many)
+        return (self._answer(*one) for one in read_ahead(read))
+
+    def inputs(self, x: Any) -> dict[str, np.ndarray]:
+        """What the graph takes for one image, a batch of 1."""
+        arrays, _ = self._read(x, "image")
+        found = inputs_of(self.card, arrays, self.modules)
+        return {name: values[None] for name, values in found.items()}
+
+    def _read(self, x: Any, name: str) -> tuple[list[np.ndarray], str]:
+        images, name = read_images(x, self.card["mode"], name)
+        return [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p in images], name
+
+    def _answer(self, arrays: list[np.ndarray], name: str) -> Any:
+        item = {"name": name, "shown": tuple(map(to_pil_image, arrays))}
+        try:
+            outputs = ask(self.run, self.card, arrays, self.modules)
+            return self.kind.result(self.card, item, outputs)
+        except Exception as error:  # of a card, a model or a runtime that is not as it should be
+            cause = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            raise DataError(f"{name}: the exported model does not run ({cause})") from None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.path}, {self.card['task']}, {self.card['name']})"
 
 
 def load(
@@ -31,7 +88,7 @@ def load(
     precision: str | None = None,
     batch_size: int | None = None,
     trusted: Sequence[str] = (),
-) -> "Model[Any] | ExportedModel":
+) -> Model[Any] | ExportedModel:
     """A trained model, ready to predict.
 
     Args:
@@ -52,9 +109,7 @@ def load(
             of an ensemble that differ, or are of a method whose outputs have no average.
     """
     if isinstance(source, str | Path) and Path(source).suffix in (".onnx", ".xml"):
-        from inference.exported_model import load_exported
-
-        return load_exported(expand(source))
+        return _load_exported(expand(source))
     checkpoints = Checkpoints.open(source)
     how = _device(device), precision, batch_size
     models = [_load(one, trusted, *how) for one in checkpoints.members]
@@ -134,13 +189,27 @@ def _load(
         network: Any = build_network(part, weights, *arguments, trusted=trusted)
         network = network.to(device, memory_format=native_memory_format(device))
         return kind(network, trained, device, precision, batch_size)
-    except KeyError as error:
-        cause = f"does not say {error.args[0]!r}"
     except DataError as error:
         raise DataError(f"{trained.path}: {error}") from None
-    except (TypeError, ValueError) as error:
-        cause = f"its settings cannot be ({str(error).partition(chr(10))[0]})"
-    raise DataError(f"{trained.path}: {cause}; give one that `fit` wrote")
+    except (KeyError, TypeError, ValueError) as error:
+        cause = " ".join(str(error).split())
+        raise DataError(f"{trained.path}: its settings are missing or wrong ({cause})") from None
+
+
+def _load_exported(path: Path) -> ExportedModel:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; give one that `cli.py export` wrote")
+    try:
+        run, card = session(path)
+        return ExportedModel(run, card, path)
+    except ImportError as error:
+        extra = "openvino" if path.suffix == ".xml" else "export"
+        raise DataError(f"{path}: {error}; pip install -e '.[{extra}]'") from None
+    except DataError:
+        raise
+    except Exception as error:  # whatever it meets in a file that is not its own
+        cause = str(error).strip().partition("\n")[0]
+        raise DataError(f"{path}: cannot be loaded ({cause}); export it again") from None
 
 
 def _device(device: str | torch.device) -> torch.device:
@@ -154,12 +223,10 @@ def _device(device: str | torch.device) -> torch.device:
 
 
 def add_checkpoint_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    """Add ``--ckpt_path``, ``--config``, ``--run.root`` and ``--run.name`` of export and demo."""
+    """Add ``--ckpt_path`` and ``--config`` of export and demo."""
     path = "best or last, of the newest run of --config; or a run folder or checkpoint file"
     parser.add_argument("--ckpt_path", required=default is None, default=default, help=path)
     parser.add_argument("--config", type=Path, help="whose runs best and last are looked for in")
-    for name in ("root", "name"):
-        parser.add_argument(f"--run.{name}", help=f"in place of run.{name} of --config")
 
 
 def chosen_checkpoint(options: argparse.Namespace) -> Path:
@@ -175,6 +242,5 @@ def chosen_checkpoint(options: argparse.Namespace) -> Path:
             f"--ckpt_path {options.ckpt_path}: of which run? Give --config configs/aoi.yaml, or "
             "a run folder or checkpoint in place of it"
         )
-    given = {name: getattr(options, f"run.{name}") for name in ("root", "name")}
-    settings = RunSettings.of_configs([str(options.config)], **given)
-    return find_checkpoints(options.ckpt_path, runs=settings.existing)[0]
+    runs = RunSettings.of_configs([str(options.config)]).existing
+    return find_checkpoints(options.ckpt_path, runs=runs)[0]

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Item = dict[str, Any]  # with ``name`` and ``shown``, a tuple of what was given as images of Pillow
+Values = Mapping[str, Any]
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 SIDES = (67, 81)  # of what is traced: multiples of nothing, so that no padding is left out
 
@@ -82,7 +83,7 @@ class Model(nn.Module, ABC, Generic[Result]):
 
     @classmethod
     @abstractmethod
-    def result(cls, card: Mapping[str, Any], item: Item, outputs: Mapping[str, Any]) -> Result:
+    def result(cls, card: Values, item: Item, outputs: Values) -> Result:
         """The result for one image.
 
         Args:
@@ -106,18 +107,12 @@ class Model(nn.Module, ABC, Generic[Result]):
         """One image uint8 ``(C, H, W)`` as `run` takes it."""
         return {"image": self.preprocess(pixels)}
 
-    def run(self, items: Sequence[Item]) -> list[Result]:
-        """The results of a batch of what `read` returned."""
+    def run(self, items: Sequence[Item]) -> Iterable[Values]:
+        """For each of a batch of what `read` returned, what `result` needs, arrays by name."""
         images = torch.stack([item["image"].as_subclass(Tensor) for item in items])
         answers = self.answers(images.to(self.device))
-        outputs = {name: values.cpu().numpy() for name, values in answers.items()}
-        each = ({name: values[i] for name, values in outputs.items()} for i in range(len(items)))
-        return self.results(items, each)
-
-    def results(self, items: Sequence[Item], outputs: Iterable[Mapping[str, Any]]) -> list[Result]:
-        """The `result` of each image of a batch."""
-        card = self.card()
-        return [self.result(card, *pair) for pair in zip(items, outputs, strict=True)]
+        arrays = {name: values.cpu().numpy() for name, values in answers.items()}
+        return [{name: values[i] for name, values in arrays.items()} for i in range(len(items))]
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         """What is exported: from `graph_inputs` to the outputs of a batch by name."""
@@ -163,9 +158,10 @@ class Model(nn.Module, ABC, Generic[Result]):
             yield from self._run(batch)
 
     def _run(self, items: Sequence[Item]) -> list[Result]:
-        kind = AUTOCAST.get(self.precision)
+        kind, card = AUTOCAST.get(self.precision), self.card()
         with torch.inference_mode(), torch.autocast(self.device.type, kind, kind is not None):
-            return self.run(items)
+            pairs = zip(items, self.run(items), strict=True)
+            return [self.result(card, item, outputs) for item, outputs in pairs]
 
     def examples(self, count: int, folder: Path | None = None) -> list[Any]:
         """Inputs of `predict`, spread evenly over the images; of the test split if any.

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from common.paths import expand
 from experiment.checkpoints import Checkpoint
@@ -19,7 +18,9 @@ from inference.model import Model
 SAMPLE = "built-in synthetic sample"
 README = """\
 ---
-{head}---
+library_name: lightning-image-tasks
+pipeline_tag: {tag}
+---
 # {name}
 
 {intended_use} {warning}
@@ -73,11 +74,9 @@ def model_card(model: Model[Any]) -> dict[str, Any]:
 
 def readme(card: dict[str, Any]) -> str:
     """The card as ``README.md`` of a model on the Hugging Face hub."""
-    tag = {"aoi": "image-classification", "vessels": "image-segmentation"}.get(card["task"])
-    head = {"library_name": "lightning-image-tasks", "pipeline_tag": tag or "image-to-image"}
-    parts = {"head": yaml.safe_dump(head), "warning": card["warning"] or ""}
-    parts["card"] = json.dumps(card, indent=2, ensure_ascii=False)
-    return README.format(**card | parts)
+    tags = {"aoi": "image-classification", "vessels": "image-segmentation"}
+    parts = {"tag": tags.get(card["task"], "image-to-image"), "warning": card["warning"] or ""}
+    return README.format(**card | parts, card=json.dumps(card, indent=2, ensure_ascii=False))
 
 
 def sha256(path: Path) -> str:

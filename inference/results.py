@@ -17,12 +17,16 @@ from lit_models.postprocessing.vessel_measures import MeasuredVessels, measure_v
 
 
 class DisplayMixin:
-    """Shows itself in a notebook; ``numbers`` says what is known in numbers."""
+    """Shows itself in a notebook."""
+
+    def numbers(self) -> dict[str, Any]:
+        """What is known in numbers, by name; the most important first."""
+        raise NotImplementedError
 
     @property
     def caption(self) -> str:
         """One line about the result."""
-        return ""
+        return ", ".join(f"{name} {value}" for name, value in [*self.numbers().items()][:2])
 
     def pictures(self) -> list[tuple[str, Image.Image]]:
         """Titles and pictures, beginning with what was given."""
@@ -94,12 +98,6 @@ class DefectResult(DisplayMixin):
         size = (top + height + bottom, left + width + right)
         seen = F.interpolate(torch.from_numpy(self.activation)[None, None], size, mode="bilinear")
         return F.pad(seen, [-left, -right, -top, -bottom])[0, 0].numpy()
-
-    @property
-    def caption(self) -> str:
-        """The three most probable classes."""
-        likely = sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:3]
-        return ", ".join(f"{name} {100 * p:.1f} %" for name, p in likely)
 
     def pictures(self) -> list[tuple[str, Image.Image]]:
         """The image, and where the evidence for its class is."""
@@ -187,11 +185,6 @@ class RetinaResult(DisplayMixin):
     def numbers(self) -> dict[str, Any]:
         """Both scores."""
         return {"PSNR in dB": f"{self.psnr:.2f}", "SSIM": f"{self.ssim:.4f}"}
-
-    @property
-    def caption(self) -> str:
-        """Both scores."""
-        return f"PSNR {self.psnr:.2f} dB, SSIM {self.ssim:.4f}"
 
     def pictures(self) -> list[tuple[str, Image.Image]]:
         """The photograph, its copy, and five times their difference."""

@@ -1,6 +1,6 @@
 """Copies of fundus photographs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from common.ranges import ImageSide
 from datamodules.preprocessing import photograph_input
-from inference.model import Item, Model, channels_first
+from inference.model import Item, Model, Values, channels_first
 from inference.results import RetinaResult
 from inference.vessels import example_photographs
 from lit_models.postprocessing.ensemble import mean_of_images
@@ -30,24 +30,17 @@ class RetinaModel(Model[RetinaResult]):
     def preprocess(self, pixels: Tensor) -> Tensor:
         return photograph_input(pixels, self.size)
 
-    def prepare(self, pixels: Tensor) -> Item:
-        return {"image": self.preprocess(pixels), "native_size": pixels.shape[-2:]}
-
-    def run(self, items: Sequence[Item]) -> list[RetinaResult]:
-        return self.results(items, map(self._copy, items))  # one by one: each has its own size
-
-    def _copy(self, item: Item) -> dict[str, Any]:
+    def run(self, items: Sequence[Item]) -> Iterable[Values]:
         from lit_models.metrics.image_scores import image_scores  # torchmetrics takes a second
 
-        images = item["image"][None].to(self.device)
-        copy = self.network(images).float()
-        image = to_uint8_image(native_images(copy, item["native_size"]))[0]
-        return {"image": image.numpy(), **image_scores(to_unit(copy), to_unit(images))}
+        for item in items:  # one by one: each has its own size
+            images = item["image"][None].to(self.device)
+            copy = self.network(images).float()
+            image = to_uint8_image(native_images(copy, item["shown"][0].size[::-1]))[0].numpy()
+            yield {"image": image, **image_scores(to_unit(copy), to_unit(images))}
 
     @classmethod
-    def result(
-        cls, card: Mapping[str, Any], item: Item, outputs: Mapping[str, Any]
-    ) -> RetinaResult:
+    def result(cls, card: Values, item: Item, outputs: Values) -> RetinaResult:
         copy, scores = Image.fromarray(outputs["image"]), (outputs["psnr"], outputs["ssim"])
         return RetinaResult(item["name"], item["shown"][0], copy, *map(float, scores))
 

@@ -1,6 +1,6 @@
 """Vessels of fundus photographs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torchvision.transforms.v2.functional import resize
 
 from datamodules.fundus_files import find_photographs
 from datamodules.fundus_input import FundusInput, collate
-from inference.model import Item, Model, channels_first
+from inference.model import Item, Model, Values, channels_first
 from inference.results import VesselResult
 from lit_models.postprocessing.ensemble import mean_of_pixels
 from lit_models.postprocessing.vessels import VesselPostprocessor, resample_maps
@@ -39,17 +39,15 @@ class VesselModel(Model[VesselResult]):
     def prepare(self, pixels: Tensor) -> Item:
         return self.inputs.prepare(pixels)
 
-    def run(self, items: Sequence[Item]) -> list[VesselResult]:
+    def run(self, items: Sequence[Item]) -> Iterable[Values]:
         batch = collate(items)
         batch |= {key: batch[key].to(self.device) for key in ("image", "fov")}
         found = self.inference.predict_native(self.network, batch, self.fov_only)
-        each = zip(*([one.cpu().numpy() for one in maps] for maps in found.values()), strict=True)
-        return self.results(items, (dict(zip(found, maps, strict=True)) for maps in each))
+        arrays = {kind: [one.cpu().numpy() for one in maps] for kind, maps in found.items()}
+        return [{kind: maps[i] for kind, maps in arrays.items()} for i in range(len(items))]
 
     @classmethod
-    def result(
-        cls, card: Mapping[str, Any], item: Item, outputs: Mapping[str, Any]
-    ) -> VesselResult:
+    def result(cls, card: Values, item: Item, outputs: Values) -> VesselResult:
         return VesselResult(
             item["name"],
             item["shown"][0],

@@ -1,14 +1,19 @@
 """What the LightningModules of all tasks share: scores of each stage, optimizer and schedule."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch.optim import SGD, Adam
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MetricCollection
 
-from lit_models.optim.configure import configure_optimizer
-from lit_models.optim.schedules import StepSchedule
+from common.errors import DataError
+from lit_models.optim.schedules import StepSchedule, total_steps
 
 
 class ImageModule(pl.LightningModule):
@@ -20,7 +25,7 @@ class ImageModule(pl.LightningModule):
     Attributes:
         train_scores, val_scores, test_scores: metrics of the stages.
         optimizer: optimizer for the parameters that are not frozen.
-        lr_scheduler: null leaves the learning rate as it is.
+        lr_scheduler: null leaves the learning rate as it is; a plateau is one of ``val/loss``.
     """
 
     train_scores: MetricCollection
@@ -54,5 +59,52 @@ class ImageModule(pl.LightningModule):
         scores.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        trained = [p for p in self.parameters() if p.requires_grad]
-        return configure_optimizer(self, trained, self.optimizer, self.lr_scheduler)
+        """A `StepSchedule` is stepped with each batch, other schedules with each epoch.
+
+        Raises:
+            DataError: a setting is out of its range; a plateau of what is not validated.
+        """
+        with wrap_optimizer_errors("model.optimizer"):
+            optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
+        if isinstance(optimizer, Adam | SGD):
+            for group in optimizer.param_groups:
+                # One kernel for all weights. Not by an argument of the optimizer, with which
+                # Lightning refuses to clip gradients, for the sake of float16's loss scaling.
+                cuda = all(weight.is_cuda for weight in group["params"])
+                group["fused"] = group["fused"] or cuda or None
+        if self.lr_scheduler is None:
+            return optimizer
+        settings: dict[str, Any] = {}
+        with wrap_optimizer_errors("model.lr_scheduler"):
+            if isinstance(self.lr_scheduler, StepSchedule):
+                scheduler: Any = self.lr_scheduler(optimizer, partial(total_steps, self.trainer))
+                settings = {"interval": "step"}
+            else:
+                scheduler = self.lr_scheduler(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            if not has_validation(self):
+                raise DataError(
+                    "model.lr_scheduler: ReduceLROnPlateau waits for val/loss, and nothing is "
+                    "validated (data.fold all, or trainer.limit_val_batches 0); give another, such "
+                    "as lit_models.optim.CosineAnnealing"
+                )
+            # Steps when there is something new to step by.
+            every = self.trainer.check_val_every_n_epoch or 1
+            settings = {"monitor": "val/loss", "frequency": every}
+        return [optimizer], [{"scheduler": scheduler, **settings}]  # type: ignore[return-value]
+
+
+@contextmanager
+def wrap_optimizer_errors(option: str) -> Iterator[None]:
+    """Raise DataError, with the option, where torch refuses a setting."""
+    try:
+        yield
+    except (ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:
+        raise DataError(f"{option}: {error}") from None
+
+
+def has_validation(module: pl.LightningModule) -> bool:
+    """Whether any image is held out from this training, and looked at."""
+    data = getattr(module.trainer, "datamodule", None)
+    limit = getattr(module.trainer, "limit_val_batches", 1)
+    return not getattr(data, "trains_on_all", False) and limit != 0

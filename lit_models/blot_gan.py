@@ -14,13 +14,11 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from lit_models.base import ImageModule
-from lit_models.losses.adversarial import AdversarialLoss
-from lit_models.metrics.blot_scores import BlotScores
-from lit_models.metrics.image_scores import image_means
+from lit_models.base import ImageModule, wrap_optimizer_errors
+from lit_models.losses.adversarial import BCEAdversarialLoss
+from lit_models.metrics.image_scores import BlotScores, image_means
 from lit_models.networks.diff_augment import DiffAugment
-from lit_models.optim.configure import build_optimizer, total_steps, wrap_optimizer_errors
-from lit_models.optim.schedules import StepSchedule
+from lit_models.optim.schedules import StepSchedule, total_steps
 from lit_models.postprocessing.pixels import to_gray
 
 UPDATES = 2  # of D and of G, with each batch
@@ -56,7 +54,7 @@ class BlotGAN(ImageModule):
         self,
         generator: Callable[[int, int], nn.Module],
         discriminator: Callable[[int, int], nn.Module],
-        adversarial_loss: AdversarialLoss,
+        adversarial_loss: BCEAdversarialLoss,
         generator_optimizer: OptimizerCallable,
         discriminator_optimizer: OptimizerCallable,
         reconstruction_loss: nn.Module | None = None,
@@ -124,12 +122,12 @@ class BlotGAN(ImageModule):
         return {"name": batch["name"], "index": batch["index"], "image": image}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        made = [
-            build_optimizer(make, self.get_submodule(name).parameters(), f"model.{name}_optimizer")
-            for name, make in zip(("generator", "discriminator"), self.optimizer_of, strict=True)
-        ]
+        made = []
+        for name, make in zip(("generator", "discriminator"), self.optimizer_of, strict=True):
+            with wrap_optimizer_errors(f"model.{name}_optimizer"):
+                made.append(make(self.get_submodule(name).parameters()))
         if self.lr_scheduler is None:
             return made
-        steps = partial(total_steps, self, updates=UPDATES)
+        steps = partial(total_steps, self.trainer, updates=UPDATES)
         with wrap_optimizer_errors("model.lr_scheduler"):
             return made, [self.lr_scheduler(optimizer, steps) for optimizer in made]

@@ -14,9 +14,8 @@ from torchmetrics import MetricCollection
 from lit_models.base import ImageModule
 from lit_models.metrics.classification_scores import classification_scores, scores_by_image
 from lit_models.optim.schedules import StepSchedule
-from lit_models.postprocessing.defects import DefectPostprocessor
+from lit_models.postprocessing.defects import DefectPostprocessor, UnknownScore
 from lit_models.postprocessing.ensemble import Ensemble
-from lit_models.postprocessing.unknown import UnknownScore
 
 CLASS_NAMES = ("normal", "void", "horizontal", "vertical", "edge", "particle")
 

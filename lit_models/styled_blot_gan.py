@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from common.ranges import NonNegativeFinite
 from lit_models.blot_gan import BlotGAN, update
-from lit_models.metrics.blot_scores import BlotScores
+from lit_models.metrics.image_scores import BlotScores
 from lit_models.networks.styled_blot_discriminator import StyledBlotDiscriminator
 from lit_models.networks.styled_blot_generator import (
     StyledBlotGenerator,

@@ -45,12 +45,12 @@ def test_what_it_leaves(crossvalidated):
     assert record["metrics"]["val/accuracy"]["mean"] == pytest.approx(np.mean(runs))
     assert record["metrics"]["val/accuracy"]["std"] == pytest.approx(np.std(runs, ddof=1))
     page = (folder / "crossval.md").read_text()
-    assert "| accuracy |" in page
+    assert "\naccuracy " in page
     assert "--data.fold all --trainer.max_epochs" in page
     assert (folder / "compare.html").is_file()
 
 
-def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
+def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path):
     whole, args = crossvalidated
     args = [*args, *SHORT, f"--run.root={tmp_path}"]
     stop = "--trainer.callbacks+=tests.callbacks_that_kill.RaiseAt"
@@ -65,12 +65,8 @@ def test_stopped_and_given_again_it_goes_on(crossvalidated, tmp_path, capsys):
             raise InterruptedError
         main(given)
 
-    capsys.readouterr()
     with pytest.raises(InterruptedError):
         crossvalidate(args, first_fold)
-    said = capsys.readouterr().out
-    assert "resumes from " in said
-    assert "fold-1_seed-42" in said
     scores = "fold-0_seed-42/validation_images.csv"
     assert (folder / scores).read_text() == (whole / scores).read_text(), "as uninterrupted"
 

@@ -10,6 +10,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 pytest.importorskip("gradio")
@@ -208,9 +209,10 @@ def test_requests_of_other_websites_are_refused_and_no_address_is_fetched(served
         client.predict([file], api_name="/predict")
 
 
-def test_says_how_to_train_where_there_is_no_run(tmp_path):
-    with pytest.raises(DataError, match=r"no run yet.*make fit"):
-        verbs.main(["demo", "--config=configs/aoi.yaml", f"--run.root={tmp_path}"])
+def test_says_how_to_train_where_there_is_no_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="no run yet; train first"):
+        verbs.main(["demo", f"--config={ROOT / 'configs' / 'aoi.yaml'}"])
 
 
 def test_without_gradio_the_page_is_one_line(monkeypatch):

@@ -70,8 +70,8 @@ def _draw_tree(
 
     Args:
         rng: draws how they run.
-        disc: x and y in px.
-        fovea: likewise.
+        disc: where they begin, x and y in px.
+        fovea: x and y in px.
         thickest: radius of the first vessels in px.
 
     Returns:

@@ -58,20 +58,18 @@ class RandomCropFlip(Augmentation):
 
     def __init__(self, crop: ImageSide | None = None, flip: bool = True) -> None:
         super().__init__()
-        self.crop = crop
-        steps: list[v2.Transform] = []
+        steps: list[v2.Transform] = [v2.Identity()]
         if crop is not None:
             steps.append(v2.RandomCrop(crop, pad_if_needed=True))
         if flip:
             steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
-        self.steps = v2.Compose(steps or [v2.Identity()])
+        self.steps = v2.Compose(steps)
 
 
 class DefectAugmentation(Augmentation):
     """Small changes of place, size and brightness of a square image, uint8 ``(1, side, side)``.
 
-    No quarter turns, for the class may depend on direction: they make a horizontal defect a
-    vertical one.
+    No quarter turns: they make a horizontal defect a vertical one.
 
     Args:
         flip: mirror left-right and top-bottom, each with probability 1/2.

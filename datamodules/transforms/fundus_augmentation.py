@@ -36,16 +36,16 @@ class FundusAugmentation(Augmentation):
         zoom: least and greatest magnification of the others, drawn evenly in its logarithm.
         aspect: their width and height differ by up to ``exp(2 aspect)``.
         contrast: all channels are multiplied by up to ``exp(contrast)``, or divided by it.
-        channel_contrast: likewise, each channel on its own.
+        channel_contrast: the same for each channel on its own.
         brightness: standard deviation of what is added to each channel.
         channel_mixing: standard deviation of what each channel takes from each.
         noise: the greatest standard deviation of noise.
         other_camera_prob: probability that a picture looks like another camera's: softer,
             sharpened or noisier. Without, a network draws vessels too wide in soft photographs,
             and too few in noisy ones.
-        blur: of these, the greatest standard deviation of a Gaussian blur, in px.
-        sharpening: of these, the greatest gain of unsharp masking.
-        camera_noise: of these, the greatest standard deviation of noise.
+        blur: greatest standard deviation of the other cameras' Gaussian blur, in px.
+        sharpening: greatest gain of their unsharp masking.
+        camera_noise: greatest standard deviation of their noise.
 
     Raises:
         DataError: the least zoom is above the greatest.
@@ -121,8 +121,8 @@ class FundusAugmentation(Augmentation):
     def _draw_camera(self, size: tuple[int, ...], device: torch.device) -> Camera:
         """Thirteen of twenty are blurred, four sharpened, and all are noisy.
 
-        Each channel keeps its standard deviation, for the network's input is standardized after
-        the camera.
+        Each channel keeps its standard deviation: the network's input is standardized after the
+        camera.
         """
         if not self.other_camera_prob or torch.rand(()) >= self.other_camera_prob:
             return lambda image: image

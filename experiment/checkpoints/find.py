@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from common.errors import DataError
 from common.paths import expand
 from experiment.checkpoints.read import HUB_SETTINGS, HUB_WEIGHTS, read_checkpoint
@@ -30,7 +28,7 @@ def find_checkpoints(
         runs: run folders in which "best" and "last" are searched.
 
     Raises:
-        DataError: no such run or file, a run without a checkpoint, not a list of paths, a
+        DataError: no such run or file, a run without a checkpoint, a
             cross-validation that is not finished, or a model that the hub does not give.
     """
     if source in ("best", "last"):
@@ -42,14 +40,8 @@ def find_checkpoints(
         return [last if source == "last" else best_checkpoint(last)]
     if isinstance(source, str) and source.startswith("hf://"):
         return [_download(source)]
-    if isinstance(source, str) and source.lstrip().startswith("["):
-        try:
-            paths = yaml.safe_load(source)
-        except yaml.YAMLError:
-            paths = []
-        source = [path for path in paths if isinstance(path, str)]
-        if not source or source != paths:
-            raise DataError('ckpt_path: not a list of files; give "[a.ckpt, b.ckpt]"')
+    if isinstance(source, str) and source.startswith("["):
+        source = [path.strip() for path in source.strip("[]").split(",")]
     if not isinstance(source, str | Path):
         return [_in_run(expand(one), which) for one in source]
     path = expand(source)

@@ -87,12 +87,10 @@ def _instantiate(
     if not isinstance(settings, dict) or "class_path" not in settings:
         raise DataError("it does not name the class of its network")
     kind = find_class(settings["class_path"], (nn.Module,), (*TRUSTED, *trusted))
-    init_args = {
-        name: _instantiate(value, (), trusted)
-        if isinstance(value, dict) and "class_path" in value
-        else value
-        for name, value in (settings.get("init_args") or {}).items()
-    }
+    init_args = dict(settings.get("init_args") or {})
+    for name, value in init_args.items():
+        if isinstance(value, dict) and "class_path" in value:
+            init_args[name] = _instantiate(value, (), trusted)
     try:
         return kind(*arguments, **init_args)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from common.errors import DataError
 from common.limits import CHECKPOINT_PICKLE_BYTES, CHECKPOINT_VALUES
+from experiment.run_json import read_run_json
 
 ADVICE = "give a checkpoint of a run"
 HUB_WEIGHTS, HUB_SETTINGS = "model.safetensors", "config.json"  # as the Hugging Face hub has models
@@ -140,7 +141,7 @@ def _read_hub_folder(weights: Path) -> dict[str, Any]:
 def check_not_finished(checkpoint: Checkpoint, max_epochs: int | None) -> None:
     """Refuse to resume a run without an epoch left to train, or weights alone.
 
-    A run that was killed after its last epoch may go on: its report is missing.
+    A run that was killed after its last epoch may go on: its figures and report are missing.
 
     Args:
         checkpoint: the checkpoint to resume from.
@@ -156,7 +157,10 @@ def check_not_finished(checkpoint: Checkpoint, max_epochs: int | None) -> None:
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{path}: weights only; use --init_from in place of --ckpt_path") from None
     run = path.resolve().parent.parent
-    killed = (run / "run.json").is_file() and not (run / "report.html").is_file()
-    if max_epochs is not None and 0 <= max_epochs <= done and not (killed and done == max_epochs):
+    record = read_run_json(run / "run.json")
+    reported = record.get("status") == "finished" and (run / "report.html").is_file()
+    if done == max_epochs and record and not reported:
+        return
+    if max_epochs is not None and 0 <= max_epochs <= done:
         now = f"now {max_epochs}"
         raise DataError(f"{path}: has trained its {done} epochs; raise trainer.max_epochs ({now})")

@@ -1,15 +1,10 @@
 """Losses that configs name beside torch's own."""
 
-from lit_models.losses.adversarial import (
-    AdversarialLoss,
-    BCEAdversarialLoss,
-    CenteredBCEAdversarialLoss,
-)
+from lit_models.losses.adversarial import BCEAdversarialLoss, CenteredBCEAdversarialLoss
 from lit_models.losses.images import MSESSIMLoss, SpectrumLoss
 from lit_models.losses.overlap import BCEDiceLoss, FocalTverskyLoss
 
 __all__ = [
-    "AdversarialLoss",
     "BCEAdversarialLoss",
     "BCEDiceLoss",
     "CenteredBCEAdversarialLoss",

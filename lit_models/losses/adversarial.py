@@ -1,35 +1,24 @@
 """Adversarial losses on the discriminator's logits, of any shape."""
 
-from abc import abstractmethod
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.ranges import NonNegativeFinite
 
 
-class AdversarialLoss(nn.Module):
-    """A loss for the discriminator (D) and one for the generator (G); float32 under autocast too.
+class BCEAdversarialLoss(nn.Module):
+    """Binary cross-entropy, non-saturating for G (Goodfellow et al. 2014, arXiv 1406.2661).
 
-    Where D cannot tell real from fake, that of `BCEAdversarialLoss` is 2 log 2, and G's log 2.
+    A loss for the discriminator (D) and one for the generator (G); float32 under autocast too.
+    Where D cannot tell real from fake they are 2 log 2 and log 2.
     """
 
-    @abstractmethod
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """Sum of the real and of the fake term, a scalar."""
-
-    @abstractmethod
-    def generator(self, fake: Tensor) -> Tensor:
-        """G's loss, a scalar."""
-
-
-class BCEAdversarialLoss(AdversarialLoss):
-    """Binary cross-entropy, non-saturating for G (Goodfellow et al. 2014, arXiv 1406.2661)."""
-
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()
 
     def generator(self, fake: Tensor) -> Tensor:
+        """G's loss, a scalar."""
         return F.softplus(-fake.float()).mean()
 
 

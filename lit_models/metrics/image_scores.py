@@ -1,4 +1,4 @@
-"""Means over images; PSNR and SSIM of generated or reconstructed images."""
+"""Means over images; scores of generated or reconstructed images."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -66,3 +66,51 @@ def ssim(copies: Tensor, truth: Tensor) -> Tensor:
     with torch.autocast(copies.device.type, enabled=False):  # it has convolutions
         found = structural_similarity_index_measure(copies, truth, data_range=1.0, reduction="none")
     return cast(Tensor, found)
+
+
+def eight_bit(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as they are written to files, float32 in [0, 1]."""
+    return ((images.float() + 1) * 127.5).round().contiguous() / 255
+
+
+def blot_scores(fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+    """``l1``, ``psnr`` and ``ssim`` ``(N,)`` of blots ``(N, C, H, W)`` in [-1, 1], as 8-bit.
+
+    SSIM has 7x7 windows (Wang et al. 2004, doi 10.1109/TIP.2003.819861).
+    """
+    fake8, real8 = eight_bit(fake), eight_bit(real)
+    unit: tuple[float, float] = (0.0, 1.0)
+    with torch.autocast(fake.device.type, enabled=False):
+        found = structural_similarity_index_measure(
+            fake8, real8, False, kernel_size=7, reduction="none", data_range=unit
+        )
+    psnr = peak_signal_noise_ratio(fake8, real8, data_range=unit, reduction="none", dim=(1, 2, 3))
+    l1 = (fake8 - real8).abs().mean(dim=(1, 2, 3))
+    return {"l1": l1, "psnr": psnr, "ssim": cast(Tensor, found)}
+
+
+class BlotScores(MetricCollection):
+    """Means of `blot_scores`, and how often the discriminator (D) is right.
+
+    ``d_accuracy_real`` and ``d_accuracy_fake`` are of the real and the generated ones alone.
+    """
+
+    def __init__(self) -> None:
+        names = ("l1", "psnr", "ssim", "d_accuracy", "d_accuracy_real", "d_accuracy_fake")
+        super().__init__({name: ImageMean() for name in names}, compute_groups=False)
+
+    def update(  # type: ignore[override]
+        self, fake: Tensor, real: Tensor, real_logits: Tensor, fake_logits: Tensor
+    ) -> dict[str, Tensor]:
+        """Add blots ``(N, C, H, W)`` in [-1, 1] and D's logits ``(N, ...)`` of them.
+
+        Returns:
+            `blot_scores`.
+        """
+        own = blot_scores(fake, real)
+        called_real = [x.float().flatten(1).mean(1) > 0 for x in (real_logits, fake_logits)]
+        right = {"d_accuracy_real": called_real[0], "d_accuracy_fake": ~called_real[1]}
+        right["d_accuracy"] = torch.cat([*right.values()])
+        for name, values in {**own, **right}.items():
+            self[name].update(values.float().mean(), len(values))
+        return own

@@ -1,14 +1,18 @@
 """Classification networks of torchvision with a new head, and a small one."""
 
+import hashlib
+import socket
+from pathlib import Path
 from typing import cast
 
 import torch
 import torchvision.models
 from torch import Tensor, nn
-from torchvision.models import get_model, list_models
+from torchvision.models import get_model, get_model_weights, list_models
 
 from common.errors import DataError
-from lit_models.networks.pretrained import read_state
+from common.paths import expand
+from common.state_dict import read_state_dict
 
 
 class TorchvisionClassifier(nn.Module):
@@ -62,11 +66,11 @@ class TorchvisionClassifier(nn.Module):
         """Read ``weights`` into the backbone; where a checkpoint is loaded there is no need.
 
         Raises:
-            DataError: see `read_state`; weights of another network.
+            DataError: see `read_weights`; weights of another network.
         """
         if self.weights == "random":
             return
-        state = read_state(self.name, self.weights)
+        state = read_weights(self.name, self.weights)
         head = (f"{self._head_name}.weight", f"{self._head_name}.bias")
         try:
             self.backbone.load_state_dict({k: v for k, v in state.items() if k not in head})
@@ -95,16 +99,12 @@ class TorchvisionClassifier(nn.Module):
             ``(N, K)``; float32 ``(N, K, h, w)``, None where the map has not the head's channels;
             ``(N, F)``.
         """
-        maps = [images]
-        pooled = False
+        last = images
 
-        def keep(module: nn.Module, _: object, output: object) -> None:
-            nonlocal pooled
-            if isinstance(module, nn.AdaptiveAvgPool2d):
-                pooled = True  # the last one, or that of a squeeze-and-excitation
-            elif isinstance(output, Tensor) and output.dim() == 4:
-                pooled = pooled and output.shape[-2:].numel() == 1
-                maps[0] = maps[0] if pooled else output
+        def keep(_: nn.Module, __: object, output: object) -> None:
+            nonlocal last
+            if isinstance(output, Tensor) and output.dim() == 4 and output[0, 0].numel() > 1:
+                last = output  # not yet pooled
 
         hooks = [module.register_forward_hook(keep) for module in self.backbone.modules()]
         try:
@@ -112,12 +112,54 @@ class TorchvisionClassifier(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
-        weight, last = self.head.weight.float(), maps[0].float()
         logits = self.head(features)
-        if last.shape[1] != weight.shape[1]:
+        if last.shape[1] != self.head.in_features:
             return logits, None, features
         with torch.autocast(images.device.type, enabled=False):
-            return logits, torch.einsum("kf,nfhw->nkhw", weight, last), features
+            weight = self.head.weight.float()
+            return logits, torch.einsum("kf,nfhw->nkhw", weight, last.float()), features
+
+
+def read_weights(name: str, weights: str) -> dict[str, Tensor]:
+    """State dict for the torchvision network ``name``.
+
+    Args:
+        name: as ``torchvision.models.get_model`` takes it.
+        weights: a name of the network's weights in torchvision ("IMAGENET1K_V1"), which are
+            downloaded once, or the file of a state dict.
+
+    Raises:
+        DataError: torchvision's weights are not in its cache and cannot be downloaded, or are not
+            what the file's name says; the file is missing or not a state dict.
+    """
+    known = get_model_weights(name)
+    if weights not in known.__members__:
+        path = expand(weights)
+        if not path.is_file():
+            names = ", ".join(known.__members__)
+            raise DataError(f"{weights}: no such weights file, nor one of {names}, random")
+        return read_state_dict(path)
+    url = known[weights].url
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
+    if not path.is_file():
+        patience = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(20)  # urllib's default is to wait for ever
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path))
+        except OSError as error:
+            raise DataError(
+                f"{path}: not there and cannot be downloaded ({error}); get it from {url}, "
+                "give --model.network.weights a file, or train a small network without them: "
+                "--config configs/from_scratch/aoi.yaml behind the config"
+            ) from None
+        finally:
+            socket.setdefaulttimeout(patience)
+    with path.open("rb") as file:  # its name ends in the beginning of its SHA-256
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digest.startswith(path.stem.rpartition("-")[2]):
+        raise DataError(f"{path}: not the file that its name says; remove it")
+    return read_state_dict(path)
 
 
 def small_cnn() -> nn.Sequential:

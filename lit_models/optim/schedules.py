@@ -11,10 +11,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import pytorch_lightning as pl
 from jsonargparse.typing import OpenUnitInterval
+from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from common.errors import DataError
 from common.ranges import HalfOpenUnitInterval
 
 
@@ -61,6 +64,30 @@ class StepScheduler(LRScheduler):
         self._last_lr = self.get_lr()
         for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
             group["lr"] = lr
+
+
+def total_steps(trainer: pl.Trainer, updates: int = 1) -> int:
+    """Steps of a schedule over the whole training, as the trainer is set now.
+
+    Args:
+        trainer: of the training.
+        updates: optimizer steps in each batch, all of which ``trainer.max_steps`` counts.
+
+    Raises:
+        DataError: the training has no end.
+    """
+    accumulation = [c for c in trainer.callbacks if isinstance(c, GradientAccumulationScheduler)]  # type: ignore[attr-defined]
+    if accumulation and trainer.max_epochs and trainer.max_epochs > 0:
+        trainer.fit_loop.setup_data()  # else the number of batches is not known yet
+        factors = map(accumulation[0].get_accumulate_grad_batches, range(trainer.max_epochs))
+        steps: float = sum(math.ceil(trainer.num_training_batches / factor) for factor in factors)
+    else:
+        steps = trainer.estimated_stepping_batches
+    if trainer.max_steps > 0:
+        steps = min(steps, math.ceil(trainer.max_steps / updates))
+    if math.isinf(steps):
+        raise DataError("model.lr_scheduler: needs an end; give trainer.max_epochs or another one")
+    return int(steps)
 
 
 class OneCycle(StepSchedule):

@@ -1,4 +1,4 @@
-"""Class probabilities of an image, and class activation maps."""
+"""Class probabilities of an image, activation maps, and how unlike its training images it is."""
 
 import math
 from collections.abc import Sequence
@@ -6,10 +6,56 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.errors import DataError
-from lit_models.postprocessing.unknown import UnknownScore
+from common.ranges import PositiveFinite
+from lit_models.postprocessing.ensemble import mean_of_classes
+
+
+class UnknownScore(nn.Module):
+    """Rank of an image among the validation images, 0 to 1: 1 is less like training than all.
+
+    The larger of two ranks. That of the doubt, 1 - confidence, finds a new class whose images lie
+    between known ones; that of the distance to the nearest training image, between features of unit
+    length (Sun et al. 2022, arXiv 2204.06507), finds photographs of something else, of which a
+    network may be sure.
+
+    Args:
+        features: of training images, of unit length, float16 ``(M, F)``.
+        doubts: of validation images, float32 ``(V,)``.
+        distances: of validation images, 1 - cosine, float32 ``(V,)``.
+        threshold: score above which an image is called unknown.
+    """
+
+    features: Tensor
+    doubts: Tensor
+    distances: Tensor
+
+    def __init__(
+        self, features: Tensor, doubts: Tensor, distances: Tensor, threshold: float
+    ) -> None:
+        super().__init__()
+        for name, values in (("features", features), ("doubts", doubts), ("distances", distances)):
+            self.register_buffer(name, values, persistent=False)  # callbacks.UnknownDetection's
+        self.threshold = threshold
+
+    def forward(self, features: Tensor, probabilities: Tensor) -> Tensor:
+        """Scores ``(N,)`` of images with features ``(N, F)`` and probabilities ``(N, K)``."""
+        doubt = 1 - probabilities.amax(dim=1)
+        distance = nearest_distance(self.features, features)
+        return torch.maximum(_rank(self.doubts, doubt), _rank(self.distances, distance))
+
+
+def nearest_distance(known: Tensor, features: Tensor) -> Tensor:
+    """1 - cosine ``(N,)`` of ``(N, F)`` and the nearest of ``known``, unit length ``(M, F)``."""
+    with torch.autocast(features.device.type, enabled=False):
+        cosines = F.normalize(features.float(), dim=1) @ known.float().T
+    return 1 - cosines.amax(dim=1)
+
+
+def _rank(known: Tensor, values: Tensor) -> Tensor:
+    return (known < values[:, None]).float().mean(dim=1)
 
 
 @dataclass(frozen=True)
@@ -24,29 +70,15 @@ class DefectPostprocessor:
         temperature: divides the logits, so that the probabilities are as sure as they are right
             (Guo et al. 2017, arXiv 1706.04599); null takes the one that ``TemperatureScaling``
             fitted, which the checkpoint holds, or else 1.
-
-    Raises:
-        DataError: a temperature that is not positive.
     """
 
     tta: bool = False
-    temperature: float | None = None
+    temperature: PositiveFinite | None = None
     views: Literal[2, 4] = 4
-
-    def __post_init__(self) -> None:
-        if self.temperature is not None and not 0 < self.temperature < math.inf:
-            raise DataError(
-                f"model.inference.temperature: {self.temperature:g} is no positive number; give 1 "
-                "to leave the probabilities as they are"
-            )
 
     def from_logits(self, logits: Tensor) -> Tensor:
         """Logarithms of the probabilities ``(N, K)`` from logits of each view ``(V, N, K)``."""
-        log_probs = (logits / (self.temperature or 1.0)).log_softmax(dim=2)
-        if len(log_probs) == 1:
-            return log_probs[0]
-        # A probability may underflow, its logarithm not.
-        return log_probs.logsumexp(dim=0) - torch.tensor(float(len(log_probs))).log()
+        return mean_of_classes(logits / (self.temperature or 1.0))
 
     def log_probabilities(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logarithms of the probabilities ``(N, K)``, float32, of images ``(N, 3, H, W)``."""

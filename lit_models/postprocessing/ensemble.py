@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 
 def mean_of_classes(logits: Tensor) -> Tensor:
-    """Logits ``(N, K)`` whose softmax is the mean of that of ``(M, N, K)``."""
+    """Log probabilities ``(N, K)`` of the mean probabilities of logits ``(M, N, K)``."""
+    # A probability may underflow, its logarithm not.
     return logits.log_softmax(dim=2).logsumexp(dim=0) - torch.tensor(float(len(logits))).log()
 
 

@@ -33,7 +33,7 @@ class VesselPostprocessor:
             eighth or a little more.
 
     Raises:
-        DataError: no scale; center-line thresholds in the wrong order.
+        DataError: no scale.
     """
 
     threshold: ClosedUnitInterval = 0.5
@@ -43,10 +43,6 @@ class VesselPostprocessor:
     tile: TileSide = 768
 
     def __post_init__(self) -> None:
-        if self.centerline is not None and self.centerline[0] > self.centerline[1]:
-            raise DataError(
-                f"model.inference.centerline: {list(self.centerline)}; give the lower one first"
-            )
         if not self.scales:
             raise DataError("model.inference.scales: empty; give 1.0 to look at an image as it is")
 

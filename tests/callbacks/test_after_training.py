@@ -13,8 +13,7 @@ from callbacks.after_training import fit_temperature
 from cli import main
 from experiment.checkpoints import read_checkpoint
 from inference import load
-from lit_models.postprocessing.defects import DefectPostprocessor, review_threshold
-from lit_models.postprocessing.unknown import UnknownScore
+from lit_models.postprocessing.defects import DefectPostprocessor, UnknownScore, review_threshold
 
 FIT = ["--trainer.max_epochs=2", "--data.batch_size=8", "--data.val_fraction=0.5"]
 

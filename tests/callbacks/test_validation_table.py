@@ -7,10 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from callbacks.validation_table import ValidationTable
-from lit_models.metrics.blot_scores import BlotScores, scores_by_image
-from lit_models.metrics.classification_scores import classification_scores
-from lit_models.metrics.classification_scores import scores_by_image as class_scores
-from lit_models.metrics.image_scores import by_image
+from lit_models.metrics.classification_scores import classification_scores, scores_by_image
+from lit_models.metrics.image_scores import BlotScores, blot_scores, by_image
 from lit_models.metrics.vessel_scores import VesselScores
 
 
@@ -38,7 +36,7 @@ def test_classes():
     logs, target = torch.randn(8, 3).log_softmax(1), torch.arange(8) % 3
     whole, loss = classification_scores(["a", "b", "c"]), F.nll_loss(logs, target)
     whole.update(preds=logs, target=target, value=loss, count=8)
-    values, own = whole.compute(), class_scores(logs, target)
+    values, own = whole.compute(), scores_by_image(logs, target)
     for name in ("accuracy", "loss"):
         torch.testing.assert_close(own[name].mean(), values[name])
 
@@ -62,7 +60,7 @@ def test_blots():
     fake, real = torch.rand(2, 4, 1, 16, 16) * 2 - 1
     whole = BlotScores()
     whole.update(fake, real, torch.zeros(4, 1), torch.zeros(4, 1))
-    values, own = whole.compute(), scores_by_image(fake, real)
+    values, own = whole.compute(), blot_scores(fake, real)
     for name in ("l1", "psnr", "ssim"):
         assert own[name].shape == (4,)
         assert own[name].mean().item() == pytest.approx(float(values[name]), rel=1e-5)

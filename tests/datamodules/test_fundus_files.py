@@ -96,7 +96,7 @@ def test_splits_that_are_not_given_are_drawn_by_person(tmp_path):
     train, val = training_split(tmp_path, 4, seed=0)
     folded = training_split(tmp_path, 4, 0, folds=3, fold=1)
     for parts in ((train, val, splits["test"]), (*folded, splits["test"])):
-        persons = [{one.person for one in part} for part in parts]
+        persons = [{one.name[:8] for one in part} for part in parts]
         assert sum(map(len, parts)) == 28
         assert len(set.union(*persons)) == sum(map(len, persons)) == 14
     assert (len(val), len(splits["test"])) == (4, 6)

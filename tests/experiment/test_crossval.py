@@ -102,13 +102,13 @@ def test_a_run_without_a_checkpoint_is_begun_again_and_one_with_goes_on(args, tm
     with pytest.raises(Stopped):
         crossvalidate(args, pretend)
     assert not (run / "figures").exists()
-    last = run / "checkpoints" / "last.ckpt"
     text = (run / "run.json").read_text()
     (run / "run.json").write_text(text.replace("finished", "interrupted"))
+    (run / "kept").touch()
     pretend = Pretend()
     crossvalidate(args, pretend)
-    assert pretend.calls[0][1]["ckpt_path"] == str(last)
-    assert "ckpt_path" not in pretend.calls[2][1]
+    assert pretend.calls[0][1]["ckpt_path"] == "auto"
+    assert (run / "kept").exists()
 
 
 def test_another_seed_adds_runs(args):

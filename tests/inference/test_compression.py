@@ -77,7 +77,6 @@ def test_bisection_finds_the_least_quality():
         ({"quality": 101}, "quality: 101; give 0 to 100"),
         ({"speed": -1}, "speed: -1; give 0 to 10"),
         ({"keep_vessels": 1.2, "vessels": Thresholding()}, "keep_vessels: 1.2; give more than 0"),
-        ({"keep_vessels": 0.98}, "keep_vessels: needs vessels"),
     ],
 )
 def test_values_out_of_range(options, line, photograph):

@@ -20,7 +20,7 @@ from datamodules.blot_files import find_pairs
 from datamodules.blot_style import NAMES
 from inference import export, infer_onnx, load
 from inference.blots import BlotModel
-from inference.exported_model import ExportedModel
+from inference.loading import ExportedModel
 from inference.model_card import model_card
 
 # Where importing torch fails, as it does for the users of an exported model.
@@ -169,8 +169,8 @@ CARD = {
 @pytest.mark.parametrize(
     "changes",
     [
-        *({key: None} for key in CARD if key not in ("size", "diameter")),
-        *({"tables": x} for x in ({"../../ran": [], "predictions": []}, {"predictions": [1]}, [])),
+        *({key: None} for key in ("task", "mode", "inputs", "outputs", "tables")),
+        *({"tables": x} for x in ({"../../ran": [], "predictions": []}, {"predictions": 1}, [])),
         *({"threshold": x} for x in ("0.5", float("nan"))),
         *({"size": 10**9}, {"diameter": True}, {"mode": "CMYK"}, {"inputs": {"pixels": ""}}),
         {"outputs": ["probability", "../x"]},
@@ -278,7 +278,7 @@ def test_card_says_what_the_model_is(exported):
     assert len(card["class_names"]) == 6
     assert card["inputs"] == {"pixels": "uint8 (N, H, W)"}
     assert card["files"]["model.onnx"] == export.sha256(folder / "model.onnx")
-    assert card["parity"]["labels that differ"] == 0
+    assert card["parity"]["largest difference in probability"] < 0.01
     inside = load(folder / "model.onnx").card
     assert inside.items() <= card.items()
     names = "image_reader.py infer_onnx.py model.json model.onnx"
@@ -306,21 +306,21 @@ FORWARD, SESSION = BlotModel.forward, infer_onnx.session
 @pytest.mark.parametrize(
     ("part", "instead", "message"),
     [
-        ("inference.blots.BlotModel.forward", otherwise, "not exported, .* more than is allowed"),
-        ("inference.exported_model.session", fails, r"it does not run \(an assertion\)"),
-        ("inference.export.sha256", full, r"cannot be written \(No space left on device\)"),
+        ("inference.blots.BlotModel.forward", otherwise, "out: not exported, .* more than is"),
+        ("inference.loading.session", fails, r"does not run \(RuntimeError: an assertion\)$"),
+        ("inference.export.sha256", full, r"out: cannot be written \(No space left on device\)"),
     ],
 )
 def test_what_differs_or_does_not_run_leaves_nothing(
     part, instead, message, trained, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(part, instead)
-    with pytest.raises(DataError, match=rf"out: .*{message}"):
+    with pytest.raises(DataError, match=message):
         export.export(trained("blots"), "onnx", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+@pytest.mark.parametrize("package", ["onnxscript", "onnxruntime"])
 def test_missing_package_is_one_line(package, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(DataError, match=rf"^{package} is missing; pip install -e '.\[export\]'$"):

@@ -14,8 +14,7 @@ def no_internet(monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("no internet")
 
-    monkeypatch.setattr("torch.hub.load_state_dict_from_url", refuse)
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
 
 
 PRETRAINED = "--model.network.weights=IMAGENET1K_V1"

@@ -32,12 +32,6 @@ def test_files_alone_and_several(tmp_path, several):
     assert find_checkpoints(source) == paths
 
 
-@pytest.mark.parametrize("wrong", ["[a.ckpt", "[1, 2]", "[]"])
-def test_what_is_not_a_list(wrong):
-    with pytest.raises(DataError, match="ckpt_path: "):
-        find_checkpoints(wrong)
-
-
 def test_a_run_folder_is_its_best_checkpoint_or_its_last(tmp_path):
     checkpoints = make_run(tmp_path / "a", "epoch=2.ckpt", ["epoch=2.ckpt", "epoch=9.ckpt"])
     assert find_checkpoints(tmp_path / "a") == [checkpoints / "epoch=2.ckpt"]

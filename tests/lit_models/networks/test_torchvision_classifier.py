@@ -1,9 +1,12 @@
+import hashlib
+
 import pytest
 import torch
-from torchvision.models import resnet18
+from torchvision.models import ResNet18_Weights, resnet18
 
 from common.errors import DataError
 from lit_models.networks import TorchvisionClassifier
+from lit_models.networks.torchvision_classifier import read_weights
 
 
 def test_frozen_is_all_but_the_head_and_stays_in_eval_mode():
@@ -52,3 +55,31 @@ def test_weights_file_is_read_and_its_faults_are_named(tmp_path):
 def test_what_has_no_linear_head_is_refused(name):
     with pytest.raises(DataError, match=r"model\.network\.name: "):
         TorchvisionClassifier(6, name, "random")
+
+
+class Evil:
+    def __reduce__(self):
+        return (pytest.fail, ("the pickle ran",))
+
+
+def test_the_cache_is_read_as_weights_alone_and_if_its_hash_is_right(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    source = ResNet18_Weights.IMAGENET1K_V1.value
+
+    def cache(content):
+        path = tmp_path / "hub" / "checkpoints" / "net.pth"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(content, path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+        path = path.rename(path.with_name(f"net-{digest}.pth"))
+        monkeypatch.setitem(source.__dict__, "url", f"https://download.pytorch.org/{path.name}")
+        return path
+
+    cache({"a": Evil()})
+    with pytest.raises(DataError, match="not a state dict"):
+        read_weights("resnet18", "IMAGENET1K_V1")
+    path = cache({"a": torch.ones(1)})
+    assert set(read_weights("resnet18", "IMAGENET1K_V1")) == {"a"}
+    path.write_bytes(b"something else")
+    with pytest.raises(DataError, match="not the file that its name says"):
+        read_weights("resnet18", "IMAGENET1K_V1")

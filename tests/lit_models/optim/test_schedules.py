@@ -8,8 +8,9 @@ from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from torch import nn
 from torch.utils.data import DataLoader
 
+from lit_models.base import ImageModule
+from lit_models.metrics.image_scores import image_means
 from lit_models.optim import CosineAnnealing, KernelDecayAdamW, LinearDecay, OneCycle
-from lit_models.optim.configure import configure_optimizer
 
 
 def rates(schedule, steps=10, lr=1.0):
@@ -56,16 +57,14 @@ class Rates(pl.Callback):
         self.rates.append(optimizer.param_groups[0]["lr"])
 
 
-class Module(pl.LightningModule):
+class Module(ImageModule):
     def __init__(self, schedule):
         super().__init__()
-        self.layer, self.schedule = nn.Linear(1, 1), schedule
+        self.layer, self.train_scores = nn.Linear(1, 1), image_means("loss")
+        self.optimizer, self.lr_scheduler = torch.optim.AdamW, schedule
 
     def training_step(self, batch):
         return self.layer(batch).mean()
-
-    def configure_optimizers(self):
-        return configure_optimizer(self, self.parameters(), torch.optim.AdamW, self.schedule)
 
 
 def train(schedule, folder, epochs, ckpt_path=None, callbacks=()):

@@ -3,7 +3,6 @@ from itertools import pairwise
 import pytest
 import torch
 
-from common.errors import DataError
 from lit_models.networks import UNet
 from lit_models.postprocessing.vessels import VesselPostprocessor
 
@@ -61,11 +60,6 @@ def test_the_scale_of_highest_confidence_is_taken_for_each_image():
         assert p.shape == images.shape
         alone = asked(VesselPostprocessor(scales=[scale]), Confident(), images)["probability"]
         assert torch.equal(p, alone)
-
-
-def test_thresholds_of_center_lines_are_given_from_low_to_high():
-    with pytest.raises(DataError, match=r"^model\.inference\.centerline: .*the lower one first"):
-        VesselPostprocessor(centerline=(0.7, 0.16))
 
 
 @torch.no_grad()
