@@ -11,7 +11,7 @@ from PIL import Image
 from callbacks.writers.prediction_writer import PredictionWriter, Row, output_stem
 from datamodules.images import read_image
 from experiment.atomic import write_images
-from inference.show import marked
+from inference.results import marked
 from lit_models.postprocessing.vessel_measures import MEASURES, measure_vessels
 
 
@@ -59,7 +59,6 @@ class VesselWriter(PredictionWriter):
             write_images(folder, pictures)
             files = [f"{stem}_{kind}.png" for kind in ("mask", "probability")]
             yield i, "predictions", (name, *files, f"{vessel.mean():.5f}")
-            quality = " ".join(measured.quality)
             for region, measures in measured.regions.items():
                 values = (f"{value:.5g}" for value in astuple(measures))
-                yield i, "vessels", (name, region, *values, quality)
+                yield i, "vessels", (name, region, *values, " ".join(measured.quality))
