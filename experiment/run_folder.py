@@ -124,7 +124,7 @@ def results_folder(
     if own is not None and run.name in (None, own.name):
         return own
     name = run.name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    from pytorch_lightning.utilities import rank_zero_only  # which `compare` does not need
+    from pytorch_lightning.utilities import rank_zero_only  # which `load` does not need
 
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return run.folder / name  # until RunRecorder.setup tells it rank 0's

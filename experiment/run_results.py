@@ -13,6 +13,8 @@ from experiment.run_json import read_record
 if TYPE_CHECKING:
     import pandas as pd
 
+IMAGE_TABLE = "validation_images.csv"  # scores of each image, see callbacks.ValidationTable
+
 
 def read_metrics(path: Path) -> "pd.DataFrame":
     """Rows of ``metrics.csv`` as text, "" where nothing was logged.
