@@ -44,7 +44,6 @@ FILES = {
     "hub": "model.safetensors",
 }
 RUNNERS = {"onnx": "infer_onnx.py", "openvino": "infer_openvino.py"}
-EXTRAS = {"onnx": "export", "openvino": "openvino", "hub": "hub"}
 PACKAGES = {"onnx": ("onnxscript", "onnxruntime"), "openvino": ("nncf",), "hub": ("safetensors",)}
 OPSET = 18  # the first whose Resize has antialias
 CHECKED = 8  # images
@@ -96,9 +95,10 @@ def export(
     """
     if int8 and kind != "openvino":
         raise UsageError(f"--int8: not of --format {kind}; give --format openvino")
+    extra = "export" if kind == "onnx" else kind
     for package in PACKAGES.get(kind, ()):
         if find_spec(package) is None:  # now, and not after a minute of tracing
-            raise DataError(f"{package} is missing; pip install -e '.[{EXTRAS[kind]}]'")
+            raise DataError(f"{package} is missing; pip install -e '.[{extra}]'")
     (path,) = find_checkpoints(source)
     folder = expand(output or prediction_parent(path) / "export")
     model: Any = load(path, device="cpu", precision="32-true")

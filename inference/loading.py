@@ -22,7 +22,6 @@ from inference.infer_onnx import ask, inputs_of, session
 from inference.model import AUTOCAST, Item, Model, Values
 
 Graph = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
-PRECISIONS = ("32-true", *AUTOCAST)
 
 
 class ExportedModel(Model[Any]):
@@ -149,8 +148,8 @@ def _load(
     if precision is None:
         native = {native_precision(device.type), "16-mixed" if device.type == "cuda" else None}
         precision = trained.precision if trained.precision in native else "32-true"
-    if precision not in PRECISIONS:
-        raise DataError(f"precision {precision!r}: unknown; give one of {', '.join(PRECISIONS)}")
+    if precision not in (known := ("32-true", *AUTOCAST)):
+        raise DataError(f"precision {precision!r}: unknown; give one of {', '.join(known)}")
     if batch_size is None:
         of_training = trained.method == "DefectClassifier" and trained.data.get("batch_size")
         batch_size = int(trained.data.get("eval_batch_size") or of_training or 1)
