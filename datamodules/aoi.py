@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import torch
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, StackDataset
 
 from common.errors import DataError
 from common.paths import expand
@@ -26,16 +26,49 @@ from datamodules.aoi_files import (
 )
 from datamodules.base import ImageDataModule
 from datamodules.cached_dataset import CachedDataset
-from datamodules.defect_dataset import DefectDataset
 from datamodules.folds import fold_split
 from datamodules.images import list_images, read_image
-from datamodules.preprocessing import Resize, has_color, normalize_defects
+from datamodules.preprocessing import Resize, has_color, normalize_defects, resize_square
 from datamodules.synthetic.aoi import draw_sample
 
 log = logging.getLogger(__name__)
 
-KEPT = 2**28  # bytes of decoded images that stay in memory: 5,000 gray ones of 224 px
+KEPT = 2**28  # pixels of decoded images that stay in memory: 5,000 images of 224 px
 LOOKED_AT = 64  # training images that decide on gray or color
+
+
+@dataclass(eq=False)
+class DefectDataset(Dataset[dict[str, Any]]):
+    """Images of one folder with their classes.
+
+    Items are ``image`` uint8 ``(1 or 3, size, size)``, ``target``, ``name`` and ``index``.
+
+    Args:
+        folder: where the files are.
+        names: paths in it.
+        targets: classes, int64 ``(N,)``, ``UNLABELED`` where unknown.
+        size: side in px that images are resized to.
+        mode: "L" reads gray, "RGB" color.
+        resize: see `resize_square`.
+    """
+
+    folder: Path
+    names: Sequence[str]
+    targets: Tensor
+    size: int
+    mode: Literal["L", "RGB"] = "L"
+    resize: Resize = "squash"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, index: int) -> str:
+        return self.names[index]
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        pixels = read_image(self.folder / self.name(index), self.mode).as_subclass(Tensor)
+        item = {"target": self.targets[index], "name": self.name(index), "index": index}
+        return {"image": resize_square(pixels, self.size, self.resize), **item}
 
 
 class AOIDataModule(ImageDataModule):
@@ -90,7 +123,6 @@ class AOIDataModule(ImageDataModule):
         # Of "train" and "val", filled by FeatureCache: they take the place of the images in fit.
         self.features: dict[str, Tensor] = {}
         self._decoded: dict[str, CachedDataset] = {}  # as they are seen in fit, where they are few
-        self._found: dict[str, LabeledFiles | None] = {}
         if class_names is None:
             class_names = list(AIDEA_NAMES) if self.data_dir is None else self._found_names()
         if not class_names or not all(class_names) or len(set(class_names)) < len(class_names):
@@ -102,9 +134,7 @@ class AOIDataModule(ImageDataModule):
         self.channels = channels
 
     def _find(self, split: str) -> LabeledFiles | None:
-        if split not in self._found:
-            self._found[split] = find_images(self.folder, split, self.table, self.columns)
-        return self._found[split]
+        return find_images(self.folder, split, self.table, self.columns)
 
     def _found_names(self) -> list[str]:
         train, val = self._find("train"), self._find("val")
@@ -219,18 +249,18 @@ class AOIDataModule(ImageDataModule):
         return self.train_loader(self._in_fit("train", self.train_set))
 
     def val_dataloader(self) -> Any:
-        images = self._in_fit("val", self.val_set)
-        return [] if images is None else self.eval_loader(images)
+        return [] if self.val_set is None else self.eval_loader(self._in_fit("val", self.val_set))
 
-    def _in_fit(self, split: str, images: Any) -> Dataset | None:
-        features = self.features.get(split)
-        if features is not None:
-            return replace(images, features=features)
-        channels = 3 if self.channels == "rgb" else 1
-        small = images is not None and len(images) * channels * self.image_size**2 <= KEPT
-        training = self.trainer is not None and self.trainer.state.fn == "fit"
+    def _in_fit(self, split: str, images: Any) -> Dataset:
+        """Cached features in place of the images, or few images as `CachedDataset`."""
+        if split in self.features:
+            columns: dict[str, Any] = {"features": self.features[split], "target": images.targets}
+            columns |= {"name": images.names, "index": range(len(images))}
+            return StackDataset(**columns)
+        few = len(images) * self.image_size**2 <= KEPT
+        fitting = self.trainer is not None and self.trainer.state.fn == "fit"
         # Without augmentation FeatureCache reads them once.
-        if not (small and training and self.augmentation):
+        if not (few and fitting and self.augmentation):
             return images
         if split not in self._decoded:
             self._decoded[split] = CachedDataset(images, device=self.cache_device)

@@ -100,9 +100,9 @@ def label_numbers(class_names: Sequence[str]) -> list[int]:
     return [int(one[1]) if one else position for position, one in enumerate(found)]
 
 
-def _natural(text: str) -> list[tuple[bool, int, str]]:
-    parts = re.split(r"(\d+)", text)
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part.lower()) for part in parts]
+def _natural(text: str) -> tuple[list[str | int], str]:
+    parts = re.split(r"(\d+)", text.lower())  # each second one is a number
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], text
 
 
 def in_words(names: Sequence[str]) -> str:

@@ -11,13 +11,18 @@ import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    DistributedSampler,
+    StackDataset,
+    default_collate,
+)
 
 from common.errors import DataError
 from common.paths import expand
 from datamodules.folds import ALL, Fold, check_fold
 from datamodules.loader import Collate, ImageLoader, SafeDataset
-from datamodules.samplers import eval_sampler, train_sampler
 from datamodules.synthetic.cache import cached_sample
 from datamodules.transforms import Augmentation
 
@@ -180,20 +185,31 @@ class ImageDataModule(pl.LightningDataModule):
         return self.eval_loader(self.predict_set, skipped=self.skipped)
 
     def train_loader(self, dataset: Any) -> DataLoader:
-        """Batches in random order, see `train_sampler`."""
-        sampler = train_sampler(dataset, self.trainer, self.seed)
+        """Batches in an order that ``seed`` and the epoch alone decide: a resumed run repeats it.
+
+        Lightning calls the sampler's ``set_epoch``. Over several processes the last few samples
+        are repeated to make the shares equal, as gradient synchronization needs.
+        """
+        processes, rank = self._processes
+        sampler: Iterable[int] = DistributedSampler(dataset, processes, rank, seed=self.seed)
         return self._loader(dataset, self.train_collate_fn, sampler, batch_size=self.batch_size)
 
-    def eval_loader(self, dataset: Any, **options: Any) -> DataLoader:
-        """Batches of each item once, in order, over all processes.
+    def eval_loader(self, dataset: Any, skipped: list[tuple[str, str]] | None = None) -> DataLoader:
+        """Batches of each item once, in order, over all processes, so that metrics are exact.
 
         Args:
             dataset: one of this module's data sets.
-            options: ``batch_size``, where it is another; ``skipped``, see `ImageLoader`.
+            skipped: see `ImageLoader`.
         """
-        sampler = eval_sampler(dataset, self.trainer)
-        options = {"batch_size": self.eval_batch_size, **options}
-        return self._loader(dataset, self.collate_fn, sampler, **options)
+        processes, rank = self._processes
+        options = {"batch_size": self.eval_batch_size, "skipped": skipped}
+        shares = range(rank, len(dataset), processes)
+        return self._loader(dataset, self.collate_fn, shares, **options)
+
+    @property
+    def _processes(self) -> tuple[int, int]:
+        """How many there are, and which this is; one without a trainer."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
     def in_precision(self, batch: Any) -> Any:
         """A batch whose floating-point tensors have the type of the trainer's precision."""
@@ -202,7 +218,7 @@ class ImageDataModule(pl.LightningDataModule):
     def _loader(
         self, dataset: Any, collate_fn: Collate, sampler: Iterable[int], **options: Any
     ) -> DataLoader:
-        in_memory = getattr(dataset, "in_memory", False)
+        in_memory = getattr(dataset, "in_memory", isinstance(dataset, StackDataset))
         workers = 0 if in_memory else self.num_workers
         safe = SafeDataset(dataset, collate_fn)
         return ImageLoader(

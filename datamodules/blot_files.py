@@ -11,7 +11,6 @@ A role is a pattern ``folder/prefix``, with ``|left`` or ``|right`` at its end f
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -129,12 +128,13 @@ def find_pairs(root: Path, templates: Sequence[str], target: str | None) -> list
     """
     patterns = [*([] if target is None else [target]), *templates]
     roles = {pattern: list_members(root, pattern) for pattern in patterns}
-    for members, (pattern, other) in product(roles.values(), roles.items()):
-        if alone := sorted(members.keys() - other.keys()):
+    stems = sorted(set[str]().union(*roles.values()))
+    for pattern, members in roles.items():
+        if missing := [stem for stem in stems if stem not in members]:
             folder, _, prefix = pattern.rpartition("/")
             raise DataError(
-                f"{members[alone[0]].path}: no {prefix}{alone[0]}.* in {root / folder} "
-                f"({len(alone)} such files); add the partners or remove the files"
+                f"{root / folder}: no {prefix}{missing[0]}.* beside the others of that name "
+                f"({len(missing)} such files); add them or remove their partners"
             )
     return [
         Pair(
@@ -142,7 +142,7 @@ def find_pairs(root: Path, templates: Sequence[str], target: str | None) -> list
             tuple(roles[template][stem] for template in templates),
             None if target is None else roles[target][stem],
         )
-        for stem in sorted(roles[patterns[0]])
+        for stem in stems
     ]
 
 

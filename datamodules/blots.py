@@ -175,31 +175,23 @@ class BlotDataModule(ImageDataModule):
             groups = read_groups(table, groups)
         self.membrane_of = {p.stem: group for p, group in zip(pairs, groups, strict=True)}
         if self.trains_on_all:
-            rank_zero_info("%d training pairs%s", len(pairs), self.split_description)
-            return pairs, []
-        if self.folds is None:
-            train, held_out, how = pairs, self._pairs(self.folder, "val"), "as given"
+            train, held_out, how = pairs, [], self.split_description
+        elif self.folds is None:
+            train, held_out, how = pairs, self._pairs(self.folder, "val"), ", split as given"
         else:
             if len(set(groups)) < self.folds:
-                kind = "membranes" if by_membrane else "pairs"
                 raise DataError(
-                    f"{self.folder}: {len(set(groups))} {kind} do not fill {self.folds} folds; "
-                    "lower data.folds or add data"
+                    f"{self.folder}: {len(set(groups))} {'membranes' if by_membrane else 'pairs'} "
+                    f"do not fill {self.folds} folds; lower data.folds or add data"
                 )
             fold_of = assign_folds(groups, self.folds, self.seed)
             held_out = [pairs[i] for i in np.flatnonzero(fold_of == self.fold)]
             train = [pairs[i] for i in np.flatnonzero(fold_of != self.fold)]
-            how = "by membrane" if by_membrane else "at random: no groups.csv"
-        rank_zero_info(
-            "%s: %s, %s to %s; %d training and %d held-out pairs, split %s",
-            self.data_source,
-            "color" if self.mode == "RGB" else "gray",
-            ", ".join(str(member) for member in pairs[0].templates),
-            pairs[0].target,
-            len(train),
-            len(held_out),
-            how,
-        )
+            how = ", split " + ("by membrane" if by_membrane else "at random: no groups.csv")
+        color, templates = self.hparams["channels"], ", ".join(map(str, pairs[0].templates))
+        files = f"{color.replace('rgb', 'color')}, {templates} to {pairs[0].target}"
+        counts = f"{len(train)} training and {len(held_out)} held-out pairs{how}"
+        rank_zero_info(f"{self.data_source}: {files}; {counts}")
         return train, held_out
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:

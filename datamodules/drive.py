@@ -109,8 +109,7 @@ class FundusDataModule(ImageDataModule):
         if stage == "predict":
             if not test:
                 raise DataError(f"{self.folder}: no test images; give --data.predict_dir")
-            files = [replace(one, vessels=None) for one in test]
-            self.predict_set = FundusDataset(files, self.read)
+            self.predict_set = FundusDataset([replace(x, vessels=None) for x in test], self.read)
             return
         scored = [one for one in test if one.vessels or not self.needs_vessels]
         if stage == "test" and scored:

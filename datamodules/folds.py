@@ -1,15 +1,11 @@
 """Cross-validation: which samples train, and which are held out."""
 
-import logging
-import warnings
 from typing import Any, Literal
 
 import numpy as np
 from jsonargparse.typing import NonNegativeInt
 
 from common.errors import DataError
-
-log = logging.getLogger(__name__)
 
 # The held-out fold, counted from 0; "all" trains on every sample and holds none out.
 Fold = NonNegativeInt | Literal["all"]
@@ -58,16 +54,9 @@ def fold_split(
     """
     from sklearn.model_selection import KFold, StratifiedKFold
 
-    sizes = np.array([count]) if labels is None else np.bincount(labels)
-    if sizes.max() < folds:
-        raise DataError(
-            f"{where}: {sizes.max()} training images{'' if labels is None else ' of a class'} do "
-            f"not fill {folds} folds; lower data.folds or add images"
-        )
-    if 0 < (rarest := sizes[sizes > 0].min()) < folds:
-        log.warning("%s: a class of %d images is absent from some of the folds", where, rarest)
     splitter = KFold if labels is None else StratifiedKFold
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class")  # said above
+    try:
         parts = splitter(folds, shuffle=True, random_state=seed).split(np.zeros(count), labels)
         return list(parts)[fold]
+    except ValueError as error:
+        raise DataError(f"{where}: {error} Lower data.folds or add images.") from None

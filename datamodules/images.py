@@ -3,6 +3,9 @@
 import gzip
 import io
 import os
+import re
+import struct
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -15,9 +18,10 @@ from torchvision import tv_tensors
 from common import limits
 from common.errors import DataError
 from common.image_reader import SEVERAL_PAGES, SUFFIXES, BadImage, one_line, read, to_array
-from datamodules.image_cost import check_cost
 
 IMAGE_SUFFIXES = (*SUFFIXES, ".gz", ".dcm")
+# A marker, but no byte that is stuffed into the code of the pixels, and no restart in it.
+JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd8])")
 SHOWN = 5  # names in the log
 
 
@@ -82,7 +86,7 @@ def read_image(path: Path, mode: Literal["L", "RGB"]) -> tv_tensors.Image:
     try:
         with one_line():
             data = _read_bytes(path)
-            check_cost(data)
+            _check_cost(data)
             dicom = data[128:132] == b"DICM"
             return to_tensor(_read_dicom(data, mode) if dicom else read(data, mode))
     except BadImage as error:
@@ -106,6 +110,50 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
+def _check_cost(data: bytes) -> None:
+    """Refuse a file that takes Pillow long for its size, see `common.limits`.
+
+    Sources: the specifications of JPEG (ITU T.81, annex B) and TIFF 6.0.
+    """
+    if data.startswith(b"GIF"):
+        _refuse(len(data), limits.GIF_BYTES, "bytes in a GIF")
+    with suppress(IndexError, struct.error):  # it ends early, as Pillow will say
+        if data.startswith(b"\xff\xd8"):
+            _check_jpeg(data)
+        elif data.startswith((b"II", b"MM")):
+            _check_tiff(data)
+
+
+def _check_jpeg(data: bytes) -> None:
+    at, scans, exif = 0, 0, 0
+    while (marker := JPEG_MARKER.search(data, at)) and marker[1] != b"\xd9":
+        at = marker.end()
+        length = int.from_bytes(data[at : at + 2])
+        scans += marker[1] == b"\xda"
+        exif += length * (data[at + 2 : at + 6] == b"Exif")
+        _refuse(scans, limits.JPEG_SCANS, "scans in a JPEG")
+        _refuse(exif, limits.EXIF_BYTES, "bytes of EXIF")
+        at += length
+
+
+def _check_tiff(data: bytes) -> None:
+    order = "<" if data[:2] == b"II" else ">"
+    big = 43 in data[2:4]
+    at = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)[0]
+    tags = struct.unpack_from(order + ("Q" if big else "H"), data, at)[0]
+    at += 8 if big else 2
+    for _ in range(tags):
+        _, kind, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, at)
+        values = 0 if kind in (1, 2, 6, 7) else count  # bytes and texts stay one string
+        _refuse(values, limits.TIFF_STRIPS, "strips in a TIFF")
+        at += 20 if big else 12
+
+
+def _refuse(count: int, limit: int, what: str) -> None:
+    if count > limit:
+        raise BadImage(f"more than {limit:,} {what}; save it anew")
+
+
 def _read_dicom(data: bytes, mode: Literal["L", "RGB"]) -> np.ndarray:
     """One frame, uncompressed, JPEG or JPEG 2000; more than 8 bits are scaled by the bits used."""
     try:
@@ -118,7 +166,7 @@ def _read_dicom(data: bytes, mode: Literal["L", "RGB"]) -> np.ndarray:
         raise BadImage(SEVERAL_PAGES)
     if file.file_meta.TransferSyntaxUID.is_encapsulated:
         frame = get_frame(file.PixelData, 0, number_of_frames=1)
-        check_cost(frame)
+        _check_cost(frame)
         return read(frame, mode, ("JPEG", "JPEG2000"))
     values, most = file.pixel_array, 2**file.BitsStored - 1
     if file.PhotometricInterpretation == "MONOCHROME1":

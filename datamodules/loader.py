@@ -1,12 +1,9 @@
-"""Loading batches where a file may be unreadable and a process may have nothing to do."""
+"""Batches where a file may be unreadable and a process may have nothing to do."""
 
 import logging
-import multiprocessing.util
-import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -16,15 +13,8 @@ from common.read_ahead import read_ahead
 
 log = logging.getLogger(__name__)
 
-LONGEST_FOLDER = 60  # characters; a socket's path has 107, and multiprocessing adds some 40
 Collate = Callable[[list[Any]], Any]
-
-
-class Unreadable(NamedTuple):
-    """Takes the place of an item whose file cannot be read."""
-
-    name: str
-    reason: str
+Unreadable = tuple[str, str]  # name and reason, in place of an item whose file cannot be read
 
 
 class SafeDataset(Dataset):
@@ -47,12 +37,12 @@ class SafeDataset(Dataset):
         try:
             return self.dataset[index]
         except DataError as error:
-            return Unreadable(self.dataset.name(index), str(error))
+            return self.dataset.name(index), str(error)
 
     def collate(self, items: Sequence[Any]) -> tuple[Any, list[Unreadable]]:
         """The batch of what could be read, None if nothing could, and the `Unreadable` ones."""
-        unreadable = [item for item in items if isinstance(item, Unreadable)]
-        readable = [item for item in items if not isinstance(item, Unreadable)]
+        unreadable = [item for item in items if isinstance(item, tuple)]
+        readable = [item for item in items if not isinstance(item, tuple)]
         return self.collate_fn(readable) if readable else None, unreadable
 
 
@@ -66,9 +56,7 @@ class ImageLoader(DataLoader):
         kwargs: of `torch.utils.data.DataLoader`.
     """
 
-    def __init__(
-        self, *args: Any, skipped: list[tuple[str, str]] | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, skipped: list[Unreadable] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.skipped = skipped
 
@@ -77,30 +65,25 @@ class ImageLoader(DataLoader):
         return max(1, super().__len__())
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        if self.num_workers:
-            _shorten_temporary_folder()
-        batches = self._batches()
+        batches: Iterable[Any] = super().__iter__()
         if self.skipped is not None and not self.num_workers:
             batches = read_ahead(batches)
-        for batch, unreadable in batches:
-            for name, reason in unreadable:
-                if self.skipped is None:
-                    raise DataError(reason)
-                log.warning("skipped: %s", reason)
-                self.skipped.append((name, reason))
-            if batch is not None:
-                yield batch
-
-    def _batches(self) -> Iterator[Any]:
         try:
-            for batch, unreadable in super().__iter__():
-                if self.num_workers and isinstance(batch, dict):
+            for batch, unreadable in batches:
+                for name, reason in unreadable:
+                    if self.skipped is None:
+                        raise DataError(reason)
+                    if (name, reason) not in self.skipped:
+                        log.warning("skipped: %s", reason)
+                        self.skipped.append((name, reason))
+                if isinstance(batch, dict):
                     # Labels and indices are kept, and would keep their shared memory open.
-                    vectors = {
-                        k for k, v in batch.items() if isinstance(v, Tensor) and v.dim() == 1
+                    small = {
+                        k: x for k, x in batch.items() if isinstance(x, Tensor) and x.dim() == 1
                     }
-                    batch = {k: v.clone() if k in vectors else v for k, v in batch.items()}
-                yield batch, unreadable
+                    batch.update({name: x.clone() for name, x in small.items()})
+                if batch is not None:
+                    yield batch
         except (RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())
             if not re.search("DataLoader worker|shared memory|open files", reason):
@@ -109,13 +92,3 @@ class ImageLoader(DataLoader):
                 f"a process that reads images ended ({reason[:120]}); give --data.num_workers 0, "
                 "or more shared memory (/dev/shm) and open files (ulimit -n)"
             ) from None
-
-
-def _shorten_temporary_folder() -> None:
-    """Let the sockets of worker processes lie in /tmp where their paths would be too long."""
-    if os.name == "posix" and len(tempfile.gettempdir()) > LONGEST_FOLDER:
-        given, tempfile.tempdir = tempfile.tempdir, "/tmp"
-        try:
-            multiprocessing.util.get_temp_dir()  # made once, and removed at the end
-        finally:
-            tempfile.tempdir = given

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from jsonargparse.typing import PositiveInt
-from torch.utils.data import DataLoader, default_collate
 
 from common.errors import DataError
 from common.paths import expand
@@ -45,24 +43,13 @@ def measured_style(item: dict[str, Any]) -> torch.Tensor:
     return torch.from_numpy(measure_style(pixels.numpy(), (item["image"][0] < 0).numpy()))
 
 
-def collate_samples(items: Sequence[dict[str, Any]], samples: int) -> Any:
-    """A batch of each pair ``samples`` times, numbered by ``sample`` from 1; 0 is the only one."""
-    return default_collate(
-        [
-            {**item, "index": item["index"] * samples + number, "sample": number + (samples > 1)}
-            for item in items
-            for number in range(samples)
-        ]
-    )
-
-
 class StyledBlotDataModule(BlotDataModule):
     """`BlotDataModule` whose batches have ``style`` and ``membrane`` too.
 
     ``style`` float32 ``(N, 8)``, in the order of `blot_style.NAMES`, is measured on the target (the
     augmented one in training). In prediction it is what the user sets and NaN elsewhere; there
     templates keep their own size, one pair a batch, and ``sample`` int64 ``(N,)`` numbers the blots
-    of a pair, see `collate_samples`.
+    of a pair from 1, or is 0 for the only one.
 
     Args:
         style: of the blots that ``predict`` makes; what is null is drawn.
@@ -108,17 +95,16 @@ class StyledBlotDataModule(BlotDataModule):
                 example = measure_style(read_image(expand(self.style_from), "L")[0].numpy())
             predicted: Any = self.predict_set
             pairs = getattr(predicted, "dataset", predicted).pairs
-            blank = [pair._replace(target=None) for pair in pairs]
+            # What is asked for replaces the style of blots that are there.
+            blank = [pair._replace(target=None) for pair in pairs for _ in range(self.samples)]
             self.predict_set = StyledBlotDataset(blank, None, asked=self.style.vector(example))
-            self.collate_fn = partial(collate_samples, samples=self.samples)
-
-    def predict_dataloader(self) -> DataLoader:
-        self.skipped = []
-        # One by one, for each may have a size of its own.
-        return self.eval_loader(self.predict_set, batch_size=1, skipped=self.skipped)
+            self.eval_batch_size = 1  # each may have a size of its own
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Augment training pairs and measure them again."""
+        """Augment training pairs and measure them again; number the blots of a pair."""
+        if self.trainer is not None and self.trainer.predicting:
+            sample = batch["index"] % self.samples + (self.samples > 1)
+            return {**batch, "sample": sample}
         augmented = super().on_after_batch_transfer(batch, dataloader_idx)
         if augmented is batch:
             return batch

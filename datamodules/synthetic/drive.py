@@ -66,16 +66,9 @@ def draw_eye(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def _draw_tree(
     rng: np.random.Generator, disc: np.ndarray, fovea: np.ndarray, thickest: float
 ) -> np.ndarray:
-    """Arteries or veins that leave the disc, branch and spare the fovea.
+    """The fraction of each pixel that arteries or veins cover, float32 ``(H, W)``.
 
-    Args:
-        rng: draws how they run.
-        disc: where they begin, x and y in px.
-        fovea: x and y in px.
-        thickest: radius of the first vessels in px.
-
-    Returns:
-        The fraction of each pixel that they cover, float32 ``(H, W)``.
+    They leave the disc, ``thickest`` px in radius, branch and spare the fovea.
     """
     canvas = Image.new("L", (WIDTH * FINE, HEIGHT * FINE))
     pen = ImageDraw.Draw(canvas)

@@ -56,7 +56,7 @@ def test_few_images_are_decoded_once_in_fit(module, ready, monkeypatch, kept):
     data = ready(module(augmentation=DefectAugmentation()))
     read = []
     count = lambda path, mode: (read.append(path), read_image(path, mode))[1]  # noqa: E731
-    monkeypatch.setattr("datamodules.defect_dataset.read_image", count)
+    monkeypatch.setattr("datamodules.aoi.read_image", count)
     for _ in range(2):
         batches = [*data.train_dataloader(), *data.val_dataloader()]
     assert sum(len(batch["index"]) for batch in batches) == len(set(read))

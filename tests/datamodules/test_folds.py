@@ -30,18 +30,10 @@ def test_each_class_is_spread_evenly_and_the_seed_shuffles():
 
 
 def test_too_many_folds():
-    with pytest.raises(DataError, match="here: 4 training images do not fill 5 folds"):
+    with pytest.raises(DataError, match=r"here: .*n_splits=5 greater than the number of samples"):
         fold_split("here", 5, 0, 0, 4)
-    with pytest.raises(DataError, match="here: 7 training images of a class do not fill 8"):
+    with pytest.raises(DataError, match=r"here: n_splits=8 cannot be greater than .* each class"):
         fold_split("here", 8, 0, 0, 9, np.repeat([0, 1], [7, 2]))
-
-
-def test_a_rare_class_is_absent_from_some_folds(caplog, recwarn):
-    labels = np.repeat([0, 2], [7, 2])
-    held_out = [labels[fold_split("here", 3, fold, 0, 9, labels)[1]] for fold in range(3)]
-    assert sorted(np.concatenate(held_out)) == labels.tolist()
-    assert "here: a class of 2 images is absent from some of the folds" in caplog.text
-    assert not recwarn
 
 
 @pytest.mark.parametrize(
@@ -79,5 +71,5 @@ def test_drive_folds_are_of_images(kind, official, ready):
         for name in held_out(ready(kind(str(official), folds=3, fold=fold)))
     ]
     assert sorted(names) == [f"{n}_training.tif" for n in range(21, 27)]
-    with pytest.raises(DataError, match="6 training images do not fill 7 folds"):
+    with pytest.raises(DataError, match="n_splits=7 greater than"):
         ready(kind(str(official), folds=7, fold=0))

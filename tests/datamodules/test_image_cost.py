@@ -42,7 +42,7 @@ def tiff_of_strips(path, count):
     ("make", "suffix", "count", "message"),
     [
         (jpeg_of_scans, "jpg", 100, "more than 32 scans in a JPEG; save it anew"),
-        (gif_of_comments, "gif", 9000, "more than 2,097,152 bytes of comments"),
+        (gif_of_comments, "gif", 9000, "more than 2,097,152 bytes in a GIF"),
         (jpeg_of_exif, "jpg", 40, "more than 2,097,152 bytes of EXIF"),
         (tiff_of_strips, "tif", 300_000, "more than 262,144 strips in a TIFF"),
     ],
