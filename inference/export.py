@@ -30,7 +30,7 @@ from experiment.atomic import writing
 from experiment.checkpoint_io import write_portable
 from experiment.checkpoints import find_checkpoints
 from experiment.run_folder import prediction_parent
-from inference.infer_onnx import MODULES
+from inference.infer_onnx import MODULES, inputs_of
 from inference.loading import ExportedModel, add_checkpoint_options, chosen_checkpoint, load
 from inference.model import SIDES, Model
 from inference.model_card import model_card, readme, sha256
@@ -45,7 +45,6 @@ FILES = {
 }
 RUNNERS = {"onnx": "infer_onnx.py", "openvino": "infer_openvino.py"}
 PACKAGES = {"onnx": ("onnxscript", "onnxruntime"), "openvino": ("nncf",), "hub": ("safetensors",)}
-OPSET = 18  # the first whose Resize has antialias
 CHECKED = 8  # images
 # Greatest differences allowed. A resized pixel may be off by one gray level, see `model`.
 TOLERANCES = {
@@ -153,8 +152,6 @@ def _write_graph(
                 dynamic_shapes=free,
                 input_names=list(inputs),
                 output_names=outputs,
-                opset_version=OPSET,
-                external_data=False,
                 verbose=False,
                 optimize=False,  # below
             )
@@ -170,8 +167,9 @@ def _write_graph(
     if file.suffix == ".onnx":
         onnx.save(file, external_data=False)
         return
-    reader = ExportedModel(None, card, file)
-    feeds = [reader.inputs(path) for path in (validation.paths[:CALIBRATED] if validation else [])]
+    reader, paths = ExportedModel(None, card, file), validation.paths if validation else []
+    given = (inputs_of(card, reader.read(path, "")["images"]) for path in paths[:CALIBRATED])
+    feeds = [{name: values[None] for name, values in one.items()} for one in given]
     write_openvino(onnx.model_proto.SerializeToString(), card, file, feeds)
 
 

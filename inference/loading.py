@@ -18,8 +18,9 @@ from experiment.checkpoints.network import build_network, check_finite
 from experiment.hardware import native_memory_format, native_precision
 from experiment.run_folder import RunSettings
 from experiment.tasks import TASKS, task_of
-from inference.infer_onnx import ask, inputs_of, session
+from inference.infer_onnx import ask, session
 from inference.model import AUTOCAST, Item, Model, Values
+from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble
 
 Graph = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
 
@@ -52,11 +53,6 @@ class ExportedModel(Model[Any]):
     def prepare(self, pixels: Tensor) -> Item:
         planes = [*pixels.numpy()]
         return {"images": [np.stack(planes, axis=-1)] if self.mode == "RGB" else planes}
-
-    def inputs(self, x: Any) -> dict[str, np.ndarray]:
-        """What the graph takes for one image, a batch of 1."""
-        found = inputs_of(self.settings, self.read(x, "image")["images"])
-        return {name: values[None] for name, values in found.items()}
 
     def run(self, items: Sequence[Item]) -> Iterable[Values]:
         for item in items:
@@ -104,8 +100,6 @@ def load(
     models = [_load(one, trusted, *how) for one in checkpoints.members]
     lead = models[0]
     if len(models) > 1:
-        from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble
-
         networks, average = [model.network for model in models], average_of(lead.trained)
         attach_ensemble(lead, Ensemble(networks, average, checkpoints.temperatures()).eval())
     return lead
