@@ -26,7 +26,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from callbacks.compilation import CompileMode
 from callbacks.run_recorder import RunRecorder
-from callbacks.standard import sort_callbacks, standard_callbacks
+from callbacks.standard import all_callbacks
 from commandline.checks import check_values
 from commandline.configs import CONFIGS
 from commandline.option_help import print_help
@@ -35,7 +35,7 @@ from commandline.warning_filters import filter_warnings
 from common.errors import DataError, UsageError
 from experiment.checkpoint_io import AtomicCheckpointIO
 from experiment.checkpoints import Checkpoints
-from experiment.checkpoints.network import check_weights_fit, initialize
+from experiment.checkpoints.network import check_finite, check_weights_fit, initialize
 from experiment.checkpoints.read import check_not_finished
 from experiment.checkpoints.settings import log_overrides
 from experiment.hardware import native_precision, tune_process
@@ -184,8 +184,7 @@ class CLI(LightningCLI):
             self._load(self.checkpoints)
         folder = results_folder(run, config.ckpt_path, paths, self.verb == "predict")
         self.recorder = RunRecorder(self.parser, config, folder, paths)
-        callbacks = standard_callbacks(config, run.task, given.callbacks or [])
-        self.trainer_defaults["callbacks"] = [*callbacks, self.recorder]
+        kwargs["callbacks"] = all_callbacks(config, self.recorder, given.callbacks or [])
         loggers = [MetricsCSV(folder)] if self.verb == "fit" else []
         if not isinstance(given.logger, bool | None):
             loggers += given.logger if isinstance(given.logger, list) else [given.logger]
@@ -194,12 +193,10 @@ class CLI(LightningCLI):
         kwargs["default_root_dir"] = given.default_root_dir or str(folder)
         try:
             with one_line_of(Exception, option="trainer"):
-                trainer = super().instantiate_trainer(**kwargs)
+                return super().instantiate_trainer(**kwargs)
         except DataError:
             discard_run_folder(folder)
             raise
-        sort_callbacks(trainer)
-        return trainer
 
     def _load(self, checkpoints: Checkpoints) -> None:
         """Check the weights, and attach an ensemble where there are several checkpoints."""
@@ -208,6 +205,7 @@ class CLI(LightningCLI):
                 check_weights_fit(member.weights, self.model.state_dict())
             except DataError as error:
                 raise DataError(f"{member.path}: {error}") from None
+            check_finite(member.path, member.weights)
         if len(checkpoints.members) > 1:
             fitted = "temperature" not in self.inference_given  # for each member
             given = None if fitted else self.config.model.init_args.inference.temperature

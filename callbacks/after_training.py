@@ -86,11 +86,10 @@ class TemperatureScaling(AfterTraining):
         self, trainer: pl.Trainer, pl_module: Any, inference: DefectPostprocessor
     ) -> tuple[DefectPostprocessor, dict[str, Any], str]:
         _, logits, target = held_out(trainer, pl_module)
-        temperature = fit_temperature(logits, target)
-        inference = replace(inference, temperature=temperature)
+        inference = replace(inference, temperature=fit_temperature(logits, target))
         confidence, labels = inference.from_logits(logits).exp().max(dim=1)
         state = {"confidence": confidence, "correct": labels == target}
-        summary = f"temperature {temperature:.2f}, fitted on {len(target)} validation images"
+        summary = f"temperature {inference.temperature:.2f}, of {len(target)} validation images"
         return inference, state, summary
 
 
@@ -163,9 +162,7 @@ class UnknownDetection(AfterTraining):
         }
         scores = UnknownScore(**state, threshold=1.0)(features, probabilities)
         threshold = float(scores.quantile(1 - self.false_alarms, interpolation="higher"))
-        found = int((scores > threshold).sum())
-        summary = f"unknown above {threshold:.3f}, as {found} of {len(scores)} validation images"
-        return inference, {**state, "threshold": threshold}, summary
+        return inference, {**state, "threshold": threshold}, f"unknown above {threshold:.3f}"
 
 
 def held_out(trainer: pl.Trainer, pl_module: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,7 +1,6 @@
 """Checkpoints of the best epoch and of the last one."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +9,6 @@ from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from torch import Tensor
 
 from callbacks.run_recorder import run_folder
-from common.errors import DataError
 from lit_models.base import has_validation
 
 
@@ -91,22 +89,17 @@ class LastCheckpoint(Checkpoint):
         trainer.save_checkpoint(self._path.with_name(".last.ckpt"), weights_only=False)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._publish(trainer)
+        written = self._path.with_name(".last.ckpt")
+        if trainer.is_global_zero and written.exists():
+            os.replace(written, self._path)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._publish(trainer)
+    on_train_end = on_train_epoch_start
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         if self._epoch is not None and trainer.current_epoch > self._epoch:  # its rows are logged
-            with suppress(DataError):  # the exception is the one to show
-                self._publish(trainer)
-
-    def _publish(self, trainer: pl.Trainer) -> None:
-        written = self._path.with_name(".last.ckpt")
-        if trainer.is_global_zero and written.exists():
-            os.replace(written, self._path)
+            self.on_train_end(trainer, pl_module)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -115,7 +108,6 @@ class LastCheckpoint(Checkpoint):
         checkpoint["plateau_metrics"] = [
             float(logged[schedule.monitor])  # type: ignore[index]
             if schedule.reduce_on_plateau
-            and schedule.interval == "epoch"
             and epoch % schedule.frequency == 0
             and schedule.monitor in logged
             else None

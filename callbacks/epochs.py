@@ -43,12 +43,10 @@ class LastValidation(Callback):
     would keep no best checkpoint.
     """
 
-    def __init__(self) -> None:
-        self._interval: int | None = None
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._interval = trainer.check_val_every_n_epoch
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._interval is None:
-            self._interval = trainer.check_val_every_n_epoch
         last = trainer.current_epoch + 1 == trainer.max_epochs
         trainer.check_val_every_n_epoch = 1 if last and self._interval else self._interval
 

@@ -29,23 +29,16 @@ class FeatureCache(Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         network: Any = pl_module.network
-        sets = {"train": data.train_set, "val": data.val_set}
-        sets = {split: images for split, images in sets.items() if images is not None}
-        reason = ""
-        if not data.cache_features:
-            reason = "by config"
-        elif not getattr(network, "frozen", False):
-            reason = "the backbone is trained"
-        elif data.augmentation is not None:
-            reason = "training images are augmented"
-        elif sum(map(len, sets.values())) * network.head.in_features * 4 / 2**30 > LIMIT_GIB:
-            reason = f"it would take more than {LIMIT_GIB:g} GiB"
-        else:
+        sets = {"train": data.train_set, "val": data.val_set or ()}
+        if not (data.cache_features and getattr(network, "frozen", False)) or data.augmentation:
+            return
+        if sum(map(len, sets.values())) * network.head.in_features * 4 / 2**30 <= LIMIT_GIB:
             data.features = {
                 split: over_images(trainer, images, lambda x: (network.features(x["image"]),))[0]
                 for split, images in sets.items()
+                if images
             }
-        log.info("feature cache: %s", f"off, {reason}" if reason else "on")
+            log.info("feature cache: every epoch trains on features that are computed once")
 
 
 @torch.no_grad()
@@ -68,8 +61,8 @@ def over_images(
         batch = trainer.strategy.batch_to_device(batch, trainer.strategy.root_device)
         with trainer.precision_plugin.forward_context():
             found = function(batch)
-        found = tuple(x.float() if x.is_floating_point() else x for x in found)
-        parts.append([x.cpu() for x in (*found, batch["index"])])
+        values = (*found, batch["index"])
+        parts.append([x.float().cpu() if x.is_floating_point() else x.cpu() for x in values])
     *columns, index = map(torch.cat, zip(*gather(trainer, parts), strict=True))
     order = index.argsort()
     return [column[order] for column in columns]

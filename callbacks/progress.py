@@ -11,7 +11,10 @@ from experiment.tasks import main_metrics
 
 
 class Progress(RichProgressBar):
-    """One line an epoch, with `shown_metrics`; on a terminal also Lightning's bars."""
+    """One line an epoch; on a terminal also Lightning's bars.
+
+    It shows the task's first validation metric, losses, and what chooses the best checkpoint.
+    """
 
     def __init__(self, task: str) -> None:
         super().__init__(refresh_rate=10 if sys.stdout.isatty() else 0)  # 0: no bars
@@ -38,25 +41,17 @@ class Progress(RichProgressBar):
     def _print(self, trainer: pl.Trainer) -> None:
         # After the epoch's end, because the module logs after its callbacks. On every rank, because
         # computing a metric gathers it from all.
-        metrics = shown_metrics(trainer, self._task)
+        logged = trainer.callback_metrics
         if self._ended is not None and trainer.is_global_zero:
+            shown = {
+                getattr(callback, "monitor", None) for callback in trainer.checkpoint_callbacks
+            }
+            shown.update(main_metrics(self._task, "val", logged)[:1])
+            shown.update(name for name in logged if name.endswith("loss"))
             epoch, took = self._ended
-            words = [f"epoch {epoch}/{trainer.max_epochs}"]
-            words += [f"{name} {value:.4f}" for name, value in metrics.items()]
-            words.append(f"{took:.1f} s")
+            values = [f"{name} {value:.4f}" for name, value in logged.items() if name in shown]
+            words = [f"epoch {epoch}/{trainer.max_epochs}", *values, f"{took:.1f} s"]
             if (left := took * ((trainer.max_epochs or 0) - epoch) / 60) >= 1:
                 words.append(f"about {left:.0f} min left")
             print("  ".join(words), flush=True)
         self._ended = None
-
-
-def shown_metrics(trainer: pl.Trainer, task: str) -> dict[str, float]:
-    """The task's first validation metric, losses, and what chooses the best checkpoint."""
-    logged = trainer.callback_metrics
-    shown = {getattr(callback, "monitor", None) for callback in trainer.checkpoint_callbacks}
-    shown.update(main_metrics(task, "val", logged)[:1])
-    return {
-        name: float(value)
-        for name, value in logged.items()
-        if name in shown or name.endswith("loss")
-    }

@@ -1,6 +1,7 @@
-"""Records the resolved config, data, code and machine of a run beside its results."""
+"""Records config, data, code and machine of a run beside its results, and writes its report."""
 
 import json
+import logging
 import math
 import os
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from filelock import FileLock
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
@@ -22,6 +24,7 @@ from common.errors import DataError
 from experiment.atomic import remove_leftovers, write_table, write_text
 from experiment.hardware import git_revision, machine, versions
 from experiment.metrics_csv import MetricsCSV
+from experiment.report import print_scores, write_report
 from experiment.run_folder import (
     RunSettings,
     discard_run_folder,
@@ -29,7 +32,10 @@ from experiment.run_folder import (
     open_prediction_folder,
 )
 from experiment.run_json import RunJSON
+from experiment.run_results import read_results
 from experiment.wandb_run import new_wandb_id, start_wandb
+
+log = logging.getLogger(__name__)
 
 
 class RunRecorder(SaveConfigCallback):
@@ -52,11 +58,7 @@ class RunRecorder(SaveConfigCallback):
     """
 
     def __init__(
-        self,
-        parser: LightningArgumentParser,
-        config: Any,
-        folder: Path,
-        members: Sequence[Path] = (),
+        self, parser: LightningArgumentParser, config: Any, folder: Path, members: Sequence[Path]
     ) -> None:
         super().__init__(parser, config)
         self.run, self.folder, self.members = RunSettings(**config.run.as_dict()), folder, members
@@ -74,22 +76,13 @@ class RunRecorder(SaveConfigCallback):
         self.folder = on_rank_zero(trainer, prepare)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        on_rank_zero(trainer, lambda: self._start(trainer, pl_module))
+        self.folder = on_rank_zero(trainer, lambda: self._start(trainer, pl_module))
 
-    on_test_start = on_fit_start
+    on_test_start = on_predict_start = on_fit_start
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "validate":
-            on_rank_zero(trainer, lambda: self._start(trainer, pl_module))
-
-    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        def start() -> Path:
-            source = trainer.datamodule.data_source  # type: ignore[attr-defined]
-            self.folder = open_prediction_folder(self.folder, source, self.config.output)
-            self._start(trainer, pl_module)
-            return self.folder
-
-        self.folder = on_rank_zero(trainer, start)
+            self.on_fit_start(trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for logger in trainer.loggers:
@@ -115,11 +108,7 @@ class RunRecorder(SaveConfigCallback):
         self._finish(trainer, "finished", **facts)
 
     def check_skipped(self) -> None:
-        """End ``predict`` with an error where it skipped images.
-
-        Raises:
-            DataError: some images could not be read.
-        """
+        """Raise DataError where ``predict`` could not read some images."""
         if self.skipped:
             table, count = self.folder / "skipped.csv", len(self.skipped)
             raise DataError(f"{table}: {count} images could not be read, all others are predicted")
@@ -135,7 +124,10 @@ class RunRecorder(SaveConfigCallback):
         if self._record is None and trainer.is_global_zero and trainer.state.fn != "predict":
             discard_run_folder(self.folder)  # nothing is written yet
 
-    def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Path:
+        if trainer.state.fn == "predict":
+            source = trainer.datamodule.data_source  # type: ignore[attr-defined]
+            self.folder = open_prediction_folder(self.folder, source, self.config.output)
         facts = self._facts(trainer, pl_module)
         run_json = RunJSON(self.folder / "run.json")
         wandb_id = run_json.record.get("wandb_id")
@@ -150,11 +142,13 @@ class RunRecorder(SaveConfigCallback):
         own = any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
         if facts["stage"] in ("fit", "test") and wandb_id is not None and not own:
             self._start_wandb(trainer, wandb_id, facts)
+        return self.folder
 
     def _facts(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         weights = getattr(getattr(pl_module, "network", None), "weights", None)
-        several = {"members": [*map(str, self.members)], "checkpoint": self.config.ckpt_path}
+        several = len(self.members) > 1
+        checkpoint = self.config.ckpt_path if several else trainer.ckpt_path
         copies = {"train": getattr(data, "crops_per_image", 1)}
         sets = {split: getattr(data, f"{split}_set", None) for split in ("train", "val", "test")}
         return {
@@ -178,10 +172,10 @@ class RunRecorder(SaveConfigCallback):
             "precision": trainer.precision,
             "accelerator": type(trainer.accelerator).__name__,
             "devices": trainer.world_size,
-            "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
+            "checkpoint": str(checkpoint) if checkpoint else None,
+            "members": [*map(str, self.members)] if several else None,
             "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
             "command": " ".join(sys.argv),
-            **(several if len(self.members) > 1 else {}),
         }
 
     def _start_wandb(self, trainer: pl.Trainer, wandb_id: str, facts: dict[str, Any]) -> None:
@@ -213,3 +207,37 @@ def run_folder(trainer: pl.Trainer) -> Path:
         if isinstance(callback, RunRecorder):
             return callback.folder
     return Path(trainer.default_root_dir)
+
+
+class ReportWriter(Callback):
+    """Writes ``report.html`` when ``fit``, ``validate`` or ``test`` ends, however it ends.
+
+    It also prints the scores, why training stopped early, and where checkpoint and report are; not
+    after an error, whose own line is the last.
+    """
+
+    # Not on_fit_end: by teardown all figures are drawn, in whatever order the callbacks stand.
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._write(trainer, say=True)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._write(trainer, say=isinstance(exception, (KeyboardInterrupt, SIGTERMException)))
+
+    def _write(self, trainer: pl.Trainer, say: bool) -> None:
+        folder, verb = run_folder(trainer), trainer.state.fn or ""
+        if verb == "predict" or not trainer.is_global_zero or not (folder / "run.json").is_file():
+            return
+        try:
+            if say:
+                print_scores(read_results(folder), verb)
+            report = write_report(folder)
+        except Exception as error:  # the run's results stand without it
+            log.warning("no report: %s", str(error).partition("\n")[0])
+            return
+        if say:
+            best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+            checkpoint = Path(best or folder / "checkpoints" / "last.ckpt")
+            known = verb == "fit" and checkpoint.is_file()
+            print(f"checkpoint {checkpoint}  " * known + f"report {report}", flush=True)

@@ -3,50 +3,36 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, ProgressBar
 
 from callbacks.checkpoints import LastCheckpoint
+from callbacks.checks import NonFiniteGuard, ShapeCheck
 from callbacks.compilation import Compilation, ConvolutionLayout
 from callbacks.epochs import EpochSeed, LastValidation
-from callbacks.non_finite import NonFiniteGuard
 from callbacks.progress import Progress
-from callbacks.report_writer import ReportWriter
-from callbacks.run_recorder import RunRecorder
-from callbacks.shape_check import ShapeCheck
+from callbacks.run_recorder import ReportWriter, RunRecorder
 from callbacks.validation_table import ValidationTable
 
 
-def standard_callbacks(
-    config: Any, task: str, given: Sequence[Callback] | Callback
+def all_callbacks(
+    config: Any, recorder: RunRecorder, given: Sequence[Callback] | Callback
 ) -> list[Callback]:
-    """The standard callbacks.
+    """The standard callbacks around the config's own, in the order in which they are called.
 
     Args:
         config: options of the command.
-        task: task of the run.
+        recorder: makes the folder for all others.
         given: the config's own; a progress bar among them replaces ours.
     """
-    callbacks: list[Callback] = [
-        ShapeCheck(),
-        NonFiniteGuard(),
-        ConvolutionLayout(),
-        LastValidation(),
-        ValidationTable(),
-    ]
+    several = list(given) if isinstance(given, Sequence) else [given]
+    callbacks = [recorder, *several, ShapeCheck(), NonFiniteGuard(), ConvolutionLayout()]
+    callbacks += [LastValidation(), ValidationTable()]
     if config.compile:
         callbacks.append(Compilation(config.compile))
     if config.seed_everything is not False:
         callbacks.append(EpochSeed(int(config.seed_everything)))
-    several = given if isinstance(given, list) else [given]  # jsonargparse allows a single one
     own_bar = any(isinstance(callback, ProgressBar) for callback in several)
     if config.trainer.enable_progress_bar is not False and not own_bar:
-        callbacks.append(Progress(task))
+        callbacks.append(Progress(recorder.run.task))
     # The report's lines come last, below the bars.
     return [*callbacks, LastCheckpoint(), ReportWriter()]
-
-
-def sort_callbacks(trainer: pl.Trainer) -> None:
-    """Put first the check of weights, then the recorder that makes the folder for all others."""
-    first = (NonFiniteGuard, RunRecorder)
-    trainer.callbacks.sort(key=lambda one: not isinstance(one, first))  # type: ignore[attr-defined]

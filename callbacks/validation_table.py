@@ -19,8 +19,7 @@ class ValidationTable(Callback):
     """
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int, str, tuple[float, ...]]] = []
-        self._columns: list[str] = []
+        self._rows: list[tuple[int, dict[str, str]]] = []
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._rows = []
@@ -31,14 +30,14 @@ class ValidationTable(Callback):
         scores = outputs.get("scores") if isinstance(outputs, dict) else None
         if trainer.state.fn != "validate" or not scores:
             return
-        values = zip(*(column.tolist() for column in scores.values()), strict=True)
-        self._rows += zip(batch["index"].tolist(), batch["name"], values, strict=True)
-        self._columns = list(scores)
+        for i, (index, name) in enumerate(zip(batch["index"].tolist(), batch["name"], strict=True)):
+            row = {column: f"{float(values[i]):.6g}" for column, values in scores.items()}
+            self._rows.append((index, {"ID": name, **row}))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "validate":
             return
         rows = sorted(gather(trainer, self._rows), key=lambda row: row[0])
         if rows and trainer.is_global_zero:
-            table = [(name, *(f"{value:.6g}" for value in values)) for _, name, values in rows]
-            write_table(run_folder(trainer) / IMAGE_TABLE, ("ID", *self._columns), table)
+            table = [list(row.values()) for _, row in rows]
+            write_table(run_folder(trainer) / IMAGE_TABLE, list(rows[0][1]), table)

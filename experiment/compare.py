@@ -68,24 +68,23 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
         raise DataError(f"runs of {', '.join(tasks)}: give runs of one task, they share no metric")
     path = expand(output or runs[0].folder.parent / "compare.html")
     rows = [_row(run, path) for run in runs]
-    validated = [{name for name in row["metrics"] if name.startswith("val/")} for row in rows]
-    shared = sorted(set.intersection(*[*filter(None, validated)] or [set()]))
-    metric = next(iter([*main_metrics(tasks[0], "val", shared), *shared]), "")
+    logged = {name for row in rows for name in row["metrics"]}
+    main = [name for stage in ("val", "test") for name in main_metrics(tasks[0], stage, logged)]
+    metrics = main or sorted(name for name in logged if name.startswith("val/"))
+    metric = next((name for name in metrics if name.startswith("val/")), "")
     sign = 1 if metric.rpartition("/")[2] in LESS_IS_BETTER else -1
 
     def rank(row: dict[str, Any]) -> tuple[bool, float]:
         value = row["metrics"].get(metric, math.nan)
-        return math.isnan(value), sign * value  # runs without a score come last
+        return math.isnan(value), sign * value  # runs without this metric come last
 
     rows.sort(key=rank)
-    logged = {name for row in rows for name in row["metrics"]}
-    main = [name for stage in ("val", "test") for name in main_metrics(tasks[0], stage, logged)]
     page = render(
         "compare.html.j2",
         title=task_of(tasks[0]).title,
         ranked_by=metric,
         order="lowest" if sign == 1 else "highest",
-        metrics=main or shared,
+        metrics=metrics,
         runs=rows,
         sources={run.record.get("data") for run in runs},
         differences=_differences([row["results"] for row in rows]),

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -26,7 +25,7 @@ class MetricsCSV(Logger):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder
-        self._columns: pd.Index | None = None
+        self._columns: list[str] = []
 
     @property
     def save_dir(self) -> str:
@@ -47,11 +46,12 @@ class MetricsCSV(Logger):
         Raises:
             DataError: the file system refuses, as a full disk does.
         """
-        values = {name: getattr(v, "item", lambda v=v: v)() for name, v in metrics.items()}
-        table = pd.DataFrame([values | {"step": step}], dtype=object)
-        if self._columns is None:
-            self._columns = read_metrics(self.path).columns
-        if table.columns.isin(self._columns).all():
+        import pandas as pd  # only what trains pays for it
+
+        cells = {name: str(getattr(v, "item", lambda v=v: v)()) for name, v in metrics.items()}
+        table = pd.DataFrame([cells | {"step": str(step)}])
+        self._columns = self._columns or list(read_metrics(self.path))
+        if {*table} <= {*self._columns}:
             with writing(self.path):
                 row = table.reindex(columns=self._columns)
                 row.to_csv(self.path, mode="a", header=False, index=False)
@@ -67,9 +67,9 @@ class MetricsCSV(Logger):
         if self.path.exists():
             table = read_metrics(self.path)
             # Some rows have no epoch, such as the learning rate's; an epoch's last row has one.
-            kept = pd.to_numeric(table["epoch"]) < count
+            kept = table["epoch"].replace("", "nan").astype(float) < count
             self._write(table[: kept[kept].index.max() + 1 if kept.any() else 0])
 
-    def _write(self, table: pd.DataFrame) -> None:
+    def _write(self, table: Any) -> None:
         write_text(self.path, table.to_csv(index=False))
-        self._columns = table.columns
+        self._columns = list(table)

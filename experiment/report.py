@@ -10,7 +10,6 @@ from experiment.atomic import write_text
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import SPLITS, in_words, main_metrics, task_of
 
-STAGES = {"validate": "Validation", "test": "Test"}
 SAMPLE = "built-in sample (synthetic)"
 CONFIDENCE = 0.95  # of intervals
 MAX_ROWS = 200  # of a table of images
@@ -95,7 +94,7 @@ def _evaluation(results: RunResults, record: dict[str, Any]) -> dict[str, Any]:
     data = SAMPLE if record.get("sample") else record.get("data")
     when = (record.get("finished") or record.get("started") or "").replace("T", " ")
     facts = " · ".join(part for part in (data, when, record.get("status")) if part)
-    title = f"{STAGES[record['stage']]} of {what}"
+    title = f"{'Test' if record['stage'] == 'test' else 'Validation'} of {what}"
     return _scores(results, title, facts, {"Value": record.get("metrics") or {}})
 
 
@@ -172,14 +171,14 @@ def headline(results: RunResults, verb: str = "test") -> str:
     record = tests[-1] if tests else results.record
     metrics = tests[-1]["metrics"] if tests else results.at_best
     main = main_metrics(results.task, stage, metrics)
-    shown = [name for name in main if not name.endswith("loss") and metrics[name] is not None]
-    names = shown[:3]
+    known = [name for name in main if metrics[name] is not None]
+    names = [name for name in known if not name.endswith("loss")][:3]
     if not names:
         return ""
     count = (record.get("images") or {}).get(stage)
     kind = f"{'synthetic ' if record.get('sample') else ''}{SPLITS[stage]}"
     images = f"{kind} images" if count is None else f"{count:,} {kind} image{'s' * (count != 1)}"
-    right = metrics.get(f"{stage}/accuracy", 0) * (count or 0)
+    right = (metrics.get(f"{stage}/accuracy") or 0) * (count or 0)
     if results.task == "aoi" and count and abs(right - round(right)) < 0.01:
         low, high = (100 * limit for limit in wilson_interval(round(right), count))
         return (

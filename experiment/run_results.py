@@ -25,7 +25,7 @@ def read_metrics(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     if not path.exists():
-        return pd.DataFrame(columns=["epoch", "step"])
+        return pd.DataFrame(columns=["step"])
     lines = path.read_bytes().rpartition(b"\n")[0]
     try:
         table = pd.read_csv(io.BytesIO(lines), dtype=str, keep_default_na=False)

@@ -24,14 +24,14 @@ def new_wandb_id() -> str:
 
 @contextmanager
 def finish_wandb() -> Iterator[None]:
-    """Finish the W&B run that was started in the block; one process may train several."""
-    before, status = getattr(sys.modules.get("wandb"), "run", None), 1
+    """Finish the W&B run of the block; one process may train several."""
+    status = 1
     try:
         yield
         status = 0
     finally:
         wandb = sys.modules.get("wandb")
-        if wandb is not None and getattr(wandb, "run", None) not in (None, before):
+        if wandb is not None and wandb.run is not None:
             wandb.finish(exit_code=status)
 
 

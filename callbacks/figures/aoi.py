@@ -44,16 +44,6 @@ class AOIFigures(HeldOutFigures):
         probabilities, labels, indices = (torch.cat(part) for part in zip(*kept, strict=True))
         names = trainer.lightning_module.hparams["class_names"]
         confidence, predicted = probabilities.max(dim=1)
-        _draw_confusion(trainer, labels, predicted, names, f"{prefix}confusion", where)
-        precision, recall, _, support = precision_recall_fscore_support(
-            labels, predicted, labels=range(len(names)), zero_division=np.nan
-        )
-        scores = [["" if np.isnan(x) else f"{x:.4f}" for x in y] for y in (precision, recall)]
-        folder = run_folder(trainer) / "figures"
-        header = ("class", "images", "precision", "recall")
-        rows = zip(names, support.tolist(), *scores, strict=True)
-        write_table(folder / f"{prefix}classes.csv", header, rows)
-
         data = trainer.datamodule  # type: ignore[attr-defined]
         images = data.test_set if prefix else data.val_set
         every = pd.DataFrame(
@@ -65,7 +55,18 @@ class AOIFigures(HeldOutFigures):
                 "index": indices,
             }
         )
-        wrong = every[(labels != predicted).numpy()].sort_values("confidence", ascending=False)
+        classes = every["true class"], every["predicted class"]
+        _draw_confusion(trainer, prefix, where, classes, names)
+        precision, recall, _, support = precision_recall_fscore_support(
+            *classes, labels=names, zero_division=np.nan
+        )
+        scores = [["" if np.isnan(x) else f"{x:.4f}" for x in y] for y in (precision, recall)]
+        folder = run_folder(trainer) / "figures"
+        header = ("class", "images", "precision", "recall")
+        rows = zip(names, support.tolist(), *scores, strict=True)
+        write_table(folder / f"{prefix}classes.csv", header, rows)
+
+        wrong = every[classes[0] != classes[1]].sort_values("confidence", ascending=False)
         for path in folder.glob(f"{prefix}mistakes.*"):
             path.unlink()  # of an earlier process
         if len(wrong):
@@ -94,25 +95,19 @@ def _draw_grid(trainer: pl.Trainer, file: str, title: str, images: Any, table: A
 
 
 def _draw_confusion(
-    trainer: pl.Trainer,
-    labels: Tensor,
-    predicted: Tensor,
-    names: Sequence[str],
-    file: str,
-    where: str,
+    trainer: pl.Trainer, prefix: str, where: str, classes: Sequence[Any], names: Sequence[str]
 ) -> None:
     from sklearn.metrics import ConfusionMatrixDisplay
 
-    right = int((labels == predicted).sum())
-    caption = f"{right:,} of {len(labels):,} images are classified correctly."
+    right = int((classes[0] == classes[1]).sum())
+    caption = f"{right:,} of {len(classes[0]):,} images are classified correctly."
     side = max(6.4, min(0.2 * len(names), 16))
-    with figure(trainer, file, (side, side - 1.2), f"Confusion matrix ({where})", caption) as fig:
+    size, title = (side, side - 1.2), f"Confusion matrix ({where})"
+    with figure(trainer, f"{prefix}confusion", size, title, caption) as fig:
         axes = fig.subplots()
         ConfusionMatrixDisplay.from_predictions(
-            labels,
-            predicted,
-            labels=range(len(names)),
-            display_labels=names,
+            *classes,
+            labels=names,
             include_values=len(names) <= MAX_NUMBERS,
             cmap="Blues",
             xticks_rotation=45,

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
@@ -15,11 +14,13 @@ from callbacks.gather import gather
 from callbacks.run_recorder import run_folder
 from experiment import plotting
 from experiment.plotting import BLUE, VERMILION, mark_best, percent_axis, plot_by_epoch
-from experiment.run_results import RunResults, read_results
+from experiment.run_results import read_results
 from experiment.tasks import in_words, main_metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Curves = dict[str, dict[int, float]]
 
 
 @contextmanager
@@ -44,11 +45,6 @@ def figure(
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.log_image(f"figures/{name}", [str(path)])
-
-
-def to_pixels(images: Tensor) -> Tensor:
-    """Images in [-1, 1] as uint8 on the CPU, to be kept until they are drawn."""
-    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
 
 
 def draw_rows(fig: "Figure", rows: Sequence[Sequence[Tensor]], titles: Sequence[str]) -> None:
@@ -87,32 +83,34 @@ class HeldOutFigures(Callback):
         """Whether training and validation loss are the same quantity, and share an axis."""
         return True
 
-    def draw_curves(self, trainer: pl.Trainer, results: RunResults) -> None:
-        """Losses and the task's first main metric by epoch, the best epoch marked."""
-        curves = {
-            "Training loss": (results.by_epoch.get("train/loss", {}), BLUE),
-            "Validation loss": (results.by_epoch.get("val/loss", {}), VERMILION),
-        }
-        curves = {name: curve for name, curve in curves.items() if curve[0]}
-        panels = {name: {name: curve} for name, curve in curves.items()}
-        if len(curves) > 1 and self.one_loss(trainer.lightning_module):
-            panels = {"Loss": curves}
-        scores = main_metrics(results.task, "val", results.by_epoch)
-        values: dict[int, float] = results.by_epoch[scores[0]] if scores else {}
-        percent, best = scores[:1] == ["val/accuracy"], results.best_epoch
+    def curves(self, pl_module: Any, by_epoch: Curves) -> dict[str, Curves]:
+        """One or two curves of each panel, by its title and their labels, of what was logged."""
+        names = {"training": "train/loss", "validation": "val/loss"}
+        losses = {label: by_epoch[name] for label, name in names.items() if name in by_epoch}
+        if self.one_loss(pl_module):
+            return {"Loss": losses}
+        return {f"{label.capitalize()} loss": {label: curve} for label, curve in losses.items()}
+
+    def _draw_curves(self, trainer: pl.Trainer) -> None:
+        """Curves, and the task's first main metric by epoch with the best one marked."""
+        results = read_results(run_folder(trainer))
+        panels = self.curves(trainer.lightning_module, results.by_epoch)
+        score = next(iter(main_metrics(results.task, "val", results.by_epoch)), "")
+        values, best = results.by_epoch.get(score, {}), results.best_epoch
         if values:
-            panels[f"Validation {in_words(scores[0], False)}"] = {"": (values, VERMILION)}
+            panels[f"Validation {in_words(score, False)}"] = {"": values}
         caption = f"The best epoch is {best}, by {results.monitor}." if best else ""
         size = (7.2, 3 if len(panels) < 3 else 2.6)
         with figure(trainer, "curves", size, f"{' and '.join(panels)} by epoch", caption) as fig:
             all_axes = fig.subplots(1, len(panels), squeeze=False)[0]
             for axes, (title, shown) in zip(all_axes, panels.items(), strict=True):
                 axes.set_title(title)
-                for name, (curve, color) in shown.items():
-                    plot_by_epoch(axes, curve, name.removesuffix(" loss").lower(), color)
+                for (label, curve), color in zip(shown.items(), (BLUE, VERMILION), strict=False):
+                    plot_by_epoch(axes, curve, label, color)
                 if len(shown) > 1:
                     axes.legend()
-            if values and best in values:
+            percent = score == "val/accuracy"
+            if best in values:
                 value = f"{100 * values[best]:.2f} %" if percent else f"{values[best]:.3f}"
                 mark_best(all_axes[-1], best, values[best], f"{value}, epoch {best}")
             if percent:
@@ -163,7 +161,7 @@ class HeldOutFigures(Callback):
             with warn_on_error("curves"):
                 for logger in trainer.loggers:
                     logger.save()
-                self.draw_curves(trainer, read_results(run_folder(trainer)))
+                self._draw_curves(trainer)
         self._draw_images(trainer, kept, "", f"validation, epoch {self._best_epoch}")
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

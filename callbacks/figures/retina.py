@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
-from callbacks.figures.held_out import HeldOutFigures, draw_rows, figure, to_pixels
+from callbacks.figures.held_out import HeldOutFigures, draw_rows, figure
+from lit_models.postprocessing.pixels import to_unit
 
 SHOWN = 3  # photographs
 FACTOR = 10  # by which differences are amplified
@@ -19,17 +19,16 @@ class RetinaFigures(HeldOutFigures):
     without padding.
     """
 
-    def keep(self, outputs: Any, batch: Any, count: int) -> list[Tensor]:
-        """Pairs uint8 ``(2, 3, H, W)`` of an original and its reconstruction."""
+    def keep(self, outputs: Any, batch: Any, count: int) -> list[tuple[Tensor, Tensor]]:
+        """Pairs of an original and its reconstruction, each ``(3, H, W)`` in [0, 1]."""
         pairs = list(zip(batch["image"], outputs["reconstruction"], strict=True))
         return [
-            to_pixels(torch.stack([image[:, : copy.shape[1], : copy.shape[2]].to(copy), copy]))
+            (to_unit(image[:, : copy.shape[1], : copy.shape[2]]).cpu(), to_unit(copy).cpu())
             for image, copy in pairs[: max(0, SHOWN - count)]
         ]
 
     def draw(self, trainer: pl.Trainer, kept: list[Any], prefix: str, where: str) -> None:
-        pairs = [(pair / 255).unbind() for pair in kept[:SHOWN]]
-        rows = [(x, y, (x - y).abs() * FACTOR) for x, y in pairs]
+        rows = [(x, y, (x - y).abs() * FACTOR) for x, y in kept[:SHOWN]]
         title = f"Original, reconstruction and their difference ({where})"
         caption = f"The difference, channel by channel, is amplified {FACTOR} times."
         size = (7.2, 2.4 * len(rows) + 0.3)

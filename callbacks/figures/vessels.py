@@ -4,15 +4,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 from torchvision.transforms.v2.functional import to_dtype
 
 from callbacks.figures.held_out import HeldOutFigures, figure
 from callbacks.run_recorder import run_folder
-from datamodules.fundus_files import FundusFiles
 from datamodules.fundus_input import read_masks
 from datamodules.images import read_image
-from datamodules.transforms.field_of_view import estimate_fov
 from experiment.atomic import write_table
 from experiment.plotting import SKY, VERMILION, YELLOW, image_grid, show_image
 
@@ -51,34 +48,22 @@ class VesselFigures(HeldOutFigures):
         table = run_folder(trainer) / "figures" / f"{prefix}photographs.csv"
         write_table(table, ("photograph", *SCORES.values()), rows)
         shown = every[:SHOWN]
-        estimated = "" if shown[0][0].fov else ", estimated because there is no mask of it"
-        caption = f"The blue line is the field of view{estimated}."
         threshold = trainer.lightning_module.inference.threshold  # type: ignore[union-attr]
         size, title = (7.2, 2.5 * len(shown) + 0.5), f"Vessels and errors ({where})"
-        with figure(trainer, f"{prefix}vessels", size, title, caption) as fig:
-            for row, (own, _, probability) in zip(
-                image_grid(fig, len(shown), 3), shown, strict=True
-            ):
-                photograph, truth, fov = _read(own)
-                called = probability > threshold
+        with figure(trainer, f"{prefix}vessels", size, title) as fig:
+            panels = image_grid(fig, len(shown), 3)
+            for row, (own, _, probability) in zip(panels, shown, strict=True):
+                photograph = to_dtype(read_image(own.image, "RGB"), torch.float32, scale=True)
+                truth, fov = read_masks(own, photograph.shape[-2:])
+                assert truth is not None
+                called = (probability > threshold)[None]
                 picture = 0.6 * photograph.mean(dim=0, keepdim=True).expand(3, -1, -1).clone()
                 parts = called & truth, ~called & truth, called & ~truth
                 for pixels, color in zip(parts, ERRORS.values(), strict=True):
-                    shade = torch.tensor(to_rgb(color))[:, None]
-                    picture[:, pixels & fov if own.fov else pixels] = shade
+                    inside = pixels if fov is None else pixels & fov
+                    picture[:, inside[0]] = torch.tensor(to_rgb(color))[:, None]
                 show_image(row[0], photograph, own.name)
                 show_image(row[1], probability, "probability")
                 show_image(row[2], picture, "errors")
-                row[0].contour(fov, [0.5], colors=SKY, linewidths=0.8)
             handles = [Patch(color=color, label=label) for label, color in ERRORS.items()]
             fig.legend(handles=handles, loc="outside lower center", ncols=3)
-
-
-def _read(own: FundusFiles) -> tuple[Tensor, Tensor, Tensor]:
-    """A photograph ``(3, H, W)`` in [0, 1]; its drawn vessels and FOV, bool ``(H, W)``."""
-    pixels = read_image(own.image, "RGB")
-    vessels, fov = read_masks(own, pixels.shape[-2:])
-    assert vessels is not None
-    if fov is None:
-        fov = torch.from_numpy(estimate_fov(pixels.permute(1, 2, 0).numpy()))[None]
-    return to_dtype(pixels, torch.float32, scale=True), vessels[0], fov[0].as_subclass(Tensor)

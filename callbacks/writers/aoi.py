@@ -36,30 +36,24 @@ class AOIWriter(PredictionWriter):
         super().__init__()
         self.max_error = max_error
         self._threshold = -math.inf
-        self._reviewed = False
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         super().on_predict_start(trainer, pl_module)
         names, unknown = pl_module.hparams["class_names"], getattr(pl_module, "unknown", None)
-        known = ["ID", "label", "confidence", *(["unknown"] if unknown else [])]
-        self.headers = {
-            "predictions": ("ID", "Label"),
-            "probabilities": [*known, *names],
-            "review": [*known, *names, "reason"],
-        }
-        path = getattr(trainer, "ckpt_path", None)
-        trained = read_checkpoint(path) if path else None
+        columns = ["ID", "label", "confidence", *(["unknown"] if unknown else []), *names]
+        self.headers = {"predictions": ("ID", "Label"), "probabilities": columns}
+        self._threshold = -math.inf
+        trained = read_checkpoint(trainer.ckpt_path) if trainer.ckpt_path else None
         kept = trained and trained.callbacks.get("TemperatureScaling")
-        self._threshold, self._reviewed = -math.inf, bool(unknown)
-        if trained is None or not kept:
-            return
-        fitted_to = DefectPostprocessor(**(trained.model.get("inference") or {}))
-        if fitted_to == pl_module.inference and not isinstance(pl_module.network, Ensemble):
-            held_out = kept["confidence"], kept["correct"]
-            self._threshold = review_threshold(*held_out, self.max_error)
-            self._reviewed = True
-        else:
-            log.info("no confidence to review below: it was fitted to one model's own settings")
+        if trained is not None and kept:
+            fitted_to = DefectPostprocessor(**(trained.model.get("inference") or {}))
+            if fitted_to == pl_module.inference and not isinstance(pl_module.network, Ensemble):
+                held_out = kept["confidence"], kept["correct"]
+                self._threshold = review_threshold(*held_out, self.max_error)
+            else:
+                log.info("no confidence to review below: it is of one model at its own settings")
+        if unknown or self._threshold > -math.inf:
+            self.headers["review"] = [*columns, "reason"]
 
     def write(
         self, folder: Path, prediction: dict[str, Any], pl_module: Any
@@ -83,7 +77,7 @@ class AOIWriter(PredictionWriter):
 
     def write_tables(self, folder: Path, tables: dict[str, list[Row]]) -> None:
         """The least confident image comes first in ``review.csv``."""
-        if self._reviewed:
+        if "review" in self.headers:
             review = tables["review"] = sorted(tables.get("review", []), key=lambda row: row[2])
             log.info("review.csv: %d of %d images", len(review), len(tables["predictions"]))
         super().write_tables(folder, tables)

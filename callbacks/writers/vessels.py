@@ -59,7 +59,6 @@ class VesselWriter(PredictionWriter):
             write_images(folder, pictures)
             files = [f"{stem}_{kind}.png" for kind in ("mask", "probability")]
             yield i, "predictions", (name, *files, f"{vessel.mean():.5f}")
-            quality = " ".join(measured.quality)
             for region, measures in measured.regions.items():
                 values = (f"{value:.5g}" for value in astuple(measures))
-                yield i, "vessels", (name, region, *values, quality)
+                yield i, "vessels", (name, region, *values, " ".join(measured.quality))

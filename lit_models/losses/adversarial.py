@@ -1,7 +1,5 @@
 """Adversarial losses on the discriminator's logits, of any shape."""
 
-import math
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,12 +10,8 @@ class BCEAdversarialLoss(nn.Module):
     """Binary cross-entropy, non-saturating for G (Goodfellow et al. 2014, arXiv 1406.2661).
 
     A loss for the discriminator (D) and one for the generator (G); float32 under autocast too.
-
-    Attributes:
-        balance: what D's and G's losses are where D cannot tell real from fake.
+    Where D cannot tell real from fake they are 2 log 2 and log 2.
     """
-
-    balance: tuple[float, float] = (2 * math.log(2), math.log(2))
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """Sum of the real and of the fake term, a scalar."""

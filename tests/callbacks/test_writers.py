@@ -21,7 +21,11 @@ MODULE = SimpleNamespace(
 
 def predict(folder, writer, batches, world_size=1):
     trainer = SimpleNamespace(
-        callbacks=[], default_root_dir=str(folder), is_global_zero=True, world_size=world_size
+        callbacks=[],
+        ckpt_path=None,
+        default_root_dir=str(folder),
+        is_global_zero=True,
+        world_size=world_size,
     )
     writer.on_predict_start(trainer, MODULE)
     for i, batch in enumerate(batches):

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from common.errors import DataError
-from experiment.atomic import atomic_write, remove_leftovers, write_json, write_table
+from experiment.atomic import atomic_write, remove_leftovers, write_json
 
 
 def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path):
@@ -37,11 +37,6 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     remove_leftovers(tmp_path)
     assert not left.exists()
     assert kept.exists()
-
-
-def test_table_quotes_what_needs_it(tmp_path):
-    write_table(tmp_path / "a.csv", ("ID", "reason"), [("ä,b.png", 'no "image"')])
-    assert (tmp_path / "a.csv").read_bytes().decode() == 'ID,reason\n"ä,b.png","no ""image"""\n'
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes of files are those of POSIX")

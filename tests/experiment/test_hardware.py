@@ -3,10 +3,7 @@
 import pytest
 import torch
 
-from experiment.hardware import (
-    native_memory_format,
-    native_precision,
-)
+from experiment.hardware import native_memory_format, native_precision
 
 
 @pytest.mark.parametrize(("bf16", "precision"), [(True, "bf16-mixed"), (False, "32-true")])

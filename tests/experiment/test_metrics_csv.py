@@ -19,7 +19,9 @@ def test_new_columns_keep_earlier_rows(tmp_path):
     logger = MetricsCSV(tmp_path)
     logger.log_metrics({"b": torch.tensor(0.5), "epoch": 0}, 3)
     logger.log_metrics({"a": 2}, 4)
-    assert (tmp_path / "metrics.csv").read_text() == "a,b,epoch,step\n,0.5,0,3\n2,,,4\n"
+    logger.log_metrics({"b": torch.tensor(torch.nan)}, 5)
+    kept = "a,b,epoch,step\n,0.5,0,3\n2,,,4\n,nan,,5\n"
+    assert (tmp_path / "metrics.csv").read_text() == kept
 
 
 def test_what_follows_the_last_checkpoint_is_dropped(tmp_path):

@@ -10,12 +10,7 @@ import pytest
 from conftest import ROOT
 
 from common.errors import DataError
-from experiment.run_folder import (
-    RunSettings,
-    discard_run_folder,
-    lock_run_folder,
-    results_folder,
-)
+from experiment.run_folder import RunSettings, discard_run_folder, lock_run_folder, results_folder
 
 
 def make_run(folder):

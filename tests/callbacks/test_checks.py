@@ -1,14 +1,20 @@
-"""A loss that is not finite stops a run; weights and outputs that are not are refused."""
+"""What does not fit, or is not finite, is refused in a line."""
+
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
 import torch
 from conftest import quiet_trainer
+from torch import nn
 from torch.utils.data import DataLoader
 
 from callbacks.checkpoints import LastCheckpoint
-from callbacks.non_finite import NonFiniteGuard
+from callbacks.checks import NonFiniteGuard, ShapeCheck
+from cli import main
 from common.errors import DataError
+from lit_models import StyledBlotGAN
+from lit_models.networks import ReferenceGenerator, UNet
 
 
 class Line(pl.LightningModule):
@@ -69,16 +75,67 @@ def test_it_looks_every_few_steps_and_at_the_end(tmp_path):
         guard.on_train_epoch_end(engine, module)
 
 
-@pytest.mark.parametrize("stage", ["validate", "test", "predict"])
-def test_weights_that_are_not_finite_are_refused(tmp_path, stage):
-    module = Line()
-    module.validation_step = module.test_step = lambda batch: None
-    module.layer.weight.data.fill_(float("nan"))
-    with pytest.raises(DataError, match=r"layer\.weight is not finite"):
-        getattr(trainer(tmp_path), stage)(module, batches())
+def test_weights_that_are_not_finite_are_refused(finished):
+    folder, args = finished
+    path = folder / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["network.head.weight"][0, 0] = float("nan")
+    torch.save(content, path)
+    with pytest.raises(DataError, match=r"last\.ckpt: network\.head\.weight is not finite"):
+        main(["validate", *args(f"--ckpt_path={path}")])
 
 
 def test_an_output_that_is_not_finite_is_refused(tmp_path):
     images = [{"image": torch.tensor([v]), "name": f"{v}.png"} for v in (1.0, float("inf"))]
     with pytest.raises(DataError, match=r"^inf\.png: the model's output is not finite"):
         trainer(tmp_path).predict(Line(), DataLoader(images))
+
+
+def check_shapes(network, image, target=None):
+    batch = {"image": image, "target": target}
+    data = SimpleNamespace(
+        val_set=[batch], collate_fn=lambda items: items[0], on_after_batch_transfer=lambda x, _: x
+    )
+    ShapeCheck().setup(SimpleNamespace(datamodule=data), network, "fit")
+
+
+def test_networks_that_take_the_images():
+    network = UNet(widths=(4, 8))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    state = torch.get_rng_state()
+    image = torch.zeros(1, 1, 30, 21)
+    check_shapes(network, image, image)
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), "BatchNorm's statistics too"
+
+
+class Selects(nn.Module):
+    def forward(self, x):
+        return x if x.sum().item() > 0 else -x
+
+
+def test_what_cannot_be_known_without_computing_is_computed():
+    check_shapes(Selects(), torch.zeros(1, 1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("network", "image", "line"),
+    [
+        (UNet(widths=(4, 8)), (3, 16, 16), "does not take 2 images of 3 x 16 x 16"),
+        (ReferenceGenerator(), (2, 20, 20), "outputs 1 x 16 x 16, target is 1 x 20 x 20"),
+        (nn.Linear(3, 3), (1, 4, 4), "does not take 2 images"),
+        (nn.Bilinear(3, 3, 3), (1, 4, 4), "missing 1 required positional argument"),
+    ],
+)
+def test_networks_that_do_not(network, image, line):
+    with pytest.raises(DataError, match=r"^model\.network: ") as caught:
+        check_shapes(network, torch.zeros(1, *image), torch.zeros(1, 1, *image[1:]))
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_data_module_of_another_method_is_named():
+    module = StyledBlotGAN.__new__(StyledBlotGAN)
+    with pytest.raises(DataError, match=r"^data: SimpleNamespace gives no style, which Styled"):
+        check_shapes(module, torch.zeros(1, 8, 8))
