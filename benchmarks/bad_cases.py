@@ -134,7 +134,6 @@ LINES = (
     "demo --port=99999",
     "demo --ckpt_path={run} --host=nowhere.invalid",
     *("compare", "compare nowhere", "compare {here}"),
-    "compare {run} --output={here}/file/x.html",
 )
 
 # Environment variables with which `fit` works.

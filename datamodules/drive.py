@@ -21,7 +21,6 @@ from datamodules.fundus_files import (
     FundusFiles,
     find_photographs,
     plain_images,
-    read_splits,
     training_split,
 )
 from datamodules.fundus_input import FundusInput, collate, read_masks
@@ -104,7 +103,7 @@ class FundusDataModule(ImageDataModule):
             test = splits.get("test") or [one for files in splits.values() for one in files]
             rank_zero_info(f"{given}: {layout}; {len(test)} test images")
         else:
-            layout, splits = read_splits(self.folder, self.seed)
+            layout, splits = find_photographs(self.folder, self.seed)
             test = splits.get("test", [])
         if stage == "predict":
             if not test:

@@ -139,8 +139,12 @@ def _read_split(folder: Path) -> tuple[str, Files]:
     return ", ".join(words), every
 
 
-def find_photographs(data_dir: Path) -> FundusSet:
+def find_photographs(data_dir: Path, seed: int | None = None) -> FundusSet:
     """The photographs of a folder by split. Drawings are optional, but complete if there are any.
+
+    Args:
+        data_dir: the folder.
+        seed: draws training and test photographs where no split is given.
 
     Raises:
         DataError: no such folder, no photograph; an image without its mask or a mask without its
@@ -162,7 +166,11 @@ def find_photographs(data_dir: Path) -> FundusSet:
             raise
         words = "photographs in folders below"
         files = [FundusFiles(path, root=data_dir) for path in list_images(data_dir, recursive=True)]
-    return FundusSet(words, {"undivided": files})
+    if seed is None:
+        return FundusSet(words, {"undivided": files})
+    count = max(1, round(TEST_FRACTION * len(files)))
+    training, test = _draw(files, count, seed) if len(files) > 2 else (files, files)
+    return FundusSet(f"{words}; no given split", {"training": training, "test": test})
 
 
 def plain_images(folder: Path, recursive: bool) -> Files:
@@ -203,17 +211,6 @@ def _draw(files: Files, count: int, seed: int) -> tuple[Files, Files]:
     return [one for one in files if one not in drawn], [one for one in files if one in drawn]
 
 
-def read_splits(folder: Path, seed: int) -> FundusSet:
-    """`find_photographs`, with test photographs drawn where no split is given."""
-    found = find_photographs(folder)
-    if "undivided" not in found.splits:
-        return found
-    every = found.splits["undivided"]
-    count = max(1, round(TEST_FRACTION * len(every)))
-    training, test = _draw(every, count, seed) if len(every) > 2 else (every, every)
-    return FundusSet(f"{found.layout}; no given split", {"training": training, "test": test})
-
-
 def training_split(
     folder: Path, val_size: int, seed: int, folds: int | None = None, fold: Any = None
 ) -> tuple[Files, Files]:
@@ -225,7 +222,7 @@ def training_split(
     Raises:
         DataError: no training folder, or too few images in it.
     """
-    layout, splits = read_splits(folder, seed)
+    layout, splits = find_photographs(folder, seed)
     files, own = splits.get("training"), splits.get("validation", [])
     if files is None:
         raise DataError(f"{folder}: training photographs are not there, only {layout}")

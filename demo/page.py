@@ -132,10 +132,10 @@ def _of_file(model: Any, path: str) -> Any:
 
 
 def said_of(model: Any, results: Sequence[Any]) -> list[tuple[str, str | float | None]]:
-    """A line for each result that has a caption, with badges."""
+    """A line for each result, with badges."""
     least = (model.card()["review_below"] or 0) if isinstance(model, DefectModel) else 0
     lines: list[tuple[str, str | float | None]] = []
-    for result in filter(lambda result: result.caption, results):
+    for result in results:
         lines.append((f"{result.name}: {result.caption}", None))
         if isinstance(model, DefectModel) and result.is_unknown:
             lines.append((UNKNOWN, UNKNOWN))

@@ -21,8 +21,8 @@ from datamodules.blot_files import find_templates  # noqa: E402
 from datamodules.blots import BlotDataModule  # noqa: E402
 from datamodules.images import list_images  # noqa: E402
 from inference import load  # noqa: E402
-from inference import show as pictures  # noqa: E402
 from inference.compression import compress, decode  # noqa: E402
+from inference.results import marked  # noqa: E402
 
 SIDE, GAP, CAPTION = 300, 12, 26  # px
 
@@ -63,7 +63,7 @@ def panels(options: argparse.Namespace) -> list[tuple[str, Image.Image]]:
     blot = model.predict(triple.templates)
     return [
         (f"{defect.label}, {100 * defect.confidence:.0f} %", pair(defect.image, evidence)),
-        ("vessels", pair(vessels.image, pictures.marked(vessels.image, vessels.mask))),
+        ("vessels", pair(vessels.image, marked(vessels.image, vessels.mask))),
         (f"photograph, {len(file) / 1000:.0f} kB", pair(vessels.image, decode(file))),
         ("template, synthetic blot", pair(blot.templates[0], blot.image)),
     ]

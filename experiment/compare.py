@@ -25,9 +25,6 @@ WITHOUT_EFFECT = ("num_workers", "filename", "monitor", "dirpath")  # on the res
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``compare``."""
     parser.add_argument("runs", nargs="+", help="run folders, such as runs/aoi/*")
-    parser.add_argument(
-        "--output", type=Path, help="the page; compare.html beside the runs by default"
-    )
 
 
 def run(options: argparse.Namespace) -> Path:
@@ -39,18 +36,16 @@ def run(options: argparse.Namespace) -> Path:
     folders: list[Path] = []
     for given in map(expand, options.runs):  # the shell of Windows leaves patterns as they are
         folders += [given] if given.exists() else map(Path, glob.glob(str(given)))
-    path = write_comparison(folders or [Path(options.runs[0])], options.output)
+    path = write_comparison(folders or [Path(options.runs[0])])
     print(f"comparison {path}")
     return path
 
 
-def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Path:
-    """Write one page over the runs in ``folders``: their results, and the settings that differ.
+def write_comparison(folders: Sequence[Path]) -> Path:
+    """Write ``compare.html`` beside the first run by name: results, and settings that differ.
 
-    Their order has no effect. A folder that is not a run is left out with a line in the log.
-
-    Args:
-        output: the page; by default ``compare.html`` beside the first run by name.
+    The order of the folders has no effect. One that is not a run is left out with a line in the
+    log.
 
     Raises:
         DataError: nothing to compare, runs of several tasks, or a damaged file in one.
@@ -66,7 +61,7 @@ def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Pat
     tasks = sorted({run.task for run in runs})
     if len(tasks) > 1:
         raise DataError(f"runs of {', '.join(tasks)}: give runs of one task, they share no metric")
-    path = expand(output or runs[0].folder.parent / "compare.html")
+    path = runs[0].folder.parent / "compare.html"
     rows = [_row(run, path) for run in runs]
     logged = {name for row in rows for name in row["metrics"]}
     main = [name for stage in ("val", "test") for name in main_metrics(tasks[0], stage, logged)]

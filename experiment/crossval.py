@@ -26,6 +26,7 @@ from experiment.run_json import read_run_json
 from experiment.run_results import read_results
 from experiment.suspects import write_suspects
 
+SEED = 42  # of the first training of each fold
 Main = Callable[[list[str]], Any]
 OURS = (  # options that differ between the runs, or are the same in all
     *("--data.fold", "--data.folds", "--seed_everything", "--ckpt_path", "--run.config"),
@@ -37,8 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``crossval``; all others are those of ``fit``."""
     parser.add_argument("--config", required=True, action="append", help="as of fit")
     parser.add_argument("--folds", type=int, default=5, help="parts of the training data")
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of each fold")
-    parser.add_argument("--seed", type=int, default=42, help="the first one's seed_everything")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each fold, from seed 42")
     parser.add_argument("--run.root", dest="root", help="folder of all runs")
     parser.add_argument("--run.name", dest="name", help="the result is written to crossval_<name>")
 
@@ -78,12 +78,12 @@ def run(options: argparse.Namespace, given: Sequence[str], fit: Main) -> Path:
 
 
 def _check(options: argparse.Namespace, given: Sequence[str]) -> None:
-    for option, least in (("folds", 2), ("seeds", 1), ("seed", 0)):
+    for option, least in (("folds", 2), ("seeds", 1)):
         if getattr(options, option) < least:
             raise UsageError(f"{option}: must be a whole number >= {least}")
     for name in (arg.partition("=")[0] for arg in given):
         if name in OURS:
-            raise UsageError(f"{name[2:]}: is set for each fold; give --folds, --seeds, --seed")
+            raise UsageError(f"{name[2:]}: is set for each fold; give --folds, --seeds")
 
 
 def _cross_validate(
@@ -93,7 +93,7 @@ def _cross_validate(
     configs = [f"--config={path}" for path in options.config]
     fixed = [*configs, *given, "--trainer.devices=1", f"--data.folds={options.folds}"]
     fixed += [f"--run.root={folder.parent}", f"--run.config={folder.name}"]
-    seeds = range(options.seed, options.seed + options.seeds)
+    seeds = range(SEED, SEED + options.seeds)
     parts = [{"fold": fold, "seed": seed} for seed in seeds for fold in range(options.folds)]
     runs = [folder / f"fold-{part['fold']}_seed-{part['seed']}" for part in parts]
     members = []
@@ -117,7 +117,7 @@ def _cross_validate(
     write_text(folder / "crossval.md", text)
     if len(images):
         write_table(folder / "out_of_fold.csv", list(images.columns), images.values.tolist())
-    write_comparison(runs, folder / "compare.html")
+    write_comparison(runs)
     print(f"{text}\ncross-validation {folder}", flush=True)
 
 
@@ -132,7 +132,6 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
         "configs": options.config,
         "sha256": [hashlib.sha256(text).hexdigest() for text in texts],
         "folds": options.folds,
-        "seed": options.seed,
         "options": [*given],
     }
     before = read_crossval(folder) if (folder / CROSSVAL_RECORD).is_file() else started

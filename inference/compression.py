@@ -5,7 +5,7 @@ import io
 import logging
 from bisect import bisect_left
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,12 +20,13 @@ from experiment.run_folder import open_prediction_folder
 from inference.inputs import Source, read_pixels
 from inference.loading import load
 from inference.vessels import VesselModel
+from lit_models.metrics.image_scores import image_scores
 
 log = logging.getLogger(__name__)
 
 QUALITY = 90  # keeps 98 % of the vessel length of DRIVE's validation images
 SPEED = 4
-Subsampling = Literal["4:4:4", "4:2:0"]
+SUBSAMPLING = ("4:4:4", "4:2:0")  # of the color
 TOLERANCE = 2  # px
 TUNE = {"tune": "psnr"}  # of libaom, in place of what looks well
 VESSELS = Path(__file__).resolve().parent.parent / "pretrained" / "vessels_best.ckpt"
@@ -34,36 +35,25 @@ COLUMNS = ("ID", "file", "quality", "bytes", "bits_per_pixel", "psnr", "ssim", "
 
 
 def compress(
-    photograph: Source,
-    quality: int = QUALITY,
-    speed: int = SPEED,
-    subsampling: Subsampling = "4:4:4",
-    keep_vessels: float | None = None,
-    vessels: VesselModel | None = None,
+    photograph: Source, quality: int = QUALITY, speed: int = SPEED, subsampling: str = "4:4:4"
 ) -> bytes:
     """The AVIF file of one photograph, 8-bit RGB of its size, which any program opens.
 
     Args:
         photograph: a path, a PIL image or an array.
-        quality: 0 to 100; 100 is not lossless.
+        quality: 0 to 100; 100 is not lossless. See also `quality_that_keeps`.
         speed: 0 to 10, of the encoder; slower files are smaller.
         subsampling: "4:2:0" halves the size of the color: smaller files for the same vessels, at
             2 to 3 dB less.
-        keep_vessels: in place of ``quality``, see `quality_that_keeps`.
-        vessels: finds vessels for it; None takes ``pretrained/vessels_best.ckpt``.
 
     Raises:
-        DataError: see `read_pixels` and `quality_that_keeps`; quality or speed out of its range.
+        DataError: see `read_pixels`; quality or speed out of its range.
     """
     for name, value, most in (("quality", quality, 100), ("speed", speed, 10)):
         if not 0 <= value <= most:
             raise UsageError(f"{name}: {value}; give 0 to {most}")
-    image = _read(photograph)
-    settings: dict[str, Any] = {"speed": speed, "subsampling": subsampling}
-    if keep_vessels is not None:
-        quality = quality_that_keeps(keep_vessels, image, vessels or load(VESSELS), **settings)
-    file = io.BytesIO()
-    image.save(file, "AVIF", quality=quality, **settings, advanced=TUNE)
+    file, settings = io.BytesIO(), {"speed": speed, "subsampling": subsampling, "advanced": TUNE}
+    _read(photograph).save(file, "AVIF", quality=quality, **settings)
     return file.getvalue()
 
 
@@ -74,14 +64,14 @@ def decode(data: bytes) -> Image.Image:
 
 
 def quality_that_keeps(
-    keep_vessels: float, image: Image.Image, vessels: Any, **settings: Any
+    keep_vessels: float, photograph: Source, vessels: Any = None, **settings: Any
 ) -> int:
     """The least quality, by bisection, at which a copy keeps so much of the vessel length; or 100.
 
     Args:
         keep_vessels: share of the length, see `vessels_kept`, above 0 and at most 1.
-        image: the photograph.
-        vessels: finds the vessels.
+        photograph: as in `compress`.
+        vessels: the model that finds them; None loads `VESSELS`.
         **settings: ``speed`` and ``subsampling`` of `compress`.
 
     Raises:
@@ -89,6 +79,7 @@ def quality_that_keeps(
     """
     if not 0 < keep_vessels <= 1:
         raise UsageError(f"keep_vessels: {keep_vessels}; give more than 0 and at most 1")
+    image, vessels = _read(photograph), vessels or load(VESSELS)
     truth = vessels.predict(image).mask
     if not truth.any():
         raise DataError("no vessels found, so none to keep; give a quality")
@@ -127,8 +118,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = f"0, smallest files, to 10; {SPEED}"
     parser.add_argument("--speed", type=int, default=SPEED, help=text)
     text = "of the color; 4:2:0 makes smaller files for the same vessels, and loses color"
-    choices = get_args(Subsampling)
-    parser.add_argument("--subsampling", choices=choices, default=choices[0], help=text)
+    parser.add_argument("--subsampling", choices=SUBSAMPLING, default="4:4:4", help=text)
     parser.add_argument("--ckpt_path", type=Path, default=VESSELS, help="a model of vessels")
 
 
@@ -143,36 +133,31 @@ def run(options: argparse.Namespace) -> None:
     if not isinstance(vessels, VesselModel):
         raise DataError(f"{options.ckpt_path}: finds no vessels; give a model of configs/vessels*")
     folder = open_prediction_folder(Path(), "", options.output)
-    rows = []
+    settings, rows = {"speed": options.speed, "subsampling": options.subsampling}, []
     for photograph in photographs:
         try:
-            rows.append(_compress_file(photograph.image, folder, vessels, options))
+            image, quality = _read(photograph.image), options.quality
+            if options.keep_vessels is not None:
+                quality = quality_that_keeps(options.keep_vessels, image, vessels, **settings)
+            data = compress(image, quality, **settings)
         except UsageError:
             raise
         except DataError as error:
             log.warning("%s: left out: %s", photograph.name, error)
+            continue
+        name = photograph.image.with_suffix(".avif").name
+        with atomic_write(folder / name) as tmp_path:
+            tmp_path.write_bytes(data)
+        copy = decode(data)
+        scores = image_scores(to_tensor(copy)[None], to_tensor(image)[None])
+        kept = vessels_kept(*(vessels.predict(one).mask for one in (image, copy)))
+        bits = 8 * len(data) / image.width / image.height
+        figures = [f"{x:.4f}" for x in (bits, *map(float, scores.values()), *kept)]
+        rows.append([photograph.image.name, name, quality, len(data), *figures])
     write_table(folder / "compression.csv", COLUMNS, rows)
     print(f"{len(rows)} files {folder}")
     if left_out := len(photographs) - len(rows):
         raise DataError(f"{left_out} photographs were left out, see above")
-
-
-def _compress_file(path: Path, folder: Path, vessels: VesselModel, options: Any) -> list[Any]:
-    """Write the file of a photograph; its row of `COLUMNS`."""
-    from lit_models.metrics.image_scores import image_scores  # torchmetrics takes a second
-
-    image, quality = _read(path), options.quality
-    settings = {"speed": options.speed, "subsampling": options.subsampling}
-    if options.keep_vessels is not None:
-        quality = quality_that_keeps(options.keep_vessels, image, vessels, **settings)
-    data = compress(image, quality, **settings)
-    with atomic_write(folder / f"{path.stem}.avif") as half:
-        half.write_bytes(data)
-    copy = decode(data)
-    scores = image_scores(to_tensor(copy)[None], to_tensor(image)[None])
-    kept = vessels_kept(*(vessels.predict(one).mask for one in (image, copy)))
-    figures = [8 * len(data) / image.width / image.height, *map(float, scores.values()), *kept]
-    return [path.name, f"{path.stem}.avif", quality, len(data), *(f"{x:.4f}" for x in figures)]
 
 
 def _read(photograph: Source) -> Image.Image:

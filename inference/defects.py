@@ -98,8 +98,6 @@ class DefectModel(Model[DefectResult]):
             "labels": label_numbers(self.class_names),
             "size": self.size,
             "resize": self.resize,
-            "tta": self.inference.tta and self.inference.views,
-            "temperature": self.inference.temperature or 1.0,
             "review_below": review_below,
             "unknown_above": self.unknown and self.unknown.threshold,
             "tables": tables,

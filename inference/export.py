@@ -7,21 +7,22 @@ does not predict what the checkpoint predicts (in float32) on images of the run'
 """
 
 import argparse
+import io
 import json
 import logging
 import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.export import Dim, ExportedProgram
+from torch.export import Dim
 
 from common import image_reader
 from common.errors import DataError, UsageError
@@ -30,13 +31,8 @@ from experiment.atomic import writing
 from experiment.checkpoint_io import write_portable
 from experiment.checkpoints import find_checkpoints
 from experiment.run_folder import prediction_parent
-from inference.loading import (
-    MORE_INPUTS,
-    ExportedModel,
-    add_checkpoint_options,
-    chosen_checkpoint,
-    load,
-)
+from inference.infer_onnx import MODULES, inputs_of
+from inference.loading import ExportedModel, add_checkpoint_options, chosen_checkpoint, load
 from inference.model import SIDES, Model
 from inference.model_card import model_card, readme, sha256
 from inference.quantize import CALIBRATED, ValidationImages, write_openvino
@@ -49,9 +45,7 @@ FILES = {
     "hub": "model.safetensors",
 }
 RUNNERS = {"onnx": "infer_onnx.py", "openvino": "infer_openvino.py"}
-EXTRAS = {"onnx": "export", "openvino": "openvino", "hub": "hub"}
 PACKAGES = {"onnx": ("onnxscript", "onnxruntime"), "openvino": ("nncf",), "hub": ("safetensors",)}
-OPSET = 18  # the first whose Resize has antialias
 CHECKED = 8  # images
 # Greatest differences allowed. A resized pixel may be off by one gray level, see `model`.
 TOLERANCES = {
@@ -73,8 +67,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Path:
     """Export what the options ask for, and return the folder; see `export`."""
-    settings = options.format, options.output, options.int8, options.data_dir
-    return export(chosen_checkpoint(options), *settings)
+    path = chosen_checkpoint(options)
+    return export(path, options.format, options.output, options.int8, options.data_dir)
 
 
 def export(
@@ -101,9 +95,10 @@ def export(
     """
     if int8 and kind != "openvino":
         raise UsageError(f"--int8: not of --format {kind}; give --format openvino")
+    extra = "export" if kind == "onnx" else kind
     for package in PACKAGES.get(kind, ()):
         if find_spec(package) is None:  # now, and not after a minute of tracing
-            raise DataError(f"{package} is missing; pip install -e '.[{EXTRAS[kind]}]'")
+            raise DataError(f"{package} is missing; pip install -e '.[{extra}]'")
     (path,) = find_checkpoints(source)
     folder = expand(output or prediction_parent(path) / "export")
     model: Any = load(path, device="cpu", precision="32-true")
@@ -137,70 +132,59 @@ def export(
 def _write_graph(
     model: Model[Any], card: dict[str, Any], file: Path, validation: ValidationImages | None
 ) -> None:
-    """Write the graph of a model, and what its inputs and outputs are into its card."""
+    """Write the graph of a model, and what its inputs and outputs are into its card.
+
+    Batch, height and width of the examples may have any length; other axes are channels.
+    """
     inputs = model.graph_inputs()
     outputs = [*model(*inputs.values())]
+    free = [
+        {axis: Dim.AUTO for axis, side in enumerate(x.shape) if axis == 0 or side >= min(SIDES)}
+        for x in inputs.values()
+    ]
+    model.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    logging.getLogger("torch.fx.experimental.symbolic_shapes").setLevel(logging.ERROR)
     try:
-        program = trace(model, inputs)
+        with torch.no_grad(), redirect_stderr(io.StringIO()):  # a failure prints its graph
+            program = torch.export.export(
+                model.eval(),
+                tuple(inputs.values()),
+                dynamic_shapes=free,
+                strict=False,
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )
     except Exception as error:  # whatever torch cannot trace
         cause = str(error).strip().partition("\n")[0]
         raise DataError(f"{card['network']}: cannot be exported ({cause})") from None
-    nodes = {node.name: node for node in program.graph.nodes}
-    card |= {"inputs": {k: _in_words(nodes[k].meta["val"]) for k in inputs}, "outputs": outputs}
     with warnings.catch_warnings(action="ignore"):  # of the exporter's own parts
         onnx = torch.onnx.export(
             program,
-            (),
             dynamo=True,
             input_names=list(inputs),
             output_names=outputs,
-            opset_version=OPSET,
-            external_data=False,
             verbose=False,
             optimize=False,  # below
         )
     assert onnx is not None
+    described = {x.name: _in_words(x) for x in onnx.model.graph.inputs}
+    card |= {"inputs": described, "outputs": outputs}
     with suppress(Exception):  # it fails where a batch of free size is split, as for SSIM
         onnx.optimize()
     onnx.model.metadata_props["model_card"] = json.dumps(card)
     if file.suffix == ".onnx":
         onnx.save(file, external_data=False)
         return
-    reader = ExportedModel(None, card, file)
-    feeds = [reader.inputs(path) for path in (validation.paths[:CALIBRATED] if validation else [])]
+    reader, paths = ExportedModel(None, card, file), validation.paths if validation else []
+    given = (inputs_of(card, reader.read(path, "")["images"]) for path in paths[:CALIBRATED])
+    feeds = [{name: values[None] for name, values in one.items()} for one in given]
     write_openvino(onnx.model_proto.SerializeToString(), card, file, feeds)
 
 
-def trace(model: Model[Any], inputs: dict[str, Tensor]) -> ExportedProgram:
-    """The graph of any batch, height and width; other axes of the examples are channels."""
-    logging.getLogger("torch.fx.experimental.symbolic_shapes").setLevel(logging.ERROR)
-    model.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    free = [
-        {axis: Dim.AUTO for axis, side in enumerate(x.shape) if axis == 0 or side >= min(SIDES)}
-        for x in inputs.values()
-    ]
-    with torch.no_grad():
-        program = torch.export.export(
-            model.eval(),
-            tuple(inputs.values()),
-            dynamic_shapes=free,
-            strict=False,
-            prefer_deferred_runtime_asserts_over_guards=True,
-        )
-    nodes = program.graph_module.graph
-    for node in list(nodes.nodes):  # they refuse squares, for the example is none
-        if node.target is torch.ops.aten._assert_scalar.default:
-            nodes.erase_node(node)
-    nodes.eliminate_dead_code()
-    program.graph_module.recompile()
-    return program
-
-
-def _in_words(x: Tensor) -> str:
-    """Its type and shape, free sides as letters."""
+def _in_words(x: Any) -> str:
+    """Type and shape of an input of the graph, free sides as letters."""
     letters = iter("NHW")
     sides = [str(side) if isinstance(side, int) else next(letters) for side in x.shape]
-    return f"{str(x.dtype).removeprefix('torch.')} ({', '.join(sides)})"
+    return f"{x.dtype.name.lower()} ({', '.join(sides)})"
 
 
 def compare(expected: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:
@@ -232,5 +216,5 @@ def _write_beside(folder: Path, card: dict[str, Any], kind: str) -> None:
     if kind in RUNNERS:
         shutil.copy(Path(__file__).with_name("infer_onnx.py"), folder / RUNNERS[kind])
         shutil.copy(image_reader.__file__, folder)
-        for needed in MORE_INPUTS.keys() & card["inputs"].keys():
-            shutil.copy(str(MORE_INPUTS[needed].__file__), folder)
+        for name in MODULES.keys() & card["inputs"].keys():
+            shutil.copy(str(import_module(MODULES[name]).__file__), folder)

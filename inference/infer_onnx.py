@@ -15,12 +15,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+# What gives an input that is not in the files.
+MODULES = {"fov": "field_of_view", "noise": "blot_draws"}
 try:
     import image_reader  # beside this file
 except ImportError:  # in the project
     from common import image_reader
 
-BESIDE = {"fov": "field_of_view", "noise": "blot_draws"}  # by input
+    MODULES = {"fov": "datamodules.transforms.field_of_view", "noise": "datamodules.blot_draws"}
+
 OUTPUTS = {"probabilities", "activations", "unknown", "probability", "uncertainty", "image"}
 OUTPUTS |= {"psnr", "ssim"}
 TABLES = {"predictions", "probabilities", "review", "styles"}
@@ -54,34 +57,31 @@ def session(path):
 
 def check(card, inputs, outputs):  # ValueError for a card that is not of these inputs and outputs
     kinds = {"task": str, "mode": str, "inputs": dict, "outputs": list, "tables": dict}
-    for key, kind in kinds.items():
-        if not isinstance(card, dict) or not isinstance(card.get(key), kind):
-            raise ValueError(f"the model card's {key!r} is missing or wrong")
-    noise = card.get("noise", [])
-    numbers = [*(card.get(key) for key in NUMBERS), *(noise if isinstance(noise, list) else [""])]
-    good = {
-        "mode": card["mode"] in ("L", "RGB"),
-        "inputs": [*card["inputs"]] == inputs,
-        "outputs": card["outputs"] == outputs and {*outputs} <= OUTPUTS,
-        "tables": {*card["tables"]} <= TABLES and {*map(type, card["tables"].values())} == {list},
-        "numbers": all(x is None or (type(x) in (int, float) and 0 <= x <= 16384) for x in numbers),
-    }
-    for key in (key for key in good if not good[key]):
-        raise ValueError(f"the model card's {key!r} are not those of this model")
+    good = isinstance(card, dict) and all(isinstance(card.get(k), kinds[k]) for k in kinds)
+    if good:
+        noise, tables = card.get("noise", []), card["tables"]
+        numbers = [card.get(key) for key in NUMBERS] + (noise if isinstance(noise, list) else [""])
+        good = card["mode"] in ("L", "RGB") and [*card["inputs"]] == inputs
+        good = good and card["outputs"] == outputs and {*outputs} <= OUTPUTS
+        good = good and {*tables} <= TABLES and all(isinstance(x, list) for x in tables.values())
+        known = [x for x in numbers if x is not None]
+        good = good and all(type(x) in (int, float) and 0 <= x <= 16384 for x in known)
+    if not good:
+        raise ValueError("the model card is not one of this model; export it again")
 
 
-def inputs_of(card, images, modules):  # by name, of uint8 (H, W) or (H, W, 3)
+def inputs_of(card, images):  # by name, of uint8 (H, W) or (H, W, 3)
     if len({x.shape for x in images}) > 1:
         raise ValueError("templates of different sizes; give one size")
     pixels = np.array(images) if "templates" in card else images[0]
     feeds = {"pixels": pixels}
-    for module in modules:
-        feeds |= module.more_inputs(pixels, card)
+    for name in card["inputs"].keys() & MODULES.keys():
+        feeds |= import_module(MODULES[name]).more_inputs(pixels, card)
     return feeds
 
 
-def ask(run, card, images, modules):  # answers and inputs by name
-    feeds = inputs_of(card, images, modules)
+def ask(run, card, images):  # answers and inputs by name
+    feeds = inputs_of(card, images)
     answers = [answer[0] for answer in run({name: value[None] for name, value in feeds.items()})]
     if any(np.isnan(answer).any() for answer in answers):
         raise ValueError("the model's output is not a number; export it again")
@@ -172,7 +172,6 @@ def main():
     try:
         suffix = ".xml" if Path(__file__).stem == "infer_openvino" else ".onnx"
         run, card = session(Path(__file__).with_name(f"model{suffix}"))
-        modules = [import_module(BESIDE[name]) for name in card["inputs"] if name in BESIDE]
         found = inputs(options.images, card)
     except (OSError, ValueError) as error:
         sys.exit(f"{error}")
@@ -184,7 +183,7 @@ def main():
     for files in found:
         pixels, coming = coming, next(reads, None)  # which is read while the model runs
         try:
-            answers = ask(run, card, pixels.result(), modules)
+            answers = ask(run, card, pixels.result())
             for table, row in write(options.output, files[0].name, answers, card).items():
                 tables[table].append(row)
         except (OSError, ValueError) as error:

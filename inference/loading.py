@@ -1,42 +1,33 @@
 """`load`: a trained model from a run folder, a checkpoint or an exported file."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torchvision.transforms.v2.functional import to_pil_image
+from torch import Tensor, nn
 
 from common.errors import DataError
 from common.paths import expand
-from common.read_ahead import read_ahead
-from datamodules import blot_draws
-from datamodules.transforms import field_of_view
 from experiment.checkpoints import Checkpoint, Checkpoints, find_checkpoints
 from experiment.checkpoints.find import Source
 from experiment.checkpoints.network import build_network, check_finite
 from experiment.hardware import native_memory_format, native_precision
 from experiment.run_folder import RunSettings
 from experiment.tasks import TASKS, task_of
-from inference.infer_onnx import ask, inputs_of, session
-from inference.inputs import each, is_one, read_images
-from inference.model import AUTOCAST, Model
-
-Run = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
-# What gives an input of a graph that is not in the files, by its name; lies beside `infer_onnx`.
-MORE_INPUTS = {"fov": field_of_view, "noise": blot_draws}
-PRECISIONS = ("32-true", *AUTOCAST)
+from inference.infer_onnx import ask, session
+from inference.model import AUTOCAST, Item, Model, Values
+from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble
 
 
-class ExportedModel:
+class ExportedModel(Model[Any]):
     """A model that `inference.export` wrote, run by onnxruntime or openvino; see `load`.
 
     Args:
-        run: computes the graph: arrays by the names of the inputs to the list of its outputs.
+        graph: computes it: arrays by the names of the inputs to the list of its outputs.
         card: what is in ``model.json``.
         path: of the file.
 
@@ -44,42 +35,34 @@ class ExportedModel:
         DataError: of a task that is not declared here.
     """
 
-    def __init__(self, run: Run | None, card: dict[str, Any], path: Path) -> None:
-        self.run, self.card, self.path = run, card, path
+    def __init__(self, graph: Any, card: dict[str, Any], path: Path) -> None:
+        super().__init__(nn.Identity(), Checkpoint(path, "", {}, {}), torch.device("cpu"))
+        self.graph, self.settings = graph, card
         # The models of a task show alike.
         self.kind = model_class(next(iter(task_of(card["task"]).models), card["task"]), path)
-        self.modules = [MORE_INPUTS[name] for name in card["inputs"] if name in MORE_INPUTS]
+        self.mode, self.templates = card["mode"], self.kind.templates
 
-    def predict(self, x: Any, template2: Any = None) -> Any:
-        """As `Model.predict`."""
-        x = x if template2 is None else (x, template2)
-        if is_one(x, self.kind.templates):
-            return self._answer(*self._read(x, "image"))
-        many = enumerate(each(x, self.kind.templates))
-        read = (self._read(one, f"image {i}") for i, one in many)
-        return (self._answer(*one) for one in read_ahead(read))
+    def card(self) -> dict[str, Any]:
+        return self.settings
 
-    def inputs(self, x: Any) -> dict[str, np.ndarray]:
-        """What the graph takes for one image, a batch of 1."""
-        arrays, _ = self._read(x, "image")
-        found = inputs_of(self.card, arrays, self.modules)
-        return {name: values[None] for name, values in found.items()}
+    def result(self, card: Values, item: Item, outputs: Values) -> Any:  # type: ignore[override]
+        return self.kind.result(card, item, outputs)
 
-    def _read(self, x: Any, name: str) -> tuple[list[np.ndarray], str]:
-        images, name = read_images(x, self.card["mode"], name)
-        return [p[0].numpy() if len(p) == 1 else p.permute(1, 2, 0).numpy() for p in images], name
+    def prepare(self, pixels: Tensor) -> Item:
+        planes = [*pixels.numpy()]
+        return {"images": [np.stack(planes, axis=-1)] if self.mode == "RGB" else planes}
 
-    def _answer(self, arrays: list[np.ndarray], name: str) -> Any:
-        item = {"name": name, "shown": tuple(map(to_pil_image, arrays))}
+    def run(self, items: Sequence[Item]) -> Iterable[Values]:
+        for item in items:
+            yield ask(self.graph, self.settings, item["images"])
+
+    def _run(self, items: Sequence[Item]) -> list[Any]:
         try:
-            outputs = ask(self.run, self.card, arrays, self.modules)
-            return self.kind.result(self.card, item, outputs)
+            return super()._run(items)
         except Exception as error:  # of a card, a model or a runtime that is not as it should be
             cause = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            name = items[0]["name"]
             raise DataError(f"{name}: the exported model does not run ({cause})") from None
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.path}, {self.card['task']}, {self.card['name']})"
 
 
 def load(
@@ -88,7 +71,7 @@ def load(
     precision: str | None = None,
     batch_size: int | None = None,
     trusted: Sequence[str] = (),
-) -> Model[Any] | ExportedModel:
+) -> Model[Any]:
     """A trained model, ready to predict.
 
     Args:
@@ -115,8 +98,6 @@ def load(
     models = [_load(one, trusted, *how) for one in checkpoints.members]
     lead = models[0]
     if len(models) > 1:
-        from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble
-
         networks, average = [model.network for model in models], average_of(lead.trained)
         attach_ensemble(lead, Ensemble(networks, average, checkpoints.temperatures()).eval())
     return lead
@@ -142,18 +123,11 @@ def model_class(method: str, path: Path) -> type[Model[Any]]:
 
 
 def average_of(trained: Checkpoint) -> Callable[[Tensor], Tensor]:
-    """Average of the outputs of several networks like that of a checkpoint.
-
-    Raises:
-        DataError: outputs of its method have none.
-    """
-    average: Callable[[Tensor], Tensor] | None = model_class(trained.method, trained.path).average
+    """Average of the outputs of several such networks; DataError where they have none."""
+    average: Any = model_class(trained.method, trained.path).average
     if average is None:
-        raise DataError(
-            f"{trained.path}: outputs of several {trained.method}s have no average; give one "
-            "checkpoint"
-        )
-    return average
+        raise DataError(f"{trained.path}: outputs of {trained.method}s have no average; give one")
+    return average  # type: ignore[no-any-return]
 
 
 def _load(
@@ -166,8 +140,8 @@ def _load(
     if precision is None:
         native = {native_precision(device.type), "16-mixed" if device.type == "cuda" else None}
         precision = trained.precision if trained.precision in native else "32-true"
-    if precision not in PRECISIONS:
-        raise DataError(f"precision {precision!r}: unknown; give one of {', '.join(PRECISIONS)}")
+    if precision not in (known := ("32-true", *AUTOCAST)):
+        raise DataError(f"precision {precision!r}: unknown; give one of {', '.join(known)}")
     if batch_size is None:
         of_training = trained.method == "DefectClassifier" and trained.data.get("batch_size")
         batch_size = int(trained.data.get("eval_batch_size") or of_training or 1)
@@ -175,9 +149,8 @@ def _load(
         raise DataError(f"batch_size {batch_size}: give 1 or more")
     kind = model_class(trained.method, trained.path)
     prefix = f"{kind.network_name}."
-    weights = {
-        k.removeprefix(prefix): v for k, v in trained.weights.items() if k.startswith(prefix)
-    }
+    found = {name: value for name, value in trained.weights.items() if name.startswith(prefix)}
+    weights = {name.removeprefix(prefix): value for name, value in found.items()}
     check_finite(trained.path, weights)
     arguments: list[Any] = []  # what the LightningModule gives its network beside the config
     try:
@@ -196,17 +169,15 @@ def _load(
         raise DataError(f"{trained.path}: its settings are missing or wrong ({cause})") from None
 
 
-def _load_exported(path: Path) -> ExportedModel:
+def _load_exported(path: Path) -> Model[Any]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; give one that `cli.py export` wrote")
     try:
-        run, card = session(path)
-        return ExportedModel(run, card, path)
+        graph, card = session(path)
+        return ExportedModel(graph, card, path)
     except ImportError as error:
         extra = "openvino" if path.suffix == ".xml" else "export"
         raise DataError(f"{path}: {error}; pip install -e '.[{extra}]'") from None
-    except DataError:
-        raise
     except Exception as error:  # whatever it meets in a file that is not its own
         cause = str(error).strip().partition("\n")[0]
         raise DataError(f"{path}: cannot be loaded ({cause}); export it again") from None
@@ -238,9 +209,6 @@ def chosen_checkpoint(options: argparse.Namespace) -> Path:
     if options.ckpt_path not in ("best", "last"):
         return expand(options.ckpt_path)
     if options.config is None:
-        raise DataError(
-            f"--ckpt_path {options.ckpt_path}: of which run? Give --config configs/aoi.yaml, or "
-            "a run folder or checkpoint in place of it"
-        )
+        raise DataError(f"--ckpt_path {options.ckpt_path}: give its --config, or a run folder")
     runs = RunSettings.of_configs([str(options.config)]).existing
     return find_checkpoints(options.ckpt_path, runs=runs)[0]

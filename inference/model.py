@@ -58,7 +58,7 @@ class Model(nn.Module, ABC, Generic[Result]):
     network_name: ClassVar[str] = "network"
     average: ClassVar[Any] = None
     sample: ClassVar[str]
-    templates: ClassVar[bool] = False
+    templates: bool = False
     mode: Literal["L", "RGB"] = "RGB"
 
     def __init__(
@@ -99,9 +99,9 @@ class Model(nn.Module, ABC, Generic[Result]):
         ``mode`` is that of the images, ``tables`` the columns of each table that it writes.
         """
 
-    @abstractmethod
     def example_inputs(self, folder: Path) -> list[Any]:
         """What `predict` takes, of a folder in the layout of the training data."""
+        raise NotImplementedError
 
     def prepare(self, pixels: Tensor) -> Item:
         """One image uint8 ``(C, H, W)`` as `run` takes it."""

@@ -16,6 +16,7 @@ from experiment.tasks import TASKS
 from inference.model import Model
 
 SAMPLE = "built-in synthetic sample"
+WARNING = "trained on synthetic drawings; worth nothing on real images"
 README = """\
 ---
 library_name: lightning-image-tasks
@@ -25,13 +26,7 @@ pipeline_tag: {tag}
 
 {intended_use} {warning}
 
-```python
-from inference import load
-
-model = load("hf://user/name")  # or the folder of this file
-```
-
-Metrics, by {protocol}, and settings:
+`inference.load("hf://user/name")` loads it. Metrics, by {protocol}, and settings:
 
 ```json
 {card}
@@ -56,13 +51,13 @@ def model_card(model: Model[Any]) -> dict[str, Any]:
         "intended_use": task.intended_use,
         "sample": sample,
         "trained_on": SAMPLE if sample else expand(trained.data["data_dir"]).resolve().name,
-        "warning": "trained on synthetic drawings; worth nothing on real images"
-        if sample
-        else None,
+        "warning": WARNING if sample else None,
         "seed": record.get("seed"),
         "metrics": _metrics(trained, results) if results else [],
         "protocol": task.protocol,
         **model.card(),
+        "inference": trained.model.get("inference"),
+        "preprocessing": trained.data.get("inputs"),
         "precision": "float32",
         "network": type(model.network).__name__,
         "parameters": sum(p.numel() for p in model.network.parameters()),

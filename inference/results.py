@@ -1,6 +1,7 @@
 """Results of `predict`, one class a task; each displays itself in a notebook."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -8,12 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from datamodules.preprocessing import Resize, square_margins
 from datamodules.transforms.field_of_view import estimate_fov
-from inference import show
 from lit_models.postprocessing.vessel_measures import MeasuredVessels, measure_vessels
+
+SIDE = 400  # of a panel in px
+TEXT, MARGIN = 16, 8
+INK, PAPER, FRAME = "#1F2328", "#FFFFFF", "#D8DEE4"
+VESSEL = np.array([0, 200, 120])
 
 
 class DisplayMixin:
@@ -34,7 +39,7 @@ class DisplayMixin:
 
     def show(self) -> Image.Image:
         """The pictures beside each other, and the caption."""
-        return show.panels(self.pictures(), self.caption)
+        return panels(self.pictures(), self.caption)
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
@@ -103,7 +108,7 @@ class DefectResult(DisplayMixin):
         """The image, and where the evidence for its class is."""
         found = [(self.name, self.image)]
         if self.heatmap is not None:
-            over = show.colored(self.heatmap)
+            over = colored(self.heatmap)
             evidence = Image.blend(self.image.convert("RGB"), over, 0.5)
             found.append((f"evidence for {self.label}", evidence))
         return found
@@ -157,10 +162,10 @@ class VesselResult(DisplayMixin):
 
     def pictures(self) -> list[tuple[str, Image.Image]]:
         """The photograph, its vessels, and where the views disagree."""
-        found = [(self.name, self.image), ("vessels", show.marked(self.image, self.mask))]
-        found.append(("probability", show.colored(self.probability, 1)))
+        found = [(self.name, self.image), ("vessels", marked(self.image, self.mask))]
+        found.append(("probability", colored(self.probability, 1)))
         if self.uncertainty is not None:
-            found.append(("uncertainty (0 to 0.25)", show.colored(self.uncertainty, 0.25)))
+            found.append(("uncertainty (0 to 0.25)", colored(self.uncertainty, 0.25)))
         return found
 
 
@@ -191,7 +196,7 @@ class RetinaResult(DisplayMixin):
         pair = [np.array(i.convert("RGB")).astype(int) for i in (self.image, self.reconstruction)]
         difference = np.abs(pair[0] - pair[1]).max(axis=2) / 255
         found = [(self.name, self.image), ("copy", self.reconstruction)]
-        return [*found, ("difference x 5", show.colored(difference, 0.2))]
+        return [*found, ("difference x 5", colored(difference, 0.2))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,3 +225,41 @@ class BlotResult(DisplayMixin):
         """The templates and the blot."""
         names = (*(f"template {i + 1}" for i in range(len(self.templates))), "blot")
         return list(zip(names, (*self.templates, self.image), strict=True))
+
+
+def colored(values: np.ndarray, greatest: float | None = None) -> Image.Image:
+    """Values ``(H, W)`` as colors, dark for 0 and less, bright for ``greatest``."""
+    import matplotlib  # slow, and not needed to predict
+
+    top = float(values.max()) if greatest is None else greatest
+    colors = matplotlib.colormaps["inferno"](np.clip(values / max(top, 1e-12), 0, 1), bytes=True)
+    return Image.fromarray(colors[..., :3].copy())
+
+
+def marked(image: Image.Image, mask: np.ndarray) -> Image.Image:
+    """``image`` with the pixels of ``mask`` ``(H, W)`` in green."""
+    pixels = np.array(image.convert("RGB")).astype(np.float32)
+    pixels[mask] = 0.4 * pixels[mask] + 0.6 * VESSEL
+    return Image.fromarray(pixels.round().astype(np.uint8))
+
+
+def panels(parts: Sequence[tuple[str, Image.Image]], footer: str = "") -> Image.Image:
+    """Images beside each other, each with its title above, and a line below."""
+    images = []
+    for _, image in parts:
+        small = max(image.size) < SIDE
+        method = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
+        shown = ImageOps.contain(image.convert("RGB"), (SIDE - 2, SIDE - 2), method)
+        images.append(ImageOps.expand(shown, 1, FRAME))
+    line, rows = TEXT + 2 * MARGIN, max(image.height for image in images)
+    size = len(parts) * (SIDE + MARGIN) + MARGIN, rows + line + (line if footer else MARGIN)
+    canvas = Image.new("RGB", size, PAPER)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(TEXT)
+    for index, ((title, _), image) in enumerate(zip(parts, images, strict=True)):
+        left = MARGIN + index * (SIDE + MARGIN)
+        while draw.textlength(title, font) > SIDE:
+            title = f"{title.removesuffix('...')[:-1]}..."
+        draw.text((left, MARGIN), title, INK, font)
+        canvas.paste(image, (left, line))
+    draw.text((MARGIN, line + rows + MARGIN), footer, INK, font)
+    return canvas

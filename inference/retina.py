@@ -12,14 +12,13 @@ from datamodules.preprocessing import photograph_input
 from inference.model import Item, Model, Values, channels_first
 from inference.results import RetinaResult
 from inference.vessels import example_photographs
-from lit_models.postprocessing.ensemble import mean_of_images
 from lit_models.postprocessing.pixels import native_images, to_uint8_image, to_unit
 
 
 class RetinaModel(Model[RetinaResult]):
     """Copies of photographs; see `load`."""
 
-    average = staticmethod(mean_of_images)
+    average = staticmethod(lambda images: images.mean(dim=0))
     sample = "datamodules.synthetic.drive"
 
     def __init__(self, *args: Any) -> None:

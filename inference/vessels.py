@@ -63,11 +63,8 @@ class VesselModel(Model[VesselResult]):
             "mode": self.mode,
             "size": self.inputs.size,
             "diameter": self.inputs.diameter,
-            "local_normalization": self.inputs.local_normalization,
             "threshold": self.inference.threshold,
             "centerline": self.inference.centerline,
-            "tta": self.inference.tta,
-            "scales": list(self.inference.scales),
             "tables": {"predictions": ["ID", "mask", "probability", "vessel_fraction"]},
         }
 

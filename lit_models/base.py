@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MetricCollection
 
 from common.errors import DataError
-from lit_models.optim.schedules import StepSchedule, total_steps
+from lit_models.optim.schedules import StepSchedule, StepScheduler, total_steps
 
 
 class ImageModule(pl.LightningModule):
@@ -77,7 +77,8 @@ class ImageModule(pl.LightningModule):
         settings: dict[str, Any] = {}
         with wrap_optimizer_errors("model.lr_scheduler"):
             if isinstance(self.lr_scheduler, StepSchedule):
-                scheduler: Any = self.lr_scheduler(optimizer, partial(total_steps, self.trainer))
+                steps = partial(total_steps, self.trainer)
+                scheduler: Any = StepScheduler(optimizer, self.lr_scheduler, steps)
                 settings = {"interval": "step"}
             else:
                 scheduler = self.lr_scheduler(optimizer)

@@ -17,8 +17,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from lit_models.base import ImageModule, wrap_optimizer_errors
 from lit_models.losses.adversarial import BCEAdversarialLoss
 from lit_models.metrics.image_scores import BlotScores, image_means
-from lit_models.networks.diff_augment import DiffAugment
-from lit_models.optim.schedules import StepSchedule, total_steps
+from lit_models.networks.styled_blot_discriminator import DiffAugment
+from lit_models.optim.schedules import StepSchedule, StepScheduler, total_steps
 from lit_models.postprocessing.pixels import to_gray
 
 UPDATES = 2  # of D and of G, with each batch
@@ -130,4 +130,4 @@ class BlotGAN(ImageModule):
             return made
         steps = partial(total_steps, self.trainer, updates=UPDATES)
         with wrap_optimizer_errors("model.lr_scheduler"):
-            return made, [self.lr_scheduler(optimizer, steps) for optimizer in made]
+            return made, [StepScheduler(one, self.lr_scheduler, steps) for one in made]

@@ -12,7 +12,7 @@ from torchmetrics import MetricCollection
 from lit_models.base import ImageModule
 from lit_models.metrics.image_scores import by_image, image_means, image_scores
 from lit_models.optim.schedules import StepSchedule
-from lit_models.postprocessing.pixels import native_images, reconstruct, to_unit
+from lit_models.postprocessing.pixels import native_images, to_unit
 
 
 class ImageReconstructor(ImageModule):
@@ -58,8 +58,14 @@ class ImageReconstructor(ImageModule):
         self.train_scores["loss"].update(loss.detach(), len(images))
         return loss
 
+    def _copy(self, batch: dict[str, Any]) -> list[tuple[Tensor, Tensor]]:
+        """Copy and original of each image, float32 ``(1, C, h, w)`` without its padding."""
+        sizes = batch["input_size"].tolist()
+        images = [x[None, :, :h, :w] for x, (h, w) in zip(batch["image"], sizes, strict=True)]
+        return [(self(image).float(), image.float()) for image in images]
+
     def evaluate(self, batch: dict[str, Any], scores: MetricCollection) -> dict[str, Any]:
-        pairs = [*reconstruct(self, batch)]
+        pairs = self._copy(batch)
         own = [{"loss": self.loss(*pair), **image_scores(*map(to_unit, pair))} for pair in pairs]
         for name, value in ((name, value) for one in own for name, value in one.items()):
             scores[name].update(value)
@@ -72,7 +78,7 @@ class ImageReconstructor(ImageModule):
             ``name``; ``index``; ``image``, a list of ``(C, H, W)`` float32 in [0, 1], resized back
             if the input was resized; ``psnr`` (dB) and ``ssim``, lists of floats, as `test` has.
         """
-        pairs, sizes = [*reconstruct(self, batch)], batch["native_size"].tolist()
+        pairs, sizes = self._copy(batch), batch["native_size"].tolist()
         images = [native_images(copy, s)[0] for (copy, _), s in zip(pairs, sizes, strict=True)]
         scores = by_image([image_scores(*map(to_unit, pair)) for pair in pairs])
         listed = {name: values.tolist() for name, values in scores.items()}

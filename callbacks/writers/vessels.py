@@ -11,7 +11,7 @@ from PIL import Image
 from callbacks.writers.prediction_writer import PredictionWriter, Row, output_stem
 from datamodules.images import read_image
 from experiment.atomic import write_images
-from inference.show import marked
+from inference.results import marked
 from lit_models.postprocessing.vessel_measures import MEASURES, measure_vessels
 
 

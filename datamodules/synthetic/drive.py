@@ -38,21 +38,15 @@ def draw_eye(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarr
     disc = center + RADIUS * np.array([-temporal * rng.uniform(0.5, 0.66), rng.uniform(-0.1, 0.1)])
     fovea = disc + RADIUS * np.array([temporal * rng.uniform(0.8, 0.92), rng.uniform(0.02, 0.1)])
     veins, arteries = (_draw_tree(rng, disc, fovea, thickest) for thickest in (2.0, 1.5))
-
-    def blob(at: np.ndarray, size: float) -> np.ndarray:
-        return np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * size**2))[..., None]
-
     slope = ((x - center[0]) * rng.uniform(-1, 1) + (y - center[1])) / RADIUS
     clouds = gaussian_filter(rng.standard_normal(x.shape), 14)
     light = (1 - 0.34 * away**2.5) * (1 + 0.14 * slope) * (1 + 0.035 * clouds / clouds.std())
     picture = np.array([rng.uniform(200, 245), rng.uniform(95, 125), rng.uniform(45, 75)])
     picture = picture * light.clip(0.2)[..., None]
-    picture *= 1 - np.array([0.3, 0.5, 0.5]) * blob(fovea, 0.12 * RADIUS)
+    shade = np.exp(-((x - fovea[0]) ** 2 + (y - fovea[1]) ** 2) / (2 * (0.12 * RADIUS) ** 2))
+    picture *= 1 - np.array([0.3, 0.5, 0.5]) * shade[..., None]
     rim = 1 / (1 + np.exp(np.hypot((x - disc[0]) / 0.9, y - disc[1]) - 0.135 * RADIUS))
     picture += (np.array([225, 185, 120]) - picture) * 0.85 * rim[..., None]
-    for _ in range(rng.integers(0, 6)):  # small bright deposits, which are not vessels
-        at = fovea + rng.normal(0, 0.3 * RADIUS, 2)
-        picture += np.array([24, 52, 30]) * blob(at, rng.uniform(0.7, 1.8))
     # Blood absorbs green most, and thin vessels hold less of it.
     for coverage, depth in ((arteries, [0.14, 0.4, 0.28]), (veins, [0.24, 0.52, 0.36])):
         thick = (1.6 * gaussian_filter(coverage, 1.5)).clip(0.5, 1)
@@ -96,5 +90,4 @@ def _draw_tree(
         grow(disc, up * np.pi / 2 + rng.uniform(-0.2, 0.2), temporal, thickest)
         grow(disc, nasal, nasal, 0.75 * thickest)
         grow(disc, temporal + twig, temporal + twig, 0.85)
-    fine = np.asarray(canvas, np.float32).reshape(HEIGHT, FINE, WIDTH, FINE)
-    return fine.mean(axis=(1, 3))
+    return np.asarray(canvas, np.float32).reshape(HEIGHT, FINE, WIDTH, FINE).mean(axis=(1, 3))

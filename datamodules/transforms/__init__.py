@@ -1,9 +1,4 @@
-"""Augmentation of training images, and preprocessing of fundus photographs.
-
-An augmentation is named in a config by its class, for example
-
-    augmentation: {class_path: datamodules.transforms.DefectAugmentation, init_args: {rotation: 10}}
-"""
+"""Augmentations of training images, which a config names by their class."""
 
 from datamodules.transforms.augmentation import Augmentation, DefectAugmentation, RandomCropFlip
 from datamodules.transforms.fundus_augmentation import FundusAugmentation

@@ -9,7 +9,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "unet": ["UNet", "AutoEncoder", "ResidualUNet"],
         "reference_gan": ["ReferenceGenerator", "ReferenceDiscriminator"],
         "styled_blot_generator": ["StyledBlotGenerator"],
-        "styled_blot_discriminator": ["StyledBlotDiscriminator"],
-        "diff_augment": ["DiffAugment"],
+        "styled_blot_discriminator": ["StyledBlotDiscriminator", "DiffAugment"],
     },
 )

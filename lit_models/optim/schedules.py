@@ -22,10 +22,7 @@ from common.ranges import HalfOpenUnitInterval
 
 
 class StepSchedule:
-    """A schedule that is stepped after each batch; called, it gives the scheduler of torch."""
-
-    def __call__(self, optimizer: Optimizer, total_steps: Callable[[], int]) -> "StepScheduler":
-        return StepScheduler(optimizer, self, total_steps)
+    """A schedule that is stepped after each batch, by a `StepScheduler`."""
 
     def lr(self, base: float, step: int, total: int) -> float:
         """Learning rate of a step, counted from 0, where the optimizer's own is ``base``."""

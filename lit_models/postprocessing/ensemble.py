@@ -21,11 +21,6 @@ def mean_of_pixels(logits: Tensor) -> Tensor:
     return F.logsigmoid(logits).logsumexp(dim=0) - F.logsigmoid(-logits).logsumexp(dim=0)
 
 
-def mean_of_images(images: Tensor) -> Tensor:
-    """Images ``(N, C, H, W)``, the mean of ``(M, N, C, H, W)``."""
-    return images.mean(dim=0)
-
-
 class Ensemble(nn.Module):
     """A network that is the average of several; the one place that loops over them.
 
@@ -36,18 +31,18 @@ class Ensemble(nn.Module):
     Args:
         members: networks of one kind.
         average: of their outputs ``(M, N, ...)``.
-        temperatures: divides each member's logits; None: 1.
+        temperatures: divides each member's logits.
     """
 
     def __init__(
         self,
         members: Sequence[nn.Module],
         average: Callable[[Tensor], Tensor],
-        temperatures: Sequence[float] | None = None,
+        temperatures: Sequence[float],
     ) -> None:
         super().__init__()
         self.members, self.average = nn.ModuleList(members), average
-        self.temperatures = temperatures or [1.0] * len(members)
+        self.temperatures = temperatures
         self.register_load_state_dict_pre_hook(_keep_weights)
 
     def forward(self, images: Tensor) -> Tensor:

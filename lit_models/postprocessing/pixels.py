@@ -1,22 +1,9 @@
 """Values of networks as the pixels of files."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-
-def reconstruct(network: nn.Module, batch: Mapping[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
-    """The copy and the original of each image, float32 ``(1, C, h, w)`` without its padding.
-
-    Args:
-        network: copies of images, of the same shape.
-        batch: ``image`` ``(N, C, H, W)``, and ``input_size`` ``(N, 2)`` before its padding.
-    """
-    for image, (height, width) in zip(batch["image"], batch["input_size"].tolist(), strict=True):
-        original = image[None, :, :height, :width]
-        yield network(original).float(), original.float()
+from torch import Tensor
 
 
 def to_unit(images: Tensor) -> Tensor:

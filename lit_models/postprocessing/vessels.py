@@ -1,7 +1,7 @@
 """Vessel probabilities of a photograph of any size and scale."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -108,20 +108,17 @@ class VesselPostprocessor:
         found: list[Tensor] = []
         for turns in range(max(1, views // 4)):
             turned = images.rot90(turns, (-2, -1))
-            every = self._logits(network, [turned.flip(axes) for axes in mirrors])
+            flipped = [turned.flip(axes) for axes in mirrors]
+            if torch.compiler.is_exporting():  # a graph has the network once for all of them
+                every = network(torch.cat(flipped)).float().unflatten(0, (len(flipped), -1))
+            else:
+                every = [self._tiled(network, view) for view in flipped]
             for logits, axes in zip(every, mirrors, strict=True):
                 found.append(logits.flip(axes).rot90(-turns, (-2, -1)).sigmoid())
         maps = [sum(found[1:], found[0]) / views]
         if views > 1:
             maps.append(torch.stack(found).std(dim=0, correction=0))
         return maps if scale == 1 else [resample_maps(one, size) for one in maps]
-
-    def _logits(self, network: nn.Module, views: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Of each view ``(N, C, H, W)``; a graph has the network once for all of them."""
-        if torch.compiler.is_exporting():
-            yield from network(torch.cat([*views])).float().unflatten(0, (len(views), -1))
-        else:
-            yield from (self._tiled(network, view) for view in views)
 
     def _tiled(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits, float32, in memory that hardly grows with the image.

@@ -3,12 +3,7 @@ import pytest
 from PIL import Image
 
 from common.errors import DataError
-from datamodules.fundus_files import (
-    find_photographs,
-    plain_images,
-    read_splits,
-    training_split,
-)
+from datamodules.fundus_files import find_photographs, plain_images, training_split
 
 
 def test_official_layout_pairs_by_name(official):
@@ -92,7 +87,7 @@ def test_sets_as_they_are_downloaded(tmp_path, names, split):
 
 def test_splits_that_are_not_given_are_drawn_by_person(tmp_path):
     write(tmp_path, *(f"Image_{n:02d}{side}.jpg" for n in range(1, 15) for side in "LR"))
-    splits = read_splits(tmp_path, seed=0).splits
+    splits = find_photographs(tmp_path, seed=0).splits
     train, val = training_split(tmp_path, 4, seed=0)
     folded = training_split(tmp_path, 4, 0, folds=3, fold=1)
     for parts in ((train, val, splits["test"]), (*folded, splits["test"])):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from common.errors import DataError
-from inference import load, show
+from inference import load, results
 
 TASKS = ["aoi", "vessels", "vessels_best", "retina_best", "blots"]
 
@@ -52,7 +52,7 @@ def test_blots_are_of_two_templates(trained, tmp_path):
 
 @pytest.mark.parametrize("size", [(1, 1), (2000, 3), (3, 2000), (4000, 3000)])
 def test_pictures_of_any_size_are_shown(size):
-    picture = show.panels(
+    picture = results.panels(
         [("a title that is far too long for its panel" * 2, Image.new("L", size))]
     )
     assert 300 < picture.width < 1000

@@ -11,11 +11,12 @@ from torch.utils.data import DataLoader
 from lit_models.base import ImageModule
 from lit_models.metrics.image_scores import image_means
 from lit_models.optim import CosineAnnealing, KernelDecayAdamW, LinearDecay, OneCycle
+from lit_models.optim.schedules import StepScheduler
 
 
 def rates(schedule, steps=10, lr=1.0):
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr)
-    scheduler, found = schedule(optimizer, lambda: steps), []
+    scheduler, found = StepScheduler(optimizer, schedule, lambda: steps), []
     for _ in range(steps):
         found.append(optimizer.param_groups[0]["lr"])
         optimizer.step()

@@ -2,13 +2,7 @@ import torch
 from torch import nn
 
 from lit_models.postprocessing.defects import DefectPostprocessor
-from lit_models.postprocessing.ensemble import (
-    Ensemble,
-    join,
-    mean_of_classes,
-    mean_of_images,
-    mean_of_pixels,
-)
+from lit_models.postprocessing.ensemble import Ensemble, join, mean_of_classes, mean_of_pixels
 
 
 def test_probabilities_are_averaged_and_not_logits():
@@ -17,7 +11,6 @@ def test_probabilities_are_averaged_and_not_logits():
     torch.testing.assert_close(mean_of_classes(logits).softmax(dim=1), mean)
     maps = torch.randn(3, 2, 1, 5, 4) * 5
     torch.testing.assert_close(mean_of_pixels(maps).sigmoid(), maps.sigmoid().mean(dim=0))
-    torch.testing.assert_close(mean_of_images(maps), maps.mean(dim=0))
 
 
 def test_sure_members_do_not_overflow():
