@@ -7,13 +7,14 @@ does not predict what the checkpoint predicts (in float32) on images of the run'
 """
 
 import argparse
+import io
 import json
 import logging
 import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -144,20 +145,26 @@ def _write_graph(
     model.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     logging.getLogger("torch.fx.experimental.symbolic_shapes").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(action="ignore"), torch.no_grad():
-            onnx = torch.onnx.export(
+        with torch.no_grad(), redirect_stderr(io.StringIO()):  # a failure prints its graph
+            program = torch.export.export(
                 model.eval(),
                 tuple(inputs.values()),
-                dynamo=True,
                 dynamic_shapes=free,
-                input_names=list(inputs),
-                output_names=outputs,
-                verbose=False,
-                optimize=False,  # below
+                strict=False,
+                prefer_deferred_runtime_asserts_over_guards=True,
             )
     except Exception as error:  # whatever torch cannot trace
         cause = str(error).strip().partition("\n")[0]
         raise DataError(f"{card['network']}: cannot be exported ({cause})") from None
+    with warnings.catch_warnings(action="ignore"):  # of the exporter's own parts
+        onnx = torch.onnx.export(
+            program,
+            dynamo=True,
+            input_names=list(inputs),
+            output_names=outputs,
+            verbose=False,
+            optimize=False,  # below
+        )
     assert onnx is not None
     described = {x.name: _in_words(x) for x in onnx.model.graph.inputs}
     card |= {"inputs": described, "outputs": outputs}

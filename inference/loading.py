@@ -22,8 +22,6 @@ from inference.infer_onnx import ask, session
 from inference.model import AUTOCAST, Item, Model, Values
 from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble
 
-Graph = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
-
 
 class ExportedModel(Model[Any]):
     """A model that `inference.export` wrote, run by onnxruntime or openvino; see `load`.
@@ -37,7 +35,7 @@ class ExportedModel(Model[Any]):
         DataError: of a task that is not declared here.
     """
 
-    def __init__(self, graph: Graph | None, card: dict[str, Any], path: Path) -> None:
+    def __init__(self, graph: Any, card: dict[str, Any], path: Path) -> None:
         super().__init__(nn.Identity(), Checkpoint(path, "", {}, {}), torch.device("cpu"))
         self.graph, self.settings = graph, card
         # The models of a task show alike.
@@ -151,9 +149,8 @@ def _load(
         raise DataError(f"batch_size {batch_size}: give 1 or more")
     kind = model_class(trained.method, trained.path)
     prefix = f"{kind.network_name}."
-    weights = {
-        k.removeprefix(prefix): v for k, v in trained.weights.items() if k.startswith(prefix)
-    }
+    found = {name: value for name, value in trained.weights.items() if name.startswith(prefix)}
+    weights = {name.removeprefix(prefix): value for name, value in found.items()}
     check_finite(trained.path, weights)
     arguments: list[Any] = []  # what the LightningModule gives its network beside the config
     try:
@@ -212,9 +209,6 @@ def chosen_checkpoint(options: argparse.Namespace) -> Path:
     if options.ckpt_path not in ("best", "last"):
         return expand(options.ckpt_path)
     if options.config is None:
-        raise DataError(
-            f"--ckpt_path {options.ckpt_path}: of which run? Give --config configs/aoi.yaml, or "
-            "a run folder or checkpoint in place of it"
-        )
+        raise DataError(f"--ckpt_path {options.ckpt_path}: give its --config, or a run folder")
     runs = RunSettings.of_configs([str(options.config)]).existing
     return find_checkpoints(options.ckpt_path, runs=runs)[0]
