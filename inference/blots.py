@@ -71,7 +71,7 @@ class BlotModel(Model[BlotResult]):
         return {
             "mode": "L",
             "size": self.size,
-            "templates": list(self.trained.data.get("templates") or COURSE[1]),
+            "templates": list(COURSE[1]),
             "tables": {"predictions": ["ID", "image"]},
         }
 
