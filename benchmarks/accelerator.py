@@ -45,6 +45,7 @@ from tiny_data import SMALL
 import cli
 from experiment.hardware import git_revision, machine, native_memory_format
 from inference import load
+from inference.model import AUTOCAST
 
 EPOCHS = 3
 CONFIG_DIR = Path(__file__).parent.parent / "configs"
@@ -203,7 +204,8 @@ def output_difference(done: cli.CLI, checkpoint: Path) -> float:
     for device, precision in (("cpu", "32-true"), (accelerator(), str(trainer.precision))):
         model = load(checkpoint, device, precision)
         torch.manual_seed(0)
-        with DrawnOnCPU(), model.settings.autocast():
+        kind = AUTOCAST.get(precision)
+        with DrawnOnCPU(), torch.autocast(device, kind, kind is not None):
             output = model.network(*(x.to(device) for x in inputs))
             output = output[-1] if isinstance(output, tuple) else output
             outputs.append(output.float().cpu())

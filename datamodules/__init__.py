@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "aoi": ["AOIDataModule"],
         "drive": ["DRIVESegmentationDataModule", "DRIVEReconstructionDataModule"],
-        "blots": ["BlotDataModule"],
-        "styled_blots": ["StyledBlotDataModule"],
+        "blots": ["BlotDataModule", "StyledBlotDataModule"],
     },
 )

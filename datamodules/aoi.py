@@ -17,7 +17,6 @@ from common.paths import expand
 from common.ranges import ImageSide
 from datamodules.aoi_files import (
     AIDEA_NAMES,
-    SPLITS,
     UNLABELED,
     LabeledFiles,
     find_images,
@@ -34,7 +33,7 @@ from datamodules.synthetic.aoi import draw_sample
 log = logging.getLogger(__name__)
 
 KEPT = 2**28  # pixels of decoded images that stay in memory: 5,000 images of 224 px
-LOOKED_AT = 64  # training images that decide on gray or color
+LOOKED_AT = 64  # images that decide on gray or color
 
 
 @dataclass(eq=False)
@@ -122,7 +121,6 @@ class AOIDataModule(ImageDataModule):
         self.cache_features, self.normalize = cache_features, normalize_defects
         # Of "train" and "val", filled by FeatureCache: they take the place of the images in fit.
         self.features: dict[str, Tensor] = {}
-        self._decoded: dict[str, CachedDataset] = {}  # as they are seen in fit, where they are few
         if class_names is None:
             class_names = list(AIDEA_NAMES) if self.data_dir is None else self._found_names()
         if not class_names or not all(class_names) or len(set(class_names)) < len(class_names):
@@ -159,28 +157,22 @@ class AOIDataModule(ImageDataModule):
         self.refuse_to_score_all(stage)
         files, targets, train, val = self._split()
         if self.channels == "auto" and stage == "fit":
-            step = max(1, len(train) // LOOKED_AT)
-            looked_at = [files.folder / files.names[i] for i in train[::step][:LOOKED_AT]]
-            colored = sum(has_color(read_image(path, "RGB")) for path in looked_at)
-            self.channels = "rgb" if colored > len(looked_at) / 2 else "gray"
+            some = files.names[:: max(1, len(files.names) // LOOKED_AT)][:LOOKED_AT]
+            colored = [has_color(read_image(files.folder / name, "RGB")) for name in some]
+            self.channels = "rgb" if sum(colored) > len(some) / 2 else "gray"
             self.hparams["channels"] = self.channels
         self.train_set, val_set = (
             self._dataset(files.folder, [files.names[i] for i in part], targets[part])
             for part in (train, val)
         )
         self.val_set = val_set if len(val) else None
-        classes = len(self.class_names)
-        counts, held_out = (targets[part].bincount(minlength=classes) for part in (train, val))
-        rank_zero_info(
-            "%s: %s, %s; %d training and %d validation images%s; training images by class: %s",
-            self.data_source,
-            files.layout,
-            "color" if self.channels == "rgb" else "gray",
-            len(train),
-            len(val),
-            self.split_description,
-            in_words([f"{n} {c}" for n, c in zip(self.class_names, counts.tolist(), strict=True)]),
-        )
+        count = len(self.class_names)
+        counts, held_out = (targets[part].bincount(minlength=count) for part in (train, val))
+        color = "color" if self.channels == "rgb" else "gray"
+        sizes = f"{len(train)} training and {len(val)} validation images{self.split_description}"
+        pairs = zip(self.class_names, counts.tolist(), strict=True)
+        classes = f"training images by class: {in_words([f'{n} {c}' for n, c in pairs])}"
+        rank_zero_info(f"{self.data_source}: {files.layout}, {color}; {sizes}; {classes}")
         for kind, number in (("training", counts), ("validation", held_out)):
             absent = [self.class_names[i] for i in (number == 0).nonzero()]
             if absent and number.sum():
@@ -196,26 +188,26 @@ class AOIDataModule(ImageDataModule):
             files = files._replace(names=names, labels=labels)
         targets = files.targets(self.class_names)
         count = len(targets)
-        every = torch.arange(count)
+        train, val = torch.arange(count).tensor_split([first])
         if self.trains_on_all:
-            return files, targets, every, every[:0]
-        if self.folds is not None:
+            train, val = torch.arange(count), torch.arange(0)
+        elif self.folds is not None:
             classes = targets.numpy()
             parts = fold_split(files.where, self.folds, self.fold, self.seed, count, classes)
             train, val = map(torch.from_numpy, parts)
-            return files, targets, train, val
-        if own is not None:
-            return files, targets, every[:first], every[first:]
-        train, val = stratified_split(targets, self.val_fraction, self.seed)
-        if not len(val):
-            raise DataError(f"{files.where}: one image per class; validation needs a second one")
+        elif own is None:
+            train, val = stratified_split(targets, self.val_fraction, self.seed)
+            if not len(val):
+                raise DataError(f"{files.where}: one image a class; validation needs a second one")
         return files, targets, train, val
 
     def _test_images(self, labeled: bool = False) -> DefectDataset:
         if labeled and self.test_dir is not None:
-            folder = expand(self.test_dir)
-            found = [find_images(folder, split, None, self.columns) for split in SPLITS]
-            files = next(filter(None, reversed(found)), None)
+            splits = (
+                find_images(expand(self.test_dir), split, None, self.columns)
+                for split in ("test", "val", "train")
+            )
+            files = next(filter(None, splits), None)
         else:
             files = self._find("test")
         if files is None:
@@ -262,9 +254,7 @@ class AOIDataModule(ImageDataModule):
         # Without augmentation FeatureCache reads them once.
         if not (few and fitting and self.augmentation):
             return images
-        if split not in self._decoded:
-            self._decoded[split] = CachedDataset(images, device=self.cache_device)
-        return self._decoded[split]
+        return CachedDataset(images, device=self.cache_device)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Augment training images, each by its own draw, and normalize; see the class."""

@@ -53,7 +53,7 @@ class ImageDataModule(pl.LightningDataModule):
         num_workers: processes that read images.
         folds: cut the training and validation images into so many parts, of which one is held out;
             null splits otherwise.
-        fold: the held-out part, from 0; "all" trains on every image.
+        fold: the held-out part, from 0, which null is; "all" trains on every image.
         seed: of the split and of the training order.
         augmentation: how training images vary at random, on the device; null: not at all.
 
@@ -78,6 +78,7 @@ class ImageDataModule(pl.LightningDataModule):
         augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
+        fold = fold or 0
         check_fold(folds, fold)
         self.save_hyperparameters()
         # Plain values, as a config has them, so that a checkpoint loads as weights alone.
@@ -190,8 +191,7 @@ class ImageDataModule(pl.LightningDataModule):
         Lightning calls the sampler's ``set_epoch``. Over several processes the last few samples
         are repeated to make the shares equal, as gradient synchronization needs.
         """
-        processes, rank = self._processes
-        sampler: Iterable[int] = DistributedSampler(dataset, processes, rank, seed=self.seed)
+        sampler: Iterable[int] = DistributedSampler(dataset, *self._processes, seed=self.seed)
         return self._loader(dataset, self.train_collate_fn, sampler, batch_size=self.batch_size)
 
     def eval_loader(self, dataset: Any, skipped: list[tuple[str, str]] | None = None) -> DataLoader:
@@ -203,8 +203,9 @@ class ImageDataModule(pl.LightningDataModule):
         """
         processes, rank = self._processes
         options = {"batch_size": self.eval_batch_size, "skipped": skipped}
-        shares = range(rank, len(dataset), processes)
-        return self._loader(dataset, self.collate_fn, shares, **options)
+        return self._loader(
+            dataset, self.collate_fn, range(rank, len(dataset), processes), **options
+        )
 
     @property
     def _processes(self) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Western blots, or other images, with their templates: pairs as `datamodules.blot_files` finds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from common.errors import DataError
@@ -23,8 +25,9 @@ from datamodules.blot_files import (
     find_templates,
     read_groups,
 )
+from datamodules.blot_style import BlotStyle, measure_style
 from datamodules.cached_dataset import CachedDataset
-from datamodules.folds import Fold
+from datamodules.images import read_image
 from datamodules.preprocessing import blot_input, has_color
 from datamodules.synthetic.blots import draw_sample
 
@@ -40,11 +43,13 @@ class BlotDataset(Dataset[dict[str, Any]]):
         pairs: the files.
         size: side in px that images are resized to; None keeps their own.
         mode: "L" reads gray, "RGB" color.
+        more: what else an item has, by its pair and what it has.
     """
 
     pairs: Sequence[Pair]
     size: int | None
     mode: Literal["L", "RGB"] = "L"
+    more: Callable[[Pair, dict[str, Any]], dict[str, Any]] | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -65,8 +70,8 @@ class BlotDataset(Dataset[dict[str, Any]]):
                 )
         images = list(blot_input(torch.cat(images), self.size).split(len(images[0])))
         target = images.pop() if pair.target else torch.zeros_like(images[0])
-        image = torch.cat(images)
-        return {"image": image, "target": target, "name": self.name(index), "index": index}
+        item = {"image": torch.cat(images), "target": target, "name": pair.name, "index": index}
+        return item if self.more is None else item | self.more(pair, item)
 
 
 class BlotDataModule(ImageDataModule):
@@ -82,7 +87,6 @@ class BlotDataModule(ImageDataModule):
         channels: "gray", "rgb", or "auto": color where any of the first images has some.
         size: side in px that images are resized to.
         folds: parts of the split; null holds out the given validation images, or one part of 5.
-        fold: the held-out one, from 0; "all" trains on every pair.
         eval_batch_size: pairs in a batch of validation, test and prediction; changes no result.
         **kwargs: see `ImageDataModule`; 0 workers are fastest, because the pixels are in memory.
 
@@ -99,15 +103,14 @@ class BlotDataModule(ImageDataModule):
         channels: Literal["auto", "gray", "rgb"] = "auto",
         size: ImageSide = 64,
         folds: PositiveInt | None = None,
-        fold: Fold = 0,
         eval_batch_size: PositiveInt = 32,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, folds=folds or 5, fold=fold, **kwargs)
+        super().__init__(*args, folds=folds or 5, **kwargs)
         self.eval_batch_size, self.size = eval_batch_size, size
-        self.membrane_of: dict[str, str] = {}  # by stem, once the folds are made
+        self.membranes: dict[str, int] = {}  # number by stem, once the pairs are split
         self.template_count = 0 if template_count is None else int(template_count)
-        if self.data_dir is not None and not folds and find_roles(self.folder, "val"):
+        if self.data_dir and not folds and find_roles(self.folder, "val"):
             self.folds = None
         if template_count is None or channels == "auto":
             pairs = [] if self.data_dir is None else self._pairs(self.folder)
@@ -173,15 +176,18 @@ class BlotDataModule(ImageDataModule):
         groups, table = [pair.stem for pair in pairs], self.folder / "groups.csv"
         if by_membrane := table.is_file():
             groups = read_groups(table, groups)
-        self.membrane_of = {p.stem: group for p, group in zip(pairs, groups, strict=True)}
+        names = sorted(set(groups))
+        self.membranes = {
+            p.stem: names.index(group) for p, group in zip(pairs, groups, strict=True)
+        }
         if self.trains_on_all:
             train, held_out, how = pairs, [], self.split_description
         elif self.folds is None:
             train, held_out, how = pairs, self._pairs(self.folder, "val"), ", split as given"
         else:
-            if len(set(groups)) < self.folds:
+            if len(names) < self.folds:
                 raise DataError(
-                    f"{self.folder}: {len(set(groups))} {'membranes' if by_membrane else 'pairs'} "
+                    f"{self.folder}: {len(names)} {'membranes' if by_membrane else 'pairs'} "
                     f"do not fill {self.folds} folds; lower data.folds or add data"
                 )
             fold_of = assign_folds(groups, self.folds, self.seed)
@@ -203,3 +209,88 @@ class BlotDataModule(ImageDataModule):
         count = batch["image"].shape[1]
         made = {**batch, "image": pixels[:, :count], "target": pixels[:, count:]}
         return self.in_precision(made)
+
+
+def measured_style(item: dict[str, Any]) -> Tensor:
+    """Style ``(8,)`` of an item's ``target``, whose bands are where the first template has them."""
+    pixels = ((item["target"][0] + 1) * 127.5).round().byte()
+    return torch.from_numpy(measure_style(pixels.numpy(), (item["image"][0] < 0).numpy()))
+
+
+def add_style(
+    pair: Pair, item: dict[str, Any], asked: Tensor, membranes: dict[str, int]
+) -> dict[str, Any]:
+    """What a styled item has more: its ``style``, measured or asked for, and its ``membrane``."""
+    style = asked if pair.target is None else measured_style(item)
+    return {"style": style, "membrane": membranes.get(pair.stem, -1)}
+
+
+class StyledBlotDataModule(BlotDataModule):
+    """`BlotDataModule` whose batches have ``style`` and ``membrane`` too.
+
+    ``style`` float32 ``(N, 8)``, in the order of `blot_style.NAMES`, is measured on the target (the
+    augmented one in training). In prediction it is what the user sets and NaN elsewhere; there
+    templates keep their own size, one pair a batch, and ``sample`` int64 ``(N,)`` numbers the blots
+    of a pair from 1, or is 0 for the only one.
+
+    Args:
+        style: of the blots that ``predict`` makes; what is null is drawn.
+        style_from: image of a blot whose style they shall have, but for what ``style`` sets.
+        samples: blots for each pair of templates in ``predict``.
+        kwargs: see `BlotDataModule`.
+
+    Raises:
+        DataError: see `BlotDataModule`; a style outside its range.
+    """
+
+    def __init__(
+        self,
+        style: BlotStyle = BlotStyle(),
+        style_from: str | None = None,
+        samples: PositiveInt = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if self.pixel_channels != (2, 1):
+            color = "color" if self.mode == "RGB" else "gray"
+            raise DataError(
+                f"data: {color} images of {self.template_count} template(s); styles are of gray "
+                "blots with two; train with --config configs/blots.yaml"
+            )
+        self.style, self.style_from, self.samples = style, style_from, samples
+        self._asked = torch.from_numpy(style.vector())
+
+    def make_dataset(self, pairs: Sequence[Pair], size: int | None) -> BlotDataset:
+        more = partial(add_style, asked=self._asked, membranes=self.membranes)
+        return BlotDataset(pairs, size, self.mode, more)
+
+    def setup(self, stage: str) -> None:
+        """See `BlotDataModule.setup`.
+
+        Raises:
+            DataError: also where ``style_from`` cannot be read.
+        """
+        super().setup(stage)
+        if stage == "predict":
+            if self.style_from is not None:
+                example = measure_style(read_image(expand(self.style_from), "L")[0].numpy())
+                self._asked = torch.from_numpy(self.style.vector(example))
+            predicted: Any = self.predict_set
+            pairs = getattr(predicted, "dataset", predicted).pairs
+            # What is asked for replaces the style of blots that are there.
+            blank = [pair._replace(target=None) for pair in pairs for _ in range(self.samples)]
+            self.predict_set = self.make_dataset(blank, None)
+            self.eval_batch_size = 1  # each may have a size of its own
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Augment training pairs and measure them again; number the blots of a pair."""
+        if self.trainer is not None and self.trainer.predicting:
+            sample = batch["index"] % self.samples + (self.samples > 1)
+            return {**batch, "sample": sample}
+        augmented = super().on_after_batch_transfer(batch, dataloader_idx)
+        if augmented is batch:
+            return batch
+        images, targets = (augmented[key].float().cpu() for key in ("image", "target"))
+        pairs = zip(images, targets, strict=True)
+        styles = [measured_style({"image": image, "target": target}) for image, target in pairs]
+        return {**augmented, "style": torch.stack(styles).to(batch["style"])}

@@ -17,19 +17,17 @@ def check_fold(folds: int | None, fold: Any) -> None:
 
     Args:
         folds: parts of the split; None: the data module splits otherwise.
-        fold: the held-out one, see `Fold`; None with ``folds`` alone.
+        fold: the held-out one, see `Fold`.
 
     Raises:
-        DataError: one fold, a fold without folds or folds without a fold, or one that is not there.
+        DataError: one fold, a fold without folds, or one that is not there.
     """
     if folds == 1:
         raise DataError("data.folds: must be 2 or more, not 1")
     if fold == ALL:
         return
-    if folds is None and fold is not None:
+    if folds is None and fold:
         raise DataError(f"data.fold: fold {fold} of how many? Give data.folds, such as 5")
-    if folds is not None and fold is None:
-        raise DataError(f"data.folds: which of the {folds} is held out? Give data.fold, 0 or all")
     if folds is not None and fold >= folds:
         raise DataError(f"data.fold: fold {fold} of {folds} folds; they are counted from 0")
 

@@ -36,6 +36,8 @@ def run(options: argparse.Namespace) -> None:
     """Serve the page until it is stopped; see `serve`."""
     _check_address(options.host, options.port or 0)
     model = load(chosen_checkpoint(options))
+    if not model.trained.method:
+        raise DataError(f"{options.ckpt_path}: an exported model; give the run folder in its place")
     with tempfile.TemporaryDirectory(prefix="demo-") as folder:
         serve(model, folder, server_name=options.host, server_port=options.port)
 
@@ -55,7 +57,7 @@ async def _refuse_address(url: str, cache_dir: str) -> str:
 
 
 def serve(model: Any, folder: str, **options: Any) -> gr.Blocks:
-    """Launch the page of a model, its files in ``folder``; DataError where a port is taken."""
+    """Launch the page of a model, its files in ``folder``."""
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder}
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]  # Gradio asks its own page whether it is there, and nothing else
@@ -68,10 +70,7 @@ def serve(model: Any, folder: str, **options: Any) -> gr.Blocks:
     gr.processing_utils.async_ssrf_protected_download = _refuse_address
     options |= {"share": False, "ssr_mode": False, "footer_links": [], "run_history": False}
     options["app_kwargs"] = {"middleware": [Middleware(OwnRequests)]}
-    try:
-        blocks.launch(theme=THEME, css=page.CSS, max_file_size=MOST_BYTES, **options)
-    except OSError as error:
-        raise DataError(f"--port: {str(error).partition('. ')[0]}; give another one") from None
+    blocks.launch(theme=THEME, css=page.CSS, max_file_size=MOST_BYTES, **options)
     return blocks
 
 

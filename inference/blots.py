@@ -48,11 +48,11 @@ class BlotModel(Model[BlotResult]):
             x = (x,)
         return super().predict(x, template2)
 
-    def prepare(self, pixels: Tensor) -> Item:
-        given = len(pixels) // (3 if self.mode == "RGB" else 1)
-        if given != self.count:
-            raise DataError(f"{given} template(s); give {self.count}, as a tuple")
-        return super().prepare(pixels)
+    def read(self, x: Any, name: str) -> Item:
+        item = super().read(x, name)
+        if (given := len(item["shown"])) != self.count:
+            raise DataError(f"{name}: {given} template(s); give {self.count}, as a tuple")
+        return item
 
     def preprocess(self, pixels: Tensor) -> Tensor:
         return blot_input(pixels, self.size)

@@ -7,13 +7,14 @@ does not predict what the checkpoint predicts (in float32) on images of the run'
 """
 
 import argparse
+import io
 import json
 import logging
 import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +31,7 @@ from experiment.atomic import writing
 from experiment.checkpoint_io import write_portable
 from experiment.checkpoints import find_checkpoints
 from experiment.run_folder import prediction_parent
-from inference.infer_onnx import MODULES
+from inference.infer_onnx import MODULES, inputs_of
 from inference.loading import ExportedModel, add_checkpoint_options, chosen_checkpoint, load
 from inference.model import SIDES, Model
 from inference.model_card import model_card, readme, sha256
@@ -44,9 +45,7 @@ FILES = {
     "hub": "model.safetensors",
 }
 RUNNERS = {"onnx": "infer_onnx.py", "openvino": "infer_openvino.py"}
-EXTRAS = {"onnx": "export", "openvino": "openvino", "hub": "hub"}
 PACKAGES = {"onnx": ("onnxscript", "onnxruntime"), "openvino": ("nncf",), "hub": ("safetensors",)}
-OPSET = 18  # the first whose Resize has antialias
 CHECKED = 8  # images
 # Greatest differences allowed. A resized pixel may be off by one gray level, see `model`.
 TOLERANCES = {
@@ -96,9 +95,10 @@ def export(
     """
     if int8 and kind != "openvino":
         raise UsageError(f"--int8: not of --format {kind}; give --format openvino")
+    extra = "export" if kind == "onnx" else kind
     for package in PACKAGES.get(kind, ()):
         if find_spec(package) is None:  # now, and not after a minute of tracing
-            raise DataError(f"{package} is missing; pip install -e '.[{EXTRAS[kind]}]'")
+            raise DataError(f"{package} is missing; pip install -e '.[{extra}]'")
     (path,) = find_checkpoints(source)
     folder = expand(output or prediction_parent(path) / "export")
     model: Any = load(path, device="cpu", precision="32-true")
@@ -145,22 +145,26 @@ def _write_graph(
     model.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     logging.getLogger("torch.fx.experimental.symbolic_shapes").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(action="ignore"), torch.no_grad():
-            onnx = torch.onnx.export(
+        with torch.no_grad(), redirect_stderr(io.StringIO()):  # a failure prints its graph
+            program = torch.export.export(
                 model.eval(),
                 tuple(inputs.values()),
-                dynamo=True,
                 dynamic_shapes=free,
-                input_names=list(inputs),
-                output_names=outputs,
-                opset_version=OPSET,
-                external_data=False,
-                verbose=False,
-                optimize=False,  # below
+                strict=False,
+                prefer_deferred_runtime_asserts_over_guards=True,
             )
     except Exception as error:  # whatever torch cannot trace
         cause = str(error).strip().partition("\n")[0]
         raise DataError(f"{card['network']}: cannot be exported ({cause})") from None
+    with warnings.catch_warnings(action="ignore"):  # of the exporter's own parts
+        onnx = torch.onnx.export(
+            program,
+            dynamo=True,
+            input_names=list(inputs),
+            output_names=outputs,
+            verbose=False,
+            optimize=False,  # below
+        )
     assert onnx is not None
     described = {x.name: _in_words(x) for x in onnx.model.graph.inputs}
     card |= {"inputs": described, "outputs": outputs}
@@ -170,8 +174,9 @@ def _write_graph(
     if file.suffix == ".onnx":
         onnx.save(file, external_data=False)
         return
-    reader = ExportedModel(None, card, file)
-    feeds = [reader.inputs(path) for path in (validation.paths[:CALIBRATED] if validation else [])]
+    reader, paths = ExportedModel(None, card, file), validation.paths if validation else []
+    given = (inputs_of(card, reader.read(path, "")["images"]) for path in paths[:CALIBRATED])
+    feeds = [{name: values[None] for name, values in one.items()} for one in given]
     write_openvino(onnx.model_proto.SerializeToString(), card, file, feeds)
 
 

@@ -57,20 +57,17 @@ def session(path):
 
 def check(card, inputs, outputs):  # ValueError for a card that is not of these inputs and outputs
     kinds = {"task": str, "mode": str, "inputs": dict, "outputs": list, "tables": dict}
-    for key, kind in kinds.items():
-        if not isinstance(card, dict) or not isinstance(card.get(key), kind):
-            raise ValueError(f"the model card's {key!r} is missing or wrong")
-    noise = card.get("noise", [])
-    numbers = [*(card.get(key) for key in NUMBERS), *(noise if isinstance(noise, list) else [""])]
-    good = {
-        "mode": card["mode"] in ("L", "RGB"),
-        "inputs": [*card["inputs"]] == inputs,
-        "outputs": card["outputs"] == outputs and {*outputs} <= OUTPUTS,
-        "tables": {*card["tables"]} <= TABLES and {*map(type, card["tables"].values())} == {list},
-        "numbers": all(x is None or (type(x) in (int, float) and 0 <= x <= 16384) for x in numbers),
-    }
-    for key in (key for key in good if not good[key]):
-        raise ValueError(f"the model card's {key!r} are not those of this model")
+    good = isinstance(card, dict) and all(isinstance(card.get(k), kinds[k]) for k in kinds)
+    if good:
+        noise, tables = card.get("noise", []), card["tables"]
+        numbers = [card.get(key) for key in NUMBERS] + (noise if isinstance(noise, list) else [""])
+        good = card["mode"] in ("L", "RGB") and [*card["inputs"]] == inputs
+        good = good and card["outputs"] == outputs and {*outputs} <= OUTPUTS
+        good = good and {*tables} <= TABLES and all(isinstance(x, list) for x in tables.values())
+        known = [x for x in numbers if x is not None]
+        good = good and all(type(x) in (int, float) and 0 <= x <= 16384 for x in known)
+    if not good:
+        raise ValueError("the model card is not one of this model; export it again")
 
 
 def inputs_of(card, images):  # by name, of uint8 (H, W) or (H, W, 3)

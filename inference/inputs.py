@@ -40,8 +40,9 @@ def each(x: Any, templates: bool = False) -> Iterator[Any]:
         raise DataError("one image: a blot is made of several templates; give all, as a tuple")
     if isinstance(x, str | Path):
         folder = expand(x)
-        pairs = find_templates(folder) if templates else ()
-        return iter([pair.templates for pair in pairs] if templates else list_images(folder))
+        if templates:
+            return (pair.templates for pair in find_templates(folder))
+        return iter(list_images(folder))
     if isinstance(x, Iterable):
         return iter(x)
     raise DataError(f"{type(x).__name__} is not an image; {GIVE}, or a list or folder of them")

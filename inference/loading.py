@@ -18,11 +18,9 @@ from experiment.checkpoints.network import build_network, check_finite
 from experiment.hardware import native_memory_format, native_precision
 from experiment.run_folder import RunSettings
 from experiment.tasks import TASKS, task_of
-from inference.infer_onnx import ask, inputs_of, session
+from inference.infer_onnx import ask, session
 from inference.model import AUTOCAST, Item, Model, Values
-
-Graph = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
-PRECISIONS = ("32-true", *AUTOCAST)
+from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble
 
 
 class ExportedModel(Model[Any]):
@@ -37,7 +35,7 @@ class ExportedModel(Model[Any]):
         DataError: of a task that is not declared here.
     """
 
-    def __init__(self, graph: Graph | None, card: dict[str, Any], path: Path) -> None:
+    def __init__(self, graph: Any, card: dict[str, Any], path: Path) -> None:
         super().__init__(nn.Identity(), Checkpoint(path, "", {}, {}), torch.device("cpu"))
         self.graph, self.settings = graph, card
         # The models of a task show alike.
@@ -53,11 +51,6 @@ class ExportedModel(Model[Any]):
     def prepare(self, pixels: Tensor) -> Item:
         planes = [*pixels.numpy()]
         return {"images": [np.stack(planes, axis=-1)] if self.mode == "RGB" else planes}
-
-    def inputs(self, x: Any) -> dict[str, np.ndarray]:
-        """What the graph takes for one image, a batch of 1."""
-        found = inputs_of(self.settings, self.read(x, "image")["images"])
-        return {name: values[None] for name, values in found.items()}
 
     def run(self, items: Sequence[Item]) -> Iterable[Values]:
         for item in items:
@@ -105,8 +98,6 @@ def load(
     models = [_load(one, trusted, *how) for one in checkpoints.members]
     lead = models[0]
     if len(models) > 1:
-        from lit_models.postprocessing.ensemble import Ensemble, attach_ensemble
-
         networks, average = [model.network for model in models], average_of(lead.trained)
         attach_ensemble(lead, Ensemble(networks, average, checkpoints.temperatures()).eval())
     return lead
@@ -149,8 +140,8 @@ def _load(
     if precision is None:
         native = {native_precision(device.type), "16-mixed" if device.type == "cuda" else None}
         precision = trained.precision if trained.precision in native else "32-true"
-    if precision not in PRECISIONS:
-        raise DataError(f"precision {precision!r}: unknown; give one of {', '.join(PRECISIONS)}")
+    if precision not in (known := ("32-true", *AUTOCAST)):
+        raise DataError(f"precision {precision!r}: unknown; give one of {', '.join(known)}")
     if batch_size is None:
         of_training = trained.method == "DefectClassifier" and trained.data.get("batch_size")
         batch_size = int(trained.data.get("eval_batch_size") or of_training or 1)
@@ -158,9 +149,8 @@ def _load(
         raise DataError(f"batch_size {batch_size}: give 1 or more")
     kind = model_class(trained.method, trained.path)
     prefix = f"{kind.network_name}."
-    weights = {
-        k.removeprefix(prefix): v for k, v in trained.weights.items() if k.startswith(prefix)
-    }
+    found = {name: value for name, value in trained.weights.items() if name.startswith(prefix)}
+    weights = {name.removeprefix(prefix): value for name, value in found.items()}
     check_finite(trained.path, weights)
     arguments: list[Any] = []  # what the LightningModule gives its network beside the config
     try:
@@ -219,9 +209,6 @@ def chosen_checkpoint(options: argparse.Namespace) -> Path:
     if options.ckpt_path not in ("best", "last"):
         return expand(options.ckpt_path)
     if options.config is None:
-        raise DataError(
-            f"--ckpt_path {options.ckpt_path}: of which run? Give --config configs/aoi.yaml, or "
-            "a run folder or checkpoint in place of it"
-        )
+        raise DataError(f"--ckpt_path {options.ckpt_path}: give its --config, or a run folder")
     runs = RunSettings.of_configs([str(options.config)]).existing
     return find_checkpoints(options.ckpt_path, runs=runs)[0]

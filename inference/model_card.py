@@ -26,13 +26,7 @@ pipeline_tag: {tag}
 
 {intended_use} {warning}
 
-```python
-from inference import load
-
-model = load("hf://user/name")  # or the folder of this file
-```
-
-Metrics, by {protocol}, and settings:
+`inference.load("hf://user/name")` loads it. Metrics, by {protocol}, and settings:
 
 ```json
 {card}

@@ -10,7 +10,6 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from PIL import Image
 
 pytest.importorskip("gradio")
@@ -207,12 +206,6 @@ def test_requests_of_other_websites_are_refused_and_no_address_is_fetched(served
     file = {"path": "http://127.0.0.1:9/x.png", "meta": {"_type": "gradio.FileData"}}
     with pytest.raises(Exception, match="an address; give a file"):
         client.predict([file], api_name="/predict")
-
-
-def test_says_how_to_train_where_there_is_no_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="no run yet; train first"):
-        verbs.main(["demo", f"--config={ROOT / 'configs' / 'aoi.yaml'}"])
 
 
 def test_without_gradio_the_page_is_one_line(monkeypatch):

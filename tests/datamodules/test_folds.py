@@ -40,8 +40,8 @@ def test_too_many_folds():
     ("folds", "fold", "line"),
     [
         (5, 5, "data.fold: fold 5 of 5 folds; they are counted from 0"),
-        (None, 0, "data.fold: fold 0 of how many"),
-        (5, None, "data.folds: which of the 5"),
+        (None, 1, "data.fold: fold 1 of how many"),
+        (1, None, "data.folds: must be 2 or more"),
     ],
 )
 def test_folds_that_do_not_go_together(folds, fold, line):

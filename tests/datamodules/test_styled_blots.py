@@ -8,7 +8,7 @@ from PIL import Image
 from common.errors import DataError
 from datamodules import StyledBlotDataModule
 from datamodules.blot_style import BlotStyle, measure_style
-from datamodules.styled_blots import measured_style
+from datamodules.blots import measured_style
 from datamodules.transforms import RandomCropFlip
 
 
