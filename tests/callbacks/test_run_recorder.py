@@ -138,3 +138,27 @@ def test_wandb_keeps_its_id(finished, monkeypatch):
     assert settings.project == "aoi"
     assert config["run_record"]["task"] == config["run"]["task"] == "aoi"
     assert config["data"]["class_path"] == "datamodules.AOIDataModule"
+
+
+def test_fit_and_test_leave_a_report(aoi_folder, tmp_path, capsys):
+    picture = 'src="data:image/png;base64,'
+    args = aoi_args(aoi_folder, tmp_path / "runs", "--trainer.max_epochs=2", figures=True)
+    main(["fit", *args])
+    folder = one_run(tmp_path / "runs")
+    out = capsys.readouterr().out
+    assert f"report {folder / 'report.html'}" in out
+    assert "val/accuracy" in out
+    page = (folder / "report.html").read_text()
+    drawn = {"curves", "confusion", "examples"}
+    assert {path.stem for path in (folder / "figures").iterdir()} >= drawn
+    assert page.count(picture) == len(list((folder / "figures").glob("*.png")))
+    assert str(aoi_folder) in page
+    assert 'data-scores="Test' not in page
+    main(["test", *args, "--ckpt_path=best"])
+    out = capsys.readouterr().out
+    assert "of 12 test images classified correctly" in out
+    assert "Test metric" not in out, "Lightning's own table"
+    tested = (folder / "report.html").read_text()
+    assert tested.count(picture) == len(list((folder / "figures").glob("*.png")))
+    assert tested.count(picture) > page.count(picture)
+    assert 'data-scores="Test of epoch=' in tested
