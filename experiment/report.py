@@ -166,9 +166,8 @@ def headline(results: RunResults, verb: str = "test") -> str:
     With ``verb`` "fit" that of validation.
     """
     tests = [e for e in results.evaluations if e["stage"] == verb == "test" and e.get("metrics")]
-    stage = "test" if tests else "val"
-    record = tests[-1] if tests else results.record
-    metrics = tests[-1]["metrics"] if tests else results.at_best
+    stage, record = ("test", tests[-1]) if tests else ("val", results.record)
+    metrics = record["metrics"] if tests else results.at_best
     main = main_metrics(results.task, stage, metrics)
     known = [name for name in main if metrics[name] is not None]
     names = [name for name in known if not name.endswith("loss")][:3]
