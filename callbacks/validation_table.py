@@ -8,7 +8,7 @@ from pytorch_lightning.callbacks import Callback
 from callbacks.gather import gather
 from callbacks.run_recorder import run_folder
 from experiment.atomic import write_table
-from experiment.crossval_report import IMAGE_TABLE
+from experiment.run_results import IMAGE_TABLE
 
 
 class ValidationTable(Callback):

@@ -159,11 +159,9 @@ def _low_bytes(image: Image.Image) -> Image.Image | None:
     Pillow decodes the high byte alone. Told that the order of bytes is the other, it takes the low.
     """
     tiles = getattr(image, "tile", [])
-    if not isinstance(image, ImageFile.ImageFile) or not tiles or image.mode[0] in "IF":
-        return None
     args = [tile.args if isinstance(tile.args, tuple) else (tile.args,) for tile in tiles]
-    raw = str(args[0][0])
-    if ";16" not in raw:
+    raw = str(args[0][0]) if args and image.mode[0] not in "IF" else ""
+    if not isinstance(image, ImageFile.ImageFile) or ";16" not in raw:
         return None
     if not raw.startswith("RGB"):
         raise BadImage(f"16 bits a channel as {raw}; save it as gray or RGB without alpha")

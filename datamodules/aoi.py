@@ -123,10 +123,8 @@ class AOIDataModule(ImageDataModule):
         self.features: dict[str, Tensor] = {}
         if class_names is None:
             class_names = list(AIDEA_NAMES) if self.data_dir is None else self._found_names()
-        if not class_names or not all(class_names) or len(set(class_names)) < len(class_names):
-            raise DataError(
-                f"data.class_names: {class_names}; give one name a class, all different"
-            )
+        if len({*class_names} - {""}) < max(2, len(class_names)):
+            raise DataError(f"data.class_names: {class_names}; give two or more, all different")
         # What was found is kept in checkpoints.
         self.class_names = self.hparams["class_names"] = class_names
         self.channels = channels
@@ -138,10 +136,7 @@ class AOIDataModule(ImageDataModule):
         train, val = self._find("train"), self._find("val")
         assert train is not None
         labels = [*train.labels, *(val.labels if val else [])]
-        names = train._replace(labels=labels).class_names()
-        if len(names) < 2:
-            raise DataError(f"{train.where}: all images are {names[0]}; give two classes or more")
-        return names
+        return train._replace(labels=labels).class_names()
 
     def setup(self, stage: str) -> None:
         if stage in ("fit", "validate"):

@@ -16,7 +16,7 @@ from torch import Tensor
 from common.errors import DataError
 from common.paths import expand
 from datamodules.images import list_images, read_image
-from datamodules.label_tables import choose_columns, files_of, read_header, read_table
+from datamodules.label_tables import files_of, read_header, read_table
 
 UNLABELED = -1
 AIDEA_NAMES = ("normal", "void", "horizontal", "vertical", "edge", "particle")
@@ -68,26 +68,21 @@ class LabeledFiles(NamedTuple):
         Raises:
             DataError: a label that is none of the classes; labels in part of the images only.
         """
-        found = set(self.labels)
-        labels = sorted(found - {""}, key=_natural)
-        positions = {name: position for position, name in enumerate(class_names)}
-        known = {label: positions.get(_class_name(label)) for label in labels}
-        if all(position is None for position in known.values()):
-            numbers = {str(position): position for position in positions.values()}
-            known = {label: numbers.get(label.lstrip("0") or "0") for label in labels}
-        for label in labels:
-            if known[label] is None:
-                name = self.names[self.labels.index(label)]
+        if not any(self.labels):
+            return torch.full((len(self.labels),), UNLABELED)
+        known = {name: position for position, name in enumerate(class_names)}
+        classes = [_class_name(label) for label in self.labels]
+        if not set(classes) & set(known) and all(label.isdigit() for label in self.labels):
+            known = {f"class {position}": position for position in known.values()}
+        for label, kind, name in zip(self.labels, classes, self.names, strict=True):
+            if not label:
+                raise DataError(f"{self.where}: {name} has no label, but others have; give one")
+            if kind not in known:
                 raise DataError(
-                    f"{self.where}: label {label[:20]!r} of {name} is none of the classes "
+                    f"{self.where}: label {label!r} of {name} is none of the classes "
                     f"({in_words(class_names)}); the names are the model's or --data.class_names"
                 )
-        if labels and "" in found:
-            raise DataError(
-                f"{self.where}: some rows have a label and some have none; fill or empty them all"
-            )
-        known[""] = UNLABELED
-        return torch.tensor([known[label] for label in self.labels])
+        return torch.tensor([known[kind] for kind in classes])
 
 
 def _class_name(label: str) -> str:
@@ -154,7 +149,7 @@ def _find_table(data_dir: Path, table: str | None, columns: Sequence[str] | None
             return path
     if (data_dir / "train_images").is_dir() and not columns:
         raise DataError(f"{data_dir / 'train.csv'}: no such file, but there is train_images/")
-    usable = [path for path in tables if columns or choose_columns(read_header(path)[1], None)]
+    usable = [path for path in tables if columns or read_header(path)[2]]
     if len(usable) > 1:
         names = ", ".join(path.name for path in usable)
         raise DataError(f"{data_dir}: several tables ({names}); choose one with --data.table")

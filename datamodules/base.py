@@ -21,7 +21,7 @@ from torch.utils.data import (
 
 from common.errors import DataError
 from common.paths import expand
-from datamodules.folds import ALL, Fold, check_fold
+from datamodules.folds import ALL, Fold
 from datamodules.loader import Collate, ImageLoader, SafeDataset
 from datamodules.synthetic.cache import cached_sample
 from datamodules.transforms import Augmentation
@@ -58,8 +58,8 @@ class ImageDataModule(pl.LightningDataModule):
         augmentation: how training images vary at random, on the device; null: not at all.
 
     Raises:
-        DataError: see `check_fold`; from ``prepare_data`` and ``setup``, for a layout or an image
-            it cannot use.
+        DataError: a fold that does not exist; from ``prepare_data`` and ``setup``, for a layout or
+            an image it cannot use.
     """
 
     draw_sample: ClassVar[Callable[[Path, int], None]]
@@ -79,7 +79,11 @@ class ImageDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         fold = fold or 0
-        check_fold(folds, fold)
+        if fold != ALL and (folds == 1 or fold >= (folds or 1)):
+            raise DataError(
+                f"data.fold: fold {fold} of {folds} folds; give data.folds 2 or more, and a fold "
+                "from 0 below it"
+            )
         self.save_hyperparameters()
         # Plain values, as a config has them, so that a checkpoint loads as weights alone.
         for name, value in list(self.hparams.items()):

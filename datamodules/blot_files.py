@@ -74,7 +74,7 @@ def find_roles(root: Path, split: Literal["train", "val", "test"] = "train") -> 
     """Where the images of a split and their templates lie; None where that split is not given.
 
     Raises:
-        DataError: no such folder, or none of the layouts.
+        DataError: no such folder.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder (data_dir)")
@@ -88,11 +88,7 @@ def find_roles(root: Path, split: Literal["train", "val", "test"] = "train") -> 
             return f"{base.replace('A', 'B', 1)}/", tuple(f"{name}/" for name in templates)
     if split in folders:
         return f"{split}/|right", (f"{split}/|left",)
-    if split != "train":
-        return None
-    if any(path.is_file() for path in list_images(root)):
-        return "|right", ("|left",)
-    raise DataError(f"{root}: no templates with images; expected {LAYOUTS}")
+    return ("|right", ("|left",)) if split == "train" else None
 
 
 def list_members(root: Path, pattern: str) -> dict[str, Member]:
@@ -136,12 +132,9 @@ def find_pairs(root: Path, templates: Sequence[str], target: str | None) -> list
                 f"{root / folder}: no {prefix}{missing[0]}.* beside the others of that name "
                 f"({len(missing)} such files); add them or remove their partners"
             )
+    images = roles[target] if target else {}
     return [
-        Pair(
-            stem,
-            tuple(roles[template][stem] for template in templates),
-            None if target is None else roles[target][stem],
-        )
+        Pair(stem, tuple(roles[pattern][stem] for pattern in templates), images.get(stem))
         for stem in stems
     ]
 

@@ -115,14 +115,14 @@ class BlotDataModule(ImageDataModule):
         if template_count is None or channels == "auto":
             pairs = [] if self.data_dir is None else self._pairs(self.folder)
             self.template_count = self.template_count or (len(pairs[0].templates) if pairs else 2)
-            colored = (has_color(one.target.read("RGB")) for one in pairs[:16] if one.target)
-            channels = {"auto": "rgb" if any(colored) else "gray"}.get(channels, channels)  # type: ignore[assignment]
+            colored = any(has_color(one.target.read("RGB")) for one in pairs[:16] if one.target)
+            channels = "rgb" if channels == "rgb" or (channels == "auto" and colored) else "gray"
         # What was found is kept in checkpoints.
         found = {"template_count": self.template_count, "channels": channels}
         self.hparams.update(found, folds=self.folds and int(self.folds))
         self.mode: Literal["L", "RGB"] = "RGB" if channels == "rgb" else "L"
-        of_one = 3 if channels == "rgb" else 1
-        self.pixel_channels = (of_one * self.template_count, of_one)  # of templates and image
+        depth = len(self.mode)
+        self.pixel_channels = (depth * self.template_count, depth)  # of templates and image
 
     def make_dataset(self, pairs: Sequence[Pair], size: int | None) -> BlotDataset:
         """Items of some of the pairs."""
@@ -162,11 +162,10 @@ class BlotDataModule(ImageDataModule):
         return [] if roles is None else self._checked(find_pairs(root, roles[1], roles[0]))
 
     def _checked(self, pairs: list[Pair]) -> list[Pair]:
-        count = len(pairs[0].templates)
-        if self.template_count not in (0, count):
-            path = pairs[0].templates[0].path.parent
+        count, given = self.template_count, pairs[0].templates
+        if count not in (0, len(given)):
             raise DataError(
-                f"{path}: {count} templates for an image; the model takes {self.template_count}"
+                f"{given[0].path.parent}: {len(given)} templates an image; the model takes {count}"
             )
         return pairs
 
@@ -177,9 +176,8 @@ class BlotDataModule(ImageDataModule):
         if by_membrane := table.is_file():
             groups = read_groups(table, groups)
         names = sorted(set(groups))
-        self.membranes = {
-            p.stem: names.index(group) for p, group in zip(pairs, groups, strict=True)
-        }
+        stems = (pair.stem for pair in pairs)
+        self.membranes = dict(zip(stems, map(names.index, groups), strict=True))
         if self.trains_on_all:
             train, held_out, how = pairs, [], self.split_description
         elif self.folds is None:
@@ -252,10 +250,9 @@ class StyledBlotDataModule(BlotDataModule):
     ) -> None:
         super().__init__(**kwargs)
         if self.pixel_channels != (2, 1):
-            color = "color" if self.mode == "RGB" else "gray"
             raise DataError(
-                f"data: {color} images of {self.template_count} template(s); styles are of gray "
-                "blots with two; train with --config configs/blots.yaml"
+                f"data: {self.hparams['channels']} images of {self.template_count} template(s); "
+                "styles are of gray blots with two; train with --config configs/blots.yaml"
             )
         self.style, self.style_from, self.samples = style, style_from, samples
         self._asked = torch.from_numpy(style.vector())

@@ -12,7 +12,7 @@ LIMIT = 2 * 2**30  # bytes in each process that reads
 
 
 class CachedDataset(Dataset):
-    """The items of a data set, each read once as long as all that is kept fits in ``limit`` bytes.
+    """The items of a data set, each read once as long as all that is kept fits in `LIMIT` bytes.
 
     What no longer fits is read anew each time: a larger data set costs time, not memory. All items
     are read here once, so that a bad file stops the run before training. Whoever gets an item must
@@ -21,7 +21,6 @@ class CachedDataset(Dataset):
     Args:
         dataset: what is read.
         repeats: how often it is gone through.
-        limit: bytes that are kept.
         device: where all items are kept if they fit, so that nothing is copied to it in a step.
     """
 
@@ -29,11 +28,10 @@ class CachedDataset(Dataset):
         self,
         dataset: Dataset,
         repeats: int = 1,
-        limit: int = LIMIT,
         device: torch.device = torch.device("cpu"),
     ) -> None:
         self.dataset, self.repeats = dataset, repeats
-        self.items, left = dict[int, Any](), limit
+        self.items, left = dict[int, Any](), LIMIT
         for index in range(len(dataset)):  # type: ignore[arg-type]
             item = dataset[index]
             size = sum(leaf.nbytes for leaf in tree_leaves(item) if isinstance(leaf, Tensor))

@@ -12,26 +12,6 @@ Fold = NonNegativeInt | Literal["all"]
 ALL: Literal["all"] = "all"
 
 
-def check_fold(folds: int | None, fold: Any) -> None:
-    """Refuse folds that do not go together.
-
-    Args:
-        folds: parts of the split; None: the data module splits otherwise.
-        fold: the held-out one, see `Fold`.
-
-    Raises:
-        DataError: one fold, a fold without folds, or one that is not there.
-    """
-    if folds == 1:
-        raise DataError("data.folds: must be 2 or more, not 1")
-    if fold == ALL:
-        return
-    if folds is None and fold:
-        raise DataError(f"data.fold: fold {fold} of how many? Give data.folds, such as 5")
-    if folds is not None and fold >= folds:
-        raise DataError(f"data.fold: fold {fold} of {folds} folds; they are counted from 0")
-
-
 def fold_split(
     where: Any, folds: int, fold: int, seed: int, count: int, labels: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -28,11 +28,8 @@ SHOWN = 5  # names in the log
 def list_images(folder: Path, recursive: bool = False) -> list[Path]:
     """Image files in ``folder``, sorted by path; ``folder`` may be a single image too.
 
-    Hidden files (``.DS_Store``, ``._x.png`` ...) are passed over; files of other kinds, folders
-    that are links, and those below it if not ``recursive``, too, and the log names them.
-
-    Args:
-        recursive: in the folders below too, but hidden ones.
+    Hidden files (``.DS_Store``, ``._x.png`` ...) are passed over; other files too, and the log
+    names them. With ``recursive`` also those in the folders below, but for hidden ones and links.
 
     Raises:
         DataError: no such folder, one that must not be read, no image, or a file of another kind.
@@ -43,21 +40,16 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
         raise DataError(f"{folder}: is no image ({' '.join(IMAGE_SUFFIXES)}); give one or a folder")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    paths, passed = list[Path](), list[str]()
-    for top, folders, files in os.walk(folder, onerror=_raise):
-        below = [name for name in folders if name[0] != "."]
-        folders[:] = [name for name in below if recursive and not Path(top, name).is_symlink()]
-        passed += [f"{name}{os.sep}" for name in below if name not in folders]
-        for path in (Path(top, name) for name in files if name[0] != "."):
-            if path.suffix.lower() in IMAGE_SUFFIXES:
-                paths.append(path)
-            else:
-                passed.append(path.name)
-    if not paths:
+    files = list[Path]()
+    for top, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if recursive and name[0] != "."]
+        files += [Path(top, name) for name in names if name[0] != "."]
+    images = sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
         raise DataError(f"{folder}: holds no image ({' '.join(IMAGE_SUFFIXES)})")
-    if passed:
-        say(f"{folder}: {len(passed)} passed over, no images: {', '.join(sorted(passed)[:SHOWN])}")
-    return sorted(paths)
+    if others := sorted(path.name for path in files if path.suffix.lower() not in IMAGE_SUFFIXES):
+        say(f"{folder}: {len(others)} files are not images: {', '.join(others[:SHOWN])}")
+    return images
 
 
 def _raise(error: OSError) -> None:

@@ -22,23 +22,21 @@ class Row(NamedTuple):
     split: str
 
 
-def read_header(path: Path) -> tuple[str, list[str]]:
-    """Separator and column names of a table."""
+def read_header(
+    path: Path, columns: Sequence[str] | None = None
+) -> tuple[str, list[str], list[str] | None]:
+    """Separator and columns of a table, and those of names and labels; None if not clear."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             line = file.readline().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); save it as UTF-8") from None
     separator = max(",;\t", key=line.count)
-    return separator, [name.strip().strip('"') for name in line.split(separator)]
-
-
-def choose_columns(header: Sequence[str], columns: Sequence[str] | None) -> list[str] | None:
-    """The columns of file names and labels; None where they are not clear."""
-    if columns:
-        return list(columns) if set(columns) <= set(header) else None
-    found = [[h for h in header if h.lower() in names] for names in (FILE_COLUMNS, LABEL_COLUMNS)]
-    return [names[0] for names in found] if all(len(names) == 1 for names in found) else None
+    header = [name.strip().strip('"') for name in line.split(separator)]
+    kinds = [[name] for name in columns] if columns else [FILE_COLUMNS, LABEL_COLUMNS]
+    found = [[h for h in header if h in names or h.lower() in names] for names in kinds]
+    clear = len(found) == 2 and all(len(names) == 1 for names in found)
+    return separator, header, [names[0] for names in found] if clear else None
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> list[Row]:
@@ -52,9 +50,8 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> list[Row]:
     Raises:
         DataError: it cannot be read, has not the columns or no rows; an empty name, a name twice.
     """
-    separator, header = read_header(path)
-    chosen = choose_columns(header, columns)
-    if chosen is None or len(chosen) != 2:
+    separator, header, chosen = read_header(path, columns)
+    if chosen is None:
         needed = ", ".join(columns or ["file names and labels: --data.columns [NAME,LABEL]"])
         raise DataError(f"{path}: has the columns {', '.join(header)}; needs {needed}")
     split = next((name for name in header if name.lower() == "split"), "")

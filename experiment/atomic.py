@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from PIL import Image, PngImagePlugin
+
 from common.errors import DataError
 
 HALF = ".half-"
@@ -61,8 +63,6 @@ def write_images(
         pictures: arrays by name.
         text: text chunks of PNG files.
     """
-    from PIL import Image, PngImagePlugin
-
     chunks = PngImagePlugin.PngInfo()
     for keyword, value in (text or {}).items():
         chunks.add_text(keyword, value)

@@ -73,11 +73,10 @@ def _write_hub_folder(content: dict[str, Any], weights: Path) -> None:
     """Tensors in ``weights``, all else in `HUB_SETTINGS` beside it; nothing in either runs code."""
     from safetensors.torch import save_file
 
-    tensors, plain = dict(content["state_dict"]), {}
+    tensors = dict(content["state_dict"])
     for callback, state in content["callbacks"].items():
-        is_tensor = {name: torch.is_tensor(value) for name, value in state.items()}
-        plain[callback] = {k: None if is_tensor[k] else v for k, v in state.items()}
-        tensors |= {f"/callbacks/{callback}/{k}": v for k, v in state.items() if is_tensor[k]}
+        found = {name: value for name, value in state.items() if torch.is_tensor(value)}
+        tensors |= {f"/callbacks/{callback}/{name}": value for name, value in found.items()}
     save_file({name: value.clone().contiguous() for name, value in tensors.items()}, weights)
-    text = json.dumps(content | {"state_dict": {}, "callbacks": plain}, indent=2)
+    text = json.dumps(content | {"state_dict": {}}, indent=2, default=lambda tensor: None)
     weights.with_name(HUB_SETTINGS).write_text(text + "\n", encoding="utf-8")

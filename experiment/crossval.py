@@ -18,11 +18,10 @@ from common.errors import DataError, UsageError
 from common.paths import expand
 from experiment.atomic import write_json, write_table, write_text, writing
 from experiment.checkpoints import CROSSVAL_RECORD, find_checkpoints
-from experiment.checkpoints.find import read_crossval
 from experiment.compare import write_comparison
 from experiment.crossval_report import page, read_image_tables, summary
 from experiment.run_folder import RunSettings, discard_run_folder, lock_run_folder
-from experiment.run_json import read_run_json
+from experiment.run_json import read_record
 from experiment.run_results import read_results
 from experiment.suspects import write_suspects
 
@@ -134,17 +133,17 @@ def _begin(folder: Path, options: argparse.Namespace, given: Sequence[str]) -> d
         "folds": options.folds,
         "options": [*given],
     }
-    before = read_crossval(folder) if (folder / CROSSVAL_RECORD).is_file() else started
+    before = read_record(folder / CROSSVAL_RECORD) or started
     for name, value in started.items():
         if before.get(name) != value:
             raise DataError(f"{folder}: was started with other {name}; choose another --run.name")
-    write_json(folder / CROSSVAL_RECORD, started | {"status": "running", "members": []})
+    write_json(folder / CROSSVAL_RECORD, started | {"status": "running"})
     return started
 
 
 def _train(run: Path, options: Sequence[str], fit: Main) -> None:
     """Train, or resume from the last checkpoint, unless the training is finished."""
-    if read_run_json(run / "run.json").get("status") == "finished":
+    if read_record(run / "run.json").get("status") == "finished":
         return
     if run.exists() and not (run / "checkpoints" / "last.ckpt").is_file():
         shutil.rmtree(run)  # stopped before the end of its first epoch

@@ -3,16 +3,14 @@
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from experiment.report import CONFIDENCE, short, wilson_interval
+from experiment.run_results import IMAGE_TABLE
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-IMAGE_TABLE = "validation_images.csv"  # of a run, see callbacks.ValidationTable
 RESAMPLES = 2000
 NOTE = (
     "Each fold is scored at the epoch that was best on it, which flatters by a little. Intervals "
@@ -22,10 +20,8 @@ NOTE = (
 )
 
 
-def read_image_tables(runs: Sequence[Path]) -> "pd.DataFrame":
+def read_image_tables(runs: Sequence[Path]) -> pd.DataFrame:
     """Rows of the runs' `IMAGE_TABLE`: ``ID``, ``run`` and scores; empty where there are none."""
-    import pandas as pd
-
     paths = [path for run in runs if (path := run / IMAGE_TABLE).is_file()]
     frames = [pd.read_csv(path, dtype={"ID": str}, keep_default_na=False) for path in paths]
     for path, frame in zip(paths, frames, strict=True):
@@ -34,15 +30,13 @@ def read_image_tables(runs: Sequence[Path]) -> "pd.DataFrame":
     return table.astype(dict.fromkeys(table.columns.drop(["ID", "run"]), float))
 
 
-def summary(members: Sequence[dict[str, Any]], images: "pd.DataFrame") -> dict[str, Any]:
+def summary(members: Sequence[dict[str, Any]], images: pd.DataFrame) -> dict[str, Any]:
     """What the record says beside its ``members``.
 
     Returns:
         ``metrics``: mean, standard deviation of the sample, minimum and maximum over the runs, None
         where there is none; ``out_of_fold``, see `pooled`; ``best_epoch``, the median or None.
     """
-    import pandas as pd
-
     scores = pd.DataFrame([one["metrics"] for one in members], dtype=float)
     spread = scores.agg(["mean", "std", "min", "max"])
     epochs = [one["best_epoch"] for one in members if one["best_epoch"] is not None]
@@ -53,7 +47,7 @@ def summary(members: Sequence[dict[str, Any]], images: "pd.DataFrame") -> dict[s
     }
 
 
-def pooled(images: "pd.DataFrame") -> dict[str, dict[str, Any]]:
+def pooled(images: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Mean of each score over all held-out images, with a 95 % interval.
 
     Each image counts once: its values under several seeds are averaged first. The interval says how
@@ -88,8 +82,6 @@ def _with_interval(values: np.ndarray) -> dict[str, Any]:
 
 def page(record: dict[str, Any]) -> list[str]:
     """Lines of ``crossval.md``, of a cross-validation's record with its `summary`."""
-    import pandas as pd
-
     members = record["members"]
     lines = [f"# {record['folds']} folds, {len(members)} runs: {', '.join(record['configs'])}", ""]
     tables = {"All held-out images": record["out_of_fold"], "Over runs": record["metrics"]}

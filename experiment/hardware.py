@@ -14,13 +14,11 @@ import torch
 def native_precision(accelerator: str) -> str:
     """Lightning precision for ``trainer.precision: null``: "bf16-mixed" where bf16 is native.
 
-    Elsewhere "32-true": emulated bf16 is many times slower on a CPU, and on Apple's MPS autocast
-    is not reliable.
+    Elsewhere "32-true": emulated bf16 is many times slower on a CPU, and on Apple's MPS, whose
+    processors have no AVX-512, autocast is not reliable.
     """
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         native = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
-        native = False
     else:
         native = torch.cpu.get_capabilities().get("avx512_bf16", False)
     return "bf16-mixed" if native else "32-true"
@@ -80,5 +78,5 @@ def machine() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that affect results."""
-    packages = ("torch", "pytorch_lightning")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    python, lightning = platform.python_version(), version("pytorch_lightning")
+    return {"python": python, "torch": str(torch.__version__), "pytorch_lightning": lightning}

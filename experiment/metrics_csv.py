@@ -24,17 +24,12 @@ class MetricsCSV(Logger):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.folder = folder
+        self.path = folder / "metrics.csv"
         self._columns: list[str] = []
 
     @property
     def save_dir(self) -> str:
-        return str(self.folder)
-
-    @property
-    def path(self) -> Path:
-        """The file's path."""
-        return self.folder / "metrics.csv"
+        return str(self.path.parent)
 
     def log_hyperparams(self, params: Any = None, *args: Any, **kwargs: Any) -> None:
         """Nothing to do: the run's ``config.yaml`` has them all."""

@@ -5,16 +5,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from experiment.atomic import atomic_write
-
-if TYPE_CHECKING:  # matplotlib takes half a second to import: only what draws pays for it
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
 
 # Okabe & Ito's palette, which readers of every kind of color vision can tell apart.
 BLUE, VERMILION, SKY, YELLOW = "#0072B2", "#D55E00", "#56B4E9", "#F0E442"
@@ -26,8 +25,6 @@ NO_FONT = "no installed font has all characters of the figures; try Noto Sans CJ
 @contextmanager
 def styled() -> Iterator[None]:
     """matplotlib in the project's style, and as it was afterwards."""
-    import matplotlib
-
     logging.getLogger("matplotlib.font_manager").setLevel("ERROR")  # not all fonts are installed
     with matplotlib.rc_context(fname=STYLE):
         yield
@@ -36,7 +33,7 @@ def styled() -> Iterator[None]:
 @contextmanager
 def figure(
     path: Path, size: tuple[float, float], title: str, caption: str = "", sample: bool = False
-) -> Iterator["Figure"]:
+) -> Iterator[Figure]:
     """A figure of ``size`` inches to draw on, written to the PNG ``path`` on leaving the block.
 
     Title and caption are kept in the PNG, so that a report needs nothing but the file.
@@ -44,8 +41,6 @@ def figure(
     Args:
         sample: stamp it as one of the built-in sample.
     """
-    from matplotlib.figure import Figure
-
     with styled():
         fig = Figure(figsize=size, layout="constrained")
         yield fig
@@ -62,10 +57,8 @@ def figure(
             warnings.warn(NO_FONT, stacklevel=1)  # once
 
 
-def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, color: str) -> None:
+def plot_by_epoch(axes: Axes, values: dict[int, float], label: str, color: str) -> None:
     """A curve over epochs, with a dot at each where there are few."""
-    from matplotlib.ticker import MaxNLocator
-
     epochs = sorted(values)
     marker = "o" if len(epochs) <= 30 else ""
     axes.plot(epochs, [values[e] for e in epochs], color=color, label=label, marker=marker)
@@ -74,12 +67,12 @@ def plot_by_epoch(axes: "Axes", values: dict[int, float], label: str, color: str
     axes.margins(y=0.12)
 
 
-def percent_axis(axis: "Axis") -> None:
+def percent_axis(axis: Axis) -> None:
     """Label 0-1 as percent; ticks beyond 100 %, which make room for marks, have no label."""
     axis.set_major_formatter(lambda value, _: f"{100 * value:g} %" if value <= 1.0001 else "")
 
 
-def mark_best(axes: "Axes", epoch: int, value: float, text: str) -> None:
+def mark_best(axes: Axes, epoch: int, value: float, text: str) -> None:
     """A diamond at the best epoch, on a dashed line through it, and ``text`` above."""
     axes.axvline(epoch, color=MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
     axes.plot(epoch, value, "D", markersize=8, color=INK, zorder=4, clip_on=False)
@@ -89,7 +82,7 @@ def mark_best(axes: "Axes", epoch: int, value: float, text: str) -> None:
     axes.text(epoch, 1, f" {text} ", transform=above, ha=side, va="top", weight="bold", size=9)
 
 
-def image_grid(fig: "Figure", rows: int, columns: int) -> list[list["Axes"]]:
+def image_grid(fig: Figure, rows: int, columns: int) -> list[list[Axes]]:
     """Panels for pictures, close together and empty until drawn on."""
     layout = fig.get_layout_engine()
     if layout is not None:
@@ -100,7 +93,7 @@ def image_grid(fig: "Figure", rows: int, columns: int) -> list[list["Axes"]]:
     return panels.tolist()
 
 
-def show_image(axes: "Axes", image: Tensor, title: str = "") -> None:
+def show_image(axes: Axes, image: Tensor, title: str = "") -> None:
     """An image ``(C, H, W)`` or ``(H, W)`` of values in 0-1, on a panel of `image_grid`."""
     pixels = image.detach().float().cpu().clamp(0, 1)
     if pixels.ndim == 3:

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jinja2
+from PIL import Image
+
 from experiment.atomic import write_text
 from experiment.run_results import RunResults, read_results
 from experiment.tasks import SPLITS, in_words, main_metrics, task_of
@@ -19,8 +22,6 @@ SHOWN = ("images", "classes", "evaluations")  # of the record, elsewhere on the 
 
 def render(template: str, **values: Any) -> str:
     """Fill in ``template``, a file in templates/."""
-    import jinja2
-
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -126,8 +127,6 @@ def _tables(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _figures(folder: Path) -> Iterator[dict[str, Any]]:
     """Figures of the run, the curves first and those of the test last."""
-    from PIL import Image
-
     for path in sorted(
         folder.glob("[!.]*.png"),  # not what a killed process was about to write
         key=lambda path: (path.stem.startswith("test"), path.stem != "curves", path.stem),
@@ -167,9 +166,8 @@ def headline(results: RunResults, verb: str = "test") -> str:
     With ``verb`` "fit" that of validation.
     """
     tests = [e for e in results.evaluations if e["stage"] == verb == "test" and e.get("metrics")]
-    stage = "test" if tests else "val"
-    record = tests[-1] if tests else results.record
-    metrics = tests[-1]["metrics"] if tests else results.at_best
+    stage, record = ("test", tests[-1]) if tests else ("val", results.record)
+    metrics = record["metrics"] if tests else results.at_best
     main = main_metrics(results.task, stage, metrics)
     known = [name for name in main if metrics[name] is not None]
     names = [name for name in known if not name.endswith("loss")][:3]

@@ -16,7 +16,7 @@ from common.config_file import read_section
 from common.errors import DataError
 from common.paths import expand
 from experiment.atomic import writing
-from experiment.run_json import read_run_json
+from experiment.run_json import read_record
 
 FOLDER_NAME = re.compile(r"[^\s./\\:]([^/\\:\x00-\x1f]{0,198}[^\s/\\:])?")
 
@@ -89,7 +89,7 @@ def requeued_run(run: RunSettings) -> Path | None:
     if os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
         return None
     for folder in run.existing:
-        record = read_run_json(folder / "run.json")
+        record = read_record(folder / "run.json")
         if record.get("status") != "finished" and started.items() <= record.items():
             return folder
     return None
@@ -124,7 +124,7 @@ def results_folder(
     if own is not None and run.name in (None, own.name):
         return own
     name = run.name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    from pytorch_lightning.utilities import rank_zero_only  # which `compare` does not need
+    from pytorch_lightning.utilities import rank_zero_only  # which `load` does not need
 
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return run.folder / name  # until RunRecorder.setup tells it rank 0's

@@ -12,11 +12,11 @@ from common.errors import DataError
 from experiment.atomic import write_json, writing
 
 
-def read_run_json(path: Path) -> dict[str, Any]:
-    """The record at ``path``; empty if there is none.
+def read_record(path: Path) -> dict[str, Any]:
+    """The record at ``path``, of a run or of a cross-validation; empty if there is none.
 
     Raises:
-        DataError: the file is not the record of a run.
+        DataError: the file is not a record.
     """
     if not path.exists():
         return {}
@@ -25,8 +25,8 @@ def read_run_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         cause = str(error).partition("\n")[0]
         raise DataError(f"{path}: not readable ({cause}); restore or remove it") from None
-    if not isinstance(record, dict) or not isinstance(record.get("task"), str):
-        raise DataError(f"{path}: not the record of a run; restore or remove it")
+    if not isinstance(record, dict):
+        raise DataError(f"{path}: not a record; restore or remove it")
     return record
 
 
@@ -43,12 +43,12 @@ class RunJSON:
         path: path of ``run.json``.
 
     Raises:
-        DataError: see `read_run_json`.
+        DataError: see `read_record`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.record = read_run_json(path)
+        self.record = read_record(path)
         self._entry: dict[str, Any] = {}
         self._began = 0.0
 
@@ -66,7 +66,7 @@ class RunJSON:
         stage = self._entry["stage"]
         lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
         with writing(self.path), lock:
-            self.record = read_run_json(self.path)
+            self.record = read_record(self.path)
             if stage == "fit" or self.record.get("stage") in (None, stage):
                 self.record |= self._entry
             if stage in ("validate", "test"):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from common.config_file import read_config
 from common.errors import DataError
-from experiment.run_json import read_run_json
+from experiment.run_json import read_record
 
 if TYPE_CHECKING:
     import pandas as pd
+
+IMAGE_TABLE = "validation_images.csv"  # scores of each image, see callbacks.ValidationTable
 
 
 def read_metrics(path: Path) -> "pd.DataFrame":
@@ -63,7 +65,7 @@ class RunResults:
     @property
     def task(self) -> str:
         """The task; "" if there is no record."""
-        return self.record.get("task", "")
+        return str(self.record.get("task", ""))
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:
@@ -120,7 +122,7 @@ def read_results(folder: str | Path) -> RunResults:
         DataError: one of the files is not what its name says.
     """
     results = RunResults(Path(folder))
-    results.record = read_run_json(results.folder / "run.json")
+    results.record = read_record(results.folder / "run.json")
     path = results.folder / "config.yaml"
     if path.exists():
         results.settings = settings = flat_settings(read_config(str(path))[0])

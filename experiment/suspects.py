@@ -1,9 +1,10 @@
 """Labels that contradict what was predicted while the image was held out, and near-duplicates."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from common.paths import expand
@@ -15,16 +16,13 @@ from datamodules.synthetic.cache import cached_sample
 from experiment.atomic import write_table
 from experiment.plotting import figure, image_grid, show_image
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MARGIN = 0.3  # of a class's mean self-confidence
 SHOWN, COLUMNS = 24, 6  # images on the contact sheet, and in a row of it
 SIDE, ALIKE = 16, 0.995  # px of what is compared, correlation of near-duplicates
 MOST = 10_000  # images that are compared with each other
 
 
-def find_suspects(images: "pd.DataFrame") -> "pd.DataFrame":
+def find_suspects(images: pd.DataFrame) -> pd.DataFrame:
     """Images that were predicted as another class by a margin; the clearest first.
 
     In the manner of confident learning (Northcutt et al. 2021, arXiv 1911.00068): how sure a
@@ -39,8 +37,6 @@ def find_suspects(images: "pd.DataFrame") -> "pd.DataFrame":
         ``ID``, ``label`` and ``predicted``, names; ``probability`` of the predicted class and
         ``label_probability``; ``score``, their difference in units of the self-confidence.
     """
-    import pandas as pd
-
     means = images.drop(columns="run").groupby("ID", sort=False).mean()
     columns = [name for name in means.columns if name.startswith("p(")]
     names = np.array([name[2:-1] for name in columns])
@@ -63,7 +59,7 @@ def find_duplicates(pixels: np.ndarray) -> list[tuple[int, int, float]]:
     return [(int(i), int(j), float(alike[i, j])) for i, j in np.argwhere(alike > ALIKE)]
 
 
-def write_suspects(folder: Path, images: "pd.DataFrame", data: dict[str, Any]) -> list[str]:
+def write_suspects(folder: Path, images: pd.DataFrame, data: dict[str, Any]) -> list[str]:
     """Write ``suspects.csv``, a contact sheet ``suspects.png`` and ``duplicates.csv``.
 
     Args:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytorch_lightning as pl
+from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
@@ -16,9 +17,6 @@ from experiment import plotting
 from experiment.plotting import BLUE, VERMILION, mark_best, percent_axis, plot_by_epoch
 from experiment.run_results import read_results
 from experiment.tasks import in_words, main_metrics
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Curves = dict[str, dict[int, float]]
 
@@ -36,7 +34,7 @@ def warn_on_error(what: str) -> Iterator[None]:
 @contextmanager
 def figure(
     trainer: pl.Trainer, name: str, size: tuple[float, float], title: str, caption: str = ""
-) -> Iterator["Figure"]:
+) -> Iterator[Figure]:
     """``figures/<name>.png`` of the run folder, to be drawn on; then logged to W&B. For rank 0."""
     path = run_folder(trainer) / "figures" / f"{name}.png"
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -47,7 +45,7 @@ def figure(
             logger.log_image(f"figures/{name}", [str(path)])
 
 
-def draw_rows(fig: "Figure", rows: Sequence[Sequence[Tensor]], titles: Sequence[str]) -> None:
+def draw_rows(fig: Figure, rows: Sequence[Sequence[Tensor]], titles: Sequence[str]) -> None:
     """Rows of pictures ``(C, H, W)`` in [0, 1], with a title above each column."""
     panels = plotting.image_grid(fig, len(rows), len(titles))
     for row, pictures in zip(panels, rows, strict=True):

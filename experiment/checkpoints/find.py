@@ -1,13 +1,13 @@
 """Checkpoint files of a name: best, last, a run, a file, several, a cross-validation, the hub."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from common.errors import DataError
 from common.paths import expand
 from experiment.checkpoints.read import HUB_SETTINGS, HUB_WEIGHTS, read_checkpoint
+from experiment.run_json import read_record
 
 CROSSVAL_RECORD = "crossval.json"  # in the folder of a cross-validation
 Which = Literal["last", "best"]
@@ -72,27 +72,12 @@ def _in_run(path: Path, which: Which) -> Path:
     return last if which == "last" else best_checkpoint(last)
 
 
-def read_crossval(folder: Path) -> dict[str, Any]:
-    """The record of a cross-validation, with the ``checkpoints`` of its members.
-
-    Raises:
-        DataError: the file is not such a record.
-    """
-    path = folder / CROSSVAL_RECORD
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        record["checkpoints"] = [folder / one["checkpoint"] for one in record["members"]]
-    except (ValueError, KeyError, TypeError):
-        raise DataError(f"{path}: not readable; remove it and run crossval again") from None
-    return record
-
-
 def _of_crossval(folder: Path) -> list[Path]:
-    record = read_crossval(folder)
-    if record.get("status") != "finished":
+    record = read_record(folder / CROSSVAL_RECORD)
+    members = [folder / one["checkpoint"] for one in record.get("members", [])]
+    if record.get("status") != "finished" or not members:
         raise DataError(f"{folder}: not all folds are trained; run crossval again to continue")
-    checkpoints: list[Path] = record["checkpoints"]
-    return checkpoints
+    return members
 
 
 def _download(address: str) -> Path:

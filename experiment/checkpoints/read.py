@@ -12,7 +12,7 @@ from torch import Tensor
 
 from common.errors import DataError
 from common.limits import CHECKPOINT_PICKLE_BYTES, CHECKPOINT_VALUES
-from experiment.run_json import read_run_json
+from experiment.run_json import read_record
 
 ADVICE = "give a checkpoint of a run"
 HUB_WEIGHTS, HUB_SETTINGS = "model.safetensors", "config.json"  # as the Hugging Face hub has models
@@ -157,7 +157,7 @@ def check_not_finished(checkpoint: Checkpoint, max_epochs: int | None) -> None:
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{path}: weights only; use --init_from in place of --ckpt_path") from None
     run = path.resolve().parent.parent
-    record = read_run_json(run / "run.json")
+    record = read_record(run / "run.json")
     reported = record.get("status") == "finished" and (run / "report.html").is_file()
     if done == max_epochs and record and not reported:
         return

@@ -10,16 +10,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from jsonargparse import Namespace
 
 from common.errors import DataError
 from experiment.checkpoints.class_paths import TRUSTED, check_classes, find_class, inside
 from experiment.checkpoints.find import Source, Which, find_checkpoints
 from experiment.checkpoints.read import Checkpoint, read_checkpoint
 from experiment.run_results import flat_settings
-
-if TYPE_CHECKING:  # jsonargparse takes a third of a second
-    from jsonargparse import Namespace
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ class Checkpoints:
         return [float(given or one.get("temperature") or 1.0) for one in own]
 
     def settings(
-        self, given: "Namespace", from_command: Sequence[str] = ()
+        self, given: Namespace, from_command: Sequence[str] = ()
     ) -> dict[str, dict[str, Any]]:
         """Arguments of ``model`` and ``data`` that replace those of the config.
 
@@ -126,7 +125,7 @@ class Checkpoints:
         return {"model": model, "data": data}
 
 
-def log_overrides(given: "Namespace", used: "Namespace") -> None:
+def log_overrides(given: Namespace, used: Namespace) -> None:
     """Log each option of model and data whose given value the checkpoint overrides.
 
     Null and "auto" leave the choice to the data, or to what was fitted.

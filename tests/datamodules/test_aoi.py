@@ -78,7 +78,7 @@ def test_one_image_per_class_cannot_be_validated(module, aoi_folder, ready):
     with pytest.raises(DataError, match=r"train\.csv: one image a class; validation needs"):
         ready(module())
     (aoi_folder / "train.csv").write_text("ID,Label\ntrain_00000.png,a\n")
-    with pytest.raises(DataError, match="all images are a; give two classes or more"):
+    with pytest.raises(DataError, match="give two or more, all different"):
         module()
 
 

@@ -204,7 +204,7 @@ def test_prediction_takes_templates_in_any_layout_of_as_many(tmp_path, ready, bl
         data = BlotDataModule(predict_dir=str(root), size=16, template_count=count)
         assert ready(data, "predict").predict_set[0]["image"].shape == (count, 16, 16)
     data = BlotDataModule(predict_dir=str(blots), size=16, template_count=1)
-    with pytest.raises(DataError, match="2 templates for an image; the model takes 1"):
+    with pytest.raises(DataError, match="2 templates an image; the model takes 1"):
         ready(data, "predict")
 
 
@@ -214,5 +214,5 @@ def test_folders_without_pairs_and_styles_without_gray_say_what_is_meant(tmp_pat
         make(tmp_path)
     with pytest.raises(DataError, match=r"16x16 px; template and image side by side .* docs/data"):
         make(tmp_path / "photos")
-    with pytest.raises(DataError, match=r"color images of 1 template.*configs/blots\.yaml"):
+    with pytest.raises(DataError, match=r"rgb images of 1 template.*configs/blots\.yaml"):
         StyledBlotDataModule(data_dir=str(write_pairs(tmp_path / "c", "A", "B", color=True)))

@@ -27,9 +27,10 @@ def test_items_are_gone_through_again():
     assert kept.in_memory
 
 
-def test_what_does_not_fit_is_read_anew():
+def test_what_does_not_fit_is_read_anew(monkeypatch):
+    monkeypatch.setattr("datamodules.cached_dataset.LIMIT", 900)
     source = Counting()
-    kept = CachedDataset(source, limit=900)
+    kept = CachedDataset(source)
     assert len(kept.items) == 2
     assert not kept.in_memory
     assert [float(kept[i]["image"][0]) for i in range(5)] == [0, 1, 2, 3, 4]

@@ -36,16 +36,9 @@ def test_too_many_folds():
         fold_split("here", 8, 0, 0, 9, np.repeat([0, 1], [7, 2]))
 
 
-@pytest.mark.parametrize(
-    ("folds", "fold", "line"),
-    [
-        (5, 5, "data.fold: fold 5 of 5 folds; they are counted from 0"),
-        (None, 1, "data.fold: fold 1 of how many"),
-        (1, None, "data.folds: must be 2 or more"),
-    ],
-)
-def test_folds_that_do_not_go_together(folds, fold, line):
-    with pytest.raises(DataError, match=line):
+@pytest.mark.parametrize(("folds", "fold"), [(5, 5), (None, 1), (1, 0)])
+def test_folds_that_do_not_go_together(folds, fold):
+    with pytest.raises(DataError, match=f"data.fold: fold {fold} of {folds} folds; give data"):
         AOIDataModule(folds=folds, fold=fold)
 
 

@@ -9,18 +9,14 @@ from experiment.hardware import native_memory_format, native_precision
 @pytest.mark.parametrize(("bf16", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
 def test_precision_of_a_cpu_is_what_it_computes_natively(monkeypatch, bf16, precision):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": bf16})
     assert native_precision("auto") == native_precision("cpu") == precision
 
 
-def test_emulated_bf16_and_mps_are_not_native(monkeypatch):
+def test_emulated_bf16_is_not_native(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
     assert native_precision("gpu") == "32-true"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert native_precision("auto") == "32-true"
 
 
 @pytest.mark.parametrize(

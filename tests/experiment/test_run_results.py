@@ -54,7 +54,7 @@ def test_an_empty_folder_is_empty(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        *(("run.json", text) for text in ("{", "[]", "{}", '{"task": 3}')),
+        *(("run.json", text) for text in ("{", "[]")),
         *(("config.yaml", text) for text in ("a: [", "- 1")),
     ],
 )
