@@ -24,9 +24,9 @@ from datamodules.aoi_files import (
     stratified_split,
 )
 from datamodules.base import ImageDataModule
-from datamodules.cached_dataset import CachedDataset
 from datamodules.folds import fold_split
 from datamodules.images import list_images, read_image
+from datamodules.loader import CachedDataset
 from datamodules.preprocessing import Resize, has_color, normalize_defects, resize_square
 from datamodules.synthetic.aoi import draw_sample
 

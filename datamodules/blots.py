@@ -26,8 +26,8 @@ from datamodules.blot_files import (
     read_groups,
 )
 from datamodules.blot_style import BlotStyle, measure_style
-from datamodules.cached_dataset import CachedDataset
 from datamodules.images import read_image
+from datamodules.loader import CachedDataset
 from datamodules.preprocessing import blot_input, has_color
 from datamodules.synthetic.blots import draw_sample
 

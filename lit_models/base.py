@@ -74,25 +74,24 @@ class ImageModule(pl.LightningModule):
                 group["fused"] = group["fused"] or cuda or None
         if self.lr_scheduler is None:
             return optimizer
-        settings: dict[str, Any] = {}
         with wrap_optimizer_errors("model.lr_scheduler"):
             if isinstance(self.lr_scheduler, StepSchedule):
                 steps = partial(total_steps, self.trainer)
-                scheduler: Any = StepScheduler(optimizer, self.lr_scheduler, steps)
-                settings = {"interval": "step"}
-            else:
-                scheduler = self.lr_scheduler(optimizer)
-        if isinstance(scheduler, ReduceLROnPlateau):
-            if not has_validation(self):
-                raise DataError(
-                    "model.lr_scheduler: ReduceLROnPlateau waits for val/loss, and nothing is "
-                    "validated (data.fold all, or trainer.limit_val_batches 0); give another, such "
-                    "as lit_models.optim.CosineAnnealing"
-                )
-            # Steps when there is something new to step by.
-            every = self.trainer.check_val_every_n_epoch or 1
-            settings = {"monitor": "val/loss", "frequency": every}
-        return [optimizer], [{"scheduler": scheduler, **settings}]  # type: ignore[return-value]
+                stepped = StepScheduler(optimizer, self.lr_scheduler, steps)
+                return [optimizer], [{"scheduler": stepped, "interval": "step"}]  # type: ignore[return-value]
+            scheduler = self.lr_scheduler(optimizer)
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            return [optimizer], [scheduler]
+        if not has_validation(self):
+            raise DataError(
+                "model.lr_scheduler: ReduceLROnPlateau waits for val/loss, and nothing is "
+                "validated (data.fold all, or trainer.limit_val_batches 0); give another, such as "
+                "lit_models.optim.CosineAnnealing"
+            )
+        # Steps when there is something new to step by.
+        every = self.trainer.check_val_every_n_epoch or 1
+        plateau = {"scheduler": scheduler, "monitor": "val/loss", "frequency": every}
+        return [optimizer], [plateau]  # type: ignore[return-value]
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, cast
 import torch.nn.functional as F
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
+from torchmetrics import ClasswiseWrapper, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from lit_models.base import ImageModule
-from lit_models.metrics.classification_scores import classification_scores, scores_by_image
+from lit_models.metrics.image_scores import ImageMean
 from lit_models.optim.schedules import StepSchedule
 from lit_models.postprocessing.defects import DefectPostprocessor, UnknownScore
 from lit_models.postprocessing.ensemble import Ensemble
@@ -54,9 +55,8 @@ class DefectClassifier(ImageModule):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.inference = inference
         self.unknown: UnknownScore | None = None  # see callbacks.UnknownDetection
-        self.train_scores = classification_scores(class_names)
-        self.val_scores = classification_scores(class_names)
-        self.test_scores = classification_scores(class_names)
+        scores = (classification_scores(class_names) for _ in range(3))
+        self.train_scores, self.val_scores, self.test_scores = scores
 
     def setup(self, stage: str) -> None:
         # Not in __init__: a checkpoint holds all weights, and is read where there is no internet.
@@ -96,7 +96,9 @@ class DefectClassifier(ImageModule):
         loss = F.nll_loss(log_probs, target)
         scores.update(preds=log_probs, target=target, value=loss, count=len(target))
         probabilities = log_probs.exp()
-        own = scores_by_image(log_probs, target) | {"label": target}
+        right = (log_probs.argmax(dim=1) == target).float()
+        losses = F.nll_loss(log_probs, target, reduction="none")
+        own = {"accuracy": right, "loss": losses, "label": target}
         for name, p in zip(self.hparams["class_names"], probabilities.T, strict=True):
             own[f"p({name})"] = p  # for experiment.suspects
         outputs = {"target": target, "index": batch["index"], "scores": own}
@@ -106,3 +108,24 @@ class DefectClassifier(ImageModule):
         """``name``, ``index``, and `DefectPostprocessor.answers`."""
         answers = self.inference.answers(self.network, batch["image"], unknown=self.unknown)
         return {"name": batch["name"], "index": batch["index"], **answers}
+
+
+def classification_scores(class_names: Sequence[str]) -> MetricCollection:
+    """Mean loss, accuracy, macro F1, and each class's accuracy (its recall; 0 without images).
+
+    Update it by name: ``preds``, logits ``(N, K)``, with ``target`` ``(N,)``; ``value``, their mean
+    loss, with ``count``, N.
+
+    Args:
+        class_names: in the order of the labels 0, 1, ...
+    """
+    classes = len(class_names)
+    by_class = MulticlassAccuracy(classes, average=None)
+    return MetricCollection(
+        {
+            "loss": ImageMean(),
+            "accuracy": MulticlassAccuracy(classes, average="micro"),
+            "f1_macro": MulticlassF1Score(classes, average="macro"),
+            "by_class": ClasswiseWrapper(by_class, list(class_names), prefix="accuracy_"),
+        }
+    )

@@ -4,10 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from callbacks.validation_table import ValidationTable
-from lit_models.metrics.classification_scores import classification_scores, scores_by_image
 from lit_models.metrics.image_scores import BlotScores, blot_scores, by_image
 from lit_models.metrics.vessel_scores import VesselScores
 
@@ -30,15 +28,6 @@ def test_the_table_is_in_the_order_of_the_data(tmp_path):
     table.on_validation_end(trainer, None)
     written = (tmp_path / "validation_images.csv").read_text()
     assert written == "ID,dice\n0.png,0\nb.png,1\n2.png,0.2\nb.png,1\n"
-
-
-def test_classes():
-    logs, target = torch.randn(8, 3).log_softmax(1), torch.arange(8) % 3
-    whole, loss = classification_scores(["a", "b", "c"]), F.nll_loss(logs, target)
-    whole.update(preds=logs, target=target, value=loss, count=8)
-    values, own = whole.compute(), scores_by_image(logs, target)
-    for name in ("accuracy", "loss"):
-        torch.testing.assert_close(own[name].mean(), values[name])
 
 
 def test_vessels():
