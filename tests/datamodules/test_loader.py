@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import tempfile
 
 import pytest
 import torch
