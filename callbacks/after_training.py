@@ -70,6 +70,7 @@ class AfterTraining(Callback):
             content["callbacks"][self.state_key] = state
             on_rank_zero(trainer, partial(AtomicCheckpointIO().save_checkpoint, content, path))
         trainer.training = True
+        pl_module.train()
 
 
 class TemperatureScaling(AfterTraining):
@@ -89,8 +90,7 @@ class TemperatureScaling(AfterTraining):
         inference = replace(inference, temperature=fit_temperature(logits, target))
         confidence, labels = inference.from_logits(logits).exp().max(dim=1)
         state = {"confidence": confidence, "correct": labels == target}
-        summary = f"temperature {inference.temperature:.2f}, of {len(target)} validation images"
-        return inference, state, summary
+        return inference, state, f"temperature {inference.temperature:.2f}, of {len(target)} images"
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:

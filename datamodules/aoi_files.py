@@ -138,8 +138,7 @@ def find_images(
 
 def _find_table(data_dir: Path, table: str | None, columns: Sequence[str] | None) -> Path | None:
     if table is not None:
-        given = expand(table)
-        path = given if given.is_absolute() or given.is_file() else data_dir / given
+        path = expand(table) if expand(table).is_file() else data_dir / expand(table)
         if not path.is_file():
             raise DataError(f"{path}: no such file (data.table)")
         return path

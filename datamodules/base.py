@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import multiprocessing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ from torch.utils.data import (
 from common.errors import DataError
 from common.paths import expand
 from datamodules.folds import ALL, Fold
-from datamodules.loader import Collate, ImageLoader, SafeDataset
+from datamodules.loader import Collate, ImageLoader, SafeDataset, Unreadable
 from datamodules.synthetic.cache import cached_sample
 from datamodules.transforms import Augmentation
 
@@ -80,10 +80,7 @@ class ImageDataModule(pl.LightningDataModule):
         super().__init__()
         fold = fold or 0
         if fold != ALL and (folds == 1 or fold >= (folds or 1)):
-            raise DataError(
-                f"data.fold: fold {fold} of {folds} folds; give data.folds 2 or more, and a fold "
-                "from 0 below it"
-            )
+            raise DataError(f"data.fold: {fold} of data.folds: {folds}; give 2 or more, from 0 on")
         self.save_hyperparameters()
         # Plain values, as a config has them, so that a checkpoint loads as weights alone.
         for name, value in list(self.hparams.items()):
@@ -102,7 +99,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.val_set: Dataset | None = None
         self.test_set: Dataset | None = None
         self.predict_set: Dataset | None = None
-        self.skipped: list[tuple[str, str]] = []
+        self.skipped: list[Unreadable] = []
 
     def _source(self) -> tuple[str, str | None]:
         """Option and value of the folder that the present stage reads."""
@@ -125,10 +122,7 @@ class ImageDataModule(pl.LightningDataModule):
             DataError: nothing is held out.
         """
         if self.trains_on_all and stage != "fit":
-            raise DataError(
-                "data.fold: all images are trained on and none are held out to score; use test or "
-                "predict with other images"
-            )
+            raise DataError("data.fold: all images are trained on; test or predict other ones")
 
     @property
     def split_description(self) -> str:
@@ -195,41 +189,33 @@ class ImageDataModule(pl.LightningDataModule):
         Lightning calls the sampler's ``set_epoch``. Over several processes the last few samples
         are repeated to make the shares equal, as gradient synchronization needs.
         """
-        sampler: Iterable[int] = DistributedSampler(dataset, *self._processes, seed=self.seed)
-        return self._loader(dataset, self.train_collate_fn, sampler, batch_size=self.batch_size)
+        return self._loader(dataset, training=True)
 
-    def eval_loader(self, dataset: Any, skipped: list[tuple[str, str]] | None = None) -> DataLoader:
+    def eval_loader(self, dataset: Any, skipped: list[Unreadable] | None = None) -> DataLoader:
         """Batches of each item once, in order, over all processes, so that metrics are exact.
 
         Args:
             dataset: one of this module's data sets.
             skipped: see `ImageLoader`.
         """
-        processes, rank = self._processes
-        options = {"batch_size": self.eval_batch_size, "skipped": skipped}
-        return self._loader(
-            dataset, self.collate_fn, range(rank, len(dataset), processes), **options
-        )
-
-    @property
-    def _processes(self) -> tuple[int, int]:
-        """How many there are, and which this is; one without a trainer."""
-        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        return self._loader(dataset, training=False, skipped=skipped)
 
     def in_precision(self, batch: Any) -> Any:
         """A batch whose floating-point tensors have the type of the trainer's precision."""
         return batch if self.trainer is None else self.trainer.precision_plugin.convert_input(batch)
 
-    def _loader(
-        self, dataset: Any, collate_fn: Collate, sampler: Iterable[int], **options: Any
-    ) -> DataLoader:
+    def _loader(self, dataset: Any, training: bool, **options: Any) -> DataLoader:
+        trainer = self.trainer
+        processes, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
+        shuffled: Any = DistributedSampler(dataset, processes, rank, seed=self.seed)
         in_memory = getattr(dataset, "in_memory", isinstance(dataset, StackDataset))
         workers = 0 if in_memory else self.num_workers
-        safe = SafeDataset(dataset, collate_fn)
+        safe = SafeDataset(dataset, self.train_collate_fn if training else self.collate_fn)
         return ImageLoader(
             safe,
             **options,
-            sampler=sampler,
+            batch_size=self.batch_size if training else self.eval_batch_size,
+            sampler=shuffled if training else range(rank, len(dataset), processes),
             num_workers=workers,
             # Started anew, each imports torch again; forked, that costs nothing.
             persistent_workers=workers > 0 and multiprocessing.get_start_method() != "fork",

@@ -15,7 +15,6 @@ from common.errors import DataError
 from common.paths import expand
 from common.ranges import ImageSide
 from datamodules.base import ImageDataModule
-from datamodules.cached_dataset import CachedDataset
 from datamodules.fundus_files import (
     LAYOUTS,
     FundusFiles,
@@ -25,6 +24,7 @@ from datamodules.fundus_files import (
 )
 from datamodules.fundus_input import FundusInput, collate, read_masks
 from datamodules.images import read_image
+from datamodules.loader import CachedDataset
 from datamodules.preprocessing import photograph_input
 from datamodules.synthetic.drive import draw_sample
 

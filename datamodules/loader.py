@@ -1,11 +1,14 @@
-"""Batches where a file may be unreadable and a process may have nothing to do."""
+"""Data sets in memory, and batches of files that may be unreadable."""
 
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import DataError
@@ -13,8 +16,47 @@ from common.read_ahead import read_ahead
 
 log = logging.getLogger(__name__)
 
+LIMIT = 2 * 2**30  # bytes of decoded items in each process that reads
 Collate = Callable[[list[Any]], Any]
 Unreadable = tuple[str, str]  # name and reason, in place of an item whose file cannot be read
+
+
+class CachedDataset(Dataset):
+    """The items of a data set, each read once as long as all that is kept fits in `LIMIT` bytes.
+
+    What no longer fits is read anew each time: a larger data set costs time, not memory. All items
+    are read here once, so that a bad file stops the run before training. Whoever gets an item must
+    not change its tensors.
+
+    Args:
+        dataset: what is read.
+        repeats: how often it is gone through.
+        device: where all items are kept if they fit, so that nothing is copied to it in a step.
+    """
+
+    def __init__(
+        self, dataset: Any, repeats: int = 1, device: torch.device = torch.device("cpu")
+    ) -> None:
+        self.dataset, self.repeats = dataset, repeats
+        self.items, size = list[Any](), 0
+        for index in range(len(dataset)):
+            item = dataset[index]
+            size += sum(leaf.nbytes for leaf in tree_leaves(item) if isinstance(leaf, Tensor))
+            if size <= LIMIT:
+                self.items.append(item)
+        self.in_memory = len(self.items) == len(dataset)
+        if self.in_memory and device.type != "cpu":
+            self.items = move_data_to_device(self.items, device)
+
+    def __len__(self) -> int:
+        return self.repeats * len(self.dataset)
+
+    def name(self, index: int) -> str:
+        return self.dataset.name(index % len(self.dataset))
+
+    def __getitem__(self, index: int) -> Any:
+        index %= len(self.dataset)
+        return self.items[index] if index < len(self.items) else self.dataset[index]
 
 
 class SafeDataset(Dataset):

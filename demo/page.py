@@ -89,8 +89,8 @@ def about(model: Any) -> tuple[str, str]:
 def answer(model: Any, given: Sequence[Any]) -> tuple[Any, ...]:
     """What was not predicted and why, a line for each image, pictures, and numbers."""
     pairs = isinstance(model, BlotModel)
-    inputs: Any = [given[: model.count]] if pairs else given[0] or []
-    settings, wrong, results = given[model.count if pairs else 1 :], list[str](), list[Any]()
+    inputs: Any = [given[: model.templates]] if pairs else given[0] or []
+    settings, wrong, results = given[model.templates if pairs else 1 :], list[str](), list[Any]()
     for x in inputs[:MOST_IMAGES]:
         try:
             results.append(predicted(model, x, settings))
@@ -120,8 +120,8 @@ def predicted(model: Any, x: Any, settings: Sequence[Any]) -> Any:
         result = _of_file(model, x)
         return replace(result, threshold=settings[0]) if settings else result
     drawn = [one["composite"].convert("RGBA") for one in x if one and one["composite"]]
-    if len(drawn) < model.count:
-        raise DataError(f"a blot is made of {model.count} templates; give all")
+    if len(drawn) < model.templates:
+        raise DataError(f"a blot is made of {model.templates} templates; give all")
     papers = [Image.new("RGBA", image.size, "white") for image in drawn]
     return model.predict(tuple(map(Image.alpha_composite, papers, drawn)))
 
@@ -172,4 +172,4 @@ def template_inputs(model: BlotModel) -> list[Any]:
     """Editors in which templates are dropped or drawn."""
     how: dict[str, Any] = {"type": "pil", "layers": False, "sources": ["upload"]}
     how["brush"] = gr.Brush(40, ["#000000"], color_mode="fixed")
-    return [gr.ImageEditor(label=f"template {n + 1}", **how) for n in range(model.count)]
+    return [gr.ImageEditor(label=f"template {n + 1}", **how) for n in range(model.templates)]

@@ -14,7 +14,6 @@ from common.ranges import ImageSide
 from datamodules.blot_files import COURSE, find_templates
 from datamodules.blot_style import NAMES, BlotStyle, measure_style
 from datamodules.preprocessing import blot_input
-from inference import inputs
 from inference.inputs import Source, read_pixels
 from inference.model import SIDES, Item, Model, Values
 from inference.results import BlotResult
@@ -31,7 +30,7 @@ from lit_models.postprocessing.pixels import to_gray
 class BlotModel(Model[BlotResult]):
     """Blots from pairs of templates; see `load`."""
 
-    network_name, templates = "generator", True
+    network_name = "generator"
     sample = "datamodules.synthetic.blots"
 
     def __init__(self, *args: Any) -> None:
@@ -39,20 +38,8 @@ class BlotModel(Model[BlotResult]):
         # Of the templates, as in training; None: their own.
         self.size: int | None = int(ImageSide(self.trained.data["size"]))
         every, of_one = self.trained.model.get("channels", (2, 1))
-        self.count = every // of_one
+        self.templates = every // of_one
         self.mode = "RGB" if of_one == 3 else "L"
-
-    def predict(self, x: Any, template2: Any = None) -> Any:
-        """See `Model.predict`."""
-        if self.count == 1 and inputs.is_one(x):
-            x = (x,)
-        return super().predict(x, template2)
-
-    def read(self, x: Any, name: str) -> Item:
-        item = super().read(x, name)
-        if (given := len(item["shown"])) != self.count:
-            raise DataError(f"{name}: {given} template(s); give {self.count}, as a tuple")
-        return item
 
     def preprocess(self, pixels: Tensor) -> Tensor:
         return blot_input(pixels, self.size)
@@ -71,7 +58,7 @@ class BlotModel(Model[BlotResult]):
         return {
             "mode": "L",
             "size": self.size,
-            "templates": list(self.trained.data.get("templates") or COURSE[1]),
+            "templates": list(COURSE[1]),
             "tables": {"predictions": ["ID", "image"]},
         }
 
@@ -80,7 +67,7 @@ class BlotModel(Model[BlotResult]):
 
     def graph_inputs(self) -> dict[str, Tensor]:
         """``pixels`` are of both templates, uint8 ``(N, 2, H, W)``."""
-        if (self.count, self.mode) != (2, "L"):
+        if (self.templates, self.mode) != (2, "L"):
             raise DataError("templates: only models of two gray templates can be exported")
         return {"pixels": torch.zeros(2, 2, *SIDES, dtype=torch.uint8)}
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
+from skimage.morphology import skeletonize
 from torchvision.transforms.functional import to_tensor
 
 from common.errors import DataError, UsageError
@@ -98,8 +99,6 @@ def vessels_kept(truth: np.ndarray, copy: np.ndarray) -> tuple[float, float]:
         Share of the length of center lines within 2 px of the copy's (a tolerance of
         Gegundez-Arias et al. 2012, IEEE TMI 31:231), and Dice of the masks; NaN without vessels.
     """
-    from skimage.morphology import skeletonize  # a second to import
-
     lines, found = skeletonize(truth), skeletonize(copy)
     near = distance_transform_edt(~found) <= TOLERANCE if found.any() else found
     length = (lines & near).sum() / (lines.sum() or np.nan)

@@ -18,25 +18,25 @@ Source = str | Path | Image.Image | np.ndarray
 GIVE = "give a path, a PIL image, an array (H, W) or (H, W, 3) of uint8, uint16 or floats"
 
 
-def is_one(x: Any, templates: bool = False) -> bool:
+def is_one(x: Any, templates: int = 0) -> bool:
     """Whether ``x`` stands for one image; a path that is no folder does.
 
-    With ``templates``, whether it stands for all of a blot: a tuple does.
+    Or for all ``templates`` of a blot, if it has any: a tuple does.
     """
-    if templates:
-        return isinstance(x, tuple)
+    if templates > 1 or isinstance(x, tuple):
+        return templates > 0 and isinstance(x, tuple)
     if isinstance(x, str | Path):
         return not expand(x).is_dir()
     return isinstance(x, Image.Image | np.ndarray)
 
 
-def each(x: Any, templates: bool = False) -> Iterator[Any]:
+def each(x: Any, templates: int = 0) -> Iterator[Any]:
     """The images of a folder in the order of their names, or what an iterable gives.
 
     Raises:
         DataError: a folder without images; neither an image nor many.
     """
-    if templates and is_one(x):
+    if templates > 1 and is_one(x):
         raise DataError("one image: a blot is made of several templates; give all, as a tuple")
     if isinstance(x, str | Path):
         folder = expand(x)
@@ -48,14 +48,18 @@ def each(x: Any, templates: bool = False) -> Iterator[Any]:
     raise DataError(f"{type(x).__name__} is not an image; {GIVE}, or a list or folder of them")
 
 
-def read_images(x: Any, mode: Literal["L", "RGB"], name: str) -> tuple[list[Tensor], str]:
+def read_images(
+    x: Any, mode: Literal["L", "RGB"], name: str, templates: int = 0
+) -> tuple[list[Tensor], str]:
     """Pixels of an image, or of each of a tuple of templates, and the name of the first.
 
     Raises:
-        DataError: see `read_pixels`; templates of different shapes.
+        DataError: see `read_pixels`; templates of different shapes, or not as many.
     """
-    if not isinstance(x, tuple) or isinstance(x, Member):
+    if not templates or not isinstance(x, tuple) or isinstance(x, Member):
         x = (x,)
+    if templates and len(x) != templates:
+        raise DataError(f"{name}: {len(x)} template(s); give {templates}, as a tuple")
     names = [name] if len(x) == 1 else [f"{name}, template {i + 1}" for i in range(len(x))]
     read = [read_pixels(one, mode, of) for one, of in zip(x, names, strict=True)]
     if len({pixels.shape for pixels, _ in read}) > 1:

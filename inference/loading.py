@@ -40,7 +40,7 @@ class ExportedModel(Model[Any]):
         self.graph, self.settings = graph, card
         # The models of a task show alike.
         self.kind = model_class(next(iter(task_of(card["task"]).models), card["task"]), path)
-        self.mode, self.templates = card["mode"], self.kind.templates
+        self.mode, self.templates = card["mode"], 2 if "templates" in card else 0
 
     def card(self) -> dict[str, Any]:
         return self.settings

@@ -46,7 +46,7 @@ class Model(nn.Module, ABC, Generic[Result]):
         network_name: of the network in its LightningModule.
         average: of the outputs ``(M, ...)`` of several networks; None: ensembles are refused.
         sample: module with the ``draw_sample`` of the built-in data.
-        templates: whether an input is a tuple of images.
+        templates: how many images an input is a tuple of; 0 where it is an image.
         mode: "L" where the model sees gray, "RGB" where it sees color.
         network: in eval mode, on ``device``.
         trained: the checkpoint it was made from.
@@ -58,7 +58,7 @@ class Model(nn.Module, ABC, Generic[Result]):
     network_name: ClassVar[str] = "network"
     average: ClassVar[Any] = None
     sample: ClassVar[str]
-    templates: bool = False
+    templates: int = 0
     mode: Literal["L", "RGB"] = "RGB"
 
     def __init__(
@@ -147,7 +147,7 @@ class Model(nn.Module, ABC, Generic[Result]):
 
     def read(self, x: Any, name: str) -> Item:
         """One input as `run` takes it; ``name`` where it has none."""
-        images, name = inputs.read_images(x, self.mode, name)
+        images, name = inputs.read_images(x, self.mode, name, self.templates)
         item = self.prepare(images[0] if len(images) == 1 else torch.cat(images))
         return {**item, "name": name, "shown": tuple(map(to_pil_image, images))}
 

@@ -89,9 +89,8 @@ class ValidationImages:
         if data.val_set is None:
             raise DataError("--int8: no validation images to check it on; export it without")
         self.items = data.val_set
-        places = range(len(self.items))
         if trained.method == "DefectClassifier":
-            self.paths = [self.items.folder / self.items.name(i) for i in places]
+            self.paths = [self.items.folder / name for name in self.items.names]
         else:
             self.paths = [one.image for one in self.items.files]
 

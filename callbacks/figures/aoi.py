@@ -62,16 +62,15 @@ class AOIFigures(HeldOutFigures):
         )
         scores = [["" if np.isnan(x) else f"{x:.4f}" for x in y] for y in (precision, recall)]
         folder = run_folder(trainer) / "figures"
-        header = ("class", "images", "precision", "recall")
-        rows = zip(names, support.tolist(), *scores, strict=True)
-        write_table(folder / f"{prefix}classes.csv", header, rows)
+        table = {"class": names, "images": support, "precision": scores[0], "recall": scores[1]}
+        write_table(folder / f"{prefix}classes.csv", [*table], zip(*table.values(), strict=True))
 
         wrong = every[classes[0] != classes[1]].sort_values("confidence", ascending=False)
         for path in folder.glob(f"{prefix}mistakes.*"):
             path.unlink()  # of an earlier process
         if len(wrong):
-            table = wrong.drop(columns="index").round(4)
-            write_table(folder / f"{prefix}mistakes.csv", [*table], table.to_numpy().tolist())
+            shown = wrong.drop(columns="index").round(4)
+            write_table(folder / f"{prefix}mistakes.csv", [*shown], shown.to_numpy().tolist())
             title = f"Most confident mistakes ({where})"
             _draw_grid(trainer, f"{prefix}mistakes", title, images, wrong)
         examples = every.groupby("true class", sort=False).head(max(1, SHOWN // len(names)))

@@ -149,8 +149,8 @@ def test_without_names_all_is_averaged(tmp_path):
 
 
 def test_refusals(tmp_path):
-    with pytest.raises(DataError, match="no part 'g'; it has generator, discriminator"):
+    with pytest.raises(DataError, match="no part 'g'; the model has generator, discriminator"):
         fit(tmp_path, TwoNetworks(), modules=["g"])
     trainer = pl.Trainer(callbacks=[WeightAverage(), EMAWeightAveraging()], logger=False)
-    with pytest.raises(DataError, match="EMAWeightAveraging: give one of them"):
+    with pytest.raises(DataError, match="WeightAverage or EMAWeightAveraging, not both"):
         trainer.fit(TwoNetworks(), DataLoader(torch.zeros(2, 4)))

@@ -38,7 +38,7 @@ def test_too_many_folds():
 
 @pytest.mark.parametrize(("folds", "fold"), [(5, 5), (None, 1), (1, 0)])
 def test_folds_that_do_not_go_together(folds, fold):
-    with pytest.raises(DataError, match=f"data.fold: fold {fold} of {folds} folds; give data"):
+    with pytest.raises(DataError, match=f"data.fold: {fold} of data.folds: {folds}; give"):
         AOIDataModule(folds=folds, fold=fold)
 
 
