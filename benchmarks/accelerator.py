@@ -51,7 +51,6 @@ EPOCHS = 3
 CONFIG_DIR = Path(__file__).parent.parent / "configs"
 CONFIGS = sorted(SMALL)
 
-
 DIFFERENCES = ("output", "first loss", "losses", "resumed", "to the CPU", "and back")
 # Largest differences that are tolerated. TF32, which cuDNN takes for float32 convolutions on a GPU,
 # has 10 bits, bfloat16 has 8.

@@ -69,11 +69,8 @@ def main() -> None:
     start = time.monotonic()
     sections, failed = [], []
     for script, title in SCRIPTS[options.page].items():
-        if script != "training.py":
-            more = []
-        elif options.data:
-            more = [f"--data={options.data}"]
-        else:
+        more = [f"--data={options.data}"] if script == "training.py" else []
+        if more and not options.data:
             continue
         text, good = section(script, title, more)
         sections.append(text)

@@ -66,9 +66,6 @@ def test_blots_are_scored(tmp_path, table):
     assert 50 < scores["detector, all, %"] <= 100
     assert 0 < scores["L1, ridge, true levels"] < scores["L1, true style"]
     assert scores["Dice, real"] <= 1
-    judged = table("blot_judges.py", checkpoint, "--data_dir", tmp_path / "blots")
-    assert [row[1] for row in judged] == ["generated"] * 2 + ["ridge"] * 2
-    assert all(0 <= float(value) <= 1 for row in judged for value in row[3:])
 
 
 def test_maps_are_scored_by_protocol(tmp_path, table):
