@@ -122,7 +122,7 @@ def _is_large(settings: list[Any]) -> bool:
 
 
 def _read_hub_folder(weights: Path) -> dict[str, Any]:
-    """What `checkpoint_io.write_hub_folder` wrote; any exception for files that are not of it."""
+    """What `checkpoint_io.write_portable` wrote; any exception for files that are not of it."""
     from safetensors.torch import load_file
 
     settings = weights.with_name(HUB_SETTINGS)

@@ -106,7 +106,8 @@ class Checkpoints:
         if self.lead.method not in ("", ours):
             raise DataError(f"{path}: of {self.lead.method}, not {ours}; give its own config")
         # The user's own config names packages that are trusted as well.
-        named = [path for name, path in given.items() if name.endswith("class_path")]
+        options = [*given.model.items(), *given.data.items()]
+        named = [value for name, value in options if name.endswith("class_path")]
         packages = [*TRUSTED, *(one.partition(".")[0] for one in named if not inside(one, TRUSTED))]
         for part, values in (("model", model), ("data", data)):
             try:
