@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from datamodules.blot_draws import draw_styles
-from datamodules.blot_files import read_groups
 from datamodules.blot_style import NAMES, measure_style, otsu
 from datamodules.blots import BlotDataModule, BlotDataset
 from datamodules.preprocessing import normalize_defects
@@ -55,8 +54,7 @@ class HeldOut:
         data.prepare_data()
         data.setup("fit")
         parts = (data.train_set.dataset, data.val_set.dataset)
-        table = data.folder / "groups.csv"
-        groups = [np.array(read_groups(table, [t.stem for t in p.pairs])) for p in parts]
+        groups = [np.array([data.membranes[pair.stem] for pair in part.pairs]) for part in parts]
         (x, self.train), (self.templates, self.blots) = map(unit, parts)
         self.groups = groups[1]
         self.styles = styles_of(self.blots, self.templates)

@@ -122,7 +122,8 @@ class AOIDataModule(ImageDataModule):
         # Of "train" and "val", filled by FeatureCache: they take the place of the images in fit.
         self.features: dict[str, Tensor] = {}
         if class_names is None:
-            class_names = list(AIDEA_NAMES) if self.data_dir is None else self._found_names()
+            found = None if self.data_dir is None else self._training_files()[0]
+            class_names = found.class_names() if found else list(AIDEA_NAMES)
         if len({*class_names} - {""}) < max(2, len(class_names)):
             raise DataError(f"data.class_names: {class_names}; give two or more, all different")
         # What was found is kept in checkpoints.
@@ -132,21 +133,46 @@ class AOIDataModule(ImageDataModule):
     def _find(self, split: str) -> LabeledFiles | None:
         return find_images(self.folder, split, self.table, self.columns)
 
-    def _found_names(self) -> list[str]:
+    def _training_files(self) -> tuple[LabeledFiles, int]:
+        """Training images, with those given for validation behind them, and how many they are."""
         train, val = self._find("train"), self._find("val")
         assert train is not None
-        labels = [*train.labels, *(val.labels if val else [])]
-        return train._replace(labels=labels).class_names()
+        if val is None:
+            return train, len(train.names)
+        names, labels = [*train.names, *val.names], [*train.labels, *val.labels]
+        return train._replace(names=names, labels=labels), len(train.names)
 
     def setup(self, stage: str) -> None:
+        option, given = self._source()
+        folder = expand(str(given))
         if stage in ("fit", "validate"):
             self._setup_training(stage)
-        elif stage == "test":
-            self.test_set = self._test_images(labeled=True)
-        elif self.predict_dir is None:
-            self.predict_set = self._test_images()
+            return
+        if option == "predict_dir":
+            paths = list_images(folder, self.recursive)
+            folder = folder.parent if folder.is_file() else folder
+            names = [path.relative_to(folder).as_posix() for path in paths]
+            files = LabeledFiles(folder, "", folder, names, [""] * len(names))
+        elif option == "test_dir":
+            splits = (find_images(folder, s, None, self.columns) for s in ("test", "val", "train"))
+            files = next(filter(None, splits))
+        elif (found := self._find("test")) is not None:
+            files = found
         else:
-            self.predict_set = self._plain(expand(self.predict_dir))
+            log.warning(
+                "%s: no test images, so the VALIDATION images are taken; they chose the checkpoint",
+                self.data_source,
+            )
+            self._setup_training(stage)
+            self.test_set = self.predict_set = self.val_set
+            return
+        targets = files.targets(self.class_names)
+        if stage == "test" and targets[0] == UNLABELED:
+            raise DataError(
+                f"{files.where}: has no labels to test against; "
+                "`validate` scores the validation images, `predict` writes a submission"
+            )
+        self.test_set = self.predict_set = self._dataset(files.folder, files.names, targets)
 
     def _setup_training(self, stage: str) -> None:
         self.refuse_to_score_all(stage)
@@ -175,14 +201,8 @@ class AOIDataModule(ImageDataModule):
 
     def _split(self) -> tuple[LabeledFiles, Tensor, Tensor, Tensor]:
         """All images to train and validate on, their classes, and the positions of either."""
-        files, own = self._find("train"), self._find("val")
-        assert files is not None
-        first = len(files.names)
-        if own is not None:
-            names, labels = [*files.names, *own.names], [*files.labels, *own.labels]
-            files = files._replace(names=names, labels=labels)
-        targets = files.targets(self.class_names)
-        count = len(targets)
+        files, first = self._training_files()
+        targets, count = files.targets(self.class_names), len(files.names)
         train, val = torch.arange(count).tensor_split([first])
         if self.trains_on_all:
             train, val = torch.arange(count), torch.arange(0)
@@ -190,43 +210,11 @@ class AOIDataModule(ImageDataModule):
             classes = targets.numpy()
             parts = fold_split(files.where, self.folds, self.fold, self.seed, count, classes)
             train, val = map(torch.from_numpy, parts)
-        elif own is None:
+        elif first == count:  # no images are given for validation
             train, val = stratified_split(targets, self.val_fraction, self.seed)
             if not len(val):
                 raise DataError(f"{files.where}: one image a class; validation needs a second one")
         return files, targets, train, val
-
-    def _test_images(self, labeled: bool = False) -> DefectDataset:
-        if labeled and self.test_dir is not None:
-            splits = (
-                find_images(expand(self.test_dir), split, None, self.columns)
-                for split in ("test", "val", "train")
-            )
-            files = next(filter(None, splits), None)
-        else:
-            files = self._find("test")
-        if files is None:
-            log.warning(
-                "%s: no test images, so the VALIDATION images are taken; they chose the checkpoint",
-                self.data_source,
-            )
-            self._setup_training("test")
-            assert isinstance(self.val_set, DefectDataset)
-            return self.val_set
-        targets = files.targets(self.class_names)
-        if labeled and targets[0] == UNLABELED:
-            raise DataError(
-                f"{files.where}: has no labels to test against; "
-                "`validate` scores the validation images, `predict` writes a submission"
-            )
-        return self._dataset(files.folder, files.names, targets)
-
-    def _plain(self, folder: Path) -> DefectDataset:
-        paths = list_images(folder, self.recursive)
-        if folder.is_file():
-            folder = folder.parent
-        names = [path.relative_to(folder).as_posix() for path in paths]
-        return self._dataset(folder, names, torch.full((len(names),), UNLABELED))
 
     def _dataset(self, folder: Path, names: Sequence[str], targets: Tensor) -> DefectDataset:
         mode: Literal["L", "RGB"] = "RGB" if self.channels == "rgb" else "L"

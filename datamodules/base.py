@@ -122,10 +122,7 @@ class ImageDataModule(pl.LightningDataModule):
             DataError: nothing is held out.
         """
         if self.trains_on_all and stage != "fit":
-            raise DataError(
-                "data.fold: all images are trained on and none are held out to score; use test or "
-                "predict with other images"
-            )
+            raise DataError("data.fold: all images are trained on; test or predict other ones")
 
     @property
     def split_description(self) -> str:

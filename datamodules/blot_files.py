@@ -19,7 +19,6 @@ from torch import Tensor
 
 from common.errors import DataError
 from datamodules.images import list_images, read_image
-from datamodules.label_tables import read_table
 
 Roles = tuple[str, tuple[str, ...]]  # patterns of the images and of their templates
 COURSE: Roles = ("wb_dataset/", ("wb_template/BandMask_", "wb_template2/BasePattern_"))
@@ -155,19 +154,6 @@ def find_templates(root: Path) -> list[Pair]:
         if width != 2 * height:
             return find_pairs(root, ("",), None)
     return pairs
-
-
-def read_groups(path: Path, stems: Sequence[str]) -> list[str]:
-    """Membrane of each stem, from a CSV with columns ``ID,membrane``; extra IDs are ignored.
-
-    Raises:
-        DataError: a column is missing, a stem has no membrane, and what `read_table` raises.
-    """
-    groups = {row.name: row.label for row in read_table(path, ["ID", "membrane"])}
-    without = [stem for stem in stems if not groups.get(stem)]
-    if without:
-        raise DataError(f"{path}: no membrane for {without[0]} ({len(without)} such IDs); add them")
-    return [groups[stem] for stem in stems]
 
 
 def assign_folds(groups: list[str], folds: int, seed: int) -> np.ndarray:

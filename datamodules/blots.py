@@ -23,10 +23,10 @@ from datamodules.blot_files import (
     find_pairs,
     find_roles,
     find_templates,
-    read_groups,
 )
 from datamodules.blot_style import BlotStyle, measure_style
 from datamodules.images import read_image
+from datamodules.label_tables import read_table
 from datamodules.loader import CachedDataset
 from datamodules.preprocessing import blot_input, has_color
 from datamodules.synthetic.blots import draw_sample
@@ -132,7 +132,7 @@ class BlotDataModule(ImageDataModule):
         """Build the data sets; all but those of ``predict`` are read here and kept in memory.
 
         Raises:
-            DataError: see `find_pairs` and `read_groups`; too few membranes.
+            DataError: see `find_pairs` and `read_table`; too few membranes.
         """
         if stage == "predict" and self.predict_dir is not None:
             pairs = self._checked(find_templates(expand(self.predict_dir)))
@@ -172,12 +172,16 @@ class BlotDataModule(ImageDataModule):
     def _split(self) -> tuple[list[Pair], list[Pair]]:
         """Training and held-out pairs."""
         pairs = self._pairs(self.folder)
-        groups, table = [pair.stem for pair in pairs], self.folder / "groups.csv"
+        groups, table = {pair.stem: pair.stem for pair in pairs}, self.folder / "groups.csv"
         if by_membrane := table.is_file():
-            groups = read_groups(table, groups)
-        names = sorted(set(groups))
-        stems = (pair.stem for pair in pairs)
-        self.membranes = dict(zip(stems, map(names.index, groups), strict=True))
+            known = {row.name: row.label for row in read_table(table, ["ID", "membrane"])}
+            if without := [stem for stem in groups if not known.get(stem)]:
+                raise DataError(
+                    f"{table}: no membrane for {without[0]} (and {len(without) - 1} more)"
+                )
+            groups = {stem: known[stem] for stem in groups}
+        names = sorted(set(groups.values()))
+        self.membranes = {stem: names.index(group) for stem, group in groups.items()}
         if self.trains_on_all:
             train, held_out, how = pairs, [], self.split_description
         elif self.folds is None:
@@ -188,7 +192,7 @@ class BlotDataModule(ImageDataModule):
                     f"{self.folder}: {len(names)} {'membranes' if by_membrane else 'pairs'} "
                     f"do not fill {self.folds} folds; lower data.folds or add data"
                 )
-            fold_of = assign_folds(groups, self.folds, self.seed)
+            fold_of = assign_folds(list(groups.values()), self.folds, self.seed)
             held_out = [pairs[i] for i in np.flatnonzero(fold_of == self.fold)]
             train = [pairs[i] for i in np.flatnonzero(fold_of != self.fold)]
             how = ", split " + ("by membrane" if by_membrane else "at random: no groups.csv")

@@ -13,8 +13,6 @@ from torchvision.transforms.v2 import functional as F
 
 # Of ImageNet, which torchvision's pretrained networks expect.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
 Resize = Literal["squash", "pad", "crop"]
 
 
@@ -27,11 +25,13 @@ def square_margins(height: int, width: int, resize: Resize) -> list[int]:
     return [left, side - width - left, top, side - height - top]
 
 
-def resize_square(pixels: Tensor, size: int, resize: Resize = "squash") -> Tensor:
-    """``(..., H, W)``, any dtype, as ``(..., size, size)`` of the same one.
+def resize_square(pixels: Tensor, size: int | None, resize: Resize = "squash") -> Tensor:
+    """``(..., H, W)``, any dtype, as ``(..., size, size)`` of the same one; as it is for None.
 
     "squash" changes the sides' ratio, "pad" adds black to a square first, "crop" cuts the middle.
     """
+    if size is None:
+        return pixels
     if resize != "squash":
         margins = square_margins(pixels.shape[-2], pixels.shape[-1], resize)
         pixels = torch.nn.functional.pad(pixels, margins)
@@ -54,24 +54,10 @@ def normalize_defects(images: Tensor) -> Tensor:
 
 
 def photograph_input(pixels: Tensor, size: int | None) -> Tensor:
-    """Pixels uint8 ``(3, H, W)`` as float32 in [-1, 1].
-
-    Args:
-        pixels: of a photograph.
-        size: squash to size x size px; None keeps the size.
-    """
-    if size is not None:
-        pixels = resize_square(pixels, size)
-    return F.to_dtype(pixels, torch.float32, scale=True) * 2 - 1
+    """A photograph, uint8 ``(3, H, W)``, resized by `resize_square`, as float32 in [-1, 1]."""
+    return F.to_dtype(resize_square(pixels, size), torch.float32, scale=True) * 2 - 1
 
 
 def blot_input(pixels: Tensor, size: int | None) -> Tensor:
-    """Templates, with or without a blot, uint8 ``(C, H, W)``, as float32 in [-1, 1].
-
-    Args:
-        pixels: of one size.
-        size: squash to size x size px; None keeps the size.
-    """
-    if size is not None:
-        pixels = resize_square(pixels, size)
-    return pixels / 127.5 - 1
+    """Templates, with or without a blot, uint8 ``(C, H, W)``, likewise."""
+    return resize_square(pixels, size) / 127.5 - 1

@@ -40,5 +40,5 @@ def test_what_needs_validation_is_refused(tmp_path):
         main(["fit", *args])
     assert not list(tmp_path.glob("*/*")), "nothing half-written"
     main(["fit", *args, COSINE, "--trainer.limit_train_batches=1"])
-    with pytest.raises(DataError, match="none are held out to score"):
+    with pytest.raises(DataError, match="all images are trained on"):
         main(["validate", *args, "--ckpt_path=best"])
