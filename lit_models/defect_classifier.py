@@ -92,7 +92,8 @@ class DefectClassifier(ImageModule):
         if self.trainer.state.fn == "fit":  # views would cost more than they tell
             log_probs = self._logits(batch).log_softmax(dim=1)
         else:
-            log_probs = self.inference.log_probabilities(self, batch["image"])
+            _, logits = self.inference.features_and_logits(self.network, batch["image"])
+            log_probs = self.inference.from_logits(logits)
         loss = F.nll_loss(log_probs, target)
         scores.update(preds=log_probs, target=target, value=loss, count=len(target))
         probabilities = log_probs.exp()

@@ -51,23 +51,22 @@ class SpectrumLoss(nn.Module):
     def forward(self, images: Tensor, target: Tensor) -> Tensor:
         """Scalar loss of two batches ``(N, 1, H, W)`` in [-1, 1], in float32."""
         with torch.autocast(images.device.type, enabled=False):
-            powers = [log_power(x.float(), self.block) for x in (images, target)]
+            powers = [self._log_power(x.float()) for x in (images, target)]
             return self.weight * (powers[0] - powers[1]).abs().mean()
 
+    def _log_power(self, images: Tensor) -> Tensor:
+        """Under a Hann window, ``(N, 1, H / 2 / block, W / 2 / block)``, of gray levels over 255.
 
-def log_power(images: Tensor, block: int) -> Tensor:
-    """Log of the power spectrum ``(N, 1, H / 2 / block, W / 2 / block)`` under a Hann window.
-
-    Of images ``(N, 1, H, W)`` in [-1, 1], taken as gray levels over 255. Rows are vertical
-    frequencies, both signs together, and columns horizontal ones, from the lowest but 0.
-    """
-    height, width = images.shape[2:]
-    sides = [torch.hann_window(n + 2, device=images.device)[1:-1] for n in (height, width)]
-    window = sides[0][:, None] * sides[1]
-    window = window / window.square().mean().sqrt()
-    x = (images[:, 0] + 1) / 2
-    spectrum = torch.fft.rfft2((x - x.mean((1, 2), keepdim=True)) * window)
-    power = (spectrum.real**2 + spectrum.imag**2)[:, :, 1:]
-    power = power[:, 1 : height // 2 + 1] + power[:, (height + 1) // 2 :].flip(1)
-    # A tenth of what rounding to 8 bits makes.
-    return torch.log(F.avg_pool2d(power[:, None], block) + 1e-3)
+        Rows are vertical frequencies, both signs together, and columns horizontal ones, from the
+        lowest but 0.
+        """
+        height, width = images.shape[2:]
+        sides = [torch.hann_window(n + 2, device=images.device)[1:-1] for n in (height, width)]
+        window = sides[0][:, None] * sides[1]
+        window = window / window.square().mean().sqrt()
+        x = (images[:, 0] + 1) / 2
+        spectrum = torch.fft.rfft2((x - x.mean((1, 2), keepdim=True)) * window)
+        power = (spectrum.real**2 + spectrum.imag**2)[:, :, 1:]
+        power = power[:, 1 : height // 2 + 1] + power[:, (height + 1) // 2 :].flip(1)
+        # A tenth of what rounding to 8 bits makes.
+        return torch.log(F.avg_pool2d(power[:, None], self.block) + 1e-3)

@@ -80,10 +80,6 @@ class DefectPostprocessor:
         """Logarithms of the probabilities ``(N, K)`` from logits of each view ``(V, N, K)``."""
         return mean_of_classes(logits / (self.temperature or 1.0))
 
-    def log_probabilities(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Logarithms of the probabilities ``(N, K)``, float32, of images ``(N, 3, H, W)``."""
-        return self.from_logits(torch.stack([network(x).float() for x in self._views(images)]))
-
     def features_and_logits(self, network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
         """What the head sees of the first view ``(N, F)``, and the logits of each ``(V, N, K)``.
 

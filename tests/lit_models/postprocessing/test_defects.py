@@ -13,6 +13,10 @@ class Corner(torch.nn.Module):
         return torch.stack([x[:, 0, 0, 0], x[:, 0, -1, -1] * 2], dim=1)
 
 
+def log_probabilities(inference, images):
+    return inference.from_logits(inference.features_and_logits(Corner(), images)[1])
+
+
 @pytest.mark.parametrize(
     ("count", "axes"), [(4, [(), (3,), (2,), (2, 3)]), (2, [(), (2, 3)])], ids=["4", "2"]
 )
@@ -20,16 +24,14 @@ def test_tta_averages_probabilities_over_mirror_images(count, axes):
     images = torch.randn(3, 3, 8, 8)
     plain, averaged = DefectPostprocessor(), DefectPostprocessor(tta=True, views=count)
     mean = torch.stack([Corner()(images.flip(one)).softmax(1) for one in axes]).mean(0)
-    found = averaged.log_probabilities(Corner(), images)
+    found = log_probabilities(averaged, images)
     torch.testing.assert_close(found.exp(), mean)
-    torch.testing.assert_close(averaged.log_probabilities(Corner(), images.flip(axes[-1])), found)
-    assert not torch.allclose(plain.log_probabilities(Corner(), images), found)
+    torch.testing.assert_close(log_probabilities(averaged, images.flip(axes[-1])), found)
+    assert not torch.allclose(log_probabilities(plain, images), found)
 
 
 def test_no_infinite_loss_where_a_probability_underflows():
-    found = DefectPostprocessor(tta=True).log_probabilities(
-        Corner(), torch.full((1, 3, 4, 4), 500.0)
-    )
+    found = log_probabilities(DefectPostprocessor(tta=True), torch.full((1, 3, 4, 4), 500.0))
     assert found.isfinite().all()
     assert found[0, 0] == -500
 
@@ -37,12 +39,12 @@ def test_no_infinite_loss_where_a_probability_underflows():
 @pytest.mark.parametrize("tta", [False, True])
 def test_the_temperature_divides_the_logits_of_each_view(tta):
     images = torch.randn(3, 3, 8, 8)
-    found = DefectPostprocessor(tta, temperature=2.5).log_probabilities(Corner(), images)
+    found = log_probabilities(DefectPostprocessor(tta, temperature=2.5), images)
     _, logits = DefectPostprocessor(tta).features_and_logits(Corner(), images)
     assert logits.shape == (4 if tta else 1, 3, 2)
     torch.testing.assert_close(found.exp(), (logits / 2.5).softmax(-1).mean(0))
-    one = DefectPostprocessor(tta, temperature=1.0).log_probabilities(Corner(), images)
-    assert torch.equal(one, DefectPostprocessor(tta).log_probabilities(Corner(), images))
+    one = log_probabilities(DefectPostprocessor(tta, temperature=1.0), images)
+    assert torch.equal(one, log_probabilities(DefectPostprocessor(tta), images))
 
 
 @pytest.mark.parametrize(
