@@ -5,8 +5,7 @@ The pixels of an image: ``MOST_PIXELS`` in common/image_reader.py, which exporte
 
 IMAGE_BYTES = 2**29  # of an image file: what 64 megapixels fill uncompressed, four 16-bit channels
 JPEG_SCANS = 32  # each is decoded over the whole image, and may be 63 bytes; encoders write 10
-EXIF_BYTES = 2**21  # of a JPEG, whose blocks Pillow joins in quadratic time
-GIF_BYTES = 2**21  # likewise its comments
+COMMENT_BYTES = 2**21  # in GIF comments or a JPEG's EXIF, which Pillow joins in quadratic time
 TIFF_STRIPS = 2**18  # strips or tiles, for each of which Pillow makes an object before decoding
 CHECKPOINT_PICKLE_BYTES = 2**24  # structure of a checkpoint: 10 million class names
 CHECKPOINT_VALUES = 1_000_000  # settings, counted as often as they are referred to: 40 nested lists

@@ -105,13 +105,13 @@ def _read_bytes(path: Path) -> bytes:
 def _check_cost(data: bytes) -> None:
     """Refuse a file that takes Pillow long for its size, see `common.limits`.
 
-    Sources: the specifications of JPEG (ITU T.81, annex B) and TIFF 6.0.
+    Sources: the specifications of JPEG (ITU T.81, annex B), GIF 89a and TIFF 6.0.
     """
-    if data.startswith(b"GIF"):
-        _refuse(len(data), limits.GIF_BYTES, "bytes in a GIF")
     with suppress(IndexError, struct.error):  # it ends early, as Pillow will say
         if data.startswith(b"\xff\xd8"):
             _check_jpeg(data)
+        elif data.startswith(b"GIF"):
+            _check_gif(data)
         elif data.startswith((b"II", b"MM")):
             _check_tiff(data)
 
@@ -124,8 +124,27 @@ def _check_jpeg(data: bytes) -> None:
         scans += marker[1] == b"\xda"
         exif += length * (data[at + 2 : at + 6] == b"Exif")
         _refuse(scans, limits.JPEG_SCANS, "scans in a JPEG")
-        _refuse(exif, limits.EXIF_BYTES, "bytes of EXIF")
+        _refuse(exif, limits.COMMENT_BYTES, "bytes of EXIF")
         at += length
+
+
+def _check_gif(data: bytes) -> None:
+    at, comments = 13 + _gif_palette(data[10]), 0
+    while data[at] != ord(";"):
+        kind, begin = data[at], at
+        if kind not in b"!,":  # which Pillow passes over
+            at += 1
+            continue
+        at += 2 if kind == ord("!") else 11 + _gif_palette(data[at + 9])
+        while data[at]:  # blocks, each after its length
+            at += 1 + data[at]
+        at += 1
+        comments += (at - begin) * (kind == ord("!"))
+        _refuse(comments, limits.COMMENT_BYTES, "bytes of comments in a GIF")
+
+
+def _gif_palette(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 128 else 0
 
 
 def _check_tiff(data: bytes) -> None:

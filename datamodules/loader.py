@@ -1,7 +1,10 @@
 """Data sets in memory, and batches of files that may be unreadable."""
 
 import logging
+import multiprocessing.util
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +19,7 @@ from common.read_ahead import read_ahead
 
 log = logging.getLogger(__name__)
 
+LONGEST_FOLDER = 60  # characters; a socket's path has 107, and multiprocessing adds some 40
 LIMIT = 2 * 2**30  # bytes of decoded items in each process that reads
 Collate = Callable[[list[Any]], Any]
 Unreadable = tuple[str, str]  # name and reason, in place of an item whose file cannot be read
@@ -107,6 +111,8 @@ class ImageLoader(DataLoader):
         return max(1, super().__len__())
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        if self.num_workers:
+            _shorten_temporary_folder()
         batches: Iterable[Any] = super().__iter__()
         if self.skipped is not None and not self.num_workers:
             batches = read_ahead(batches)
@@ -134,3 +140,11 @@ class ImageLoader(DataLoader):
                 f"a process that reads images ended ({reason[:120]}); give --data.num_workers 0, "
                 "or more shared memory (/dev/shm) and open files (ulimit -n)"
             ) from None
+
+
+def _shorten_temporary_folder() -> None:
+    """Let the sockets of worker processes lie in /tmp where their paths would be too long."""
+    if os.name == "posix" and len(tempfile.gettempdir()) > LONGEST_FOLDER:
+        given, tempfile.tempdir = tempfile.tempdir, "/tmp"
+        multiprocessing.util.get_temp_dir()  # made once, and removed at the end
+        tempfile.tempdir = given

@@ -42,7 +42,7 @@ def tiff_of_strips(path, count):
     ("make", "suffix", "count", "message"),
     [
         (jpeg_of_scans, "jpg", 100, "more than 32 scans in a JPEG; save it anew"),
-        (gif_of_comments, "gif", 9000, "more than 2,097,152 bytes in a GIF"),
+        (gif_of_comments, "gif", 9000, "more than 2,097,152 bytes of comments in a GIF"),
         (jpeg_of_exif, "jpg", 40, "more than 2,097,152 bytes of EXIF"),
         (tiff_of_strips, "tif", 300_000, "more than 262,144 strips in a TIFF"),
     ],
@@ -55,3 +55,10 @@ def test_what_costs_more_than_its_size_says_is_refused(tmp_path, make, suffix, c
     if suffix != "tif":
         make(path, 2)
         assert read_image(path, "L").shape[0] == 1
+
+
+def test_a_large_gif_is_not_one_of_comments(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (1600, 1600), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "x.gif")
+    assert (tmp_path / "x.gif").stat().st_size > 2**21
+    assert np.array_equal(read_image(tmp_path / "x.gif", "L")[0].numpy(), noise)

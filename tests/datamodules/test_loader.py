@@ -1,5 +1,6 @@
 """What is kept in memory, an image that cannot be read, and a process that has none."""
 
+import multiprocessing
 import os
 import signal
 
@@ -66,6 +67,15 @@ def test_an_idle_process_has_a_length_that_lightning_takes_and_no_batch():
     assert len(idle) == 1
     assert list(idle) == []
     assert len(loader(Numbers(5))) == 3
+
+
+def test_workers_in_a_temporary_folder_with_a_long_name(tmp_path, monkeypatch):
+    folder = tmp_path / ("scratch_of_a_user_of_a_cluster_" * 4)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.delitem(multiprocessing.current_process()._config, "tempdir", raising=False)
+    batches = list(loader(Numbers(4), num_workers=1))
+    assert [batch["value"].tolist() for batch in batches] == [[0, 1], [2, 3]]
 
 
 def test_what_callbacks_keep_does_not_hold_shared_memory(tmp_path):
