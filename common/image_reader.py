@@ -109,7 +109,8 @@ def to_array(image: Image.Image, mode: Literal["L", "RGB"]) -> np.ndarray:
     """
     with one_line():
         low = _low_bytes(image)
-        upright = _upright(image)
+        image.load()  # the tag may lie behind the pixels
+        upright = ImageOps.exif_transpose(image)
         if upright.mode[0] in "IF":
             upright = Image.fromarray(to_8_bits(np.asarray(upright)))
         if upright.mode not in MODES:
@@ -123,15 +124,9 @@ def to_array(image: Image.Image, mode: Literal["L", "RGB"]) -> np.ndarray:
             upright = upright.convert("RGB")
         if low is not None:
             high = np.asarray(upright, np.uint16)
-            values = high * 256 + np.asarray(_upright(low).convert("RGB"))
+            values = high * 256 + np.asarray(ImageOps.exif_transpose(low).convert("RGB"))
             upright = Image.fromarray(to_8_bits(values))
         return np.array(upright if upright.mode == mode else upright.convert(mode))
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """The image turned by its EXIF tag; itself, not a copy, if that is to do nothing."""
-    image.load()
-    return ImageOps.exif_transpose(image) if image.getexif().get(TURN, 1) != 1 else image
 
 
 def to_8_bits(values: np.ndarray) -> np.ndarray:

@@ -75,8 +75,6 @@ class LabeledFiles(NamedTuple):
         if not set(classes) & set(known) and all(label.isdigit() for label in self.labels):
             known = {f"class {position}": position for position in known.values()}
         for label, kind, name in zip(self.labels, classes, self.names, strict=True):
-            if not label:
-                raise DataError(f"{self.where}: {name} has no label, but others have; give one")
             if kind not in known:
                 raise DataError(
                     f"{self.where}: label {label!r} of {name} is none of the classes "

@@ -90,12 +90,8 @@ def find_roles(root: Path, split: Literal["train", "val", "test"] = "train") -> 
     return ("|right", ("|left",)) if split == "train" else None
 
 
-def list_members(root: Path, pattern: str) -> dict[str, Member]:
-    """Images of ``root`` by stem, for a pattern whose prefix may be empty.
-
-    Raises:
-        DataError: no such folder, a name without the prefix, two files with one stem.
-    """
+def _members(root: Path, pattern: str) -> dict[str, Member]:
+    """Images of ``root`` by stem, for a pattern whose prefix may be empty."""
     folder, _, name = pattern.rpartition("/")
     prefix, _, half = name.partition("|")
     members: dict[str, Member] = {}
@@ -119,10 +115,10 @@ def find_pairs(root: Path, templates: Sequence[str], target: str | None) -> list
         target: pattern of the images; None: they are yet to be made.
 
     Raises:
-        DataError: a file whose partner is missing, and what `list_members` raises.
+        DataError: a file whose partner is missing, a name without the prefix, two with one stem.
     """
     patterns = [*([] if target is None else [target]), *templates]
-    roles = {pattern: list_members(root, pattern) for pattern in patterns}
+    roles = {pattern: _members(root, pattern) for pattern in patterns}
     stems = sorted(set[str]().union(*roles.values()))
     for pattern, members in roles.items():
         if missing := [stem for stem in stems if stem not in members]:

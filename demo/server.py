@@ -47,8 +47,7 @@ def _check_address(host: str, port: int) -> None:
     try:
         socket.create_server((host, port)).close()
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"--host {host} --port {port or 7860}: {reason}; give others") from None
+        raise DataError(f"--host {host} --port {port or 7860}: {error}; give others") from None
 
 
 async def _refuse_address(url: str, cache_dir: str) -> str:

@@ -114,8 +114,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--quality", type=int, default=QUALITY, help=f"0 to 100; {QUALITY}")
     text = "the smallest files that keep this part of the vessel length, such as 0.98"
     size.add_argument("--keep_vessels", type=float, help=text)
-    text = f"0, smallest files, to 10; {SPEED}"
-    parser.add_argument("--speed", type=int, default=SPEED, help=text)
+    parser.add_argument("--speed", type=int, default=SPEED, help="0, smallest files, to 10")
     text = "of the color; 4:2:0 makes smaller files for the same vessels, and loses color"
     parser.add_argument("--subsampling", choices=SUBSAMPLING, default="4:4:4", help=text)
     parser.add_argument("--ckpt_path", type=Path, default=VESSELS, help="a model of vessels")

@@ -71,17 +71,11 @@ class DefectModel(Model[DefectResult]):
     @classmethod
     def result(cls, card: Values, item: Item, outputs: Values) -> DefectResult:
         names, p, maps = card["class_names"], outputs["probabilities"], outputs.get("activations")
-        label = int(p.argmax())
-        return DefectResult(
-            item["name"],
-            names[label],
-            dict(zip(names, p.tolist(), strict=True)),
-            item["shown"][0],
-            None if maps is None else maps[label],
-            card["resize"],
-            unknown=float(outputs["unknown"]) if "unknown" in outputs else None,
-            unknown_above=card.get("unknown_above"),
-        )
+        label, probabilities = int(p.argmax()), dict(zip(names, p.tolist(), strict=True))
+        found = item["name"], names[label], probabilities, item["shown"][0]
+        activation = None if maps is None else maps[label]
+        unknown = float(outputs["unknown"]) if "unknown" in outputs else None
+        return DefectResult(*found, activation, card["resize"], unknown, card["unknown_above"])
 
     def card(self) -> dict[str, Any]:
         columns = ["ID", "label", "confidence", *(["unknown"] if self.unknown else [])]

@@ -48,10 +48,7 @@ RUNNERS = {"onnx": "infer_onnx.py", "openvino": "infer_openvino.py"}
 PACKAGES = {"onnx": ("onnxscript", "onnxruntime"), "openvino": ("nncf",), "hub": ("safetensors",)}
 CHECKED = 8  # images
 # Greatest differences allowed. A resized pixel may be off by one gray level, see `model`.
-TOLERANCES = {
-    "largest difference in probability": 0.01,
-    "mean difference in gray levels": 0.5,
-}
+TOLERANCES = {"largest difference in probability": 0.01, "mean difference in gray levels": 0.5}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -60,9 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=list(FILES), default="onnx")
     parser.add_argument("--int8", action="store_true", help="8-bit integers, of --format openvino")
     parser.add_argument("--output", type=Path, help="folder; export/ in the run's by default")
-    parser.add_argument(
-        "--data_dir", type=Path, help="images to check on; the training's by default"
-    )
+    parser.add_argument("--data_dir", type=Path, help="images to check on, if they were moved")
 
 
 def run(options: argparse.Namespace) -> Path:

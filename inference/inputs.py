@@ -60,8 +60,7 @@ def read_images(
         x = (x,)
     if templates and len(x) != templates:
         raise DataError(f"{name}: {len(x)} template(s); give {templates}, as a tuple")
-    names = [name] if len(x) == 1 else [f"{name}, template {i + 1}" for i in range(len(x))]
-    read = [read_pixels(one, mode, of) for one, of in zip(x, names, strict=True)]
+    read = [read_pixels(one, mode, name) for one in x]
     if len({pixels.shape for pixels, _ in read}) > 1:
         sizes = [f"{of} is {p.shape[2]}x{p.shape[1]} px" for p, of in read]
         raise DataError(f"{name}: {', '.join(sizes)}; give templates of one size")

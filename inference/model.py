@@ -172,15 +172,14 @@ class Model(nn.Module, ABC, Generic[Result]):
         Raises:
             DataError: the sample cannot be drawn.
         """
-        given, found = folder or self.trained.data.get("data_dir"), None
+        given, found = folder or self.trained.data.get("data_dir"), list[Any]()
         if given is not None:
             try:
                 found = self.example_inputs(expand(given))
             except DataError as error:
                 log.warning("no images (%s); those of the sample instead", error)
-        if found is None:
-            draw = import_module(self.sample).draw_sample
-            found = self.example_inputs(cached_sample(draw, 0))
+        sample = import_module(self.sample).draw_sample
+        found = found or self.example_inputs(cached_sample(sample, 0))
         count = min(count, len(found))
         return [found[i * len(found) // count] for i in range(count)]
 

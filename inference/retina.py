@@ -1,7 +1,6 @@
 """Copies of fundus photographs."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -11,7 +10,7 @@ from common.ranges import ImageSide
 from datamodules.preprocessing import photograph_input
 from inference.model import Item, Model, Values, channels_first
 from inference.results import RetinaResult
-from inference.vessels import example_photographs
+from inference.vessels import VesselModel
 from lit_models.postprocessing.pixels import native_images, to_uint8_image, to_unit
 
 
@@ -20,6 +19,7 @@ class RetinaModel(Model[RetinaResult]):
 
     average = staticmethod(lambda images: images.mean(dim=0))
     sample = "datamodules.synthetic.drive"
+    example_inputs = staticmethod(VesselModel.example_inputs)
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -46,9 +46,6 @@ class RetinaModel(Model[RetinaResult]):
     def card(self) -> dict[str, Any]:
         tables = {"predictions": ["ID", "image", "psnr", "ssim"]}
         return {"mode": "RGB", "size": self.size, "tables": tables}
-
-    def example_inputs(self, folder: Path) -> list[Any]:
-        return example_photographs(folder)
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         """The copy, uint8 ``(N, H, W, 3)``, and its scores at the network's size ``(N,)``."""

@@ -48,15 +48,9 @@ class VesselModel(Model[VesselResult]):
 
     @classmethod
     def result(cls, card: Values, item: Item, outputs: Values) -> VesselResult:
-        return VesselResult(
-            item["name"],
-            item["shown"][0],
-            outputs["probability"],
-            card["threshold"],
-            outputs.get("uncertainty"),
-            card.get("centerline"),
-            item.get("sharpness"),
-        )
+        name, image, probability = item["name"], item["shown"][0], outputs["probability"]
+        more = outputs.get("uncertainty"), card.get("centerline"), item.get("sharpness")
+        return VesselResult(name, image, probability, card["threshold"], *more)
 
     def card(self) -> dict[str, Any]:
         return {
@@ -68,8 +62,11 @@ class VesselModel(Model[VesselResult]):
             "tables": {"predictions": ["ID", "mask", "probability", "vessel_fraction"]},
         }
 
-    def example_inputs(self, folder: Path) -> list[Any]:
-        return example_photographs(folder)
+    @staticmethod
+    def example_inputs(folder: Path) -> list[Any]:
+        """Photographs of the test split, or of the only split."""
+        splits = find_photographs(folder).splits
+        return [files.image for files in splits.get("test") or next(iter(splits.values()))]
 
     def graph_inputs(self) -> dict[str, Tensor]:
         """With ``fov``, bool ``(N, h, w)`` at the network's size, where anything depends on it."""
@@ -99,9 +96,3 @@ class VesselModel(Model[VesselResult]):
         found = self.inference.predict(self.network, images, inside, self.fov_only)
         cropped = {kind: maps[..., : size[0], : size[1]] for kind, maps in found.items()}
         return {kind: resample_maps(maps, native)[:, 0] for kind, maps in cropped.items()}
-
-
-def example_photographs(folder: Path) -> list[Path]:
-    """Photographs of the test split in a folder of fundus images, or of its only split."""
-    splits = find_photographs(folder).splits
-    return [files.image for files in splits.get("test") or next(iter(splits.values()))]

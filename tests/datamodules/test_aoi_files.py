@@ -157,7 +157,7 @@ def test_test_table_may_be_without_labels_but_not_half(tmp_path):
     path = write_csv(tmp_path / "test.csv", ("ID", "Label"), *rows)
     assert set(find_images(tmp_path, "test").targets(AIDEA_NAMES).tolist()) == {UNLABELED}
     write_csv(path, ("ID", "Label"), *rows[1:], ("test_00000.png", "1"))
-    with pytest.raises(DataError, match=r"test_\d+\.png has no label, but others have"):
+    with pytest.raises(DataError, match=r"label '' of test_\d+\.png is none of"):
         find_images(tmp_path, "test").targets(AIDEA_NAMES)
 
 
