@@ -83,8 +83,7 @@ class VesselSegmenter(ImageModule):
             ``(H, W)``.
         """
         found = self.inference.predict_native(self.network, batch, self.fov_only)
-        sizes = batch["input_size"], batch["native_size"]
-        fov = [inside > 0.5 for inside in native_maps(batch["fov"].float(), *sizes)]
+        fov = [inside > 0.5 for inside in native_maps(batch["fov"].float(), batch)]
         sharpness = batch.get("sharpness") or [None] * len(fov)
         same = {"name": batch["name"], "index": batch["index"], "sharpness": sharpness}
         return {**same, "fov": fov, **found}
@@ -93,7 +92,7 @@ class VesselSegmenter(ImageModule):
         inputs = batch["image"], batch["fov"], self.fov_only
         probability = self.inference.predict(self.network, *inputs)["probability"]
         scores["loss"].update(self._loss(probability.logit(1e-6), batch), len(probability))
-        natives = native_maps(probability, batch["input_size"], batch["native_size"])
+        natives = native_maps(probability, batch)
         truth = batch["native_target"], batch["native_fov"]
         per_image = by_image([scores.update(*one) for one in zip(natives, *truth, strict=True)])
         return {"probability": natives, "scores": per_image}

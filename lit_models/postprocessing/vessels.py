@@ -1,7 +1,7 @@
 """Vessel probabilities of a photograph of any size and scale."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -61,9 +61,8 @@ class VesselPostprocessor:
             ``probability`` and, with test-time augmentation, ``uncertainty``, the standard
             deviation over the views (0 to 0.5), float32 ``(N, 1, H, W)``.
         """
-        maps = self._at_best_scale(network, images, fov)
-        kinds = ("probability", "uncertainty")[: len(maps)]
-        return {k: one * fov if fov_only else one for k, one in zip(kinds, maps, strict=True)}
+        found = self._at_best_scale(network, images, fov)
+        return {kind: maps * fov if fov_only else maps for kind, maps in found.items()}
 
     def predict_native(
         self, network: nn.Module, batch: dict[str, Any], fov_only: bool
@@ -76,28 +75,29 @@ class VesselPostprocessor:
             fov_only: nothing outside the field of view is vessel.
         """
         found = self.predict(network, batch["image"], batch["fov"], fov_only)
-        sizes = batch["input_size"], batch["native_size"]
-        return {kind: native_maps(maps, *sizes) for kind, maps in found.items()}
+        return {kind: native_maps(maps, batch) for kind, maps in found.items()}
 
-    def _at_best_scale(self, network: nn.Module, images: Tensor, fov: Tensor) -> list[Tensor]:
+    def _at_best_scale(self, network: nn.Module, images: Tensor, fov: Tensor) -> dict[str, Tensor]:
         if len(self.scales) == 1:
             return self._averaged(network, images, self.scales[0], self.tta)
-        first = [self._averaged(network, images, scale, 1)[0] * fov for scale in self.scales]
-        sums = [(p.square().sum((1, 2, 3)), p.sum((1, 2, 3))) for p in first]
+        first = [self._averaged(network, images, scale, 1) for scale in self.scales]
+        inside = [maps["probability"] * fov for maps in first]
+        sums = [(p.square().sum((1, 2, 3)), p.sum((1, 2, 3))) for p in inside]
         best = torch.stack([a / b.clamp_min(1e-6) for a, b in sums]).argmax(dim=0)
         if torch.compiler.is_exporting():  # a graph cannot choose what it computes by a value
             every = [self._averaged(network, images, scale, self.tta) for scale in self.scales]
             chosen = F.one_hot(best, len(every)).T[..., None, None, None]
-            return [(torch.stack(maps) * chosen).sum(dim=0) for maps in zip(*every, strict=True)]
+            stacked = {kind: torch.stack([maps[kind] for maps in every]) for kind in every[0]}
+            return {kind: (maps * chosen).sum(dim=0) for kind, maps in stacked.items()}
         found = [
             self._averaged(network, images[i : i + 1], self.scales[scale], self.tta)
             for i, scale in enumerate(best.tolist())
         ]
-        return [torch.cat(maps) for maps in zip(*found, strict=True)]
+        return {kind: torch.cat([maps[kind] for maps in found]) for kind in found[0]}
 
     def _averaged(
         self, network: nn.Module, images: Tensor, scale: float, views: int
-    ) -> list[Tensor]:
+    ) -> dict[str, Tensor]:
         """Mean of the views' probabilities and, of several, their standard deviation."""
         size = images.shape[-2:]
         if scale != 1:
@@ -115,10 +115,10 @@ class VesselPostprocessor:
                 every = [self._tiled(network, view) for view in flipped]
             for logits, axes in zip(every, mirrors, strict=True):
                 found.append(logits.flip(axes).rot90(-turns, (-2, -1)).sigmoid())
-        maps = [sum(found[1:], found[0]) / views]
+        maps = {"probability": sum(found[1:], found[0]) / views}
         if views > 1:
-            maps.append(torch.stack(found).std(dim=0, correction=0))
-        return maps if scale == 1 else [resample_maps(one, size) for one in maps]
+            maps["uncertainty"] = torch.stack(found).std(dim=0, correction=0)
+        return maps if scale == 1 else {k: resample_maps(one, size) for k, one in maps.items()}
 
     def _tiled(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits, float32, in memory that hardly grows with the image.
@@ -153,15 +153,14 @@ class VesselPostprocessor:
         return [*tiles, slice(starts[-1], side)]
 
 
-def native_maps(maps: Tensor, input_size: Tensor, native_size: Tensor) -> list[Tensor]:
+def native_maps(maps: Tensor, batch: Mapping[str, Any]) -> list[Tensor]:
     """Each map ``(H, W)`` at the size of its file.
 
     Args:
         maps: ``(N, 1, h, w)`` in [0, 1], padded below and at the right.
-        input_size: ``(N, 2)`` before that padding.
-        native_size: ``(N, 2)`` of the files.
+        batch: ``input_size`` before that padding, and ``native_size`` of the files, ``(N, 2)``.
     """
-    sizes = zip(input_size.tolist(), native_size.tolist(), strict=True)
+    sizes = zip(batch["input_size"].tolist(), batch["native_size"].tolist(), strict=True)
     return [
         resample_maps(one[None, :, :h, :w], native)[0, 0]
         for one, ((h, w), native) in zip(maps, sizes, strict=True)
