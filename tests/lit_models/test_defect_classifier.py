@@ -30,7 +30,7 @@ def test_on_the_sample_all_is_trained_from_random_weights_then(tmp_path, no_inte
     limits = ["--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1"]
     limits += ["--trainer.max_epochs=1", "--data.num_workers=0", "--data.image_size=32"]
     args = ["--config", f"{ROOT}/configs/aoi.yaml", f"--run.root={tmp_path}", *limits]
-    trained = main(["fit", *args])
+    trained = main(["fit", *args, "--ckpt_path=auto"])  # as crossval gives
     assert (trained.trainer.current_epoch, trained.datamodule.hparams["image_size"]) == (1, 32)
     folder = one_run(tmp_path)
     record = json.loads((folder / "run.json").read_text())
