@@ -3,7 +3,7 @@
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from enum import Enum
@@ -190,16 +190,16 @@ def similar_class(path: str) -> str:
     return ""
 
 
-def nearest_option(name: str, options: Iterable[str]) -> str:
+def nearest_option(name: str, options: Sequence[str]) -> str:
     """The option with a similar name, or the same name in another group; "" if there is none."""
-    options = [*options]
     first, _, rest = name.partition(".")
     groups = {option.partition(".")[0] for option in options}
     if rest and first not in groups and (similar := get_close_matches(first, groups, 1)):
         return f"{similar[0]}.{rest}"
     last = ALIASES.get(name.rpartition(".")[2], name.rpartition(".")[2])
     same = [option for option in options if option.rpartition(".")[2] == last]
-    return next(iter([*same, *get_close_matches(name, options, 1, 0.85)]), "")
+    close = get_close_matches(name, options, 1, 0.85)
+    return next(iter([*close, *same] if rest else [*same, *close]), "")
 
 
 @contextmanager

@@ -126,7 +126,7 @@ class FundusDataModule(ImageDataModule):
         counts = f"{len(train)} training, {len(val)} validation and {len(test)} test images"
         rank_zero_info(f"{self.data_source}: {layout}; {counts}{self.split_description}")
         if self.needs_vessels and not all(one.vessels for one in [*train, *val]):
-            raise DataError(f"{self.folder}: no drawn vessels to train or validate on; expected {LAYOUTS}")
+            raise DataError(f"{self.folder}: vessels are not drawn for all; expected {LAYOUTS}")
         self.val_set = self.test_set = self._checked(val) if val else None
         if stage == "fit":
             dataset = FundusDataset(train, self.read)

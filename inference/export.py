@@ -35,7 +35,7 @@ from inference.infer_onnx import MODULES, inputs_of
 from inference.loading import ExportedModel, add_checkpoint_options, chosen_checkpoint, load
 from inference.model import SIDES, Model
 from inference.model_card import model_card, readme, sha256
-from inference.quantize import CALIBRATED, ValidationImages, write_openvino
+from inference.openvino_export import CALIBRATED, ValidationImages, write_openvino
 from inference.results import DefectResult, VesselResult
 
 FILES = {

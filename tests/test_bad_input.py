@@ -52,6 +52,7 @@ def line_of(*args, error=DataError):
         ("--model.optimizer=torch.optim.Adamm", "did you mean torch.optim.Adam?"),
         ("--model.network=lit_models.networks.UNett", "did you mean lit_models.networks.UNet?"),
         ("--model.network.init_args.nam=x", "did you mean model.network.name?"),
+        ("--model.networkk.name=x", "did you mean model.network.name?"),
         ("--trainer.callbacks+=callbacks.WeightAvrage", "mean callbacks.WeightAverage?"),
         ("--output=x", "output: unknown"),
     ],

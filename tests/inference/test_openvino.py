@@ -10,7 +10,7 @@ pytest.importorskip("openvino")
 pytest.importorskip("nncf")
 
 from common.errors import DataError, UsageError
-from inference import export, load, quantize
+from inference import export, load, openvino_export
 
 
 @pytest.mark.parametrize(("config", "int8"), [("aoi", True), ("vessels_best", False)])
@@ -39,7 +39,7 @@ def test_worse_accuracy_is_refused(trained, tmp_path, monkeypatch):
         scored.append(float(len(scored) < len(images.paths)))  # only the first model is right
         return scored[-1]
 
-    monkeypatch.setattr(quantize.ValidationImages, "_score", score)
+    monkeypatch.setattr(openvino_export.ValidationImages, "_score", score)
     with pytest.raises(
         DataError, match=r"with 8 bits 0\.0000: .*export it without --int8"
     ) as error:
@@ -51,7 +51,7 @@ def test_worse_accuracy_is_refused(trained, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("config", "best"), [("vessels_best", 1), ("retina_best", 60)])
 def test_validation_images_of_each_task(config, best, trained):
     model = load(trained(config), device="cpu", precision="32-true")
-    images = quantize.ValidationImages(model.trained)
+    images = openvino_export.ValidationImages(model.trained)
     line = images.check(model, model)
     assert line.startswith(f"score on {len(images.paths)} validation images ")
     score, same = float(line.split()[5]), float(line.split()[-1])
@@ -62,7 +62,7 @@ def test_settings_of_a_stranger_are_one_line(trained):
     checkpoint = load(trained("vessels_best"), device="cpu").trained
     checkpoint.data["inputs"] = {"size": 64, "widths": 3}
     with pytest.raises(DataError, match=r"its settings cannot be \(") as error:
-        quantize.ValidationImages(checkpoint)
+        openvino_export.ValidationImages(checkpoint)
     assert "\n" not in str(error.value)
 
 
