@@ -107,7 +107,7 @@ class CLI(LightningCLI):
         super().parse_arguments(parser, args)
         check_values(self.config.as_dict(), self.verb)
         self.checkpoints = self._open_checkpoints()
-        if overlay := self._from_scratch():
+        if self.checkpoints is None and (overlay := self._from_scratch()):
             last = max(n for n, arg in enumerate(args) if re.match(r"(--config|-c)\b", arg))
             place = last + (1 if "=" in args[last] else 2)  # the user's options come after it
             self.config = parser.parse_args([*args[:place], f"--config={overlay}", *args[place:]])
@@ -122,8 +122,7 @@ class CLI(LightningCLI):
         names = [config.run.config, config.run.task]  # crossval has a config name of its own
         overlays = [CONFIGS / "from_scratch" / f"{name}.yaml" for name in names]
         overlay = next((path for path in overlays if path.is_file()), None)
-        new = self.verb == "fit" and self.checkpoints is None and not config.init_from
-        if not new or config.data.init_args.get("data_dir") or overlay is None:
+        if config.init_from or config.data.init_args.get("data_dir") or overlay is None:
             return None
         network = config.model.init_args.network.init_args
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse.typing import restricted_number_type
 
 if TYPE_CHECKING:
+    Seed = int
     TileSide = int
     Pixels = float
     ImageSide = int
@@ -23,6 +24,7 @@ else:
         made.__module__, made.__qualname__ = __name__, name
         return made
 
+    Seed = _range("Seed", "int from 0 to 4294967295", int, (">=", 0), ("<=", 2**32 - 1))
     ImageSide = _range("ImageSide", "int from 1 to 16384", int, (">=", 1), ("<=", 16384))
     TileSide = _range("TileSide", "int from 64", int, (">=", 64))
     Pixels = _range("Pixels", "float above 0 to 16384", float, (">", 0), ("<=", 16384))

@@ -121,11 +121,13 @@ class AOIDataModule(ImageDataModule):
         self.cache_features, self.normalize = cache_features, normalize_defects
         # Of "train" and "val", filled by FeatureCache: they take the place of the images in fit.
         self.features: dict[str, Tensor] = {}
+        source: str | None = "data.class_names"
         if class_names is None:
+            source = self.data_dir
             found = None if self.data_dir is None else self._training_files()[0]
             class_names = found.class_names() if found else list(AIDEA_NAMES)
         if len({*class_names} - {""}) < max(2, len(class_names)):
-            raise DataError(f"data.class_names: {class_names}; give two or more, all different")
+            raise DataError(f"{source}: classes {class_names}; give two or more, all different")
         # What was found is kept in checkpoints.
         self.class_names = self.hparams["class_names"] = class_names
         self.channels = channels

@@ -84,7 +84,7 @@ class LabeledFiles(NamedTuple):
 
 
 def _class_name(label: str) -> str:
-    return f"class {int(label)}" if label.isascii() and label.isdigit() else label
+    return f"class {int(label)}" if re.fullmatch("[0-9]{1,99}", label) else label
 
 
 def label_numbers(class_names: Sequence[str]) -> list[int]:
@@ -94,7 +94,7 @@ def label_numbers(class_names: Sequence[str]) -> list[int]:
 
 
 def _natural(text: str) -> tuple[list[str | int], str]:
-    parts = re.split(r"(\d+)", text.lower())  # each second one is a number
+    parts = re.split(r"(\d{1,99})", text.lower())  # each second one is a number
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], text
 
 

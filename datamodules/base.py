@@ -21,6 +21,7 @@ from torch.utils.data import (
 
 from common.errors import DataError
 from common.paths import expand
+from common.ranges import Seed
 from datamodules.folds import ALL, Fold
 from datamodules.loader import Collate, ImageLoader, SafeDataset, Unreadable
 from datamodules.synthetic.cache import cached_sample
@@ -74,13 +75,13 @@ class ImageDataModule(pl.LightningDataModule):
         num_workers: NonNegativeInt = 0,
         folds: PositiveInt | None = None,
         fold: Fold | None = None,
-        seed: NonNegativeInt = 0,
+        seed: Seed = 0,
         augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
         fold = fold or 0
         if fold != ALL and (folds == 1 or fold >= (folds or 1)):
-            raise DataError(f"data.fold: {fold} of data.folds: {folds}; give 2 or more, from 0 on")
+            raise DataError(f"data.fold: fold {fold} needs data.folds {max(fold + 1, 2)} or more")
         self.save_hyperparameters()
         # Plain values, as a config has them, so that a checkpoint loads as weights alone.
         for name, value in list(self.hparams.items()):

@@ -124,8 +124,8 @@ def find_pairs(root: Path, templates: Sequence[str], target: str | None) -> list
         if missing := [stem for stem in stems if stem not in members]:
             folder, _, prefix = pattern.rpartition("/")
             raise DataError(
-                f"{root / folder}: no {prefix}{missing[0]}.* beside the others of that name "
-                f"({len(missing)} such files); add them or remove their partners"
+                f"{root / folder}: {len(missing)} of {len(stems)} images are missing, first "
+                f"{prefix}{missing[0]}.*; add them or remove their partners"
             )
     images = roles[target] if target else {}
     return [

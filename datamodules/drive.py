@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 import torch
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import PositiveInt
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch.utils.data import Dataset
 
 from common.errors import DataError
 from common.paths import expand
-from common.ranges import ImageSide
+from common.ranges import ImageSide, Seed
 from datamodules.base import ImageDataModule
 from datamodules.fundus_files import (
     LAYOUTS,
@@ -77,7 +77,7 @@ class FundusDataModule(ImageDataModule):
         *args: Any,
         recursive: bool = False,
         val_size: PositiveInt = 4,
-        seed: NonNegativeInt = 42,
+        seed: Seed = 42,
         crops_per_image: PositiveInt = 1,
         **kwargs: Any,
     ) -> None:
@@ -125,8 +125,8 @@ class FundusDataModule(ImageDataModule):
         train, val = training_split(self.folder, self.val_size, self.seed, self.folds, self.fold)
         counts = f"{len(train)} training, {len(val)} validation and {len(test)} test images"
         rank_zero_info(f"{self.data_source}: {layout}; {counts}{self.split_description}")
-        if self.needs_vessels and train[0].vessels is None:
-            raise DataError(f"{self.folder}: no drawn vessels to train on; expected {LAYOUTS}")
+        if self.needs_vessels and not all(one.vessels for one in [*train, *val]):
+            raise DataError(f"{self.folder}: vessels are not drawn for all; expected {LAYOUTS}")
         self.val_set = self.test_set = self._checked(val) if val else None
         if stage == "fit":
             dataset = FundusDataset(train, self.read)

@@ -1,11 +1,15 @@
 """Cross-validation: which samples train, and which are held out."""
 
+import logging
+import warnings
 from typing import Any, Literal
 
 import numpy as np
 from jsonargparse.typing import NonNegativeInt
 
 from common.errors import DataError
+
+log = logging.getLogger(__name__)
 
 # The held-out fold, counted from 0; "all" trains on every sample and holds none out.
 Fold = NonNegativeInt | Literal["all"]
@@ -32,9 +36,17 @@ def fold_split(
     """
     from sklearn.model_selection import KFold, StratifiedKFold
 
+    sizes = np.array([count]) if labels is None else np.unique(labels, return_counts=True)[1]
+    if sizes.max() < folds:
+        what = "training images" if labels is None else "images of a class"
+        raise DataError(
+            f"{where}: {sizes.max()} {what} are too few for {folds} folds; lower data.folds or "
+            "add images"
+        )
+    if sizes.min() < folds:
+        log.warning("%s: a class of %d images is absent from some folds", where, sizes.min())
     splitter = KFold if labels is None else StratifiedKFold
-    try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # scikit-learn's, of that class
         parts = splitter(folds, shuffle=True, random_state=seed).split(np.zeros(count), labels)
         return list(parts)[fold]
-    except ValueError as error:
-        raise DataError(f"{where}: {error} Lower data.folds or add images.") from None

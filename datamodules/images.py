@@ -28,8 +28,8 @@ SHOWN = 5  # names in the log
 def list_images(folder: Path, recursive: bool = False) -> list[Path]:
     """Image files in ``folder``, sorted by path; ``folder`` may be a single image too.
 
-    Hidden files (``.DS_Store``, ``._x.png`` ...) are passed over; other files too, and the log
-    names them. With ``recursive`` also those in the folders below, but for hidden ones and links.
+    Hidden files (``.DS_Store``, ``._x.png`` ...) and tables are passed over. So are other files,
+    folders that are links and, if not ``recursive``, all folders below; the log names these.
 
     Raises:
         DataError: no such folder, one that must not be read, no image, or a file of another kind.
@@ -40,15 +40,19 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
         raise DataError(f"{folder}: is no image ({' '.join(IMAGE_SUFFIXES)}); give one or a folder")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    files = list[Path]()
+    files, others = list[Path](), list[str]()
     for top, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if recursive and name[0] != "."]
+        below = {name for name in folders if name[0] != "."}
+        folders[:] = [n for n in below if recursive and not Path(top, n).is_symlink()]
+        others += [f"{name}/" for name in below.difference(folders)]
         files += [Path(top, name) for name in names if name[0] != "."]
     images = sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
         raise DataError(f"{folder}: holds no image ({' '.join(IMAGE_SUFFIXES)})")
-    if others := sorted(path.name for path in files if path.suffix.lower() not in IMAGE_SUFFIXES):
-        say(f"{folder}: {len(others)} files are not images: {', '.join(others[:SHOWN])}")
+    known = (*IMAGE_SUFFIXES, ".csv", ".tsv")
+    if others := sorted(others + [x.name for x in files if x.suffix.lower() not in known]):
+        shown = ", ".join(others[:SHOWN])
+        say(f"{folder}: not images, left out: {shown} ({len(others)} in all)")
     return images
 
 

@@ -32,6 +32,7 @@ REVIEW, UNKNOWN = "below the review limit", "unknown: unlike the training images
 COLORS = {REVIEW: "#f59e0b", UNKNOWN: "#f87171"}
 CSS = """
 .grid-wrap {max-height: none !important; min-height: 0 !important; height: auto !important}
+.textfield {word-break: normal !important; overflow-wrap: anywhere}
 #results .grid-container {grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)) !important}
 #results .thumbnail-item {aspect-ratio: auto !important}
 #examples .gallery-container {margin-top: 20px}

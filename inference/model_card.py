@@ -16,7 +16,7 @@ from experiment.tasks import TASKS
 from inference.model import Model
 
 SAMPLE = "built-in synthetic sample"
-WARNING = "trained on synthetic drawings; worth nothing on real images"
+WARNING = "Trained on synthetic drawings; worth nothing on real images."
 README = """\
 ---
 library_name: lightning-image-tasks

@@ -10,6 +10,7 @@ from callbacks.figures.held_out import HeldOutFigures, figure
 from callbacks.run_recorder import run_folder
 from datamodules.fundus_input import read_masks
 from datamodules.images import read_image
+from datamodules.transforms.field_of_view import estimate_fov
 from experiment.atomic import write_table
 from experiment.plotting import SKY, VERMILION, YELLOW, image_grid, show_image
 
@@ -19,7 +20,7 @@ ERRORS = {"hit": SKY, "miss": VERMILION, "false alarm": YELLOW}
 
 
 class VesselFigures(HeldOutFigures):
-    """Loss and Dice by epoch; vessels and errors of some photographs; a table of all.
+    """Loss and Dice by epoch; field of view, vessels, errors of some photographs; a table of all.
 
     ``validation_step`` and ``test_step`` return ``probability``, a map for each photograph, and
     ``scores``, see `VesselScores.update`.
@@ -50,19 +51,24 @@ class VesselFigures(HeldOutFigures):
         shown = every[:SHOWN]
         threshold = trainer.lightning_module.inference.threshold  # type: ignore[union-attr]
         size, title = (7.2, 2.5 * len(shown) + 0.5), f"Vessels and errors ({where})"
-        with figure(trainer, f"{prefix}vessels", size, title) as fig:
+        caption = "The line is the edge of the field of view, found where it has no mask."
+        with figure(trainer, f"{prefix}vessels", size, title, caption) as fig:
             panels = image_grid(fig, len(shown), 3)
             for row, (own, _, probability) in zip(panels, shown, strict=True):
-                photograph = to_dtype(read_image(own.image, "RGB"), torch.float32, scale=True)
+                pixels = read_image(own.image, "RGB")
+                photograph = to_dtype(pixels, torch.float32, scale=True)
                 truth, fov = read_masks(own, photograph.shape[-2:])
                 assert truth is not None
                 called = (probability > threshold)[None]
                 picture = 0.6 * photograph.mean(dim=0, keepdim=True).expand(3, -1, -1).clone()
                 parts = called & truth, ~called & truth, called & ~truth
-                for pixels, color in zip(parts, ERRORS.values(), strict=True):
-                    inside = pixels if fov is None else pixels & fov
+                for part, color in zip(parts, ERRORS.values(), strict=True):
+                    inside = part if fov is None else part & fov
                     picture[:, inside[0]] = torch.tensor(to_rgb(color))[:, None]
                 show_image(row[0], photograph, own.name)
+                seen = estimate_fov(pixels.permute(1, 2, 0).numpy()) if fov is None else fov[0]
+                if not seen.all():
+                    row[0].contour(seen, [0.5], colors=SKY, linewidths=0.8)
                 show_image(row[1], probability, "probability")
                 show_image(row[2], picture, "errors")
             handles = [Patch(color=color, label=label) for label, color in ERRORS.items()]

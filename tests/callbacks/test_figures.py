@@ -11,8 +11,9 @@ from conftest import read_table
 from PIL import Image
 from pytorch_lightning.loggers import WandbLogger
 
-from callbacks import AOIFigures, BestCheckpoint
+from callbacks import AOIFigures, BestCheckpoint, VesselFigures
 from callbacks.figures.held_out import figure
+from datamodules.fundus_files import FundusFiles
 
 CLASSES = ["normal", "void", "edge"]
 
@@ -189,3 +190,19 @@ def test_losses_share_an_axis_where_they_are_the_same_quantity(tmp_path, monkeyp
         assert found["Loss"] == [[9, 8], [1, 2]]
     labels = [text.get_text() for text in panels["Validation accuracy"].get_yticklabels()]
     assert max(float(label.removesuffix(" %")) for label in labels if label) <= 100
+
+
+def test_a_field_of_view_without_a_mask_is_outlined(tmp_path):
+    y, x = np.mgrid[-50:50, -50:50]
+    disc, vessel = np.hypot(y, x) < 40, (np.abs(x) < 2) & (np.abs(y) < 20)
+    for name, pixels in (("photograph", disc * 120), ("vessels", vessel * 255)):
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{name}.png")
+    files = [FundusFiles(tmp_path / "photograph.png", tmp_path / "vessels.png")]
+    trainer = fake_trainer(tmp_path, val_set=SimpleNamespace(files=files))
+    (tmp_path / "figures").mkdir()
+    kept = [(0, (0.5, 0.5, 0.5), torch.zeros(100, 100))]
+    VesselFigures().draw(trainer, kept, "", "validation, epoch 1")
+    with Image.open(tmp_path / "figures" / "vessels.png") as image:
+        left = np.array(image.convert("RGB"))[: image.height * 3 // 4, : image.width // 3]
+    sky = np.abs(left.astype(int) - (86, 180, 233)).max(axis=2) < 40
+    assert 200 < sky.sum() < 4000  # a thin line

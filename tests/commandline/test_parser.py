@@ -122,6 +122,15 @@ def test_what_was_typed_last_is_blamed(parser, tmp_path):
     assert told == "model.size: must be >0, not -1"
 
 
+def test_options_that_are_gone_are_known_where_they_change_nothing(parser, tmp_path):
+    path, part = tmp_path / "config.yaml", f"model:\n  class_path: {__name__}.Part\n  init_args:\n"
+    gone = "    kid_weights: null\n    target: null\n    templates: null\n"
+    path.write_text(f"{part}{gone}    size: 4\n")
+    assert parser.parse_args([f"--config={path}"]).model.init_args.size == 4
+    path.write_text(f"{part}    target: photos/\n    templates: null\n")
+    assert line_of(parser, f"--config={path}").endswith("line 4: model.target: unknown")
+
+
 def test_null_for_every_optional_value(parser):
     options = ["inputs.diameter", "fraction", "loss"]
     args = [f"--model.{option}=null" for option in options]

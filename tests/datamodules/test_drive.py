@@ -78,7 +78,7 @@ def test_without_drawn_test_vessels_validation_is_scored_and_said(official, read
     assert len(ready(module(official), "predict").predict_set) == 3
     for path in (official / "training/1st_manual").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match="no drawn vessels to train on; expected images/ beside"):
+    with pytest.raises(DataError, match="vessels are not drawn for all; expected images/ beside"):
         ready(module(official))
 
 

@@ -30,15 +30,23 @@ def test_each_class_is_spread_evenly_and_the_seed_shuffles():
 
 
 def test_too_many_folds():
-    with pytest.raises(DataError, match=r"here: .*n_splits=5 greater than the number of samples"):
+    with pytest.raises(DataError, match="here: 4 training images are too few for 5"):
         fold_split("here", 5, 0, 0, 4)
-    with pytest.raises(DataError, match=r"here: n_splits=8 cannot be greater than .* each class"):
+    with pytest.raises(DataError, match="here: 7 images of a class are too few for 8"):
         fold_split("here", 8, 0, 0, 9, np.repeat([0, 1], [7, 2]))
+
+
+def test_a_rare_class_is_absent_from_some_folds(caplog, recwarn):
+    labels = np.repeat([0, 2], [7, 2])
+    held_out = [labels[fold_split("here", 3, fold, 0, 9, labels)[1]] for fold in range(3)]
+    assert sorted(np.concatenate(held_out)) == labels.tolist()
+    assert "here: a class of 2 images is absent from some folds" in caplog.text
+    assert not recwarn
 
 
 @pytest.mark.parametrize(("folds", "fold"), [(5, 5), (None, 1), (1, 0)])
 def test_folds_that_do_not_go_together(folds, fold):
-    with pytest.raises(DataError, match=f"data.fold: {fold} of data.folds: {folds}; give"):
+    with pytest.raises(DataError, match=f"fold {fold} needs data.folds {max(fold + 1, 2)} or more"):
         AOIDataModule(folds=folds, fold=fold)
 
 
@@ -64,5 +72,5 @@ def test_drive_folds_are_of_images(kind, official, ready):
         for name in held_out(ready(kind(str(official), folds=3, fold=fold)))
     ]
     assert sorted(names) == [f"{n}_training.tif" for n in range(21, 27)]
-    with pytest.raises(DataError, match="n_splits=7 greater than"):
+    with pytest.raises(DataError, match="6 training images are too few for 7"):
         ready(kind(str(official), folds=7, fold=0))

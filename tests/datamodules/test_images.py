@@ -200,17 +200,18 @@ def test_what_lies_beside_images_is_passed_over_and_named(tmp_path, caplog):
     for name in ("b.PNG", "a.png", "sub/c.jfif", ".hidden/d.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(GRAY).save(tmp_path / name)
-    for name in ("._a.png", ".DS_Store", "Thumbs.db", "notes.txt"):
+    for name in ("._a.png", ".DS_Store", "Thumbs.db", "notes.txt", "labels.csv"):
         (tmp_path / name).write_text("x")
     (tmp_path / "linked").symlink_to(tmp_path)
-    assert [path.name for path in list_images(tmp_path)] == ["a.png", "b.PNG"]
     assert list_images(tmp_path / "a.png") == [tmp_path / "a.png"]
     with caplog.at_level("INFO"):
+        assert [path.name for path in list_images(tmp_path)] == ["a.png", "b.PNG"]
         names = [path.name for path in list_images(tmp_path, recursive=True)]
         list_images(tmp_path, recursive=True)
     assert names == ["a.png", "b.PNG", "c.jfif"]
-    (line,) = [line for line in caplog.messages if "not images" in line]  # said once
-    assert line.endswith("2 files are not images: Thumbs.db, notes.txt")
+    lines = [line for line in caplog.messages if "not images" in line]  # each is said once
+    assert lines[0].endswith("left out: Thumbs.db, linked/, notes.txt, sub/ (4 in all)")
+    assert lines[1].endswith("left out: Thumbs.db, linked/, notes.txt (3 in all)")
 
 
 COLORS = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)

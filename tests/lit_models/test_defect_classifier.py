@@ -26,11 +26,12 @@ def test_unreachable_imagenet_weights_are_an_error_on_real_data(aoi_folder, tmp_
     assert not list(tmp_path.glob("aoi/*"))
 
 
-def test_on_the_sample_all_is_trained_from_random_weights_then(tmp_path, no_internet, caplog):
+@pytest.mark.parametrize("more", [[], ["--ckpt_path=auto"]])  # auto: as crossval trains a fold
+def test_on_the_sample_all_is_trained_from_random_weights_then(tmp_path, no_internet, caplog, more):
     limits = ["--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1"]
     limits += ["--trainer.max_epochs=1", "--data.num_workers=0", "--data.image_size=32"]
     args = ["--config", f"{ROOT}/configs/aoi.yaml", f"--run.root={tmp_path}", *limits]
-    trained = main(["fit", *args, "--ckpt_path=auto"])  # as crossval gives
+    trained = main(["fit", *args, *more])
     assert (trained.trainer.current_epoch, trained.datamodule.hparams["image_size"]) == (1, 32)
     folder = one_run(tmp_path)
     record = json.loads((folder / "run.json").read_text())
