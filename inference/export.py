@@ -156,17 +156,11 @@ def _write_graph(
         raise DataError(f"{card['network']}: cannot be exported ({cause})") from None
     with warnings.catch_warnings(action="ignore"):  # of the exporter's own parts
         onnx = torch.onnx.export(
-            program,
-            dynamo=True,
-            input_names=list(inputs),
-            output_names=outputs,
-            verbose=False,
-            optimize=False,  # below
+            program, dynamo=True, input_names=list(inputs), output_names=outputs, verbose=False
         )
     assert onnx is not None
     described = {x.name: _in_words(x) for x in onnx.model.graph.inputs}
     card |= {"inputs": described, "outputs": outputs}
-    onnx.optimize()
     onnx.model.metadata_props["model_card"] = json.dumps(card)
     if file.suffix == ".onnx":
         onnx.save(file, external_data=False)
