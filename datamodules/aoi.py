@@ -229,7 +229,7 @@ class AOIDataModule(ImageDataModule):
         return [] if self.val_set is None else self.eval_loader(self._in_fit("val", self.val_set))
 
     def _in_fit(self, split: str, images: Any) -> Dataset:
-        """Cached features in place of the images, or few images as `CachedDataset`."""
+        """Cached features in place of the images, or the images, in memory if they are few."""
         if split in self.features:
             columns: dict[str, Any] = {"features": self.features[split], "target": images.targets}
             columns |= {"name": images.names, "index": range(len(images))}

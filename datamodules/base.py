@@ -54,7 +54,7 @@ class ImageDataModule(pl.LightningDataModule):
         num_workers: processes that read images.
         folds: cut the training and validation images into so many parts, of which one is held out;
             null splits otherwise.
-        fold: the held-out part, from 0, which null is; "all" trains on every image.
+        fold: the held-out part, counted from 0; null is 0, and "all" trains on every image.
         seed: of the split and of the training order.
         augmentation: how training images vary at random, on the device; null: not at all.
 

@@ -43,7 +43,7 @@ class BlotDataset(Dataset[dict[str, Any]]):
         pairs: the files.
         size: side in px that images are resized to; None keeps their own.
         mode: "L" reads gray, "RGB" color.
-        more: what else an item has, by its pair and what it has.
+        more: gives further values of an item, from its pair and the values above.
     """
 
     pairs: Sequence[Pair]
@@ -121,7 +121,7 @@ class BlotDataModule(ImageDataModule):
         found = {"template_count": self.template_count, "channels": channels}
         self.hparams.update(found, folds=self.folds and int(self.folds))
         self.mode: Literal["L", "RGB"] = "RGB" if channels == "rgb" else "L"
-        depth = len(self.mode)
+        depth = 3 if self.mode == "RGB" else 1
         self.pixel_channels = (depth * self.template_count, depth)  # of templates and image
 
     def make_dataset(self, pairs: Sequence[Pair], size: int | None) -> BlotDataset:
@@ -196,8 +196,8 @@ class BlotDataModule(ImageDataModule):
             held_out = [pairs[i] for i in np.flatnonzero(fold_of == self.fold)]
             train = [pairs[i] for i in np.flatnonzero(fold_of != self.fold)]
             how = ", split " + ("by membrane" if by_membrane else "at random: no groups.csv")
-        color, templates = self.hparams["channels"], ", ".join(map(str, pairs[0].templates))
-        files = f"{color.replace('rgb', 'color')}, {templates} to {pairs[0].target}"
+        color = "color" if self.mode == "RGB" else "gray"
+        files = f"{color}, {', '.join(map(str, pairs[0].templates))} to {pairs[0].target}"
         counts = f"{len(train)} training and {len(held_out)} held-out pairs{how}"
         rank_zero_info(f"{self.data_source}: {files}; {counts}")
         return train, held_out
@@ -222,7 +222,7 @@ def measured_style(item: dict[str, Any]) -> Tensor:
 def add_style(
     pair: Pair, item: dict[str, Any], asked: Tensor, membranes: dict[str, int]
 ) -> dict[str, Any]:
-    """What a styled item has more: its ``style``, measured or asked for, and its ``membrane``."""
+    """``style``, measured or asked for, and ``membrane`` of an item; see `BlotDataset`."""
     style = asked if pair.target is None else measured_style(item)
     return {"style": style, "membrane": membranes.get(pair.stem, -1)}
 
@@ -237,7 +237,7 @@ class StyledBlotDataModule(BlotDataModule):
 
     Args:
         style: of the blots that ``predict`` makes; what is null is drawn.
-        style_from: image of a blot whose style they shall have, but for what ``style`` sets.
+        style_from: image of a blot whose style they take where ``style`` is null.
         samples: blots for each pair of templates in ``predict``.
         kwargs: see `BlotDataModule`.
 

@@ -89,7 +89,7 @@ class FundusDataModule(ImageDataModule):
         self.crops_per_image = crops_per_image
 
     def setup(self, stage: str) -> None:
-        """Build the data sets; every file is read once here, so that a bad one stops us here.
+        """Build the data sets; files are read here, so that a bad one is found early.
 
         Raises:
             DataError: see `find_photographs`, `training_split` and `read_masks`; nothing to

@@ -48,7 +48,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> list[Row]:
             ``split`` is found likewise.
 
     Raises:
-        DataError: it cannot be read, has not the columns or no rows; an empty name, a name twice.
+        DataError: it cannot be read, or lacks the columns or rows; a name is empty or listed twice.
     """
     separator, header, chosen = read_header(path, columns)
     if chosen is None:

@@ -25,7 +25,7 @@ class ImageModule(pl.LightningModule):
     Attributes:
         train_scores, val_scores, test_scores: metrics of the stages.
         optimizer: optimizer for the parameters that are not frozen.
-        lr_scheduler: null leaves the learning rate as it is; a plateau is one of ``val/loss``.
+        lr_scheduler: null keeps the learning rate; `ReduceLROnPlateau` watches ``val/loss``.
     """
 
     train_scores: MetricCollection
@@ -62,7 +62,7 @@ class ImageModule(pl.LightningModule):
         """A `StepSchedule` is stepped with each batch, other schedules with each epoch.
 
         Raises:
-            DataError: a setting is out of its range; a plateau of what is not validated.
+            DataError: a setting is out of its range; `ReduceLROnPlateau` without validation.
         """
         with wrap_optimizer_errors("model.optimizer"):
             optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])

@@ -47,7 +47,7 @@ class TorchvisionClassifier(nn.Module):
         self.backbone = small_cnn() if name == "small_cnn" else get_model(name, weights=None)
         layers = [(n, m) for n, m in self.backbone.named_modules() if isinstance(m, nn.Linear)]
         if not layers or hasattr(self.backbone, "aux_logits"):
-            raise DataError(f"model.network.name: {name} has not one Linear as head; take another")
+            raise DataError(f"model.network.name: {name} does not end in one Linear; take another")
         self._head_name, last = layers[-1]
         self.backbone.set_submodule(self._head_name, nn.Identity())
         self.head = nn.Linear(last.in_features, num_classes)
