@@ -35,8 +35,8 @@ def run(options: argparse.Namespace) -> Path:
     """
     folders: list[Path] = []
     for given in map(expand, options.runs):  # the shell of Windows leaves patterns as they are
-        found = [] if given.exists() else glob.glob(str(given))
-        folders += map(Path, found or [given])
+        found = map(Path, [] if given.exists() else glob.glob(str(given)))
+        folders += [*found] or [given]
     path = write_comparison(folders)
     print(f"comparison {path}")
     return path
