@@ -1,8 +1,9 @@
 """The real command line in processes of its own that need not import anything first."""
 
+import faulthandler
 import os
+import secrets
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -82,6 +83,8 @@ def wait(pid: int, args: Sequence[str], folder: Path, timeout: float) -> Outcome
     if done:
         status = os.waitstatus_to_exitcode(code)
     else:
+        os.killpg(pid, signal.SIGABRT)  # it writes where it hangs
+        time.sleep(1)
         os.killpg(pid, signal.SIGKILL)
         _, _, usage = os.wait4(pid, 0)
     output = (folder / "output.txt").read_text(encoding="utf-8", errors="replace")
@@ -100,14 +103,10 @@ def run(
 
 
 def in_two(args: Sequence[str], folder: Path, timeout: float = 120) -> Outcome:
-    """`run` in two processes, as torchrun would start them.
-
-    Returns:
-        How the first ended, or the second if that alone failed.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    """`run` in two processes: how the first ended, or the second if that alone failed."""
+    # Below the ports that the kernel gives to others: of a port that one of them takes meanwhile
+    # the first process says so, and the second waits for it in vain.
+    port = str(20_000 + secrets.randbelow(12_000))
     env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "x"}
     env |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
     two = [*args, "--trainer.devices=2", "--trainer.strategy=ddp"]
@@ -135,6 +134,7 @@ def _run(
         os.dup2(output, 1)
         os.dup2(output, 2)
         sys.stdout, sys.stderr = os.fdopen(1, "w", 1), os.fdopen(2, "w", 1)  # not pytest's
+        faulthandler.enable()
         os.chdir(folder)
         os.environ.update(env)
         before()

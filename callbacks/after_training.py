@@ -90,7 +90,7 @@ class TemperatureScaling(AfterTraining):
         inference = replace(inference, temperature=fit_temperature(logits, target))
         confidence, labels = inference.from_logits(logits).exp().max(dim=1)
         state = {"confidence": confidence, "correct": labels == target}
-        return inference, state, f"temperature {inference.temperature:.2f}, of {len(target)} images"
+        return inference, state, f"temperature {inference.temperature:.2f} for {len(target)} images"
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:

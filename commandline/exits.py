@@ -47,9 +47,7 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     try:
         for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
             if not (value := os.environ.get(name, "0")).isdecimal():
-                raise UsageError(
-                    f"{name}={value}: must be a whole number; unset it, or use torchrun"
-                )
+                raise UsageError(f"{name}={value}: must be a whole number; unset it")
         main()
         sys.stdout.flush()
     except (KeyboardInterrupt, SystemExit) as error:

@@ -1,5 +1,6 @@
 """Drop images on a page of this computer, see a trained model's answers."""
 
+import json
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from common.errors import DataError
 from datamodules.images import read_image
 from experiment.report import headline
 from experiment.run_folder import run_folder_of
-from experiment.run_results import read_results
+from experiment.run_results import RunResults, read_results
 from experiment.tasks import TASKS
 from inference.blots import BlotModel
 from inference.defects import DefectModel
@@ -82,6 +83,10 @@ def about(model: Any) -> tuple[str, str]:
     run, name, score = run_folder_of(path), path.stem, ""
     if run is not None:
         name, score = f"{run.parent.name}/{run.name}", headline(read_results(run))
+    elif (card := path.with_suffix(".json")).is_file():  # of shipped weights
+        record = json.loads(card.read_text(encoding="utf-8"))
+        scores = [{**one, "metrics": one["values"]} for one in record["metrics"]]
+        score = headline(RunResults(path, record | {"evaluations": scores}))
     data = Path(given).name if given else "the built-in sample"
     told = f"`{name}`, trained on `{data}`. {score}"
     return f"{task.title}: {name}", f"## {task.title}\n\n{told}\n\n{task.prompt}"

@@ -35,8 +35,9 @@ def run(options: argparse.Namespace) -> Path:
     """
     folders: list[Path] = []
     for given in map(expand, options.runs):  # the shell of Windows leaves patterns as they are
-        folders += [given] if given.exists() else map(Path, glob.glob(str(given)))
-    path = write_comparison(folders or [Path(options.runs[0])])
+        found = [] if given.exists() else glob.glob(str(given))
+        folders += map(Path, found or [given])
+    path = write_comparison(folders)
     print(f"comparison {path}")
     return path
 

@@ -61,6 +61,8 @@ class MetricsCSV(Logger):
         """
         if self.path.exists():
             table = read_metrics(self.path)
+            if "epoch" not in table:  # killed before the first row that has one
+                table["epoch"] = ""
             # Some rows have no epoch, such as the learning rate's; an epoch's last row has one.
             kept = table["epoch"].replace("", "nan").astype(float) < count
             self._write(table[: kept[kept].index.max() + 1 if kept.any() else 0])

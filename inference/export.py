@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stderr, suppress
+from contextlib import redirect_stderr
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,7 +94,9 @@ def export(
     for package in PACKAGES.get(kind, ()):
         if find_spec(package) is None:  # now, and not after a minute of tracing
             raise DataError(f"{package} is missing; pip install -e '.[{extra}]'")
-    (path,) = find_checkpoints(source)
+    path, *others = find_checkpoints(source)
+    if others:
+        raise DataError(f"{source}: {len(others) + 1} checkpoints; give the one to export")
     folder = expand(output or prediction_parent(path) / "export")
     model: Any = load(path, device="cpu", precision="32-true")
     validation = ValidationImages(model.trained, data_dir) if int8 else None
@@ -148,23 +150,17 @@ def _write_graph(
                 strict=False,
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
+        program = program.run_decompositions({torch.ops.aten.split.Tensor: _parts})
     except Exception as error:  # whatever torch cannot trace
         cause = str(error).strip().partition("\n")[0]
         raise DataError(f"{card['network']}: cannot be exported ({cause})") from None
     with warnings.catch_warnings(action="ignore"):  # of the exporter's own parts
         onnx = torch.onnx.export(
-            program,
-            dynamo=True,
-            input_names=list(inputs),
-            output_names=outputs,
-            verbose=False,
-            optimize=False,  # below
+            program, dynamo=True, input_names=list(inputs), output_names=outputs, verbose=False
         )
     assert onnx is not None
     described = {x.name: _in_words(x) for x in onnx.model.graph.inputs}
     card |= {"inputs": described, "outputs": outputs}
-    with suppress(Exception):  # it fails where a batch of free size is split, as for SSIM
-        onnx.optimize()
     onnx.model.metadata_props["model_card"] = json.dumps(card)
     if file.suffix == ".onnx":
         onnx.save(file, external_data=False)
@@ -173,6 +169,12 @@ def _write_graph(
     given = (inputs_of(card, reader.read(path, "")["images"]) for path in paths[:CALIBRATED])
     feeds = [{name: values[None] for name, values in one.items()} for one in given]
     write_openvino(onnx.model_proto.SerializeToString(), card, file, feeds)
+
+
+def _parts(x: torch.Tensor, size: int, dim: int = 0) -> list[torch.Tensor]:
+    """``split`` as slices: with a free size, as in SSIM, OpenVINO crashes as it reads it."""
+    starts = [i * size for i in range(int(-(-x.shape[dim] // size)))]
+    return [torch.ops.aten.slice(x, dim, start, start + size) for start in starts]
 
 
 def _in_words(x: Any) -> str:

@@ -14,6 +14,8 @@ from PIL import Image
 
 pytest.importorskip("gradio")
 
+from conftest import ROOT
+
 from commandline import verbs
 from common.errors import DataError
 from demo import page, server
@@ -94,6 +96,12 @@ def test_more_images_than_allowed_are_named(answer, model, monkeypatch):
     found = answer("aoi", [str(path) for path in model("aoi").examples(3)])
     assert len(found["shown"].value) == 4, "image and evidence of each"
     assert found["problems"].value.endswith("more than 2 at once")
+
+
+def test_the_page_of_shipped_weights_has_the_score_of_their_card():
+    name, text = page.about(load(ROOT / "pretrained" / "vessels_best.ckpt"))
+    assert name == "Retinal vessel segmentation: vessels_best"
+    assert "trained on `DRIVE`. Dice in the field of view 0.8300, " in text
 
 
 def test_badges(model, monkeypatch):

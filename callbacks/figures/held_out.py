@@ -99,13 +99,14 @@ class HeldOutFigures(Callback):
             panels[f"Validation {in_words(score, False)}"] = {"": values}
         caption = f"The best epoch is {best}, by {results.monitor}." if best else ""
         size = (7.2, 3 if len(panels) < 3 else 2.6)
-        with figure(trainer, "curves", size, f"{' and '.join(panels)} by epoch", caption) as fig:
+        shown = ", ".join(title[0].lower() + title[1:] for title in panels)
+        with figure(trainer, "curves", size, f"By epoch: {shown}", caption) as fig:
             all_axes = fig.subplots(1, len(panels), squeeze=False)[0]
-            for axes, (title, shown) in zip(all_axes, panels.items(), strict=True):
+            for axes, (title, curves) in zip(all_axes, panels.items(), strict=True):
                 axes.set_title(title)
-                for (label, curve), color in zip(shown.items(), (BLUE, VERMILION), strict=False):
+                for (label, curve), color in zip(curves.items(), (BLUE, VERMILION), strict=False):
                     plot_by_epoch(axes, curve, label, color)
-                if len(shown) > 1:
+                if len(curves) > 1:
                     axes.legend()
             percent = score == "val/accuracy"
             if best in values:

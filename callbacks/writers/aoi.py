@@ -51,7 +51,7 @@ class AOIWriter(PredictionWriter):
                 held_out = kept["confidence"], kept["correct"]
                 self._threshold = review_threshold(*held_out, self.max_error)
             else:
-                log.info("no confidence to review below: it is of one model at its own settings")
+                log.info("no confidence limit for review.csv: it is for one model at its settings")
         if unknown or self._threshold > -math.inf:
             self.headers["review"] = [*columns, "reason"]
 

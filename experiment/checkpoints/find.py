@@ -40,8 +40,8 @@ def find_checkpoints(
         return [last if source == "last" else best_checkpoint(last)]
     if isinstance(source, str) and source.startswith("hf://"):
         return [_download(source)]
-    if isinstance(source, str) and source.startswith("["):
-        source = [path.strip() for path in source.strip("[]").split(",")]
+    if isinstance(source, str) and source.lstrip().startswith("["):
+        source = [path.strip(" '\"") for path in source.strip(" []").split(",")]
     if not isinstance(source, str | Path):
         return [_in_run(expand(one), which) for one in source]
     path = expand(source)

@@ -155,7 +155,7 @@ def check_not_finished(checkpoint: Checkpoint, max_epochs: int | None) -> None:
         done = int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
         content["optimizer_states"]
     except (KeyError, TypeError, ValueError):
-        raise DataError(f"{path}: weights only; use --init_from in place of --ckpt_path") from None
+        raise DataError(f"{path}: weights only; --model.init_from begins with them") from None
     run = path.resolve().parent.parent
     record = read_record(run / "run.json")
     reported = record.get("status") == "finished" and (run / "report.html").is_file()

@@ -63,10 +63,8 @@ class Checkpoints:
             other = _shared_settings(member)
             name = next((n for n in {**first, **other} if first.get(n) != other.get(n)), None)
             if name is not None:
-                raise DataError(
-                    f"{member.path}: {name} is {other.get(name)}, but {first.get(name)} in "
-                    f"{members[0].path}; leave one out"
-                )
+                values = f"{other.get(name)}, but {first.get(name)} in {members[0].path}"
+                raise DataError(f"{member.path}: {name} is {values}; leave one out")
         return cls(members)
 
     @property

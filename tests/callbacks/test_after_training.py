@@ -91,7 +91,7 @@ def test_the_temperature_is_that_of_the_validation_images(config, fitted, caplog
         assert 0.05 < temperature < 20.01
         assert kept["confidence"].shape == kept["correct"].shape == (36,)
         assert load(path, device="cpu").inference.temperature == temperature
-        assert f"{path.name}: temperature {temperature:.2f}, of 36 i" in caplog.text
+        assert f"{path.name}: temperature {temperature:.2f} for 36 i" in caplog.text
 
 
 @pytest.mark.parametrize("max_error", [0.0, 0.3, 0.99])

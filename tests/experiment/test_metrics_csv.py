@@ -35,6 +35,12 @@ def test_what_follows_the_last_checkpoint_is_dropped(tmp_path):
     assert path.read_text() == kept.partition("\n")[0] + "\n"
 
 
+def test_a_run_that_was_killed_before_its_first_step_begins_again(tmp_path):
+    MetricsCSV(tmp_path).log_metrics({"lr": 0.1}, 0)  # a row without an epoch
+    MetricsCSV(tmp_path).keep_epochs(0)
+    assert (tmp_path / "metrics.csv").read_text() == "lr,step,epoch\n"
+
+
 @pytest.mark.parametrize("tail", ["1,0.", "\n1", "1", "1,0.2,3,4,5,6"])
 def test_half_a_last_line_is_dropped(tmp_path, tail):
     log_epochs(MetricsCSV(tmp_path), 0, 2)

@@ -74,7 +74,7 @@ import os, sys, time
 from pathlib import Path
 from experiment.run_folder import lock_run_folder
 lock = lock_run_folder(Path(sys.argv[1]))
-if os.fork():  # as a data loader does
+if os.fork() == 0:  # as a data loader does; by now it has let go of the lock
     print("locked", flush=True)
 time.sleep(60)
 """

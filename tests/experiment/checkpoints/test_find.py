@@ -35,7 +35,8 @@ def test_files_alone_and_several(tmp_path, several):
 def test_a_run_folder_is_its_best_checkpoint_or_its_last(tmp_path):
     checkpoints = make_run(tmp_path / "a", "epoch=2.ckpt", ["epoch=2.ckpt", "epoch=9.ckpt"])
     assert find_checkpoints(tmp_path / "a") == [checkpoints / "epoch=2.ckpt"]
-    assert find_checkpoints(f"[{tmp_path / 'a'}]") == [checkpoints / "epoch=2.ckpt"]
+    for text in (f"[{tmp_path / 'a'}]", f" ['{tmp_path / 'a'}' ]", f'["{tmp_path / "a"}"]'):
+        assert find_checkpoints(text) == [checkpoints / "epoch=2.ckpt"]
     assert find_checkpoints(tmp_path / "a", "last") == [checkpoints / "last.ckpt"]
     assert find_checkpoints(checkpoints) == [checkpoints / "epoch=2.ckpt"]
 

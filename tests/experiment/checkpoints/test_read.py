@@ -76,7 +76,7 @@ def test_a_run_goes_on_while_it_has_epochs_left(tmp_path):
         with pytest.raises(DataError, match=line):
             check_not_finished(checkpoint, epochs)
     del checkpoint.content["optimizer_states"]
-    with pytest.raises(DataError, match=r"a\.ckpt: weights only; use --init_from"):
+    with pytest.raises(DataError, match=r"a\.ckpt: weights only; --model.init_from"):
         check_not_finished(checkpoint, 9)
 
 
