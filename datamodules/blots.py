@@ -110,7 +110,8 @@ class BlotDataModule(ImageDataModule):
         self.eval_batch_size, self.size = eval_batch_size, size
         self.membranes: dict[str, int] = {}  # number by stem, once the pairs are split
         self.template_count = 0 if template_count is None else int(template_count)
-        if self.data_dir and not folds and find_roles(self.folder, "val"):
+        given = bool(self.data_dir) and self.folder.is_dir()  # not where a model is only used
+        if given and not folds and find_roles(self.folder, "val"):
             self.folds = None
         if template_count is None or channels == "auto":
             pairs = [] if self.data_dir is None else self._pairs(self.folder)

@@ -220,3 +220,8 @@ def test_folders_without_pairs_and_styles_without_gray_say_what_is_meant(tmp_pat
         make(tmp_path / "photos")
     with pytest.raises(DataError, match=r"rgb images of 1 template.*configs/blots\.yaml"):
         StyledBlotDataModule(data_dir=str(write_pairs(tmp_path / "c", "A", "B", color=True)))
+
+
+def test_a_model_is_used_where_its_training_images_are_gone(tmp_path):
+    data = BlotDataModule(str(tmp_path / "gone"), template_count=1, channels="gray")
+    assert data.pixel_channels == (1, 1)
