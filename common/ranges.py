@@ -10,6 +10,7 @@ from jsonargparse.typing import restricted_number_type
 
 if TYPE_CHECKING:
     Seed = int
+    BatchSize = int
     TileSide = int
     Pixels = float
     ImageSide = int
@@ -25,6 +26,7 @@ else:
         return made
 
     Seed = _range("Seed", "int from 0 to 4294967295", int, (">=", 0), ("<=", 2**32 - 1))
+    BatchSize = _range("BatchSize", "int from 1 to 65536", int, (">=", 1), ("<=", 65536))
     ImageSide = _range("ImageSide", "int from 1 to 16384", int, (">=", 1), ("<=", 16384))
     TileSide = _range("TileSide", "int from 64", int, (">=", 64))
     Pixels = _range("Pixels", "float above 0 to 16384", float, (">", 0), ("<=", 16384))

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
+from jsonargparse.typing import NonNegativeInt, OpenUnitInterval
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, StackDataset
 
 from common.errors import DataError
 from common.paths import expand
-from common.ranges import ImageSide
+from common.ranges import BatchSize, ImageSide
 from datamodules.aoi_files import (
     AIDEA_NAMES,
     UNLABELED,
@@ -110,7 +110,7 @@ class AOIDataModule(ImageDataModule):
         resize: Resize = "squash",
         channels: Literal["auto", "gray", "rgb"] = "auto",
         val_fraction: OpenUnitInterval = 0.15,
-        batch_size: PositiveInt = 32,
+        batch_size: BatchSize = 32,
         num_workers: NonNegativeInt = 2,
         cache_features: bool = True,
         **kwargs: Any,

@@ -21,7 +21,7 @@ from torch.utils.data import (
 
 from common.errors import DataError
 from common.paths import expand
-from common.ranges import Seed
+from common.ranges import BatchSize, Seed
 from datamodules.folds import ALL, Fold
 from datamodules.loader import Collate, ImageLoader, SafeDataset, Unreadable
 from datamodules.synthetic.cache import cached_sample
@@ -71,7 +71,7 @@ class ImageDataModule(pl.LightningDataModule):
         *,
         test_dir: str | None = None,
         predict_dir: str | None = None,
-        batch_size: PositiveInt = 1,
+        batch_size: BatchSize = 1,
         num_workers: NonNegativeInt = 0,
         folds: PositiveInt | None = None,
         fold: Fold | None = None,

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from common.errors import DataError
 from common.paths import expand
-from common.ranges import ImageSide
+from common.ranges import BatchSize, ImageSide
 from datamodules.base import ImageDataModule
 from datamodules.blot_files import (
     Pair,
@@ -103,7 +103,7 @@ class BlotDataModule(ImageDataModule):
         channels: Literal["auto", "gray", "rgb"] = "auto",
         size: ImageSide = 64,
         folds: PositiveInt | None = None,
-        eval_batch_size: PositiveInt = 32,
+        eval_batch_size: BatchSize = 32,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, folds=folds or 5, **kwargs)

@@ -30,7 +30,7 @@ def line_of(*args, error=DataError):
         ("--data.imagesize=3", "data.imagesize: unknown; did you mean data.image_size?"),
         ("--data.val_fraction=nan", "data.val_fraction: must be >0 and <1, not nan"),
         ("--model.optimizer.lr=-1", "model.optimizer.lr: must be >= 0, not -1"),
-        ("--data.batch_size=null", "data.batch_size: must be PositiveInt"),
+        ("--data.batch_size=99999999999999999999", "data.batch_size: must be >=1 and <=65536"),
         ("--model.loss.label_smoothing=2", "label_smoothing: must be from 0 to 1, not 2"),
         (
             "--model.network=subprocess.Popen",
