@@ -177,9 +177,7 @@ class BlotDataModule(ImageDataModule):
         if by_membrane := table.is_file():
             known = {row.name: row.label for row in read_table(table, ["ID", "membrane"])}
             if without := [stem for stem in groups if not known.get(stem)]:
-                raise DataError(
-                    f"{table}: no membrane for {without[0]} (and {len(without) - 1} more)"
-                )
+                raise DataError(f"{table}: no membrane for {without[0]} ({len(without)} such IDs)")
             groups = {stem: known[stem] for stem in groups}
         names = sorted(set(groups.values()))
         self.membranes = {stem: names.index(group) for stem, group in groups.items()}

@@ -39,10 +39,7 @@ def fold_split(
     sizes = np.array([count]) if labels is None else np.unique(labels, return_counts=True)[1]
     if sizes.max() < folds:
         what = "training images" if labels is None else "images of a class"
-        raise DataError(
-            f"{where}: {sizes.max()} {what} are too few for {folds} folds; lower data.folds or "
-            "add images"
-        )
+        raise DataError(f"{where}: {sizes.max()} {what} for {folds} folds; lower data.folds")
     if sizes.min() < folds:
         log.warning("%s: a class of %d images is absent from some folds", where, sizes.min())
     splitter = KFold if labels is None else StratifiedKFold
