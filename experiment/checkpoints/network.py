@@ -128,8 +128,8 @@ def initialize(model: Any, source: str) -> None:
     if hasattr(getattr(model, "network", None), "weights"):
         model.network.weights = "random"  # else they would be read into it
     new = [name for name in own if name not in taken]
-    names = ", ".join(new) or "none"
-    log.info("init_from: %d weights are those of %s; new are %s", len(taken), path, names)
+    names = ", ".join([*new[:4], "..."] if len(new) > 4 else new) or "none"
+    log.info("init_from: %d of %d weights from %s; new are %s", len(taken), len(own), path, names)
 
 
 def _best_match(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
