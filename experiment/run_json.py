@@ -25,7 +25,9 @@ def read_record(path: Path) -> dict[str, Any]:
     except ValueError as error:
         cause = str(error).partition("\n")[0]
         raise DataError(f"{path}: not readable ({cause}); restore or remove it") from None
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or not all(
+        isinstance(one, dict) and "stage" in one for one in record.get("evaluations") or []
+    ):
         raise DataError(f"{path}: not a record; restore or remove it")
     return record
 

@@ -74,7 +74,8 @@ def _in_run(path: Path, which: Which) -> Path:
 
 def _of_crossval(folder: Path) -> list[Path]:
     record = read_record(folder / CROSSVAL_RECORD)
-    members = [folder / one["checkpoint"] for one in record.get("members", [])]
+    found = (one.get("checkpoint") for one in record.get("members", []) if isinstance(one, dict))
+    members = [folder / path for path in found if path]
     if record.get("status") != "finished" or not members:
         raise DataError(f"{folder}: not all folds are trained; run crossval again to continue")
     return members

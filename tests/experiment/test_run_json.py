@@ -2,7 +2,10 @@
 
 import json
 
-from experiment.run_json import RunJSON
+import pytest
+
+from common.errors import DataError
+from experiment.run_json import RunJSON, read_record
 
 FIT = {"stage": "fit", "task": "aoi", "data": "d", "command": "one", "checkpoint": None}
 
@@ -56,3 +59,10 @@ def test_evaluations_are_rows_and_leave_the_training_alone(tmp_path):
     assert after == before
     RunJSON(path).start(FIT)
     assert len(read(path)["evaluations"]) == 2
+
+
+@pytest.mark.parametrize("text", ["[]", '{"evaluations": [3]}', '{"evaluations": [{}]}'])
+def test_what_is_not_a_record_is_one_line(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(DataError, match=r"run\.json: not a record"):
+        read_record(tmp_path / "run.json")

@@ -65,9 +65,10 @@ def test_the_folder_of_a_cross_validation(tmp_path):
     record = {"status": "finished", "members": [{"checkpoint": "fold-0/a.ckpt"}]}
     (tmp_path / "crossval.json").write_text(json.dumps(record))
     assert find_checkpoints(tmp_path) == [tmp_path / "fold-0" / "a.ckpt"]
-    (tmp_path / "crossval.json").write_text(json.dumps({**record, "status": "running"}))
-    with pytest.raises(DataError, match="not all folds are trained; run crossval again"):
-        find_checkpoints(tmp_path)
+    for changed in ({"status": "running"}, {"members": [3, {"fold": 0}]}):
+        (tmp_path / "crossval.json").write_text(json.dumps({**record, **changed}))
+        with pytest.raises(DataError, match="not all folds are trained; run crossval again"):
+            find_checkpoints(tmp_path)
     (tmp_path / "crossval.json").write_text("[]")
     with pytest.raises(DataError, match=r"crossval\.json: not a record"):
         find_checkpoints(tmp_path)
