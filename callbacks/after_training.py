@@ -59,12 +59,15 @@ class AfterTraining(Callback):
         paths = on_rank_zero(trainer, lambda: [path for path in candidates if path.is_file()])
         pl_module.eval()
         trainer.validating = True  # else the datamodule takes its images for training ones
+        step = None
         for path in paths:
             content = read_checkpoint(path).content
-            pl_module.load_state_dict(content["state_dict"])
             settings = content["hyper_parameters"]
-            inference = DefectPostprocessor(**(settings.get("inference") or {}))
-            inference, state, summary = self.fit_to(trainer, pl_module, inference)
+            if content["global_step"] != step:  # the last may be the best
+                step = content["global_step"]
+                pl_module.load_state_dict(content["state_dict"])
+                inference = DefectPostprocessor(**(settings.get("inference") or {}))
+                inference, state, summary = self.fit_to(trainer, pl_module, inference)
             log.info("%s: %s", path.name, summary)
             settings["inference"] = asdict(inference)
             content["callbacks"][self.state_key] = state

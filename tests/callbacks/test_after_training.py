@@ -9,7 +9,7 @@ import torch
 from conftest import aoi_args, config_args, one_run, read_table, write_aoi
 from PIL import Image
 
-from callbacks.after_training import fit_temperature
+from callbacks.after_training import TemperatureScaling, fit_temperature
 from cli import main
 from experiment.checkpoints import read_checkpoint
 from inference import load
@@ -140,6 +140,16 @@ def test_training_on_is_as_if_nothing_had_been_fitted(confusing, tmp_path):
     for name, value in whole["state_dict"].items():
         assert torch.equal(value, resumed["state_dict"][name]), name
     assert whole["hyper_parameters"]["inference"] == resumed["hyper_parameters"]["inference"]
+
+
+def test_the_best_checkpoint_that_is_the_last_is_fitted_once(confusing, tmp_path, monkeypatch):
+    fits, fit_to = [], TemperatureScaling.fit_to
+    monkeypatch.setattr(TemperatureScaling, "fit_to", lambda *a: fits.append(1) or fit_to(*a))
+    main(["fit", *aoi_args(confusing, tmp_path, "--trainer.max_epochs=1")])
+    assert len(fits) == 1
+    found = [read(path) for path in (one_run(tmp_path) / "checkpoints").glob("*.ckpt")]
+    best, last = (one["hyper_parameters"]["inference"]["temperature"] for one in found)
+    assert best == last is not None
 
 
 def test_without_validation_images_nothing_is_fitted(confusing, tmp_path, caplog):
