@@ -11,13 +11,7 @@ import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch import nn
-from torch.utils.data import (
-    DataLoader,
-    Dataset,
-    DistributedSampler,
-    StackDataset,
-    default_collate,
-)
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, StackDataset, default_collate
 
 from common.errors import DataError
 from common.paths import expand

@@ -85,6 +85,7 @@ class StyledBlotModel(BlotModel):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.size, self.bank = None, self.trained.weights["style_bank"]
+        self.bank_rows = [" ".join(map(str, row)) for row in known_styles(self.bank)]
         self.asked, self.samples = BlotStyle().vector(), 1
 
     def predict(
@@ -133,7 +134,7 @@ class StyledBlotModel(BlotModel):
         card, network = super().card(), self.network
         assert isinstance(network, StyledBlotGenerator)
         return card | {
-            "style_bank": [" ".join(map(str, row)) for row in known_styles(self.bank)],
+            "style_bank": self.bank_rows,
             "noise": [network.noise_channels, network.multiple],
             "tables": card["tables"] | {"styles": ["image", *NAMES]},
         }

@@ -45,6 +45,12 @@ class DefectModel(Model[DefectResult]):
         self.explains: bool | None = None  # not known before the first batch
         state = self.trained.callbacks.get("UnknownDetection")
         self.unknown = UnknownScore(**state).to(self.device) if state else None
+        kept, self.review_below = self.trained.callbacks.get("TemperatureScaling") or {}, None
+        if "confidence" in kept:
+            # Confidence above which at most 1 % of the validation images were wrong.
+            self.review_below = min(
+                review_threshold(kept["confidence"], kept["correct"], 0.01), 2.0
+            )
 
     def preprocess(self, pixels: Tensor) -> Tensor:
         return resize_square(pixels, self.size, self.resize)
@@ -80,11 +86,7 @@ class DefectModel(Model[DefectResult]):
     def card(self) -> dict[str, Any]:
         columns = ["ID", "label", "confidence", *(["unknown"] if self.unknown else [])]
         tables = {"predictions": ["ID", "Label"], "probabilities": [*columns, *self.class_names]}
-        kept, review_below = self.trained.callbacks.get("TemperatureScaling") or {}, None
-        if "confidence" in kept:
-            # Confidence above which at most 1 % of the validation images were wrong.
-            review_below = min(review_threshold(kept["confidence"], kept["correct"], 0.01), 2.0)
-        if kept or self.unknown:
+        if self.trained.callbacks.get("TemperatureScaling") or self.unknown:
             tables["review"] = [*columns, "reason"]
         return {
             "mode": self.mode,
@@ -92,7 +94,7 @@ class DefectModel(Model[DefectResult]):
             "labels": label_numbers(self.class_names),
             "size": self.size,
             "resize": self.resize,
-            "review_below": review_below,
+            "review_below": self.review_below,
             "unknown_above": self.unknown and self.unknown.threshold,
             "tables": tables,
         }

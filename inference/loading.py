@@ -164,7 +164,7 @@ def _load(
         return kind(network, trained, device, precision, batch_size)
     except DataError as error:
         raise DataError(f"{trained.path}: {error}") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         cause = " ".join(str(error).split())
         raise DataError(f"{trained.path}: its settings are missing or wrong ({cause})") from None
 
